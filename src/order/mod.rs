@@ -1,0 +1,22 @@
+//! The domain, pure: no I/O, no async, no SQL, no HTTP.
+
+use chrono_tz::Tz;
+
+pub mod phone;
+
+/// What a publication's settings say about reading and answering its orders (contract §1, §3).
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Zone of datetimes that come without one, and of all that leave.
+    pub timezone: Tz,
+    /// How a phone without a country code is read.
+    pub phone_region: phone::Region,
+    /// The payment types in use; `None` when the publication does not list them, and then any is known.
+    pub payment_types: Option<Vec<String>>,
+    /// The answer's `loyalty_system_is_active` where the client has no own setting.
+    pub loyalty_system_is_active: bool,
+    /// Most lines an order may have.
+    pub max_order_items: usize,
+    /// Most addresses (and phones) a sent client may list.
+    pub max_client_addresses: usize,
+}
