@@ -1,1 +1,263 @@
-//! (being written)
+//! The use case: one batch in, one verdict per order out. No HTTP, no SQL.
+//!
+//! `accept` reads the elements, waits in its publication's lane ([`coalesce`]), is stored together with whatever else
+//! waited ([`transaction`]), and answers.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use tokio::sync::oneshot;
+
+mod coalesce;
+mod transaction;
+
+use crate::{
+    config::{Config, Publication},
+    order::{
+        decide::Verdict,
+        fault::Language,
+        known::Keys,
+        reply::{Envelope, Stored},
+        wire::{self, Element},
+    },
+    store::{Store, numbers::Numbers},
+};
+
+/// A body larger than this is read, and its answer written, off the threads that serve everybody.
+const LARGE_BODY: usize = 256 * 1024;
+
+/// Takes batches. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    numbers: Numbers,
+    lanes: coalesce::Lanes,
+    /// Past this nothing is stored any more; shorter than the answer's deadline (contract §1).
+    store_within: Duration,
+    /// How long an open outcome may be asked after; longer than `store_within`, shorter than the answer's deadline.
+    settle_within: Duration,
+    /// Keys are compared by their hash; a random one, so that nobody can make his collide with another's.
+    hasher: RandomState,
+}
+
+/// A batch as the caller sent it.
+#[derive(Debug)]
+pub struct Batch {
+    /// Whose.
+    pub publication: Arc<Publication>,
+    /// `X-Request-Id`, for the journal.
+    pub request_id: String,
+    /// Who sent it; `None` when anonymous.
+    pub login: Option<String>,
+    /// A JSON array, UTF-8.
+    pub body: String,
+    /// Where in `body` its elements stand.
+    pub elements: Vec<Range<usize>>,
+    /// Of the messages.
+    pub language: Language,
+}
+
+/// A batch that was processed, whatever became of each order.
+#[derive(Debug)]
+pub struct Reply {
+    /// The whole answer, JSON.
+    pub body: Vec<u8>,
+    /// Entries in it.
+    pub orders: usize,
+    /// Of them accepted.
+    pub accepted: usize,
+    /// Of them rejected.
+    pub rejected: usize,
+}
+
+/// Why a batch could not be processed. Nothing of it is stored; sending it again is safe (contract §1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Too many wait already.
+    #[error("overloaded")]
+    Overloaded,
+    /// The database is away, or did not take the batch as a whole.
+    #[error("storage unavailable")]
+    Storage,
+}
+
+/// A batch read, on its way through the lane.
+#[derive(Debug)]
+struct Job {
+    publication: Arc<Publication>,
+    request_id: String,
+    login: Option<String>,
+    body: String,
+    places: Vec<Range<usize>>,
+    elements: Vec<Element>,
+    /// What its elements name, hashed: batches that share one keep their order of arrival.
+    claims: HashSet<u64>,
+    received_at: DateTime<Utc>,
+    taken_at: Instant,
+}
+
+/// A batch stored: what to answer it.
+#[derive(Debug)]
+struct Done {
+    job: Arc<Job>,
+    verdicts: Vec<Verdict>,
+    stored: Arc<Stored>,
+}
+
+impl Intake {
+    /// An intake that writes to `store`, within the times and limits of `config`.
+    #[must_use]
+    pub fn new(store: Store, config: &Config) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                numbers: Numbers::default(),
+                lanes: coalesce::Lanes::new(config.limits.waiting_batches),
+                store_within: config.times.answer * 7 / 10,
+                settle_within: config.times.answer * 9 / 10,
+                hasher: RandomState::new(),
+            }),
+        }
+    }
+
+    /// Processes a batch: when this returns `Ok`, what it says is committed (contract §7).
+    ///
+    /// Its database work runs in a task of its own, so dropping this future half-way harms nothing.
+    ///
+    /// # Errors
+    /// [`Unavailable`], and then nothing of the batch is stored.
+    pub async fn accept(&self, batch: Batch) -> Result<Reply, Unavailable> {
+        let language = batch.language;
+        let large = batch.body.len() > LARGE_BODY;
+        let inner = Arc::clone(&self.inner);
+        let job = off_thread(large, move || inner.read(batch)).await?;
+        let (sender, receiver) = oneshot::channel();
+        coalesce::submit(&self.inner, job, sender)?;
+        // A sender that is gone without a word died in a panic: nothing of the batch is known to be stored.
+        let done = receiver.await.unwrap_or(Err(Unavailable::Storage))?;
+        off_thread(large, move || done.reply(language)).await?
+    }
+}
+
+/// Runs heavy work where it keeps nobody waiting.
+async fn off_thread<T: Send + 'static>(
+    large: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unavailable> {
+    if large {
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| Unavailable::Storage)
+    } else {
+        Ok(work())
+    }
+}
+
+impl Inner {
+    fn read(&self, batch: Batch) -> Job {
+        let rules = &batch.publication.rules;
+        let elements: Vec<Element> = batch
+            .elements
+            .iter()
+            .map(|place| wire::parse(&batch.body[place.clone()], rules))
+            .collect();
+        let claims = elements
+            .iter()
+            .flat_map(|element| self.claims(element))
+            .collect();
+        Job {
+            publication: batch.publication,
+            request_id: batch.request_id,
+            login: batch.login,
+            body: batch.body,
+            places: batch.elements,
+            elements,
+            claims,
+            // PostgreSQL keeps microseconds; what is answered now must be what is read back later.
+            received_at: Utc::now().trunc_subsecs(6),
+            taken_at: Instant::now(),
+        }
+    }
+
+    /// The records an element is about: its order, its client, a guest's phone.
+    fn claims(&self, element: &Element) -> Vec<u64> {
+        let hash = |kind: u8, key: &str| self.hasher.hash_one((kind, key));
+        let client = &element.client;
+        let guest = if client.is_registered() {
+            None
+        } else {
+            client.phone.as_deref()
+        };
+        [
+            (0, element.id.as_deref()),
+            (2, client.id.as_deref()),
+            (4, guest),
+        ]
+        .into_iter()
+        .filter_map(|(kind, key)| key.map(|key| hash(kind, key)))
+        .chain(
+            [(1_u8, element.external_id), (3, client.external_id)]
+                .into_iter()
+                .filter_map(|(kind, number)| {
+                    number.map(|number| self.hasher.hash_one((kind, number)))
+                }),
+        )
+        .collect()
+    }
+}
+
+impl Job {
+    fn keys(&self, keys: &mut Keys) {
+        for element in &self.elements {
+            keys.add(element);
+        }
+    }
+}
+
+impl Done {
+    fn reply(&self, language: Language) -> Result<Reply, Unavailable> {
+        let Self {
+            job,
+            verdicts,
+            stored,
+        } = self;
+        let envelope = Envelope {
+            elements: &job.elements,
+            verdicts,
+            stored,
+            rules: &job.publication.rules,
+            language,
+        };
+        let mut body = Vec::with_capacity(64 + verdicts.len() * 2048);
+        if let Err(error) = serde_json::to_writer(&mut body, &envelope) {
+            // Only a bug can bring us here; the orders are stored, and sending them again is safe.
+            tracing::error!(request_id = job.request_id, %error, "the answer could not be written");
+            return Err(Unavailable::Storage);
+        }
+        let accepted = accepted(verdicts);
+        Ok(Reply {
+            body,
+            orders: verdicts.len(),
+            accepted,
+            rejected: verdicts.len() - accepted,
+        })
+    }
+}
+
+fn accepted(verdicts: &[Verdict]) -> usize {
+    verdicts
+        .iter()
+        .filter(|verdict| matches!(verdict, Verdict::Accepted { .. }))
+        .count()
+}

@@ -1,8 +1,20 @@
 //! The domain, pure: no I/O, no async, no SQL, no HTTP.
+//!
+//! [`wire`] reads an element, [`decide`] says what becomes of it, [`reply`] answers.
 
 use chrono_tz::Tz;
 
+pub mod amount;
+pub mod datetime;
+pub mod decide;
+pub mod diff;
+pub mod fault;
+pub mod known;
+pub mod model;
 pub mod phone;
+mod raw;
+pub mod reply;
+pub mod wire;
 
 /// What a publication's settings say about reading and answering its orders (contract §1, §3).
 #[derive(Debug, Clone)]

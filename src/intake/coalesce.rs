@@ -1,0 +1,171 @@
+//! Small batches that wait together share a transaction.
+//!
+//! Each publication has a lane. There is no timer: a writer that is free takes whatever waits, and a lone order waits
+//! for nobody. Batches that share an order, a client or a guest's phone keep their order of arrival: one that shares
+//! with a batch being written, or with one that waits before it, waits too. Big batches go by themselves, beside.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+use super::{Done, Inner, Job, Unavailable, transaction};
+
+/// A batch of more orders than this goes by itself.
+const SMALL_BATCH: usize = 100;
+/// The most orders that small batches bring together into one transaction.
+const GROUP: usize = 500;
+/// How many transactions of small batches a publication has under way.
+const SMALL_WRITERS: usize = 2;
+/// How many big ones. More would only get into each other's way.
+const BIG_WRITERS: usize = 2;
+/// When so many claims are known to wait, what comes behind waits as well: looking further would cost more than it
+/// gains.
+const FAR_ENOUGH: usize = 20_000;
+
+/// Who gets the answer to a job.
+type Answer = oneshot::Sender<Result<Done, Unavailable>>;
+
+/// The lanes of all publications.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    lanes: Mutex<HashMap<String, Lane>>,
+    most_waiting: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: VecDeque<(Job, Answer)>,
+    /// Claims of what is being written.
+    busy: HashSet<u64>,
+    small: usize,
+    big: usize,
+}
+
+impl Lanes {
+    pub(super) fn new(most_waiting: usize) -> Self {
+        Self {
+            lanes: Mutex::default(),
+            most_waiting,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Lane>> {
+        // Nothing under this lock can leave a lane half changed.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_big(job: &Job) -> bool {
+    job.elements.len() > SMALL_BATCH
+}
+
+/// Lets a job wait its turn.
+pub(super) fn submit(inner: &Arc<Inner>, job: Job, answer: Answer) -> Result<(), Unavailable> {
+    let publication = job.publication.name.clone();
+    let mut lanes = inner.lanes.lock();
+    let lane = lanes.entry(publication.clone()).or_default();
+    if lane.waiting.len() >= inner.lanes.most_waiting {
+        return Err(Unavailable::Overloaded);
+    }
+    lane.waiting.push_back((job, answer));
+    lane.start(inner, &publication);
+    Ok(())
+}
+
+impl Lane {
+    /// Starts as many writers as may run on what waits.
+    fn start(&mut self, inner: &Arc<Inner>, publication: &str) {
+        while let Some(group) = self.next_group() {
+            let big = is_big(&group[0].0);
+            let claims: Vec<u64> = group
+                .iter()
+                .flat_map(|(job, _)| job.claims.iter().copied())
+                .collect();
+            *if big { &mut self.big } else { &mut self.small } += 1;
+            self.busy.extend(&claims);
+            let under_way = UnderWay {
+                inner: Arc::clone(inner),
+                publication: publication.to_owned(),
+                claims,
+                big,
+            };
+            tokio::spawn(async move {
+                let (jobs, answers): (Vec<_>, Vec<_>) = group
+                    .into_iter()
+                    .map(|(job, to)| (Arc::new(job), to))
+                    .unzip();
+                let results = transaction::store(&under_way.inner, &jobs).await;
+                // The next group starts before the answers are written.
+                drop(under_way);
+                for (answer, result) in answers.into_iter().zip(results) {
+                    // A caller that hung up does not hear what became of its batch; it is stored all the same.
+                    let _ = answer.send(result);
+                }
+            });
+        }
+    }
+
+    /// Takes the jobs of the next transaction out of the queue.
+    fn next_group(&mut self) -> Option<Vec<(Job, Answer)>> {
+        let mut group: Vec<(Job, Answer)> = Vec::new();
+        let mut orders = 0;
+        // What waits before, and may not be overtaken.
+        let mut blocked: HashSet<u64> = HashSet::new();
+        let mut at = 0;
+        while let Some((job, _)) = self.waiting.get(at) {
+            let clashes = job
+                .claims
+                .iter()
+                .any(|claim| self.busy.contains(claim) || blocked.contains(claim));
+            let room = match (is_big(job), group.is_empty()) {
+                (true, empty) => empty && self.big < BIG_WRITERS,
+                (false, true) => self.small < SMALL_WRITERS,
+                (false, false) => orders + job.elements.len() <= GROUP,
+            };
+            if clashes || !room {
+                blocked.extend(&job.claims);
+                if blocked.len() > FAR_ENOUGH {
+                    break;
+                }
+                at += 1;
+                continue;
+            }
+            orders += job.elements.len();
+            let big = is_big(job);
+            group.extend(self.waiting.remove(at));
+            if big {
+                break;
+            }
+        }
+        (!group.is_empty()).then_some(group)
+    }
+}
+
+/// A transaction under way. Dropping it, by a panic too, frees its claims and starts what waits.
+struct UnderWay {
+    inner: Arc<Inner>,
+    publication: String,
+    claims: Vec<u64>,
+    big: bool,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut lanes = self.inner.lanes.lock();
+        let Some(lane) = lanes.get_mut(&self.publication) else {
+            return;
+        };
+        for claim in &self.claims {
+            lane.busy.remove(claim);
+        }
+        *if self.big {
+            &mut lane.big
+        } else {
+            &mut lane.small
+        } -= 1;
+        lane.start(&self.inner, &self.publication);
+    }
+}

@@ -1,0 +1,425 @@
+//! One transaction for a group of batches: read, decide, write; again when overtaken; apart when refused.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Done, Inner, Job, Unavailable, accepted};
+use crate::{
+    order::{
+        decide::{self, Batch, Decision, FreeNumbers, Shortage, Verdict},
+        diff,
+        fault::{FaultText, Language},
+        known::{Keys, Known},
+        reply::{self, Stored},
+    },
+    store::{BatchRow, Error, RejectedRow, Write},
+};
+
+/// How often somebody else may be faster before we give up.
+const ATTEMPTS: u32 = 10;
+/// Between two questions to a database that is away.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a transaction came to nothing.
+enum Failure {
+    /// The database took offence at something in it.
+    Refused,
+    /// It cannot be stored now.
+    Unavailable,
+}
+
+/// Stores a group of batches of one publication; one answer each.
+pub(super) async fn store(inner: &Inner, jobs: &[Arc<Job>]) -> Vec<Result<Done, Unavailable>> {
+    let none = vec![HashSet::new(); jobs.len()];
+    match transact(inner, jobs, &none, &none, false).await {
+        Ok(done) => done.into_iter().map(Ok).collect(),
+        Err(Failure::Unavailable) => jobs.iter().map(|_| Err(Unavailable::Storage)).collect(),
+        // Nobody pays for another's fault: each by itself, in their order.
+        Err(Failure::Refused) => {
+            let mut results = Vec::with_capacity(jobs.len());
+            for job in jobs {
+                results.push(store_apart(inner, job).await);
+            }
+            results
+        }
+    }
+}
+
+/// Stores one batch, without the orders that the database refuses.
+async fn store_apart(inner: &Inner, job: &Arc<Job>) -> Result<Done, Unavailable> {
+    let jobs = std::slice::from_ref(job);
+    let none = [HashSet::new()];
+    let mut refused = [HashSet::new()];
+    loop {
+        match transact(inner, jobs, &refused, &none, false).await {
+            Ok(mut done) => return done.pop().ok_or(Unavailable::Storage),
+            Err(Failure::Unavailable) => return Err(Unavailable::Storage),
+            Err(Failure::Refused) => {
+                let more = at_fault(inner, jobs, &refused[0]).await?;
+                if more.is_empty() {
+                    tracing::error!(
+                        request_id = job.request_id,
+                        "the database refuses the batch, but no order of it"
+                    );
+                    return Err(Unavailable::Storage);
+                }
+                refused[0].extend(more);
+            }
+        }
+    }
+}
+
+/// Finds the entries that the database refuses, by halving. Everything it tries is taken back.
+async fn at_fault(
+    inner: &Inner,
+    jobs: &[Arc<Job>],
+    known: &HashSet<usize>,
+) -> Result<Vec<usize>, Unavailable> {
+    let entries: HashSet<usize> = decide::entries(&jobs[0].elements).into_iter().collect();
+    let mut suspects: Vec<usize> = entries.difference(known).copied().collect();
+    suspects.sort_unstable();
+    let mut at_fault = Vec::new();
+    let mut parts = vec![suspects];
+    while let Some(part) = parts.pop() {
+        let skipped = [entries
+            .iter()
+            .copied()
+            .filter(|entry| part.binary_search(entry).is_err())
+            .collect()];
+        match transact(inner, jobs, &[HashSet::new()], &skipped, true).await {
+            Ok(_) => {}
+            Err(Failure::Unavailable) => return Err(Unavailable::Storage),
+            Err(Failure::Refused) if part.len() == 1 => at_fault.extend(part),
+            Err(Failure::Refused) => {
+                let (left, right) = part.split_at(part.len() / 2);
+                parts.extend([right.to_vec(), left.to_vec()]);
+            }
+        }
+    }
+    Ok(at_fault)
+}
+
+/// Reads, decides and writes. `probe`: only to see whether the database would take it.
+async fn transact(
+    inner: &Inner,
+    jobs: &[Arc<Job>],
+    refused: &[HashSet<usize>],
+    skipped: &[HashSet<usize>],
+    probe: bool,
+) -> Result<Vec<Done>, Failure> {
+    let publication = &jobs[0].publication;
+    // The one that waits longest must not be stored after its answer.
+    let taken_at = jobs
+        .iter()
+        .map(|job| job.taken_at)
+        .min()
+        .unwrap_or_else(Instant::now);
+    let store_until = taken_at + inner.store_within;
+    let mut keys = Keys::default();
+    for job in jobs {
+        job.keys(&mut keys);
+    }
+    let batches: Vec<Batch<'_>> = jobs
+        .iter()
+        .zip(refused.iter().zip(skipped))
+        .map(|(job, (refused, skipped))| Batch {
+            elements: &job.elements,
+            received_at: job.received_at,
+            refused,
+            skipped,
+        })
+        .collect();
+
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            // Whoever was faster is done by now, or soon; a little chance keeps two from meeting again and again.
+            tokio::time::sleep(Duration::from_micros(
+                u64::from(attempt * attempt) * 200 + jitter(),
+            ))
+            .await;
+        }
+        if Instant::now() >= store_until {
+            return Err(Failure::Unavailable);
+        }
+        let known = match inner.store.read(&publication.name, &keys).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "reading failed");
+                // An old connection that the server has closed: the next one is fresh.
+                if attempt < 2 {
+                    continue;
+                }
+                return Err(Failure::Unavailable);
+            }
+        };
+        let read_at = Instant::now();
+        let (decision, lease, rest) = match decide_with_numbers(inner, jobs, &known, &batches).await
+        {
+            Ok(decided) => decided,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "numbers could not be reserved");
+                return Err(Failure::Unavailable);
+            }
+        };
+        let deadline = known.now
+            + TimeDelta::from_std(store_until.saturating_duration_since(read_at))
+                .unwrap_or(TimeDelta::zero());
+        let write = to_write(jobs, &decision, deadline, probe);
+        let used = lease != rest;
+        let give_back = |numbers| inner.numbers.give_back(&publication.name, numbers);
+        match inner.store.write(&publication.name, &write).await {
+            Ok(()) => {
+                give_back(if probe { lease } else { rest });
+                drop(write);
+                return Ok(done(jobs, decision));
+            }
+            Err(Error::Overtaken(error)) => {
+                tracing::debug!(%error, attempt, "overtaken, reading again");
+                give_back(lease);
+            }
+            Err(Error::NumberTaken(error)) => {
+                tracing::debug!(%error, attempt, "a number is taken, taking others");
+                inner.numbers.forget(&publication.name);
+            }
+            Err(Error::Refused(error)) => {
+                tracing::warn!(%error, orders = write.changes.orders.len(), "refused by the database");
+                give_back(lease);
+                return Err(Failure::Refused);
+            }
+            Err(error @ Error::Unsure(_)) => {
+                tracing::warn!(error = %chain(&error), "the connection broke while writing");
+                if probe {
+                    return Err(Failure::Unavailable);
+                }
+                if settle(inner, &write, jobs, taken_at + inner.settle_within).await? {
+                    give_back(rest);
+                    drop(write);
+                    return Ok(done(jobs, decision));
+                }
+                give_back(lease);
+            }
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), used, "writing failed");
+                give_back(lease);
+                return Err(Failure::Unavailable);
+            }
+        }
+    }
+    tracing::warn!(attempts = ATTEMPTS, "others were faster every time");
+    Err(Failure::Unavailable)
+}
+
+/// Decides, with as many free numbers as that takes. Returns besides the numbers it had and those that are left.
+async fn decide_with_numbers<'k>(
+    inner: &Inner,
+    jobs: &[Arc<Job>],
+    known: &'k Known,
+    batches: &[Batch<'_>],
+) -> Result<(Decision<'k>, FreeNumbers, FreeNumbers), Error> {
+    let publication = &jobs[0].publication;
+    let mut want = guess(jobs, known);
+    let mut lease = inner.numbers.lease(&publication.name, want);
+    loop {
+        if let Err(error) = inner
+            .store
+            .reserve(&inner.numbers, publication, want, &mut lease)
+            .await
+        {
+            inner.numbers.give_back(&publication.name, lease);
+            return Err(error);
+        }
+        let mut rest = lease.clone();
+        match decide::decide(known, batches, &mut rest) {
+            Ok(decision) => return Ok((decision, lease, rest)),
+            Err(short) => {
+                want = Shortage {
+                    order: lease.order.len() + short.order,
+                    client: lease.client.len() + short.client,
+                    address: lease.address.len() + short.address,
+                };
+            }
+        }
+    }
+}
+
+/// How many numbers a batch will likely need, so that it is rarely decided twice.
+fn guess(jobs: &[Arc<Job>], known: &Known) -> Shortage {
+    let orders: HashSet<&str> = known
+        .orders
+        .iter()
+        .map(|order| order.sender_id.as_str())
+        .collect();
+    let clients: HashSet<&str> = known
+        .clients
+        .iter()
+        .flat_map(|client| client.sender_id.iter().chain(&client.guest_phone))
+        .map(String::as_str)
+        .collect();
+    let mut new_orders = HashSet::new();
+    let mut new_clients = HashSet::new();
+    for element in jobs
+        .iter()
+        .flat_map(|job| &job.elements)
+        .filter(|element| element.order.is_some())
+    {
+        new_orders.extend(element.id.as_deref().filter(|id| !orders.contains(id)));
+        let client = &element.client;
+        let key = client.id.as_deref().or(client.phone.as_deref());
+        if client.external_id.is_none() {
+            new_clients.extend(key.filter(|key| !clients.contains(key)));
+        }
+    }
+    Shortage {
+        order: new_orders.len(),
+        client: new_clients.len(),
+        address: new_clients.len(),
+    }
+}
+
+fn to_write<'w>(
+    jobs: &'w [Arc<Job>],
+    decision: &'w Decision<'_>,
+    deadline: DateTime<Utc>,
+    probe: bool,
+) -> Write<'w> {
+    let mut batches = Vec::with_capacity(jobs.len());
+    let mut rejected = Vec::new();
+    for (job, verdicts) in jobs.iter().zip(&decision.verdicts) {
+        // A new id for every attempt: the row of one that was cut off is settled by its own.
+        let batch = Uuid::now_v7();
+        let accepted = accepted(verdicts);
+        batches.push(BatchRow {
+            batch,
+            received_at: job.received_at,
+            request_id: job.request_id.clone(),
+            login: job.login.clone(),
+            orders: verdicts.len(),
+            accepted,
+            rejected: verdicts.len() - accepted,
+        });
+        if accepted == verdicts.len() || probe {
+            continue;
+        }
+        let keys = reply::keys(&job.elements);
+        for (position, entry) in decide::entries(&job.elements).into_iter().enumerate() {
+            if let Verdict::Rejected(faults) = &verdicts[entry] {
+                let faults: Vec<_> = faults
+                    .iter()
+                    .map(|fault| FaultText(fault, Language::Ru))
+                    .collect();
+                rejected.push(RejectedRow {
+                    batch,
+                    position,
+                    key: keys[entry].clone(),
+                    body: &job.body[job.places[position].clone()],
+                    // Texts and nothing else: they cannot fail to become JSON.
+                    faults: serde_json::to_value(&faults).unwrap_or(Value::Null),
+                });
+            }
+        }
+    }
+    Write {
+        changes: diff::changes(decision),
+        batches,
+        rejected,
+        deadline,
+        probe,
+    }
+}
+
+/// Asks the journal until it answers, or time is up.
+async fn settle(
+    inner: &Inner,
+    write: &Write<'_>,
+    jobs: &[Arc<Job>],
+    until: Instant,
+) -> Result<bool, Failure> {
+    let row = &write.batches[0];
+    while Instant::now() < until {
+        match inner
+            .store
+            .settle(&jobs[0].publication.name, row.batch, row.received_at)
+            .await
+        {
+            Ok(stored) => {
+                tracing::info!(
+                    request_id = row.request_id,
+                    stored,
+                    "settled by the journal"
+                );
+                return Ok(stored);
+            }
+            Err(error) => {
+                tracing::debug!(error = %chain(&error), "the journal cannot be asked yet")
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(Failure::Unavailable)
+}
+
+/// What to answer each batch.
+fn done(jobs: &[Arc<Job>], decision: Decision<'_>) -> Vec<Done> {
+    let clients: Vec<_> = decision
+        .clients
+        .into_iter()
+        .map(|record| record.after)
+        .collect();
+    let index: HashMap<i32, usize> = clients
+        .iter()
+        .enumerate()
+        .map(|(index, client)| (client.number, index))
+        .collect();
+    let orders: Vec<_> = decision
+        .orders
+        .into_iter()
+        .map(|record| record.after)
+        .collect();
+    // Every order that is answered was applied, and its client with it.
+    let client_of = orders
+        .iter()
+        .map(|order| {
+            index
+                .get(&order.client_number)
+                .copied()
+                .unwrap_or(usize::MAX)
+        })
+        .collect();
+    let stored = Arc::new(Stored {
+        orders,
+        client_of,
+        clients,
+    });
+    jobs.iter()
+        .zip(decision.verdicts)
+        .map(|(job, verdicts)| Done {
+            job: Arc::clone(job),
+            verdicts,
+            stored: Arc::clone(&stored),
+        })
+        .collect()
+}
+
+/// Up to a millisecond, as random as a UUID is.
+fn jitter() -> u64 {
+    u64::try_from(Uuid::new_v4().as_u128() % 1000).unwrap_or(0)
+}
+
+/// An error with its causes, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,206 @@
+//! Moments: with a zone or in the publication's own time in, the publication's local time out (contract §3).
+
+use std::fmt::Write as _;
+
+use chrono::{
+    DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone,
+    Timelike, Utc,
+};
+use chrono_tz::Tz;
+
+/// Cuts `N` digits off the front.
+fn digits(text: &mut &[u8], n: usize) -> Option<u32> {
+    let (head, tail) = text.split_at_checked(n)?;
+    *text = tail;
+    head.iter().try_fold(0, |value, b| {
+        b.is_ascii_digit().then(|| value * 10 + u32::from(b - b'0'))
+    })
+}
+
+/// Cuts one of these bytes off the front.
+fn one_of(text: &mut &[u8], bytes: &[u8]) -> Option<u8> {
+    let (first, tail) = text.split_first()?;
+    bytes.contains(first).then(|| {
+        *text = tail;
+        *first
+    })
+}
+
+/// Reads RFC 3339 with a zone, or `YYYY-MM-DD[T ]HH:MM[:SS]` in the publication's time.
+///
+/// The result has microseconds at most, as PostgreSQL keeps them. A local time that a clock change leaves out is read
+/// as PHP does, one hour later; one that comes twice is the first. A leap second is the second after it.
+///
+/// `None` when the text has another form, names no real moment, or one outside the years 1 to 9999.
+#[must_use]
+pub fn parse(text: &str, timezone: Tz) -> Option<DateTime<Utc>> {
+    let mut rest = text.as_bytes();
+    let rest = &mut rest;
+    let year = digits(rest, 4)?;
+    one_of(rest, b"-")?;
+    let month = digits(rest, 2)?;
+    one_of(rest, b"-")?;
+    let day = digits(rest, 2)?;
+    one_of(rest, b"Tt ")?;
+    let hour = digits(rest, 2)?;
+    one_of(rest, b":")?;
+    let minute = digits(rest, 2)?;
+    let mut second = 0;
+    let mut micros = 0;
+    if one_of(rest, b":").is_some() {
+        second = digits(rest, 2)?;
+        if one_of(rest, b".").is_some() {
+            let mut unit = 100_000;
+            let mut any = false;
+            while let Some(b) = one_of(rest, b"0123456789") {
+                micros += u32::from(b - b'0') * unit;
+                unit /= 10;
+                any = true;
+            }
+            any.then_some(())?;
+        }
+    }
+    let leap = second == 60;
+    let time = NaiveTime::from_hms_micro_opt(hour, minute, if leap { 59 } else { second }, micros)?;
+    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
+    let local =
+        NaiveDateTime::new(date, time).checked_add_signed(TimeDelta::seconds(i64::from(leap)))?;
+
+    let moment = match one_of(rest, b"Zz+-") {
+        None => from_local(local, timezone)?,
+        Some(b'Z' | b'z') => local.and_utc(),
+        Some(sign) => {
+            let hours = digits(rest, 2)?;
+            one_of(rest, b":")?;
+            let minutes = digits(rest, 2)?;
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let offset = TimeDelta::minutes(i64::from(hours * 60 + minutes));
+            let utc = if sign == b'+' {
+                local.checked_sub_signed(offset)
+            } else {
+                local.checked_add_signed(offset)
+            };
+            utc?.and_utc()
+        }
+    };
+    // Both ends must print with four digits of a year, in UTC (the database) and in local time (the answer).
+    let printable = |year| (1..=9999).contains(&year);
+    (rest.is_empty()
+        && printable(moment.year())
+        && printable(moment.with_timezone(&timezone).year()))
+    .then_some(moment)
+}
+
+fn from_local(local: NaiveDateTime, timezone: Tz) -> Option<DateTime<Utc>> {
+    let found = match timezone.from_local_datetime(&local) {
+        LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => moment,
+        LocalResult::None => {
+            // The clock jumped over it: what the clock shows an hour later, with the offset of before the jump.
+            let before = timezone
+                .from_local_datetime(&(local - TimeDelta::hours(3)))
+                .earliest()?;
+            before + TimeDelta::hours(3)
+        }
+    };
+    Some(found.with_timezone(&Utc))
+}
+
+/// Whether this is 1C's empty date, `0001-01-01T00:00:00`, which says "no date".
+#[must_use]
+pub fn is_empty_date(text: &str) -> bool {
+    text.strip_suffix(['Z', 'z'])
+        .unwrap_or(text)
+        .replacen([' ', 't'], "T", 1)
+        == "0001-01-01T00:00:00"
+}
+
+/// `YYYY-MM-DD HH:MM:SS`, local time of the publication.
+#[must_use]
+pub fn print(moment: DateTime<Utc>, timezone: Tz) -> String {
+    let local = moment.with_timezone(&timezone).naive_local();
+    let mut text = String::with_capacity(19);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+        local.year(),
+        local.month(),
+        local.day(),
+        local.hour(),
+        local.minute(),
+        local.second()
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOSCOW: Tz = chrono_tz::Europe::Moscow;
+
+    fn there_and_back(text: &str) -> Option<String> {
+        parse(text, MOSCOW).map(|moment| print(moment, MOSCOW))
+    }
+
+    #[test]
+    fn a_datetime_leaves_in_local_time_of_the_publication() {
+        for (sent, left) in [
+            ("2019-11-06T11:00:00Z", "2019-11-06 14:00:00"),
+            ("2019-11-06t11:00:00z", "2019-11-06 14:00:00"),
+            ("2019-11-06T11:00:00.999999999Z", "2019-11-06 14:00:00"),
+            ("2019-11-06T11:00:00+03:00", "2019-11-06 11:00:00"),
+            ("2019-11-06 11:00:00-01:30", "2019-11-06 15:30:00"),
+            ("2019-11-06 11:00:00", "2019-11-06 11:00:00"),
+            ("2019-11-06T11:00", "2019-11-06 11:00:00"),
+            ("2016-12-31T23:59:60Z", "2017-01-01 03:00:00"),
+            ("9999-12-31T20:59:59Z", "9999-12-31 23:59:59"),
+        ] {
+            assert_eq!(there_and_back(sent).as_deref(), Some(left), "{sent}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_moment_is_refused() {
+        for text in [
+            "",
+            "2019-11-06",
+            "06.11.2019 11:00",
+            "2019-11-06T11",
+            "2019-13-01T00:00:00",
+            "2019-02-29T00:00:00",
+            "2019-11-06T24:00:00",
+            "2019-11-06T11:60:00",
+            "2019-11-06T11:00:00Z ",
+            " 2019-11-06T11:00:00",
+            "2019-11-06T11:00:00+3",
+            "2019-11-06T11:00:00.Z",
+            "2019-11-06T11:00:00+24:00",
+            "9999-12-31T23:59:59Z",
+            "0000-01-01T00:00:00",
+            "２019-11-06T11:00:00",
+            "2019-11-06T11:00:61",
+        ] {
+            assert_eq!(there_and_back(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_change_makes_no_order_fail() {
+        let berlin = chrono_tz::Europe::Berlin;
+        let gap = parse("2024-03-31 02:30:00", berlin).expect("left out by the clock");
+        assert_eq!(print(gap, berlin), "2024-03-31 03:30:00");
+        let twice = parse("2024-10-27 02:30:00", berlin).expect("comes twice");
+        assert_eq!(twice.to_rfc3339(), "2024-10-27T00:30:00+00:00");
+    }
+
+    #[test]
+    fn one_cs_empty_date_is_recognised() {
+        assert!(is_empty_date("0001-01-01T00:00:00"));
+        assert!(is_empty_date("0001-01-01 00:00:00"));
+        assert!(is_empty_date("0001-01-01T00:00:00Z"));
+        assert!(!is_empty_date("0001-01-01T00:00:01"));
+    }
+}

@@ -1,0 +1,792 @@
+//! What is stored + what was sent -> what to write, and each order's verdict (contract §4, §5). Pure.
+//!
+//! Elements are applied in their order to a picture of the stored records; what to write is the difference between
+//! the picture before and after. So an order sent twice in a batch, clients shared by orders and a change that is
+//! taken back need no rules of their own, and what changes nothing writes nothing.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use super::{
+    fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
+    known::Known,
+    model::{Address, Client, ClientType, Order, OrderItem, Product},
+    wire::{ClientKey, Element, SentAddress, SentClient, SentItem, SentOrder},
+};
+
+/// A batch to decide on.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// Its elements, in their order.
+    pub elements: &'a [Element],
+    /// When it came in: the `created_at` of new orders that bring none.
+    pub received_at: DateTime<Utc>,
+    /// Entries (by [`entries`]) that the database was seen to refuse.
+    pub refused: &'a HashSet<usize>,
+    /// Entries to leave out altogether, when looking for the one that the database refuses.
+    pub skipped: &'a HashSet<usize>,
+}
+
+/// Which entry of the answer each element belongs to: one for each distinct id, in order of first appearance, and one
+/// for each element without a usable id (contract §2).
+#[must_use]
+pub fn entries(elements: &[Element]) -> Vec<usize> {
+    let mut by_id = HashMap::new();
+    let mut next = 0;
+    elements
+        .iter()
+        .map(|element| {
+            let mut fresh = || {
+                next += 1;
+                next - 1
+            };
+            match &element.id {
+                Some(id) => *by_id.entry(id.as_str()).or_insert_with(fresh),
+                None => fresh(),
+            }
+        })
+        .collect()
+}
+
+/// Free numbers at hand, in the order in which they are given (contract §4.3).
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct FreeNumbers {
+    /// For orders.
+    pub order: VecDeque<i32>,
+    /// For clients.
+    pub client: VecDeque<i32>,
+    /// For addresses.
+    pub address: VecDeque<i32>,
+}
+
+/// How many numbers were missing. The decision is then void: get more, decide again.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    /// Of orders.
+    pub order: usize,
+    /// Of clients.
+    pub client: usize,
+    /// Of addresses.
+    pub address: usize,
+}
+
+/// What became of one entry.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// To be stored: the index of its order in [`Decision::orders`].
+    Accepted {
+        /// Into [`Decision::orders`].
+        order: usize,
+        /// What to say with it.
+        warnings: Vec<Warning>,
+    },
+    /// Not stored, and why.
+    Rejected(Vec<Fault>),
+}
+
+/// An order or a client before and after the batch.
+#[derive(Debug)]
+pub struct Record<'a, T> {
+    /// As stored; `None` for a new one.
+    pub before: Option<&'a T>,
+    /// As it is to be.
+    pub after: T,
+}
+
+/// What is to be written and answered.
+#[derive(Debug)]
+pub struct Decision<'a> {
+    /// Every order the batches touch.
+    pub orders: Vec<Record<'a, Order>>,
+    /// Every client the batches touch.
+    pub clients: Vec<Record<'a, Client>>,
+    /// For each batch its entries' verdicts, in order.
+    pub verdicts: Vec<Vec<Verdict>>,
+}
+
+/// Decides on batches of one publication that are to be stored in one transaction, in their order of arrival.
+///
+/// # Errors
+/// [`Shortage`] when `numbers` ran out. What was taken of them stays taken; the caller gives them again.
+pub fn decide<'a>(
+    known: &'a Known,
+    batches: &[Batch<'_>],
+    numbers: &mut FreeNumbers,
+) -> Result<Decision<'a>, Shortage> {
+    let mut picture = Picture::new(known, numbers);
+    let indexed: Vec<Vec<usize>> = batches
+        .iter()
+        .map(|batch| entries(batch.elements))
+        .collect();
+    let rejected = reject(&picture, batches, &indexed);
+
+    let mut verdicts = Vec::with_capacity(batches.len());
+    for ((batch, index), rejected) in batches.iter().zip(&indexed).zip(rejected) {
+        let count = index.iter().max().map_or(0, |last| last + 1);
+        let mut open: Vec<Verdict> = vec![Verdict::Rejected(Vec::new()); count];
+        for (entry, faults) in rejected {
+            open[entry] = Verdict::Rejected(faults);
+        }
+        for (element, entry) in batch.elements.iter().zip(index) {
+            let sent = match (&open[*entry], &element.id, &element.order) {
+                (Verdict::Rejected(faults), Some(id), Some(sent)) if faults.is_empty() => {
+                    (id, sent)
+                }
+                (Verdict::Accepted { .. }, Some(id), Some(sent)) => (id, sent),
+                _ => continue,
+            };
+            if batch.skipped.contains(entry) {
+                continue;
+            }
+            let mut said = element.warnings.clone();
+            let order = picture.apply(sent.0, element, sent.1, batch.received_at, &mut said);
+            if let Verdict::Accepted { warnings, .. } = &mut open[*entry] {
+                said.retain(|warning| !warnings.contains(warning));
+                warnings.append(&mut said);
+            } else {
+                open[*entry] = Verdict::Accepted {
+                    order,
+                    warnings: said,
+                };
+            }
+        }
+        verdicts.push(open);
+    }
+    if picture.shortage != Shortage::default() {
+        return Err(picture.shortage);
+    }
+    Ok(Decision {
+        orders: picture.orders,
+        clients: picture.clients,
+        verdicts,
+    })
+}
+
+/// Finds the entries to reject, and why: their own faults, clashes of the order's number, a name missing of a client
+/// we do not know. An entry is taken whole or not at all, so one faulty element rejects the others of its id too.
+///
+/// Whether a client is known depends on the entries before, and those on one another; so this repeats until nothing
+/// more falls. Almost always the second look finds nothing.
+fn reject(
+    picture: &Picture<'_, '_>,
+    batches: &[Batch<'_>],
+    indexed: &[Vec<usize>],
+) -> Vec<HashMap<usize, Vec<Fault>>> {
+    let mut rejected: Vec<HashMap<usize, Vec<Fault>>> =
+        batches.iter().map(|_| HashMap::new()).collect();
+    for ((batch, index), rejected) in batches.iter().zip(indexed).zip(&mut rejected) {
+        for (element, entry) in batch.elements.iter().zip(index) {
+            if !element.faults.is_empty() {
+                rejected
+                    .entry(*entry)
+                    .or_default()
+                    .extend(element.faults.iter().cloned());
+            } else if batch.refused.contains(entry) {
+                let refused = Fault {
+                    field: String::new(),
+                    code: FaultCode::Conflict,
+                    hint: Hint::None,
+                };
+                rejected.entry(*entry).or_insert_with(|| vec![refused]);
+            }
+        }
+    }
+    loop {
+        let mut added: Vec<(usize, usize, Fault)> = Vec::new();
+        let mut made = Made::default();
+        for (number, (batch, index)) in batches.iter().zip(indexed).enumerate() {
+            for (element, entry) in batch.elements.iter().zip(index) {
+                let out = rejected[number].contains_key(entry) || batch.skipped.contains(entry);
+                let faults = picture.check(element, &made);
+                if !out && faults.is_empty() {
+                    made.add(element);
+                }
+                for fault in faults {
+                    if !rejected[number]
+                        .get(entry)
+                        .is_some_and(|known| known.contains(&fault))
+                    {
+                        added.push((number, *entry, fault));
+                    }
+                }
+            }
+        }
+        if added.is_empty() {
+            return rejected;
+        }
+        for (number, entry, fault) in added {
+            let faults = rejected[number].entry(entry).or_default();
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        }
+    }
+}
+
+/// What the elements before made, as far as [`Picture::check`] needs to know.
+#[derive(Default)]
+struct Made {
+    orders: HashMap<i32, String>,
+    clients: HashSet<String>,
+    /// The id that the client of that number has, if any.
+    client_numbers: HashMap<i32, Option<String>>,
+}
+
+impl Made {
+    fn add(&mut self, element: &Element) {
+        if let (Some(number), Some(id)) = (element.external_id, &element.id) {
+            self.orders.entry(number).or_insert_with(|| id.clone());
+        }
+        self.clients.extend(element.client.id.clone());
+        if let Some(number) = element.client.external_id {
+            let id = self.client_numbers.entry(number).or_default();
+            if id.is_none() {
+                id.clone_from(&element.client.id);
+            }
+        }
+    }
+}
+
+impl Made {
+    /// Whether an element before gave the client of that number its id.
+    fn took(&self, number: i32) -> bool {
+        self.client_numbers
+            .get(&number)
+            .is_some_and(Option::is_some)
+    }
+}
+
+/// The stored records as they become, element by element.
+struct Picture<'a, 'n> {
+    known: &'a Known,
+    numbers: &'n mut FreeNumbers,
+    shortage: Shortage,
+    orders: Vec<Record<'a, Order>>,
+    order_by_id: HashMap<String, usize>,
+    order_numbers: BTreeSet<i32>,
+    clients: Vec<Record<'a, Client>>,
+    client_by_id: HashMap<String, usize>,
+    client_by_number: HashMap<i32, usize>,
+    guest_by_phone: HashMap<String, usize>,
+    address_numbers: BTreeSet<i32>,
+}
+
+/// Where a client or an address was found, or that it is new and with which number.
+enum Found {
+    /// At this index.
+    There(usize),
+    /// New, with the sender's number.
+    Adopt(i32),
+    /// New, with the next free number.
+    New,
+}
+
+/// The contract's three rules (§4) for clients and addresses, where the sender's id decides a clash.
+///
+/// `by_id`: the record of the sent id. `by_number`: the record that bears the sent number, and whether it is free to
+/// take the sent id. Says besides whether the sent number was left alone.
+fn identify(
+    has_id: bool,
+    by_id: Option<usize>,
+    number: Option<i32>,
+    by_number: Option<(usize, bool)>,
+    number_is_taken: bool,
+) -> (Found, bool) {
+    match (by_id, number) {
+        (Some(index), None) => (Found::There(index), false),
+        (Some(index), Some(_)) => (
+            Found::There(index),
+            by_number.is_none_or(|(other, _)| other != index),
+        ),
+        (None, None) => (Found::New, false),
+        (None, Some(number)) => match by_number {
+            Some((index, takes_id)) if !has_id || takes_id => (Found::There(index), false),
+            Some(_) => (Found::New, true),
+            None if number_is_taken => (Found::New, true),
+            None => (Found::Adopt(number), false),
+        },
+    }
+}
+
+/// The next free number that nobody brought along in this batch.
+fn next_number(free: &mut VecDeque<i32>, taken: impl Fn(i32) -> bool, short: &mut usize) -> i32 {
+    while let Some(number) = free.pop_front() {
+        if !taken(number) {
+            return number;
+        }
+    }
+    *short += 1;
+    // Stands in until the decision is made again with enough numbers; below zero it can clash with nothing.
+    -i32::try_from(*short).unwrap_or(i32::MAX)
+}
+
+impl<'a, 'n> Picture<'a, 'n> {
+    fn new(known: &'a Known, numbers: &'n mut FreeNumbers) -> Self {
+        let mut picture = Self {
+            known,
+            numbers,
+            shortage: Shortage::default(),
+            orders: Vec::with_capacity(known.orders.len()),
+            order_by_id: HashMap::new(),
+            order_numbers: known.order_numbers.clone(),
+            clients: Vec::with_capacity(known.clients.len()),
+            client_by_id: HashMap::new(),
+            client_by_number: HashMap::new(),
+            guest_by_phone: HashMap::new(),
+            address_numbers: known.address_numbers.clone(),
+        };
+        for order in &known.orders {
+            picture
+                .order_by_id
+                .insert(order.sender_id.clone(), picture.orders.len());
+            picture.order_numbers.insert(order.number);
+            picture.orders.push(Record {
+                before: Some(order),
+                after: order.clone(),
+            });
+        }
+        for client in &known.clients {
+            picture
+                .address_numbers
+                .extend(client.addresses.iter().map(|address| address.number));
+            picture.index_client(picture.clients.len(), client);
+            picture.clients.push(Record {
+                before: Some(client),
+                after: client.clone(),
+            });
+        }
+        picture
+    }
+
+    fn index_client(&mut self, index: usize, client: &Client) {
+        self.client_by_number.insert(client.number, index);
+        if let Some(id) = &client.sender_id {
+            self.client_by_id.insert(id.clone(), index);
+        }
+        if let Some(phone) = &client.guest_phone {
+            self.guest_by_phone.insert(phone.clone(), index);
+        }
+    }
+
+    /// The faults that show only against what is stored.
+    fn check(&self, element: &Element, made: &Made) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if let (Some(id), Some(number)) = (&element.id, element.external_id) {
+            let own = self
+                .order_by_id
+                .get(id)
+                .map(|index| self.orders[*index].after.number);
+            let clash = match own {
+                Some(own) => own != number && self.is_order(number, id, made),
+                None => self.is_order(number, id, made),
+            };
+            if clash {
+                let field = Path::ROOT.field("external_id").to_string();
+                faults.push(Fault {
+                    field,
+                    code: FaultCode::Conflict,
+                    hint: Hint::None,
+                });
+            }
+        }
+        let client = &element.client;
+        if client.is_registered() && !element.has_username && !self.knows_client(client, made) {
+            let path = Path::ROOT.field("client");
+            let field = path.field("username").to_string();
+            faults.push(Fault {
+                field,
+                code: FaultCode::Required,
+                hint: Hint::None,
+            });
+        }
+        faults
+    }
+
+    /// Whether another order than `id` bears the number.
+    fn is_order(&self, number: i32, id: &str, made: &Made) -> bool {
+        self.order_numbers.contains(&number)
+            || made.orders.get(&number).is_some_and(|other| other != id)
+    }
+
+    fn knows_client(&self, key: &ClientKey, made: &Made) -> bool {
+        if let Some(id) = &key.id {
+            if self.client_by_id.contains_key(id) || made.clients.contains(id) {
+                return true;
+            }
+            // Found by number only where that record is free to take the id.
+            return key.external_id.is_some_and(|number| {
+                match self.client_by_number.get(&number) {
+                    Some(index) => {
+                        self.clients[*index].after.sender_id.is_none() && !made.took(number)
+                    }
+                    None => made.client_numbers.get(&number) == Some(&None),
+                }
+            });
+        }
+        key.external_id.is_some_and(|number| {
+            self.client_by_number.contains_key(&number) || made.client_numbers.contains_key(&number)
+        })
+    }
+
+    /// Applies one element without faults; says which order it became.
+    fn apply(
+        &mut self,
+        id: &str,
+        element: &Element,
+        sent: &SentOrder,
+        received_at: DateTime<Utc>,
+        warnings: &mut Vec<Warning>,
+    ) -> usize {
+        let root = Path::ROOT;
+        let client = self.client(&element.client, &sent.client, warnings);
+        let client_path = root.field("client");
+        let list = client_path.field("addresses");
+        for (index, address) in sent.client.addresses.iter().enumerate() {
+            self.address(
+                client,
+                address,
+                list.index(index).field("external_id"),
+                warnings,
+            );
+        }
+        let address = self.shipping_address(client, &sent.shipping_address, warnings);
+        let client_number = self.clients[client].after.number;
+        let items = self.items(&sent.items, warnings);
+
+        let Some(&index) = self.order_by_id.get(id) else {
+            let number = match element.external_id {
+                Some(number) if !self.order_numbers.contains(&number) => number,
+                _ => next_number(
+                    &mut self.numbers.order,
+                    |number| self.order_numbers.contains(&number),
+                    &mut self.shortage.order,
+                ),
+            };
+            let mut order = Order {
+                number,
+                uuid: Uuid::now_v7(),
+                version: 1,
+                sender_id: id.to_owned(),
+                status: sent.status,
+                client_number,
+                address_number: address,
+                created_at: sent.created_at.unwrap_or(received_at),
+                total: sent.total,
+                delivery_cost: None,
+                coins: None,
+                payment_type: None,
+                payment_status: false,
+                shipping_date_from: sent.shipping_date_from,
+                shipping_date_to: sent.shipping_date_to,
+                comment: None,
+                count_of_returned_bottles: 0,
+                ask_for_checkout: None,
+                items: Vec::new(),
+            };
+            sent_content(&mut order, sent, items);
+            let index = self.orders.len();
+            self.order_numbers.insert(number);
+            self.order_by_id.insert(id.to_owned(), index);
+            self.orders.push(Record {
+                before: None,
+                after: order,
+            });
+            return index;
+        };
+
+        let order = &mut self.orders[index].after;
+        if order.status.may_become(sent.status) {
+            order.status = sent.status;
+        } else {
+            warnings.push(Warning {
+                field: root.field("status").to_string(),
+                code: WarningCode::StatusNotChanged,
+            });
+        }
+        order.client_number = client_number;
+        order.address_number = address;
+        order.total = sent.total;
+        order.shipping_date_from = sent.shipping_date_from;
+        order.shipping_date_to = sent.shipping_date_to;
+        if let Some(created_at) = sent.created_at {
+            order.created_at = created_at;
+        }
+        sent_content(order, sent, items);
+        index
+    }
+
+    fn client(&mut self, key: &ClientKey, sent: &SentClient, warnings: &mut Vec<Warning>) -> usize {
+        let found = if key.is_registered() {
+            let by_id = key
+                .id
+                .as_ref()
+                .and_then(|id| self.client_by_id.get(id).copied());
+            let by_number = key
+                .external_id
+                .and_then(|number| self.client_by_number.get(&number))
+                .map(|index| {
+                    let client = &self.clients[*index].after;
+                    (
+                        *index,
+                        client.sender_id.is_none() || client.sender_id == key.id,
+                    )
+                });
+            let (found, left_alone) = identify(
+                key.id.is_some(),
+                by_id,
+                key.external_id,
+                by_number,
+                by_number.is_some(),
+            );
+            if left_alone {
+                let path = Path::ROOT.field("client");
+                let field = path.field("external_id").to_string();
+                warnings.push(Warning {
+                    field,
+                    code: WarningCode::ExternalIdIgnored,
+                });
+            }
+            found
+        } else {
+            match key
+                .phone
+                .as_ref()
+                .and_then(|phone| self.guest_by_phone.get(phone))
+            {
+                Some(index) => Found::There(*index),
+                None => Found::New,
+            }
+        };
+        let index = match found {
+            Found::There(index) => index,
+            Found::Adopt(_) | Found::New => {
+                let number = match found {
+                    Found::Adopt(number) => number,
+                    _ => next_number(
+                        &mut self.numbers.client,
+                        |number| self.client_by_number.contains_key(&number),
+                        &mut self.shortage.client,
+                    ),
+                };
+                let client = Client {
+                    number,
+                    version: 1,
+                    sender_id: key.id.clone(),
+                    guest_phone: if key.is_registered() {
+                        None
+                    } else {
+                        key.phone.clone()
+                    },
+                    username: String::new(),
+                    phone: None,
+                    phones: Vec::new(),
+                    email: None,
+                    comment: None,
+                    account_number: Some(i64::from(number)),
+                    kind: ClientType::default(),
+                    bank_account: None,
+                    legal_address: Vec::new(),
+                    coins_amount: Decimal::ZERO,
+                    loyalty_system_is_active: None,
+                    addresses: Vec::new(),
+                    prices: Vec::new(),
+                };
+                let index = self.clients.len();
+                self.index_client(index, &client);
+                self.clients.push(Record {
+                    before: None,
+                    after: client,
+                });
+                index
+            }
+        };
+
+        let client = &mut self.clients[index].after;
+        if let (Some(id), None) = (&key.id, &client.sender_id) {
+            // Known by number only: it takes this id, and is no guest any more.
+            client.sender_id = Some(id.clone());
+            self.client_by_id.insert(id.clone(), index);
+            if let Some(phone) = client.guest_phone.take() {
+                self.guest_by_phone.remove(&phone);
+            }
+        }
+        // A name cannot be cleared, and no account number means "none of mine": the stored ones stay.
+        if let Some(username) = &sent.username {
+            client.username.clone_from(username);
+        }
+        if let Some(account_number) = sent.account_number {
+            client.account_number = Some(account_number);
+        }
+        sent.phone.apply(&mut client.phone);
+        sent.phones.apply_or(&mut client.phones, Vec::new());
+        sent.email.apply(&mut client.email);
+        sent.comment.apply(&mut client.comment);
+        sent.kind.apply_or(&mut client.kind, ClientType::default());
+        index
+    }
+
+    /// Finds or makes an address of the client's list.
+    fn address(
+        &mut self,
+        client: usize,
+        sent: &SentAddress,
+        field: Path<'_>,
+        warnings: &mut Vec<Warning>,
+    ) -> i32 {
+        let addresses = &self.clients[client].after.addresses;
+        let by_id = sent.id.as_ref().and_then(|id| {
+            addresses
+                .iter()
+                .position(|a| a.sender_id.as_ref() == Some(id))
+        });
+        let by_number = sent.number.and_then(|number| {
+            let index = addresses.iter().position(|a| a.number == number)?;
+            Some((
+                index,
+                addresses[index].sender_id.is_none() || addresses[index].sender_id == sent.id,
+            ))
+        });
+        let is_taken = sent
+            .number
+            .is_some_and(|number| self.address_numbers.contains(&number));
+        let (found, left_alone) =
+            identify(sent.id.is_some(), by_id, sent.number, by_number, is_taken);
+        if left_alone {
+            warnings.push(Warning {
+                field: field.to_string(),
+                code: WarningCode::ExternalIdIgnored,
+            });
+        }
+        // Neither an id nor a number that tells anything: the content does.
+        let found = match found {
+            Found::New if sent.id.is_none() => self
+                .by_content(client, sent)
+                .map_or(Found::New, Found::There),
+            found => found,
+        };
+        self.put_address(client, found, sent)
+    }
+
+    /// Finds or makes the order's address (contract §4: never another client's).
+    fn shipping_address(
+        &mut self,
+        client: usize,
+        sent: &SentAddress,
+        warnings: &mut Vec<Warning>,
+    ) -> i32 {
+        let addresses = &self.clients[client].after.addresses;
+        let by_number = sent
+            .number
+            .and_then(|number| addresses.iter().position(|a| a.number == number));
+        if by_number.is_none() && (sent.number.is_some() || sent.impossible_number) {
+            let path = Path::ROOT.field("shipping_address");
+            let field = path.field("user_address_id").to_string();
+            warnings.push(Warning {
+                field,
+                code: WarningCode::AddressNotFound,
+            });
+        }
+        let found = by_number
+            .or_else(|| self.by_content(client, sent))
+            .map_or(Found::New, Found::There);
+        self.put_address(client, found, sent)
+    }
+
+    fn by_content(&self, client: usize, sent: &SentAddress) -> Option<usize> {
+        let content = sent.content();
+        self.clients[client]
+            .after
+            .addresses
+            .iter()
+            .position(|address| address.content == content)
+    }
+
+    fn put_address(&mut self, client: usize, found: Found, sent: &SentAddress) -> i32 {
+        let number = match found {
+            Found::There(index) => {
+                let address = &mut self.clients[client].after.addresses[index];
+                if address.sender_id.is_none() {
+                    address.sender_id.clone_from(&sent.id);
+                }
+                sent.apply(&mut address.content);
+                return address.number;
+            }
+            Found::Adopt(number) => number,
+            Found::New => next_number(
+                &mut self.numbers.address,
+                |number| self.address_numbers.contains(&number),
+                &mut self.shortage.address,
+            ),
+        };
+        self.address_numbers.insert(number);
+        self.clients[client].after.addresses.push(Address {
+            number,
+            sender_id: sent.id.clone(),
+            content: sent.content(),
+            district_number: None,
+            district_name: None,
+        });
+        number
+    }
+
+    /// Looks each line's product up: by `product_id`, then by `id` (contract §5).
+    fn items(&self, sent: &[SentItem], warnings: &mut Vec<Warning>) -> Vec<OrderItem> {
+        let list = Path::ROOT.field("order_item_list");
+        let number = |id: &str| {
+            self.known
+                .products
+                .get(id)
+                .map(|product: &Product| product.number)
+        };
+        sent.iter()
+            .enumerate()
+            .map(|(index, item)| {
+                let mut warn = |code| {
+                    let field = list.index(index).field("product_id").to_string();
+                    warnings.push(Warning { field, code });
+                };
+                let product_number = match (
+                    number(&item.product_id),
+                    item.id.as_deref().and_then(number),
+                ) {
+                    (Some(first), Some(second)) if first != second => {
+                        warn(WarningCode::ProductAmbiguous);
+                        Some(first)
+                    }
+                    (None, None) => {
+                        warn(WarningCode::ProductNotFound);
+                        None
+                    }
+                    (first, second) => first.or(second),
+                };
+                OrderItem {
+                    product_id: item.product_id.clone(),
+                    sender_id: item.id.clone(),
+                    external_id: item.external_id,
+                    product_number,
+                    name: item.name.clone(),
+                    price: item.price,
+                    quantity: item.quantity,
+                    order_product_id: item.order_product_id,
+                }
+            })
+            .collect()
+    }
+}
+
+/// The content that may be absent or cleared, and the lines, which replace the list.
+fn sent_content(order: &mut Order, sent: &SentOrder, items: Vec<OrderItem>) {
+    sent.delivery_cost.apply(&mut order.delivery_cost);
+    sent.coins.apply(&mut order.coins);
+    sent.payment_type.apply(&mut order.payment_type);
+    sent.payment_status
+        .apply_or(&mut order.payment_status, false);
+    sent.comment.apply(&mut order.comment);
+    sent.count_of_returned_bottles
+        .apply_or(&mut order.count_of_returned_bottles, 0);
+    sent.ask_for_checkout.apply(&mut order.ask_for_checkout);
+    order.items = items;
+}

@@ -1,0 +1,139 @@
+//! What a decision changes, as rows to write: only what is new or differs from what is stored.
+
+use super::{
+    decide::{Decision, Record},
+    model::{Address, Client, Order, OrderItem},
+};
+
+/// A row and whether it exists already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// A new row.
+    Insert,
+    /// A stored row gets new content.
+    Update,
+    /// A stored row goes.
+    Delete,
+}
+
+impl Action {
+    /// Its name in the writing statement.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A line to write.
+#[derive(Debug)]
+pub struct ItemChange<'d> {
+    /// Whose line.
+    pub order_number: i32,
+    /// Its place.
+    pub position: usize,
+    /// What to do.
+    pub action: Action,
+    /// The line as it is to be (as it was, when it goes).
+    pub item: &'d OrderItem,
+}
+
+/// All rows to write. Clients and orders carry the version they were read with; 0 is a new one.
+#[derive(Debug, Default)]
+pub struct Changes<'d> {
+    /// (version, client): a client is also changed when an address of it is.
+    pub clients: Vec<(i32, &'d Client)>,
+    /// (is new, number of the client, address)
+    pub addresses: Vec<(bool, i32, &'d Address)>,
+    /// (version, order): an order is also changed when a line of it is.
+    pub orders: Vec<(i32, &'d Order)>,
+    /// Lines.
+    pub items: Vec<ItemChange<'d>>,
+}
+
+impl Changes<'_> {
+    /// Nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty() && self.orders.is_empty()
+    }
+
+    /// How many stored clients and orders must still have the version they were read with.
+    #[must_use]
+    pub fn updates(&self) -> usize {
+        let stored = |version: i32| version > 0;
+        self.clients
+            .iter()
+            .filter(|(version, _)| stored(*version))
+            .count()
+            + self
+                .orders
+                .iter()
+                .filter(|(version, _)| stored(*version))
+                .count()
+    }
+}
+
+/// The rows that a decision changes, in the order of their numbers: writers that meet lock them in the same order.
+#[must_use]
+pub fn changes<'d>(decision: &'d Decision<'_>) -> Changes<'d> {
+    let mut changes = Changes::default();
+    for Record { before, after } in &decision.clients {
+        if *before == Some(after) {
+            continue;
+        }
+        changes
+            .clients
+            .push((before.map_or(0, |client| client.version), after));
+        for address in &after.addresses {
+            let stored = before
+                .and_then(|client| client.addresses.iter().find(|a| a.number == address.number));
+            if stored != Some(address) {
+                changes
+                    .addresses
+                    .push((stored.is_none(), after.number, address));
+            }
+        }
+    }
+    for Record { before, after } in &decision.orders {
+        if *before == Some(after) {
+            continue;
+        }
+        changes
+            .orders
+            .push((before.map_or(0, |order| order.version), after));
+        let stored = before.map_or(&[][..], |order| &order.items);
+        let change = |position, action, item| ItemChange {
+            order_number: after.number,
+            position,
+            action,
+            item,
+        };
+        for (position, item) in after.items.iter().enumerate() {
+            match stored.get(position) {
+                None => changes.items.push(change(position, Action::Insert, item)),
+                Some(same) if same == item => {}
+                Some(_) => changes.items.push(change(position, Action::Update, item)),
+            }
+        }
+        for (position, item) in stored.iter().enumerate().skip(after.items.len()) {
+            changes.items.push(change(position, Action::Delete, item));
+        }
+    }
+    changes
+        .clients
+        .sort_unstable_by_key(|(_, client)| client.number);
+    changes
+        .addresses
+        .sort_unstable_by_key(|(_, _, address)| address.number);
+    changes
+        .orders
+        .sort_unstable_by_key(|(_, order)| order.number);
+    changes
+        .items
+        .sort_unstable_by_key(|change| (change.order_number, change.position));
+    changes
+}

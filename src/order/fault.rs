@@ -1,0 +1,352 @@
+//! Faults and warnings: a path, a code that never changes, and a text in the caller's language (contract §2).
+
+use std::fmt;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+/// The language of messages: Russian unless the caller asks for English.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// The default.
+    #[default]
+    Ru,
+    /// `Accept-Language: en`.
+    En,
+}
+
+/// Why an order was rejected. The wire's names never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultCode {
+    /// `required`
+    Required,
+    /// `wrong_type`
+    WrongType,
+    /// `too_long`
+    TooLong,
+    /// `out_of_range`
+    OutOfRange,
+    /// `not_allowed`
+    NotAllowed,
+    /// `invalid_format`
+    InvalidFormat,
+    /// `invalid_range`
+    InvalidRange,
+    /// `empty`
+    Empty,
+    /// `too_many`
+    TooMany,
+    /// `not_found`
+    NotFound,
+    /// `conflict`
+    Conflict,
+}
+
+impl FaultCode {
+    /// The code as it stands on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::WrongType => "wrong_type",
+            Self::TooLong => "too_long",
+            Self::OutOfRange => "out_of_range",
+            Self::NotAllowed => "not_allowed",
+            Self::InvalidFormat => "invalid_format",
+            Self::InvalidRange => "invalid_range",
+            Self::Empty => "empty",
+            Self::TooMany => "too_many",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// What was taken all the same, and what the sender should know about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WarningCode {
+    /// `product_not_found`
+    ProductNotFound,
+    /// `product_ambiguous`
+    ProductAmbiguous,
+    /// `status_not_changed`
+    StatusNotChanged,
+    /// `address_not_found`
+    AddressNotFound,
+    /// `external_id_ignored`
+    ExternalIdIgnored,
+    /// `payment_type_unknown`
+    PaymentTypeUnknown,
+}
+
+impl WarningCode {
+    /// The code as it stands on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ProductNotFound => "product_not_found",
+            Self::ProductAmbiguous => "product_ambiguous",
+            Self::StatusNotChanged => "status_not_changed",
+            Self::AddressNotFound => "address_not_found",
+            Self::ExternalIdIgnored => "external_id_ignored",
+            Self::PaymentTypeUnknown => "payment_type_unknown",
+        }
+    }
+
+    fn message(self, language: Language) -> &'static str {
+        match (language, self) {
+            (Language::Ru, Self::ProductNotFound) => "товар не найден, строка сохранена без товара",
+            (Language::En, Self::ProductNotFound) => {
+                "product not found, the line is kept without one"
+            }
+            (Language::Ru, Self::ProductAmbiguous) => {
+                "product_id и id указывают на разные товары, взят product_id"
+            }
+            (Language::En, Self::ProductAmbiguous) => {
+                "product_id and id name different products, product_id counts"
+            }
+            (Language::Ru, Self::StatusNotChanged) => {
+                "статус назад не возвращается, остался прежним"
+            }
+            (Language::En, Self::StatusNotChanged) => {
+                "a status never goes back, it stays as it was"
+            }
+            (Language::Ru, Self::AddressNotFound) => {
+                "у клиента нет такого адреса, адрес взят по содержанию"
+            }
+            (Language::En, Self::AddressNotFound) => {
+                "the client has no such address, it was taken by its content"
+            }
+            (Language::Ru, Self::ExternalIdIgnored) => "не наш номер этой записи, не учтён",
+            (Language::En, Self::ExternalIdIgnored) => {
+                "not our number of this record, it was ignored"
+            }
+            (Language::Ru, Self::PaymentTypeUnknown) => {
+                "способа оплаты нет в списке, сохранён как прислан"
+            }
+            (Language::En, Self::PaymentTypeUnknown) => {
+                "payment type is not in the list, kept as sent"
+            }
+        }
+    }
+}
+
+/// What the text of a fault adds to its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// Nothing.
+    None,
+    /// The most that is allowed: characters or entries.
+    Max(usize),
+    /// The values or the range that are allowed, in any language's letters.
+    Allowed(&'static str),
+    /// What was expected: a JSON type, in (Russian, English).
+    Expected(&'static str, &'static str),
+}
+
+/// One fault of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where, as in `order_item_list[0].price`; empty for the element as a whole.
+    pub field: String,
+    /// What.
+    pub code: FaultCode,
+    /// For the text.
+    pub hint: Hint,
+}
+
+impl Fault {
+    /// The text in that language, without the field.
+    #[must_use]
+    pub fn message(&self, language: Language) -> String {
+        use {FaultCode as C, Hint as H, Language::En, Language::Ru};
+        match (language, self.code, self.hint) {
+            (Ru, C::Required, _) => "обязательное поле".into(),
+            (En, C::Required, _) => "is required".into(),
+            (Ru, C::WrongType, H::Expected(ru, _)) => format!("неверный тип, нужен {ru}"),
+            (En, C::WrongType, H::Expected(_, en)) => format!("wrong type, {en} expected"),
+            (Ru, C::WrongType, _) => "неверный тип".into(),
+            (En, C::WrongType, _) => "wrong type".into(),
+            (Ru, C::TooLong, H::Max(max)) => format!("длиннее {max} символов"),
+            (En, C::TooLong, H::Max(max)) => format!("longer than {max} characters"),
+            (Ru, C::TooLong, _) => "слишком длинно".into(),
+            (En, C::TooLong, _) => "too long".into(),
+            (Ru, C::OutOfRange, H::Allowed(range)) => format!("вне допустимых пределов: {range}"),
+            (En, C::OutOfRange, H::Allowed(range)) => format!("out of range: {range}"),
+            (Ru, C::OutOfRange, _) => "вне допустимых пределов".into(),
+            (En, C::OutOfRange, _) => "out of range".into(),
+            (Ru, C::NotAllowed, H::Allowed(values)) => {
+                format!("недопустимое значение, можно: {values}")
+            }
+            (En, C::NotAllowed, H::Allowed(values)) => format!("not allowed, use one of: {values}"),
+            (Ru, C::NotAllowed, _) => "недопустимое значение".into(),
+            (En, C::NotAllowed, _) => "not allowed".into(),
+            (Ru, C::InvalidFormat, H::Allowed(form)) => format!("неверный формат, нужно: {form}"),
+            (En, C::InvalidFormat, H::Allowed(form)) => format!("invalid format, use: {form}"),
+            (Ru, C::InvalidFormat, _) => "неверный формат".into(),
+            (En, C::InvalidFormat, _) => "invalid format".into(),
+            (Ru, C::InvalidRange, _) => "конец раньше начала".into(),
+            (En, C::InvalidRange, _) => "ends before it starts".into(),
+            (Ru, C::Empty, _) => "список пуст".into(),
+            (En, C::Empty, _) => "the list is empty".into(),
+            (Ru, C::TooMany, H::Max(max)) => format!("больше {max} элементов"),
+            (En, C::TooMany, H::Max(max)) => format!("more than {max} entries"),
+            (Ru, C::TooMany, _) => "слишком много элементов".into(),
+            (En, C::TooMany, _) => "too many entries".into(),
+            (Ru, C::NotFound, _) => "не найдено".into(),
+            (En, C::NotFound, _) => "not found".into(),
+            (Ru, C::Conflict, _) if self.field.is_empty() => "база данных не приняла заказ".into(),
+            (En, C::Conflict, _) if self.field.is_empty() => {
+                "the database did not take the order".into()
+            }
+            (Ru, C::Conflict, _) => "этот номер принадлежит другой записи".into(),
+            (En, C::Conflict, _) => "this number belongs to another record".into(),
+        }
+    }
+}
+
+/// One warning of an accepted order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Where, as in [`Fault::field`].
+    pub field: String,
+    /// What.
+    pub code: WarningCode,
+}
+
+/// A fault in the language of its reader: `{field, code, message}`.
+pub struct FaultText<'a>(pub &'a Fault, pub Language);
+
+/// A warning in the language of its reader: `{field, code, message}`.
+pub struct WarningText<'a>(pub &'a Warning, pub Language);
+
+fn entry<S: Serializer>(
+    serializer: S,
+    field: &str,
+    code: &str,
+    message: &str,
+) -> Result<S::Ok, S::Error> {
+    let mut s = serializer.serialize_struct("Fault", 3)?;
+    s.serialize_field("field", field)?;
+    s.serialize_field("code", code)?;
+    s.serialize_field("message", message)?;
+    s.end()
+}
+
+impl Serialize for FaultText<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        entry(
+            serializer,
+            &self.0.field,
+            self.0.code.as_str(),
+            &self.0.message(self.1),
+        )
+    }
+}
+
+impl Serialize for WarningText<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        entry(
+            serializer,
+            &self.0.field,
+            self.0.code.as_str(),
+            self.0.code.message(self.1),
+        )
+    }
+}
+
+/// The sentence over an order's faults.
+#[must_use]
+pub fn summary(faults: &[Fault], language: Language) -> String {
+    let mut text = match language {
+        Language::Ru => String::from("Заказ не принят: "),
+        Language::En => String::from("Order rejected: "),
+    };
+    for (n, fault) in faults.iter().take(3).enumerate() {
+        if n > 0 {
+            text.push_str("; ");
+        }
+        if !fault.field.is_empty() {
+            text.push_str(&fault.field);
+            text.push_str(" — ");
+        }
+        text.push_str(&fault.message(language));
+    }
+    if faults.len() > 3 {
+        let more = faults.len() - 3;
+        text.push_str(&match language {
+            Language::Ru => format!(" и ещё {more}"),
+            Language::En => format!(" and {more} more"),
+        });
+    }
+    text
+}
+
+/// A place in an order. Costs nothing until a fault prints it.
+#[derive(Clone, Copy)]
+pub struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Field(&'a str),
+    Index(usize),
+}
+
+impl Path<'static> {
+    /// The element itself.
+    pub const ROOT: Self = Self {
+        parent: None,
+        step: Step::Root,
+    };
+}
+
+impl<'a> Path<'a> {
+    /// The field of that name inside this place.
+    #[must_use]
+    pub fn field(&'a self, name: &'a str) -> Self {
+        Self {
+            parent: Some(self),
+            step: Step::Field(name),
+        }
+    }
+
+    /// The entry at that index inside this list.
+    #[must_use]
+    pub fn index(&'a self, index: usize) -> Self {
+        Self {
+            parent: Some(self),
+            step: Step::Index(index),
+        }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(parent) = self.parent else {
+            return Ok(());
+        };
+        parent.fmt(f)?;
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Field(name) if matches!(parent.step, Step::Root) => f.write_str(name),
+            Step::Field(name) => write!(f, ".{name}"),
+            Step::Index(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_reads_as_in_the_contract() {
+        let list = Path::ROOT.field("order_item_list");
+        let item = list.index(0);
+        assert_eq!(item.field("price").to_string(), "order_item_list[0].price");
+        assert_eq!(Path::ROOT.to_string(), "");
+    }
+}

@@ -1,0 +1,68 @@
+//! What a batch asks the store for, and what the store answers.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    model::{Client, Order, Product},
+    wire::Element,
+};
+
+/// All keys of a batch: what to read in one statement.
+#[derive(Debug, Default, Clone)]
+pub struct Keys {
+    /// The sender's ids of orders.
+    pub order_ids: BTreeSet<String>,
+    /// Our numbers of orders, as sent.
+    pub order_numbers: BTreeSet<i32>,
+    /// The sender's ids of clients.
+    pub client_ids: BTreeSet<String>,
+    /// Our numbers of clients, as sent.
+    pub client_numbers: BTreeSet<i32>,
+    /// Phones of guests, E.164.
+    pub guest_phones: BTreeSet<String>,
+    /// The sender's ids of products.
+    pub product_ids: BTreeSet<String>,
+    /// Our numbers of addresses, as sent.
+    pub address_numbers: BTreeSet<i32>,
+}
+
+impl Keys {
+    /// Adds what one element names.
+    pub fn add(&mut self, element: &Element) {
+        self.order_ids.extend(element.id.clone());
+        self.order_numbers.extend(element.external_id);
+        let client = &element.client;
+        self.client_ids.extend(client.id.clone());
+        self.client_numbers.extend(client.external_id);
+        if !client.is_registered() {
+            self.guest_phones.extend(client.phone.clone());
+        }
+        if let Some(order) = &element.order {
+            for id in order.product_ids() {
+                if !self.product_ids.contains(id) {
+                    self.product_ids.insert(id.to_owned());
+                }
+            }
+            self.address_numbers.extend(order.address_numbers());
+        }
+    }
+}
+
+/// What is stored under those keys, all of one moment.
+#[derive(Debug)]
+pub struct Known {
+    /// The database's clock at the reading.
+    pub now: DateTime<Utc>,
+    /// Orders found by their id, with their lines.
+    pub orders: Vec<Order>,
+    /// Those of the sent numbers that orders bear, whosever.
+    pub order_numbers: BTreeSet<i32>,
+    /// Clients found by id, number or guest's phone, with all their addresses and prices.
+    pub clients: Vec<Client>,
+    /// Those of the sent numbers that addresses bear, whosever.
+    pub address_numbers: BTreeSet<i32>,
+    /// Products by the sender's id.
+    pub products: HashMap<String, Product>,
+}

@@ -1,0 +1,307 @@
+//! What the receiver keeps: orders, their lines, clients and addresses. Amounts are roubles, exact decimals.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// How far an order has come. The receiver owns it: it only moves forward (contract §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Not looked at yet.
+    New,
+    /// An operator took it.
+    Approved,
+    /// Delivered; final.
+    Completed,
+    /// Cancelled; final.
+    Removed,
+}
+
+impl Status {
+    /// All of them, for messages.
+    pub const ALLOWED: &'static str = "new, approved, completed, removed";
+
+    /// The status of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "new" => Self::New,
+            "approved" => Self::Approved,
+            "completed" => Self::Completed,
+            "removed" => Self::Removed,
+            _ => return None,
+        })
+    }
+
+    /// Its name on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Approved => "approved",
+            Self::Completed => "completed",
+            Self::Removed => "removed",
+        }
+    }
+
+    /// Whether an order may go from this status to `next`: `new` → `approved` → `completed`, `removed` after the
+    /// first two.
+    #[must_use]
+    pub fn may_become(self, next: Self) -> bool {
+        match (self, next) {
+            (Self::New, _) | (Self::Approved, Self::Approved | Self::Completed | Self::Removed) => {
+                true
+            }
+            (Self::Completed | Self::Removed, _) => self == next,
+            (Self::Approved, Self::New) => false,
+        }
+    }
+}
+
+/// A private person or a company.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientType {
+    /// `fiz`
+    #[default]
+    Fiz,
+    /// `jur`
+    Jur,
+}
+
+impl ClientType {
+    /// All of them, for messages.
+    pub const ALLOWED: &'static str = "fiz, jur";
+
+    /// The type of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "fiz" => Some(Self::Fiz),
+            "jur" => Some(Self::Jur),
+            _ => None,
+        }
+    }
+
+    /// Its name on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fiz => "fiz",
+            Self::Jur => "jur",
+        }
+    }
+}
+
+/// `ask_for_checkout`: kept and echoed as sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Checkout {
+    /// `true` or `false`
+    Flag(bool),
+    /// `bill`, `agreement` or another text.
+    Text(String),
+}
+
+/// An order as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// Our number.
+    pub number: i32,
+    /// Its own UUID.
+    pub uuid: Uuid,
+    /// Counts its changes; a writer that read an older one is overtaken.
+    pub version: i32,
+    /// The sender's id.
+    pub sender_id: String,
+    /// How far it has come.
+    pub status: Status,
+    /// Whose it is.
+    pub client_number: i32,
+    /// Where it goes.
+    pub address_number: i32,
+    /// When it was made, or first came in.
+    pub created_at: DateTime<Utc>,
+    /// Roubles, delivery included.
+    pub total: Decimal,
+    /// Roubles.
+    pub delivery_cost: Option<Decimal>,
+    /// Points spent.
+    pub coins: Option<Decimal>,
+    /// As sent.
+    pub payment_type: Option<String>,
+    /// Paid?
+    pub payment_status: bool,
+    /// Delivery from …
+    pub shipping_date_from: DateTime<Utc>,
+    /// … to.
+    pub shipping_date_to: DateTime<Utc>,
+    /// As sent.
+    pub comment: Option<String>,
+    /// Empty bottles to take back.
+    pub count_of_returned_bottles: i32,
+    /// As sent.
+    pub ask_for_checkout: Option<Checkout>,
+    /// The lines, in their places.
+    pub items: Vec<OrderItem>,
+}
+
+/// One line of an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderItem {
+    /// The sender's id of the product.
+    pub product_id: String,
+    /// The line's `id`: by the document the line's, in its example the product's.
+    pub sender_id: Option<String>,
+    /// As sent.
+    pub external_id: Option<i32>,
+    /// Our product, when it was found.
+    pub product_number: Option<i32>,
+    /// As sent.
+    pub name: Option<String>,
+    /// Roubles a piece.
+    pub price: Decimal,
+    /// Pieces.
+    pub quantity: i32,
+    /// Kept and echoed.
+    pub order_product_id: Option<i64>,
+}
+
+/// A client as stored, with its addresses and prices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Client {
+    /// Our number.
+    pub number: i32,
+    /// Counts changes of the client and of its addresses.
+    pub version: i32,
+    /// The sender's id.
+    pub sender_id: Option<String>,
+    /// The phone (E.164) a guest is known by; `None` for registered clients.
+    pub guest_phone: Option<String>,
+    /// Name.
+    pub username: String,
+    /// E.164.
+    pub phone: Option<String>,
+    /// E.164.
+    pub phones: Vec<String>,
+    /// As sent.
+    pub email: Option<String>,
+    /// As sent.
+    pub comment: Option<String>,
+    /// Account.
+    pub account_number: Option<i64>,
+    /// Person or company.
+    pub kind: ClientType,
+    /// Requisites, the receiver's.
+    pub bank_account: Option<BankAccount>,
+    /// The receiver's.
+    pub legal_address: Vec<String>,
+    /// Bonus balance, the receiver's.
+    pub coins_amount: Decimal,
+    /// The client's own setting, the receiver's.
+    pub loyalty_system_is_active: Option<bool>,
+    /// By number.
+    pub addresses: Vec<Address>,
+    /// The receiver's, by product number.
+    pub prices: Vec<ClientPrice>,
+}
+
+/// An address of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Our number.
+    pub number: i32,
+    /// The sender's id.
+    pub sender_id: Option<String>,
+    /// What it says.
+    pub content: AddressContent,
+    /// The receiver's.
+    pub district_number: Option<i32>,
+    /// The district's name.
+    pub district_name: Option<String>,
+}
+
+/// The part of an address that the sender owns, and by which addresses without an id are told apart (contract §4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressContent {
+    /// City.
+    pub city: String,
+    /// Street.
+    pub street: String,
+    /// House.
+    pub house: String,
+    /// The whole in one line.
+    pub str: String,
+    /// Entrance.
+    pub entrance: Option<String>,
+    /// Floor.
+    pub floor: Option<String>,
+    /// Flat or office.
+    pub room: Option<String>,
+}
+
+/// A client's own price.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientPrice {
+    /// Our product.
+    pub product_number: i32,
+    /// A sender's id of it, when it has one.
+    pub external_product_id: Option<String>,
+    /// Roubles.
+    pub price: Decimal,
+    /// In force?
+    pub active: bool,
+}
+
+/// The document's six keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BankAccount {
+    /// Taxpayer's number.
+    pub inn: Option<String>,
+    /// Registration reason code.
+    pub kpp: Option<String>,
+    /// Account.
+    pub account_number: Option<String>,
+    /// Correspondent account.
+    pub correspondent_account: Option<String>,
+    /// Bank's code.
+    pub bik: Option<String>,
+    /// Bank's name.
+    pub bank_name: Option<String>,
+}
+
+/// What an order line needs to know of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// Our number.
+    pub number: i32,
+    /// Its name in the catalogue.
+    pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Status::{Approved, Completed, New, Removed};
+
+    #[test]
+    fn a_status_only_moves_forward() {
+        for (from, to, may) in [
+            (New, Approved, true),
+            (New, Completed, true),
+            (New, Removed, true),
+            (Approved, Completed, true),
+            (Approved, Removed, true),
+            (Approved, New, false),
+            (Completed, New, false),
+            (Completed, Approved, false),
+            (Completed, Removed, false),
+            (Removed, New, false),
+            (Removed, Approved, false),
+            (Removed, Completed, false),
+        ] {
+            assert_eq!(from.may_become(to), may, "{from:?} → {to:?}");
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The stored order -> the document's answer shape (contract §2, §6): every key, always.
+
+use std::collections::HashSet;
+
+use chrono_tz::Tz;
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq, SerializeStruct},
+};
+
+use super::{
+    Rules,
+    amount::Number,
+    datetime,
+    decide::{Verdict, entries},
+    fault::{FaultText, Language, WarningText, summary},
+    model::{Address, BankAccount, Client, ClientPrice, Order, OrderItem},
+    phone,
+    wire::Element,
+};
+
+/// The stored records that an answer shows.
+#[derive(Debug)]
+pub struct Stored {
+    /// Orders, as [`Verdict::Accepted`] counts them.
+    pub orders: Vec<Order>,
+    /// For each order its client, into `clients`.
+    pub client_of: Vec<usize>,
+    /// Clients.
+    pub clients: Vec<Client>,
+}
+
+/// The answer to one batch that was processed, whatever became of each order.
+pub struct Envelope<'a> {
+    /// The batch's elements.
+    pub elements: &'a [Element],
+    /// What became of each entry.
+    pub verdicts: &'a [Verdict],
+    /// What the verdicts point to.
+    pub stored: &'a Stored,
+    /// The publication's.
+    pub rules: &'a Rules,
+    /// The caller's.
+    pub language: Language,
+}
+
+/// The keys of a batch's entries: the order's id, or `#n` for the n-th element, from 0, without a usable one.
+#[must_use]
+pub fn keys(elements: &[Element]) -> Vec<String> {
+    let ids: HashSet<&str> = elements
+        .iter()
+        .filter_map(|element| element.id.as_deref())
+        .collect();
+    let mut keys = Vec::new();
+    for (place, (element, entry)) in elements.iter().zip(entries(elements)).enumerate() {
+        if entry == keys.len() {
+            keys.push(element.id.clone().unwrap_or_else(|| {
+                let mut key = format!("#{place}");
+                // Somebody's order may really be called "#0".
+                while ids.contains(key.as_str()) {
+                    key.insert(0, '#');
+                }
+                key
+            }));
+        }
+    }
+    keys
+}
+
+impl Serialize for Envelope<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut s = serializer.serialize_struct("Envelope", 2)?;
+        s.serialize_field("success", &true)?;
+        s.serialize_field("data", &Data(self))?;
+        s.end()
+    }
+}
+
+struct Data<'a>(&'a Envelope<'a>);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let envelope = self.0;
+        let mut map = serializer.serialize_map(Some(envelope.verdicts.len()))?;
+        for (key, verdict) in keys(envelope.elements).iter().zip(envelope.verdicts) {
+            map.serialize_entry(key, &Entry(envelope, verdict))?;
+        }
+        map.end()
+    }
+}
+
+struct Entry<'a>(&'a Envelope<'a>, &'a Verdict);
+
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(envelope, verdict) = self;
+        let language = envelope.language;
+        match verdict {
+            Verdict::Accepted { order, warnings } => {
+                let mut s = serializer.serialize_struct("Entry", 3)?;
+                s.serialize_field("success", &true)?;
+                let client = &envelope.stored.clients[envelope.stored.client_of[*order]];
+                let order = OrderAnswer {
+                    order: &envelope.stored.orders[*order],
+                    client,
+                    rules: envelope.rules,
+                };
+                s.serialize_field("data", &[order])?;
+                if !warnings.is_empty() {
+                    let texts: Vec<_> = warnings
+                        .iter()
+                        .map(|warning| WarningText(warning, language))
+                        .collect();
+                    s.serialize_field("warnings", &texts)?;
+                }
+                s.end()
+            }
+            Verdict::Rejected(faults) => {
+                let mut s = serializer.serialize_struct("Entry", 4)?;
+                s.serialize_field("success", &false)?;
+                s.serialize_field("data", &[(); 0])?;
+                s.serialize_field("message", &summary(faults, language))?;
+                let texts: Vec<_> = faults
+                    .iter()
+                    .map(|fault| FaultText(fault, language))
+                    .collect();
+                s.serialize_field("errors", &texts)?;
+                s.end()
+            }
+        }
+    }
+}
+
+/// One order as the document answers it.
+pub struct OrderAnswer<'a> {
+    /// The order.
+    pub order: &'a Order,
+    /// Its client.
+    pub client: &'a Client,
+    /// The publication's.
+    pub rules: &'a Rules,
+}
+
+/// A moment in the publication's local time.
+struct Local(chrono::DateTime<chrono::Utc>, Tz);
+
+impl Serialize for Local {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&datetime::print(self.0, self.1))
+    }
+}
+
+impl Serialize for OrderAnswer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            order,
+            client,
+            rules,
+        } = self;
+        let zone = rules.timezone;
+        let address = client
+            .addresses
+            .iter()
+            .find(|address| address.number == order.address_number);
+        let mut s = serializer.serialize_struct("Order", 19)?;
+        // A text, as in the document; the client's and the addresses' numbers are integers there.
+        s.serialize_field("id", &order.number.to_string())?;
+        s.serialize_field("external_id", &order.sender_id)?;
+        s.serialize_field("status", order.status.as_str())?;
+        s.serialize_field("client", &ClientAnswer { client, rules })?;
+        s.serialize_field("account_number", &client.account_number)?;
+        s.serialize_field("total", &Number(order.total))?;
+        s.serialize_field("delivery_cost", &order.delivery_cost.map(Number))?;
+        s.serialize_field("coins", &order.coins.map(Number))?;
+        s.serialize_field("payment_type", &order.payment_type)?;
+        s.serialize_field("payment_status", &order.payment_status)?;
+        s.serialize_field("created_at", &Local(order.created_at, zone))?;
+        s.serialize_field(
+            "shipping_address",
+            &address.map(|address| AddressAnswer {
+                address,
+                shipping: true,
+            }),
+        )?;
+        s.serialize_field("shipping_date_from", &Local(order.shipping_date_from, zone))?;
+        s.serialize_field("shipping_date_to", &Local(order.shipping_date_to, zone))?;
+        s.serialize_field("order_item_list", &Items(&order.items))?;
+        s.serialize_field("comment", &order.comment)?;
+        s.serialize_field("ask_for_checkout", &order.ask_for_checkout)?;
+        s.serialize_field(
+            "count_of_returned_bottles",
+            &order.count_of_returned_bottles,
+        )?;
+        s.end()
+    }
+}
+
+struct Items<'a>(&'a [OrderItem]);
+
+impl Serialize for Items<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Item<'a> {
+            name: Option<&'a str>,
+            quantity: i32,
+            price: Number,
+            product_id: Option<i32>,
+            order_product_id: Option<i64>,
+        }
+        serializer.collect_seq(self.0.iter().map(|item| Item {
+            name: item.name.as_deref(),
+            quantity: item.quantity,
+            price: Number(item.price),
+            product_id: item.product_number,
+            order_product_id: item.order_product_id,
+        }))
+    }
+}
+
+struct ClientAnswer<'a> {
+    client: &'a Client,
+    rules: &'a Rules,
+}
+
+impl Serialize for ClientAnswer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Requisites<'a> {
+            bank_account: &'a BankAccount,
+        }
+        let Self { client, rules } = self;
+        let none = BankAccount::default();
+        let loyalty = client
+            .loyalty_system_is_active
+            .unwrap_or(rules.loyalty_system_is_active);
+        let mut s = serializer.serialize_struct("Client", 14)?;
+        s.serialize_field("id", &client.number)?;
+        s.serialize_field("external_id", &client.sender_id)?;
+        s.serialize_field("username", &client.username)?;
+        s.serialize_field("comment", &client.comment)?;
+        s.serialize_field("email", &client.email)?;
+        s.serialize_field("account_number", &client.account_number)?;
+        s.serialize_field("type", client.kind.as_str())?;
+        s.serialize_field("phones", &Phones(client))?;
+        s.serialize_field("addresses", &Addresses(&client.addresses))?;
+        s.serialize_field(
+            "requisites",
+            &Requisites {
+                bank_account: client.bank_account.as_ref().unwrap_or(&none),
+            },
+        )?;
+        s.serialize_field("legal_address", &client.legal_address)?;
+        s.serialize_field("product_price_list", &Prices(&client.prices))?;
+        s.serialize_field("coins_amount", &Number(client.coins_amount))?;
+        s.serialize_field("loyalty_system_is_active", &loyalty)?;
+        s.end()
+    }
+}
+
+/// The phone first, then the others, each once.
+struct Phones<'a>(&'a Client);
+
+impl Serialize for Phones<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Client { phone, phones, .. } = self.0;
+        let mut s = serializer.serialize_seq(None)?;
+        for phone in phone
+            .iter()
+            .chain(phones.iter().filter(|other| Some(*other) != phone.as_ref()))
+        {
+            s.serialize_element(phone::national(phone))?;
+        }
+        s.end()
+    }
+}
+
+struct Prices<'a>(&'a [ClientPrice]);
+
+impl Serialize for Prices<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Price<'a> {
+            product_id: i32,
+            external_product_id: Option<&'a str>,
+            price: String,
+            active: bool,
+        }
+        serializer.collect_map(self.0.iter().map(|price| {
+            let answer = Price {
+                product_id: price.product_number,
+                external_product_id: price.external_product_id.as_deref(),
+                price: format!("{:.2}", price.price),
+                active: price.active,
+            };
+            (price.product_number.to_string(), answer)
+        }))
+    }
+}
+
+struct Addresses<'a>(&'a [Address]);
+
+impl Serialize for Addresses<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|address| AddressAnswer {
+            address,
+            shipping: false,
+        }))
+    }
+}
+
+struct AddressAnswer<'a> {
+    address: &'a Address,
+    shipping: bool,
+}
+
+impl Serialize for AddressAnswer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Address {
+            number,
+            sender_id,
+            content,
+            district_number,
+            ..
+        } = self.address;
+        let mut s = serializer.serialize_struct("Address", 12)?;
+        s.serialize_field("id", number)?;
+        if self.shipping {
+            s.serialize_field("user_address_id", number)?;
+        }
+        s.serialize_field("external_id", sender_id)?;
+        s.serialize_field("name", &name(self.address))?;
+        s.serialize_field("city", &content.city)?;
+        s.serialize_field("street", &content.street)?;
+        s.serialize_field("house", &content.house)?;
+        s.serialize_field("room", &content.room)?;
+        s.serialize_field("entrance", &content.entrance)?;
+        s.serialize_field("floor", &content.floor)?;
+        s.serialize_field("district_id", district_number)?;
+        s.serialize_field("str", &content.str)?;
+        s.end()
+    }
+}
+
+/// `Кутузова, д. 21, эт. 1, кв./оф. 1, под. 2, г. Сыктывкар – Орбита`, absent parts left out (contract §6).
+#[must_use]
+pub fn name(address: &Address) -> String {
+    let content = &address.content;
+    let mut name = format!("{}, д. {}", content.street, content.house);
+    for (label, part) in [
+        (", эт. ", &content.floor),
+        (", кв./оф. ", &content.room),
+        (", под. ", &content.entrance),
+    ] {
+        if let Some(part) = part {
+            name.push_str(label);
+            name.push_str(part);
+        }
+    }
+    name.push_str(", г. ");
+    name.push_str(&content.city);
+    if let Some(district) = &address.district_name {
+        name.push_str(" – ");
+        name.push_str(district);
+    }
+    name
+}

@@ -1,0 +1,53 @@
+//! What a failed statement means for the batch. SQLSTATEs and constraint names are read here and nowhere else.
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody else changed or made a record between our reading and writing; nothing of ours is stored. Read again.
+    #[error("overtaken by another writer")]
+    Overtaken(#[source] sqlx::Error),
+    /// A number that we were about to give belongs to a record already; nothing is stored. Take others.
+    #[error("a number is taken")]
+    NumberTaken(#[source] sqlx::Error),
+    /// The database will never take this; nothing is stored.
+    #[error("refused by the database")]
+    Refused(#[source] sqlx::Error),
+    /// The database cannot do it now; nothing is stored. Sending again later is safe.
+    #[error("database unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// The connection broke with the outcome open: the journal must settle it (contract §1).
+    #[error("connection broke, outcome open")]
+    Unsure(#[source] sqlx::Error),
+    /// No number of a kind is left.
+    #[error("all numbers up to 2147483647 are used: {0}")]
+    NumbersUsedUp(&'static str),
+    /// What is stored cannot be read as what it should be.
+    #[error("unreadable row: {0}")]
+    Corrupt(&'static str),
+}
+
+impl Error {
+    /// Reads the error of a statement that was sent.
+    pub(super) fn of_statement(error: sqlx::Error) -> Self {
+        let sqlx::Error::Database(database) = &error else {
+            return Self::Unsure(error);
+        };
+        let code = database.code().unwrap_or_default();
+        match (&*code, database.constraint().unwrap_or_default()) {
+            (_, "journal_batch_not_overtaken")
+            | ("23505", "orders_sender_id" | "client_sender_id" | "client_guest_phone" | "address_sender_id")
+            | ("23505", "order_item_pkey")
+            // A product or district that import took away meanwhile.
+            | ("23503", _)
+            | ("40001" | "40P01", _) => Self::Overtaken(error),
+            ("23505", "orders_pkey" | "client_pkey" | "address_pkey") => Self::NumberTaken(error),
+            (_, "journal_batch_in_time" | "journal_batch_pkey") => Self::Unavailable(error),
+            // Ended by an administrator or a crash: even then the commit may have come first.
+            ("57P01" | "57P02" | "57P03", _) => Self::Unsure(error),
+            _ => match code.get(..2) {
+                Some("21" | "22" | "23" | "54" | "P0") => Self::Refused(error),
+                _ => Self::Unavailable(error),
+            },
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A connection broke in the commit: did the batch land (contract §1)?
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Error, Store};
+
+impl Store {
+    /// Settles the outcome of a batch whose writing was cut off. `true`: it is stored. `false`: it is not, and never
+    /// will be, for its place in the journal is taken now.
+    ///
+    /// While the cut-off statement still runs in its orphaned backend, our row waits behind its row; afterwards one of
+    /// the two is refused. Either way the answer is final.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Unsure`] when that cannot be asked now; ask again.
+    pub async fn settle(
+        &self,
+        publication: &str,
+        batch: Uuid,
+        received_at: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let mut connection = self.pool.acquire().await.map_err(Error::Unavailable)?;
+        let barred = sqlx::query!(
+            "INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders,
+                                        accepted, rejected, updated_rows, changed_rows, abandoned)
+             VALUES ($1, $2, $3, now(), now(), '', 0, 0, 0, 0, 0, true)",
+            publication,
+            batch,
+            received_at,
+        )
+        .execute(&mut *connection)
+        .await;
+        let error = match barred {
+            Ok(_) => return Ok(false),
+            Err(error) => error,
+        };
+        let taken = error
+            .as_database_error()
+            .is_some_and(|error| error.constraint() == Some("journal_batch_pkey"));
+        if !taken {
+            return Err(Error::of_statement(error));
+        }
+        // Our own bar may have landed on an earlier try whose answer got lost too: the row tells whose it is.
+        let abandoned = sqlx::query_scalar!(
+            "SELECT abandoned FROM journal_batch WHERE publication = $1 AND batch = $2",
+            publication,
+            batch,
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(Error::of_statement)?;
+        Ok(!abandoned)
+    }
+}
