@@ -2,6 +2,7 @@
 
 use chrono_tz::Tz;
 
+pub mod fault;
 pub mod phone;
 
 /// What a publication's settings say about reading and answering its orders (contract §1, §3).
