@@ -297,3 +297,60 @@ fn malformed(text: &str, error: &serde_json::Error) -> Failure {
         cut_short: error.is_eof(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elements(text: &str) -> Vec<&str> {
+        let ranges = split(text, 10).expect("an array");
+        ranges.into_iter().map(|range| &text[range]).collect()
+    }
+
+    #[test]
+    fn each_element_is_its_raw_json_whatever_is_in_it() {
+        assert_eq!(elements("[]"), [""; 0]);
+        assert_eq!(elements(" \r\n\t[ ] "), [""; 0]);
+        assert_eq!(
+            elements("\n[ {\"id\" : \"Ж\", \"id\":1} ,\"\\ud800\",1e400 , [1 , 2],null\t]\n"),
+            [
+                "{\"id\" : \"Ж\", \"id\":1}",
+                "\"\\ud800\"",
+                "1e400",
+                "[1 , 2]",
+                "null"
+            ]
+        );
+    }
+
+    #[test]
+    fn orders_past_the_limit_are_counted_but_not_kept() {
+        assert_eq!(split("[1,2]", 2), Ok(vec![1..2, 3..4]));
+        assert_eq!(split("[1,2,3]", 2), Err(Failure::BatchTooLarge(2)));
+        let cut_short = Failure::MalformedJson {
+            line: 1,
+            column: 6,
+            cut_short: true,
+        };
+        assert_eq!(split("[1,2,3", 2), Err(cut_short));
+    }
+
+    #[test]
+    fn windows_1251_and_utf_16_become_utf_8_and_a_bom_goes() {
+        let windows_1251 = Encoding::for_label(b"windows-1251").expect("a charset");
+        let text = |bytes: &[u8], charset| decode(bytes.to_vec(), charset);
+        assert_eq!(
+            text(b"[\"\xCA\xF3\xF2\"]", windows_1251),
+            Ok("[\"Кут\"]".into())
+        );
+        assert_eq!(text(b"\xEF\xBB\xBF[]", UTF_8), Ok("[]".into()));
+        assert_eq!(text(b"\xEF\xBB\xBF[]", windows_1251), Ok("[]".into()));
+        assert_eq!(text(b"\xFE\xFF\x04\x1A", UTF_8), Ok("К".into()));
+        assert_eq!(text(b"\xFF\xFE\x1A\x04", UTF_8), Ok("К".into()));
+        assert_eq!(
+            text(b"\xFF\xFE\x1A", UTF_8),
+            Err(Failure::NotInCharset("UTF-16LE"))
+        );
+        assert_eq!(text(b"\xFF", UTF_8), Err(Failure::NotInCharset("UTF-8")));
+    }
+}

@@ -261,3 +261,37 @@ impl HttpBody for SharedBody {
         self.lock().body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, middleware::from_fn, routing::get};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_internal_error_and_not_a_dropped_connection() {
+        async fn defect() {
+            panic!("a defect, on purpose");
+        }
+        let router = Router::new().route("/", get(defect)).layer(from_fn(answer));
+        let request = Request::get("/")
+            .header(X_REQUEST_ID, "mine")
+            .header(header::ACCEPT_LANGUAGE, "en")
+            .body(Body::empty());
+        let Ok(response) = router.oneshot(request.expect("a request")).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[X_REQUEST_ID], "mine");
+        assert_eq!(response.headers()[header::CONNECTION], "close");
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes();
+        assert_eq!(
+            body,
+            r#"{"success":false,"data":{},"message":"Internal error of the service.","errors":[{"field":"","code":"internal_error","message":"Internal error of the service."}]}"#
+        );
+    }
+}

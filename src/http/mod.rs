@@ -182,11 +182,9 @@ async fn converse(
     let ended = loop {
         tokio::select! {
             ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
-            Ok(()) = stopping.changed() => {
-                Pin::new(&mut connection).graceful_shutdown();
-                told = true;
-            }
+            Ok(()) = stopping.changed() => told = true,
         }
+        Pin::new(&mut connection).graceful_shutdown();
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "connection broken off");

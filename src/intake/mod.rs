@@ -57,11 +57,16 @@ impl Intake {
         reason = "the lead's intake, which replaces this one, waits for the database"
     )]
     pub async fn accept(&self, batch: Batch) -> Result<Reply, Unavailable> {
+        let orders = batch.elements.len();
+        let entry = |place| {
+            format!(r##""#{place}":{{"success":false,"data":[],"message":"","errors":[]}}"##)
+        };
+        let entries: Vec<String> = (0..orders).map(entry).collect();
         Ok(Reply {
-            body: br#"{"success":true,"data":{}}"#.to_vec(),
-            orders: batch.elements.len(),
+            body: format!(r#"{{"success":true,"data":{{{}}}}}"#, entries.join(",")).into_bytes(),
+            orders,
             accepted: 0,
-            rejected: 0,
+            rejected: orders,
         })
     }
 }
