@@ -35,7 +35,7 @@ pub fn demo_config() -> Config {
         times: Times {
             answer: Duration::from_secs(30),
             headers: Duration::from_secs(10),
-            body: Duration::from_secs(60),
+            body: Duration::from_mins(1),
             stop: Duration::from_secs(10),
         },
         publications: vec![
