@@ -241,7 +241,7 @@ impl Serialize for ClientAnswer<'_> {
         s.serialize_field("email", &client.email)?;
         s.serialize_field("account_number", &client.account_number)?;
         s.serialize_field("type", client.kind.as_str())?;
-        s.serialize_field("phones", &Phones(client))?;
+        s.serialize_field("phones", &Phones(client, rules.phone_region))?;
         s.serialize_field("addresses", &Addresses(&client.addresses))?;
         s.serialize_field(
             "requisites",
@@ -258,7 +258,7 @@ impl Serialize for ClientAnswer<'_> {
 }
 
 /// The phone first, then the others, each once.
-struct Phones<'a>(&'a Client);
+struct Phones<'a>(&'a Client, phone::Region);
 
 impl Serialize for Phones<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -268,7 +268,7 @@ impl Serialize for Phones<'_> {
             .iter()
             .chain(phones.iter().filter(|other| Some(*other) != phone.as_ref()))
         {
-            s.serialize_element(phone::national(phone))?;
+            s.serialize_element(phone::answered(phone, self.1))?;
         }
         s.end()
     }

@@ -1,0 +1,74 @@
+//! `POST /<publication>/hs/AquaDeliveri/getOrdersURL`: body -> intake -> reply (contract §1).
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tokio::time::timeout;
+
+use super::{
+    App, Peer, body,
+    exchange::{Exchange, Facts},
+    failure::{Failure, json},
+    publication_of,
+};
+use crate::intake::Batch;
+
+/// Takes a batch; whatever became of it, the log line's facts go out with the response.
+pub async fn receive(
+    State(app): State<Arc<App>>,
+    Extension(exchange): Extension<Exchange>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let mut facts = Facts::default();
+    let outcome = take(&app, exchange, peer, request, &mut facts).await;
+    let mut response = outcome.into_response();
+    response.extensions_mut().insert(facts);
+    response
+}
+
+async fn take(
+    app: &App,
+    exchange: Exchange,
+    Peer(peer): Peer,
+    request: Request,
+    facts: &mut Facts,
+) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    let credentials = head
+        .headers
+        .get(header::AUTHORIZATION)
+        .map(HeaderValue::as_bytes);
+    let caller = app
+        .gate
+        .admit(&publication_of(&head.uri), credentials, peer)
+        .await?;
+    facts.publication = Some(Arc::clone(&caller.publication));
+    facts.login.clone_from(&caller.login);
+
+    let (limits, times) = (&app.config.limits, &app.config.times);
+    let elements = body::read(&head.headers, body, limits, times.body).await?;
+    facts.bytes = elements.bytes;
+    facts.orders = elements.ranges.len();
+
+    let batch = Batch {
+        publication: caller.publication,
+        request_id: exchange.request_id,
+        login: caller.login,
+        body: elements.text,
+        elements: elements.ranges,
+        language: exchange.language,
+    };
+    // The intake's database work runs in its own task, with shorter deadlines than this one: dropping it here is
+    // harmless, and nothing lands after this answer.
+    let reply = timeout(times.answer, app.intake.accept(batch))
+        .await
+        .map_err(|_elapsed| Failure::StorageUnavailable)??;
+    (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
+    Ok(json(StatusCode::OK, reply.body))
+}

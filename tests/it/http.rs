@@ -1,0 +1,1239 @@
+//! Contract §1: the call, its whole-request outcomes and real senders' habits, over real loopback TCP.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use aqua_orders::{
+    config::Config,
+    http::{App, auth::Gate, serve},
+    intake::Intake,
+};
+use async_compression::{
+    tokio::write::{BrotliEncoder, DeflateEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder},
+    zstd::CParameter,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use crate::support::config::demo_config;
+
+const ORDERS: &str = "/demodelivery/hs/AquaDeliveri/getOrdersURL";
+/// Nothing here takes as long: a test that would hang fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The service, in this process, on a port of its own.
+struct Service {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<usize>,
+}
+
+impl Service {
+    async fn demo() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = demo_config();
+        change(&mut config);
+        let listener = TcpListener::bind(config.listen).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = App {
+            gate: Gate::new(&config),
+            intake: Intake,
+            config: Arc::new(config),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(serve(listener, app, async {
+            // A dropped sender means the test is over.
+            let _ = stopped.await;
+        }));
+        Self {
+            address,
+            stop,
+            served,
+        }
+    }
+
+    async fn connect(&self) -> Caller {
+        Caller(BufReader::new(
+            TcpStream::connect(self.address).await.unwrap(),
+        ))
+    }
+
+    /// One request on a connection of its own.
+    async fn ask(&self, request: impl AsRef<[u8]>) -> Answer {
+        let mut caller = self.connect().await;
+        caller.send(request).await;
+        caller.answer().await
+    }
+
+    /// A POST to the demo publication.
+    async fn post(&self, headers: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.ask(post(ORDERS, headers, body)).await
+    }
+}
+
+fn post(path: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let length = body.len();
+    let mut request =
+        format!("POST {path} HTTP/1.1\r\nHost: test\r\n{headers}Content-Length: {length}\r\n\r\n")
+            .into_bytes();
+    request.extend_from_slice(body);
+    request
+}
+
+/// A sender that says exactly what the test wants said.
+struct Caller(BufReader<TcpStream>);
+
+impl Caller {
+    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    async fn answer(&mut self) -> Answer {
+        timeout(PATIENCE, self.read(true)).await.unwrap().unwrap()
+    }
+
+    /// The answer to a HEAD, whose announced body never comes.
+    async fn answer_without_body(&mut self) -> Answer {
+        timeout(PATIENCE, self.read(false)).await.unwrap().unwrap()
+    }
+
+    async fn read(&mut self, has_body: bool) -> io::Result<Answer> {
+        let status_line = self.line().await?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line().await?;
+            let Some((name, value)) = line.split_once(':') else {
+                assert_eq!(line, "", "a header");
+                break;
+            };
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let status = status_line
+            .split(' ')
+            .nth(1)
+            .and_then(|s| s.parse().ok())
+            .expect("a status");
+        let mut answer = Answer {
+            status_line,
+            status,
+            headers,
+            body: Vec::new(),
+        };
+        if !has_body || status < 200 {
+            return Ok(answer);
+        }
+        if let Some(length) = answer.header("content-length") {
+            answer.body = vec![0; length.parse().expect("a length")];
+            self.0.read_exact(&mut answer.body).await?;
+        } else if answer.header("transfer-encoding") == Some("chunked") {
+            loop {
+                let length = usize::from_str_radix(&self.line().await?, 16).expect("a chunk");
+                let mut chunk = vec![0; length];
+                self.0.read_exact(&mut chunk).await?;
+                answer.body.extend_from_slice(&chunk);
+                assert_eq!(self.line().await?, "");
+                if length == 0 {
+                    break;
+                }
+            }
+        } else {
+            self.0.read_to_end(&mut answer.body).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.0.read_line(&mut line).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// Whether the service hung up, cleanly and without another word.
+    async fn is_hung_up_on(&mut self) -> bool {
+        let mut rest = Vec::new();
+        matches!(
+            timeout(PATIENCE, self.0.read_to_end(&mut rest)).await,
+            Ok(Ok(0))
+        )
+    }
+
+    async fn hears_nothing_for(&mut self, time: Duration) -> bool {
+        timeout(time, self.0.fill_buf()).await.is_err()
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status_line: String,
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} stands twice");
+        value
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+
+    fn message(&self) -> String {
+        self.json()["message"]
+            .as_str()
+            .expect("a message")
+            .to_owned()
+    }
+
+    /// A 200 with one entry for each of so many elements.
+    #[track_caller]
+    fn took(&self, elements: usize) {
+        assert_eq!(self.status, 200, "{}", self.text());
+        let body = self.json();
+        assert_eq!(body["success"], json!(true));
+        assert_eq!(
+            body["data"].as_object().map(serde_json::Map::len),
+            Some(elements)
+        );
+    }
+
+    /// A whole-request failure: this status, this code, and the envelope to the letter.
+    #[track_caller]
+    fn refused(&self, status: u16, code: &str) -> &Self {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/json; charset=utf-8")
+        );
+        let message = self.message();
+        assert!(!message.is_empty());
+        let quoted = serde_json::to_string(&message).expect("a text");
+        assert_eq!(
+            self.text(),
+            format!(
+                r#"{{"success":false,"data":{{}},"message":{quoted},"errors":[{{"field":"","code":"{code}","message":{quoted}}}]}}"#
+            )
+        );
+        self
+    }
+}
+
+// --- The address ---
+
+#[tokio::test]
+async fn the_publication_is_percent_decoded_utf_8_and_compared_without_case_and_has_aliases() {
+    let service = Service::demo().await;
+    for publication in [
+        "demodelivery",
+        "DemoDelivery",
+        "demodelivery_WEB",
+        "%64emodelivery",
+        "%D0%B4%D0%BE%D1%81%D1%82%D0%B0%D0%B2%D0%BA%D0%B0",
+        "%d0%94%D0%9E%D1%81%D1%82%D0%B0%D0%B2%D0%BA%D0%B0", // ДОставка
+        "Доставка",                                         // as 1C's own HTTP client leaves it
+    ] {
+        let path = format!("/{publication}/hs/AquaDeliveri/getOrdersURL");
+        let answer = service.ask(post(&path, "", "[]")).await;
+        assert_eq!(answer.status, 200, "{publication}");
+    }
+}
+
+#[tokio::test]
+async fn the_fixed_part_is_matched_without_case_with_or_without_a_trailing_slash_and_a_query_is_ignored()
+ {
+    let service = Service::demo().await;
+    for rest in [
+        "hs/AquaDeliveri/getOrdersURL",
+        "hs/aquadeliveri/getordersurl",
+        "HS/AQUADELIVERI/GETORDERSURL",
+        "hs/AquaDeliveri/getOrdersURL/",
+        "hs/AquaDeliveri/getOrdersURL?",
+        "hs/AquaDeliveri/getOrdersURL/?a=b&c=/d",
+        "hs/%41quaDeliveri/getOrdersURL",
+    ] {
+        let answer = service
+            .ask(post(&format!("/demodelivery/{rest}"), "", "[]"))
+            .await;
+        assert_eq!(answer.status, 200, "{rest}");
+    }
+    let absolute = format!("http://test{ORDERS}");
+    assert_eq!(service.ask(post(&absolute, "", "[]")).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_404() {
+    let service = Service::demo().await;
+    for path in [
+        "/",
+        "/demodelivery",
+        "/hs/AquaDeliveri/getOrdersURL",
+        "/demodelivery/hs/AquaDeliveri",
+        "/demodelivery/hs/AquaDeliveri/getOrdersURL//",
+        "/demodelivery/hs/AquaDeliveri/getOrdersURL/more",
+        "/demodelivery/hs/AquaDeliveri/getOrders",
+        "/more/demodelivery/hs/AquaDeliveri/getOrdersURL",
+        "/demodelivery%2Fhs/AquaDeliveri/getOrdersURL",
+        "/demodelivery/%FF/AquaDeliveri/getOrdersURL",
+    ] {
+        let answer = service.ask(post(path, "", "[]")).await;
+        answer.refused(404, "not_found");
+        let got = service
+            .ask(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"))
+            .await;
+        got.refused(404, "not_found");
+    }
+    let asterisk = "OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n";
+    service.ask(asterisk).await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn another_method_is_405_and_says_that_the_service_works_here_and_waits_for_post() {
+    let service = Service::demo().await;
+    for method in ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
+        // A stranger learns from it neither which publications exist nor which need a password.
+        for path in [
+            ORDERS,
+            "/nobody/hs/aquadeliveri/getordersurl/",
+            "/%FF/hs/AquaDeliveri/getOrdersURL",
+        ] {
+            let answer = service
+                .ask(format!("{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n"))
+                .await;
+            answer.refused(405, "method_not_allowed");
+            assert_eq!(answer.header("allow"), Some("POST"), "{method} {path}");
+            assert_eq!(
+                answer.message(),
+                "Сервис работает: по этому адресу он ждёт POST с JSON-массивом заказов."
+            );
+        }
+    }
+    let english = format!("GET {ORDERS} HTTP/1.1\r\nHost: test\r\nAccept-Language: en\r\n\r\n");
+    assert_eq!(
+        service.ask(english).await.message(),
+        "The service works: at this address it waits for POST with a JSON array of orders."
+    );
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_is_but_without_a_body() {
+    let service = Service::demo().await;
+    let mut caller = service.connect().await;
+    let head = format!("HEAD {ORDERS} HTTP/1.1\r\nHost: test\r\n\r\n");
+    caller.send(&head).await;
+    let answer = caller.answer_without_body().await;
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
+    // Had a body come, the next answer would not be where it is expected.
+    caller.send(post(ORDERS, "", "[]")).await;
+    caller.answer().await.took(0);
+}
+
+#[tokio::test]
+async fn an_unknown_publication_is_401_with_www_authenticate() {
+    let service = Service::demo().await;
+    let mut bodies = Vec::new();
+    for publication in [
+        "nobody",
+        "",
+        "%FF",
+        "%D0",
+        "%ZZ",
+        "demodelivery%00",
+        "demodelivery%2F",
+    ] {
+        let path = format!("/{publication}/hs/AquaDeliveri/getOrdersURL");
+        let answer = service.ask(post(&path, "", "[]")).await;
+        answer.refused(401, "unauthorized");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some(r#"Basic realm="AquaDeliveri", charset="UTF-8""#)
+        );
+        bodies.push(answer.body);
+    }
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "all look the same");
+}
+
+// --- What the body may be ---
+
+#[tokio::test]
+async fn what_is_not_json_is_malformed_json_with_line_and_column() {
+    let service = Service::demo().await;
+    for (body, place) in [
+        ("", "текст обрывается (строка 1, столбец 1)"),
+        ("   ", "текст обрывается (строка 1, столбец 3)"),
+        ("[", "текст обрывается (строка 1, столбец 1)"),
+        ("[{\"id\":\"1\"}", "текст обрывается (строка 1, столбец 11)"),
+        ("[\n 1,\n oops]", "ошибка в строке 3, столбце 2"),
+        ("[]]", "ошибка в строке 1, столбце 3"),
+        ("[] []", "ошибка в строке 1, столбце 4"),
+        ("[1,]", "ошибка в строке 1, столбце 4"),
+        ("[\"Кутузова\" 1]", "ошибка в строке 1, столбце 13"),
+        ("{\"Кутузова\":}", "ошибка в строке 1, столбце 13"),
+        ("{} x", "ошибка в строке 1, столбце 4"),
+        ("id=1&status=new", "ошибка в строке 1, столбце 1"),
+        ("[] \u{FEFF}", "ошибка в строке 1, столбце 4"),
+    ] {
+        let answer = service.post("", body).await;
+        answer.refused(400, "malformed_json");
+        assert_eq!(
+            answer.message(),
+            format!("Тело запроса — не JSON: {place}."),
+            "{body:?}"
+        );
+    }
+    let english = service.post("Accept-Language: en\r\n", "[\n1 2]").await;
+    assert_eq!(
+        english.message(),
+        "The body is not JSON: error at line 2, column 3."
+    );
+}
+
+#[tokio::test]
+async fn json_that_is_no_array_is_not_an_array() {
+    let service = Service::demo().await;
+    for body in [
+        "{}",
+        " {\"id\":\"1\",\"status\":\"new\"} ",
+        "null",
+        "\"[]\"",
+        "1e400",
+        "{\"a\":\"\\ud800\",\"a\":1}",
+    ] {
+        service.post("", body).await.refused(400, "not_an_array");
+    }
+}
+
+#[tokio::test]
+async fn an_element_that_we_cannot_hold_does_not_spoil_the_batch() {
+    let service = Service::demo().await;
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    let body = format!(r#"["\ud800", 1e400, {deep}, 5, ["a", "a"]]"#);
+    service.post("", body).await.took(5);
+}
+
+#[tokio::test]
+async fn a_bom_is_skipped_and_utf_16_is_read_by_its_bom() {
+    let service = Service::demo().await;
+    service.post("", "\u{FEFF}[1]").await.took(1);
+    let utf_16: Vec<u16> = "\u{FEFF}[\"Кутузова\"]".encode_utf16().collect();
+    let little: Vec<u8> = utf_16.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = utf_16.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    service.post("", &little).await.took(1);
+    service
+        .post("Content-Type: application/json; charset=utf-8\r\n", &big)
+        .await
+        .took(1);
+    let bad = service.post("", "\u{FEFF}[x]").await;
+    bad.refused(400, "malformed_json");
+    assert!(bad.message().contains("столбце 2"), "{}", bad.message());
+}
+
+#[tokio::test]
+async fn the_charset_of_content_type_is_honoured() {
+    let service = Service::demo().await;
+    let (windows_1251, _, _) = encoding_rs::WINDOWS_1251.encode("[\"Кутузова\"]");
+    for content_type in [
+        "application/json; charset=windows-1251",
+        "application/json;charset=\"CP1251\"",
+        "text/plain; boundary=x; Charset = Windows-1251",
+    ] {
+        let header = format!("Content-Type: {content_type}\r\n");
+        service.post(&header, &windows_1251).await.took(1);
+    }
+    // The column is counted in the decoded text.
+    let (bad, _, _) = encoding_rs::WINDOWS_1251.encode("[\"Кутузова\" x]");
+    let answer = service
+        .post("Content-Type: a/b; charset=windows-1251\r\n", &bad)
+        .await;
+    answer.refused(400, "malformed_json");
+    assert!(
+        answer.message().contains("столбце 13"),
+        "{}",
+        answer.message()
+    );
+}
+
+#[tokio::test]
+async fn the_media_type_is_not_insisted_on() {
+    let service = Service::demo().await;
+    for headers in [
+        "",
+        "Content-Type:\r\n",
+        "Content-Type: application/x-www-form-urlencoded\r\n",
+        "Content-Type: multipart/form-data\r\n",
+        "Content-Type: nonsense\r\n",
+        "Content-Type: application/json; charset=\r\n",
+        "Content-Type: application/json; charset=UTF8\r\n",
+    ] {
+        service.post(headers, "[\"Кутузова\"]").await.took(1);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_decoded_is_bad_encoding() {
+    let service = Service::demo().await;
+    let (windows_1251, _, _) = encoding_rs::WINDOWS_1251.encode("[\"Кутузова\"]");
+    let gzip = compressed(GzipEncoder::new(Vec::new()), b"[\"a rather long text\"]").await;
+    let mut damaged = gzip.clone();
+    damaged[14] ^= 0xFF;
+    let mut with_a_tail = compressed(ZlibEncoder::new(Vec::new()), b"[]").await;
+    with_a_tail.extend_from_slice(b"tail");
+    let cases: [(&str, &[u8]); 14] = [
+        ("", &windows_1251),
+        ("", b"[\"\xED\xA0\x80\"]"), // a surrogate is no UTF-8
+        ("Content-Type: a/b; charset=utf-8\r\n", &windows_1251),
+        ("Content-Type: a/b; charset=klingon\r\n", b"[]"),
+        ("Content-Type: a/b; charset=utf-16le\r\n", b"[\0]"),
+        ("Content-Encoding: compress\r\n", b"[]"),
+        ("Content-Encoding: gzip, gzip\r\n", &gzip),
+        ("Content-Encoding: gzip\r\n", b"[]"),
+        ("Content-Encoding: deflate\r\n", b"[]"),
+        ("Content-Encoding: br\r\n", b"[\"not compressed\"]"),
+        ("Content-Encoding: zstd\r\n", b"[]"),
+        ("Content-Encoding: gzip\r\n", &gzip[..gzip.len() - 9]),
+        ("Content-Encoding: gzip\r\n", &damaged),
+        ("Content-Encoding: deflate\r\n", &with_a_tail),
+    ];
+    for (headers, body) in cases {
+        let answer = service.post(headers, body).await;
+        answer.refused(400, "bad_encoding");
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_body_cut_short_is_bad_encoding_in_every_coding() {
+    let service = Service::demo().await;
+    for (coding, bytes) in
+        compressed_every_way(b"[\"a text that does not compress to nothing\"]").await
+    {
+        let half = &bytes[..bytes.len() - 6];
+        let answer = service
+            .post(&format!("Content-Encoding: {coding}\r\n"), half)
+            .await;
+        answer.refused(400, "bad_encoding");
+    }
+}
+
+async fn compressed(mut encoder: impl AsyncWrite + Unpin + IntoBytes, text: &[u8]) -> Vec<u8> {
+    encoder.write_all(text).await.unwrap();
+    encoder.shutdown().await.unwrap();
+    encoder.into_bytes()
+}
+
+/// What an encoder has written.
+trait IntoBytes {
+    fn into_bytes(self) -> Vec<u8>;
+}
+
+macro_rules! into_bytes {
+    ($($encoder:ident),*) => {
+        $(impl IntoBytes for $encoder<Vec<u8>> {
+            fn into_bytes(self) -> Vec<u8> {
+                self.into_inner()
+            }
+        })*
+    };
+}
+into_bytes!(
+    BrotliEncoder,
+    DeflateEncoder,
+    GzipEncoder,
+    ZlibEncoder,
+    ZstdEncoder
+);
+
+/// The name in `Content-Encoding`, and the bytes.
+async fn compressed_every_way(text: &[u8]) -> [(&'static str, Vec<u8>); 5] {
+    [
+        ("gzip", compressed(GzipEncoder::new(Vec::new()), text).await),
+        (
+            "deflate",
+            compressed(ZlibEncoder::new(Vec::new()), text).await,
+        ),
+        // PHP's gzdeflate
+        (
+            "deflate",
+            compressed(DeflateEncoder::new(Vec::new()), text).await,
+        ),
+        ("br", compressed(BrotliEncoder::new(Vec::new()), text).await),
+        ("zstd", compressed(ZstdEncoder::new(Vec::new()), text).await),
+    ]
+}
+
+#[tokio::test]
+async fn gzip_deflate_br_and_zstd_bodies_are_accepted() {
+    let service = Service::demo().await;
+    for text in [
+        "[\"Кутузова\"]".to_owned(),
+        format!("[{}1]", " ".repeat(300_000)),
+    ] {
+        for (coding, bytes) in compressed_every_way(text.as_bytes()).await {
+            let headers = format!("Content-Encoding: {coding}\r\n");
+            service.post(&headers, bytes).await.took(1);
+        }
+    }
+    let gzip = compressed(GzipEncoder::new(Vec::new()), b"[1]").await;
+    for coding in ["GZIP", "x-gzip", "identity, gzip"] {
+        let headers = format!("Content-Encoding: {coding}\r\n");
+        service.post(&headers, &gzip).await.took(1);
+    }
+    service
+        .post("Content-Encoding: identity\r\n", "[1]")
+        .await
+        .took(1);
+    let mut two_members = gzip;
+    two_members.extend(compressed(GzipEncoder::new(Vec::new()), b"  ").await);
+    service
+        .post("Content-Encoding: gzip\r\n", two_members)
+        .await
+        .took(1);
+}
+
+// --- Limits ---
+
+#[tokio::test]
+async fn the_size_limit_counts_decompressed_bytes() {
+    let service = Service::with(|config| config.limits.body_bytes = 1000).await;
+    let fits = format!("[{:997}1]", ' ');
+    let exceeds = format!("[{:998}1]", ' ');
+    assert_eq!((fits.len(), exceeds.len()), (1000, 1001));
+    service.post("", &fits).await.took(1);
+    let answer = service.post("", &exceeds).await;
+    answer.refused(413, "body_too_large");
+    assert_eq!(
+        answer.message(),
+        "Тело запроса больше допустимого: предел 1000 байт после распаковки."
+    );
+    for (coding, bytes) in compressed_every_way(fits.as_bytes()).await {
+        service
+            .post(&format!("Content-Encoding: {coding}\r\n"), bytes)
+            .await
+            .took(1);
+    }
+    for (coding, bytes) in compressed_every_way(exceeds.as_bytes()).await {
+        assert!(bytes.len() < 1000);
+        let answer = service
+            .post(&format!("Content-Encoding: {coding}\r\n"), bytes)
+            .await;
+        answer.refused(413, "body_too_large");
+        assert!(answer.message().contains(" 1000 "), "{}", answer.message());
+    }
+    let chunked = format!(
+        "POST {ORDERS} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{exceeds}\r\n0\r\n\r\n"
+    );
+    service.ask(chunked).await.refused(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn a_decompression_bomb_is_413_and_does_not_go_off() {
+    let service = Service::with(|config| config.limits.body_bytes = 64 * 1024).await;
+    let zeros = vec![b' '; 64 * 1024 * 1024];
+    for (coding, bomb) in compressed_every_way(&zeros).await {
+        assert!(bomb.len() < 128 * 1024, "{coding}: {}", bomb.len());
+        let started = Instant::now();
+        let answer = service
+            .post(&format!("Content-Encoding: {coding}\r\n"), bomb)
+            .await;
+        answer.refused(413, "body_too_large");
+        assert!(started.elapsed() < Duration::from_secs(2), "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn a_zstd_frame_that_wants_a_window_of_128_mib_is_bad_encoding() {
+    let service = Service::demo().await;
+    let window = [CParameter::window_log(27)];
+    let encoder = ZstdEncoder::with_quality_and_params(
+        Vec::new(),
+        async_compression::Level::Fastest,
+        &window,
+    );
+    let frame = compressed(encoder, b"[1]").await;
+    service
+        .post("Content-Encoding: zstd\r\n", frame)
+        .await
+        .refused(400, "bad_encoding");
+}
+
+#[tokio::test]
+async fn more_orders_than_the_limit_are_batch_too_large() {
+    let service = Service::with(|config| config.limits.batch_orders = 3).await;
+    service.post("", "[1,2,3]").await.took(3);
+    let answer = service.post("Accept-Language: en\r\n", "[1,2,3,4]").await;
+    answer.refused(413, "batch_too_large");
+    assert_eq!(
+        answer.message(),
+        "Too many orders in the batch: the limit is 3."
+    );
+    service
+        .post("", "[1,2,3,4")
+        .await
+        .refused(400, "malformed_json");
+}
+
+#[tokio::test]
+async fn a_caller_that_sends_everything_before_it_listens_sees_why_it_was_refused() {
+    let service = Service::with(|config| config.limits.body_bytes = 1024 * 1024).await;
+    let body = vec![b' '; 12 * 1024 * 1024];
+    let announced = post(ORDERS, "", &body);
+    let chunked = {
+        let mut request = format!(
+            "POST {ORDERS} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+            body.len()
+        )
+        .into_bytes();
+        request.extend_from_slice(&body);
+        request.extend_from_slice(b"\r\n0\r\n\r\n");
+        request
+    };
+    for (request, status, code) in [
+        (announced, 413, "body_too_large"),
+        (chunked, 413, "body_too_large"),
+        (
+            post("/nobody/hs/AquaDeliveri/getOrdersURL", "", &body),
+            401,
+            "unauthorized",
+        ),
+        (post("/", "", &body), 404, "not_found"),
+    ] {
+        let mut caller = service.connect().await;
+        caller.send(request).await;
+        // The answer must outlast the time that a slow sender needs to come round to it.
+        sleep(Duration::from_millis(100)).await;
+        let answer = caller.answer().await;
+        answer.refused(status, code);
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(caller.is_hung_up_on().await);
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_come_only_after_a_401_may_come_on_the_same_connection() {
+    let service = Service::demo().await;
+    let mut caller = service.connect().await;
+    let body = vec![b' '; 512 * 1024];
+    caller
+        .send(post("/nobody/hs/AquaDeliveri/getOrdersURL", "", &body))
+        .await;
+    let answer = caller.answer().await;
+    answer.refused(401, "unauthorized");
+    assert_eq!(answer.header("connection"), None);
+    caller
+        .send(post(
+            ORDERS,
+            "Authorization: Basic c2l0ZTpzZWNyZXQ=\r\n",
+            "[]",
+        ))
+        .await;
+    caller.answer().await.took(0);
+}
+
+// --- Languages and ids ---
+
+#[tokio::test]
+async fn messages_are_russian_by_default_and_english_with_accept_language_en() {
+    let service = Service::demo().await;
+    let (russian, english) = (
+        "Ожидается JSON-массив заказов.",
+        "A JSON array of orders is expected.",
+    );
+    for (accept_language, message) in [
+        (None, russian),
+        (Some("en"), english),
+        (Some("EN-gb"), english),
+        (Some("ru"), russian),
+        (Some("en-US,en;q=0.9,ru;q=0.8"), english),
+        (Some("ru,en;q=0.5"), russian),
+        (Some("ru;q=0.5, en;q=0.7"), english),
+        (Some("de-DE,de;q=0.9,en;q=0.8"), english),
+        (Some("de"), russian),
+        (Some("*"), russian),
+        (Some("en;q=0"), russian),
+        (Some("en;q=nonsense"), russian),
+        (Some("english"), russian),
+    ] {
+        let header = accept_language.map(|value| format!("Accept-Language: {value}\r\n"));
+        let answer = service.post(&header.unwrap_or_default(), "{}").await;
+        assert_eq!(answer.message(), message, "{accept_language:?}");
+        answer.refused(400, "not_an_array");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_carries_x_request_id_the_callers_if_it_sent_a_sane_one() {
+    let service = Service::demo().await;
+    let longest = "x".repeat(128);
+    for id in ["a", "4bf92f35-77b3/4da6:a3ce.929d_0e0e+47=", &longest] {
+        let answer = service.post(&format!("X-Request-Id: {id}\r\n"), "[]").await;
+        assert_eq!(answer.header("x-request-id"), Some(id));
+    }
+    let too_long = "x".repeat(129);
+    for id in ["", "two words", "Кутузова", "<script>", "\"", &too_long] {
+        let answer = service.post(&format!("X-Request-Id: {id}\r\n"), "[]").await;
+        let given = answer.header("x-request-id").expect("an id");
+        let version = uuid::Uuid::parse_str(given)
+            .expect("a UUID")
+            .get_version_num();
+        assert_eq!(version, 7, "{id}");
+    }
+    for request in [
+        post(ORDERS, "X-Request-Id: mine\r\n", "{"),
+        post("/", "X-Request-Id: mine\r\n", "[]"),
+        post(
+            "/nobody/hs/AquaDeliveri/getOrdersURL",
+            "X-Request-Id: mine\r\n",
+            "[]",
+        ),
+        post(
+            ORDERS,
+            "X-Request-Id: mine\r\nContent-Encoding: br, br\r\n",
+            "[]",
+        ),
+        format!("GET {ORDERS} HTTP/1.1\r\nHost: test\r\nX-Request-Id: mine\r\n\r\n").into_bytes(),
+    ] {
+        let answer = service.ask(request).await;
+        assert!(answer.status >= 400);
+        assert_eq!(answer.header("x-request-id"), Some("mine"));
+    }
+}
+
+#[tokio::test]
+async fn answers_are_json_in_utf_8_and_do_not_say_what_serves_them() {
+    let service = Service::demo().await;
+    let answer = service.post("", "[]").await;
+    assert_eq!(answer.text(), r#"{"success":true,"data":{}}"#);
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/json; charset=utf-8")
+    );
+    assert_eq!(answer.header("server"), None);
+}
+
+#[tokio::test]
+async fn answers_are_compressed_when_the_caller_asks() {
+    use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
+
+    let service = Service::demo().await;
+    let batch = format!("[{}1]", "1,".repeat(99));
+    let plain = service.post("", &batch).await;
+    assert_eq!(plain.header("content-encoding"), None);
+    assert!(plain.body.len() > 2000);
+    for coding in ["gzip", "deflate", "br", "zstd"] {
+        let answer = service
+            .post(&format!("Accept-Encoding: {coding}\r\n"), &batch)
+            .await;
+        assert_eq!(answer.header("content-encoding"), Some(coding));
+        assert!(answer.body.len() < plain.body.len() / 2);
+        let (packed, mut text) = (answer.body.as_slice(), Vec::new());
+        match coding {
+            "gzip" => GzipDecoder::new(packed).read_to_end(&mut text).await,
+            "deflate" => ZlibDecoder::new(packed).read_to_end(&mut text).await,
+            "br" => BrotliDecoder::new(packed).read_to_end(&mut text).await,
+            _ => ZstdDecoder::new(packed).read_to_end(&mut text).await,
+        }
+        .unwrap();
+        assert_eq!(text, plain.body, "{coding}");
+    }
+    let tiny = service.post("Accept-Encoding: gzip\r\n", "[]").await;
+    assert_eq!(tiny.header("content-encoding"), None);
+}
+
+// --- Senders' habits ---
+
+#[tokio::test]
+async fn http_1_0_works_with_and_without_keep_alive() {
+    let service = Service::demo().await;
+    let old = |headers: &str, body: &str| {
+        let length = body.len();
+        format!("POST {ORDERS} HTTP/1.0\r\n{headers}Content-Length: {length}\r\n\r\n{body}")
+    };
+    let mut caller = service.connect().await;
+    caller.send(old("", "[1]")).await;
+    let answer = caller.answer().await;
+    answer.took(1);
+    assert!(
+        answer.status_line.starts_with("HTTP/1.0 200"),
+        "{}",
+        answer.status_line
+    );
+    assert!(caller.is_hung_up_on().await);
+
+    let mut caller = service.connect().await;
+    for _ in 0..2 {
+        caller.send(old("Connection: keep-alive\r\n", "[1]")).await;
+        let answer = caller.answer().await;
+        answer.took(1);
+        assert_eq!(answer.header("connection"), Some("keep-alive"));
+    }
+
+    // HTTP/1.0 knows no chunks, so a compressed answer ends with the connection.
+    let batch = format!("[{}1]", "1,".repeat(99));
+    let answer = service.ask(old("Accept-Encoding: gzip\r\n", &batch)).await;
+    assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    assert_eq!(answer.header("transfer-encoding"), None);
+    assert_eq!(answer.body[..2], [0x1F, 0x8B]);
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_unless_the_caller_says_close() {
+    let service = Service::demo().await;
+    let mut caller = service.connect().await;
+    for body in ["[]", "{", "{}", "[1,2]"] {
+        caller.send(post(ORDERS, "", body)).await;
+        caller.answer().await;
+    }
+    caller
+        .send(post(ORDERS, "Connection: close\r\n", "[]"))
+        .await;
+    caller.answer().await.took(0);
+    assert!(caller.is_hung_up_on().await);
+}
+
+#[tokio::test]
+async fn two_requests_sent_at_once_are_answered_one_after_the_other() {
+    let service = Service::demo().await;
+    let mut caller = service.connect().await;
+    let mut both = post(ORDERS, "X-Request-Id: first\r\n", "[1]");
+    both.extend(post(ORDERS, "X-Request-Id: second\r\n", "[1,2]"));
+    caller.send(both).await;
+    for (id, elements) in [("first", 1), ("second", 2)] {
+        let answer = caller.answer().await;
+        answer.took(elements);
+        assert_eq!(answer.header("x-request-id"), Some(id));
+    }
+}
+
+#[tokio::test]
+async fn chunked_bodies_work() {
+    let service = Service::demo().await;
+    let head =
+        format!("POST {ORDERS} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let mut caller = service.connect().await;
+    caller.send(&head).await;
+    for piece in [
+        "1\r\n[\r\n",
+        "3;name=value\r\n1,2\r\n",
+        "1\r\n]\r\n",
+        "0\r\nTrailer: yes\r\n\r\n",
+    ] {
+        caller.send(piece).await;
+        sleep(Duration::from_millis(5)).await;
+    }
+    caller.answer().await.took(2);
+    let broken = service.ask(format!("{head}2\r\n[]\r\nnonsense\r\n")).await;
+    broken.refused(400, "malformed_json");
+}
+
+#[tokio::test]
+async fn expect_100_continue_is_answered_when_the_body_is_wanted() {
+    let service = Service::demo().await;
+    for expect in ["Expect: 100-continue\r\n", "expect: 100-Continue\r\n"] {
+        let mut caller = service.connect().await;
+        // 1C sends it with every POST, and waits.
+        let request = post(ORDERS, expect, "[1]");
+        let (head, body) = request.split_at(request.len() - 3);
+        caller.send(head).await;
+        let interim = caller.answer().await;
+        assert_eq!(interim.status_line, "HTTP/1.1 100 Continue");
+        caller.send(body).await;
+        caller.answer().await.took(1);
+        caller.send(post(ORDERS, "", "[1,2]")).await;
+        caller.answer().await.took(2);
+    }
+}
+
+#[tokio::test]
+async fn expect_100_continue_gets_the_final_answer_when_the_body_is_not_wanted() {
+    let service = Service::with(|config| config.limits.body_bytes = 100).await;
+    let head = |line: &str, headers: &str, length: usize| {
+        format!(
+            "{line} HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\n{headers}Content-Length: {length}\r\n\r\n"
+        )
+    };
+    let orders = format!("POST {ORDERS}");
+    for (request, status, code) in [
+        (
+            head("POST /nobody/hs/AquaDeliveri/getOrdersURL", "", 10),
+            401,
+            "unauthorized",
+        ),
+        (head("POST /", "", 10), 404, "not_found"),
+        (
+            head(&format!("PUT {ORDERS}"), "", 10),
+            405,
+            "method_not_allowed",
+        ),
+        (head(&orders, "", 101), 413, "body_too_large"),
+        (
+            head(&orders, "Content-Encoding: rot13\r\n", 10),
+            400,
+            "bad_encoding",
+        ),
+        (
+            head(&orders, "Content-Type: a/b; charset=klingon\r\n", 10),
+            400,
+            "bad_encoding",
+        ),
+    ] {
+        let mut caller = service.connect().await;
+        caller.send(request).await;
+        let answer = caller.answer().await;
+        answer.refused(status, code);
+        assert_eq!(answer.header("connection"), Some("close"), "{code}");
+        assert!(caller.is_hung_up_on().await);
+    }
+    // A caller that does not wait for an answer to its question.
+    let answer = service
+        .ask(post(ORDERS, "Expect: 100-continue\r\n", "[1]"))
+        .await;
+    assert!(answer.status == 100 || answer.status == 200);
+}
+
+#[tokio::test]
+async fn an_offer_to_upgrade_to_h2c_is_ignored() {
+    let service = Service::demo().await;
+    let mut caller = service.connect().await;
+    let offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n";
+    for elements in [1, 2] {
+        let body = if elements == 1 { "[1]" } else { "[1,2]" };
+        caller.send(post(ORDERS, offer, body)).await;
+        let answer = caller.answer().await;
+        answer.took(elements);
+        assert_eq!(answer.header("upgrade"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_closes_its_sending_side_still_gets_its_answer() {
+    let service = Service::demo().await;
+    let mut caller = service.connect().await;
+    caller.send(post(ORDERS, "", "[1]")).await;
+    caller.0.shutdown().await.unwrap();
+    caller.answer().await.took(1);
+    assert!(caller.is_hung_up_on().await);
+
+    let mut caller = service.connect().await;
+    let whole = post(ORDERS, "", "[1,2,3]");
+    caller.send(&whole[..whole.len() - 2]).await;
+    caller.0.shutdown().await.unwrap();
+    let answer = caller.answer().await;
+    answer.refused(400, "malformed_json");
+    assert_eq!(answer.message(), "Тело запроса пришло не целиком.");
+}
+
+#[tokio::test]
+async fn slow_headers_are_cut_off_and_hold_up_nobody() {
+    let service = Service::with(|config| config.times.headers = Duration::from_millis(300)).await;
+    let mut slow = service.connect().await;
+    slow.send(format!("POST {ORDERS} HTTP/1.1\r\nHost: te"))
+        .await;
+    let started = Instant::now();
+    service.post("", "[]").await.took(0);
+    assert!(slow.is_hung_up_on().await);
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_is_408() {
+    let service = Service::with(|config| config.times.body = Duration::from_millis(300)).await;
+    let mut slow = service.connect().await;
+    let whole = post(ORDERS, "", "[1,2,3]");
+    slow.send(&whole[..whole.len() - 2]).await;
+    let started = Instant::now();
+    let answer = slow.answer().await;
+    answer.refused(408, "request_timeout");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(slow.is_hung_up_on().await);
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_refused_and_the_service_lives_on() {
+    let service = Service::demo().await;
+    for nonsense in [
+        "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\x03\x03\r\n\r\n",
+        "GET\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n",
+    ] {
+        let mut caller = service.connect().await;
+        caller.send(nonsense).await;
+        caller.0.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        timeout(PATIENCE, caller.0.read_to_end(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{answer}"
+        );
+    }
+    service.post("", "[]").await.took(0);
+}
+
+#[test]
+fn a_lack_of_sockets_is_survived() {
+    // In a process of its own: the limit would starve the other tests.
+    let starved = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 48 && exec \"$0\" --ignored --exact http::starved_of_sockets",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&starved.stdout);
+    assert!(starved.status.success(), "{printed}");
+    assert!(printed.contains("1 passed"), "{printed}");
+}
+
+#[tokio::test]
+#[ignore = "run by a_lack_of_sockets_is_survived with few sockets"]
+async fn starved_of_sockets() {
+    let service = Service::demo().await;
+    let mut callers = Vec::new();
+    // Without a pause in which the service could accept: it finds all of them waiting and no socket left.
+    while let Ok(caller) = std::net::TcpStream::connect(service.address) {
+        callers.push(caller);
+        assert!(callers.len() < 48, "the limit holds");
+    }
+    sleep(Duration::from_millis(100)).await;
+    assert!(!service.served.is_finished());
+    drop(callers);
+    service.post("", "[1]").await.took(1);
+}
+
+// --- The end ---
+
+#[tokio::test]
+async fn a_stop_finishes_what_it_took_and_takes_nothing_more() {
+    let service = Service::demo().await;
+    let mut idle = service.connect().await;
+    idle.send(post(ORDERS, "", "[]")).await;
+    idle.answer().await.took(0);
+    let mut running = service.connect().await;
+    let whole = post(ORDERS, "", "[1,2,3]");
+    running.send(&whole[..whole.len() - 2]).await;
+    assert!(running.hears_nothing_for(Duration::from_millis(100)).await);
+
+    service.stop.send(()).unwrap();
+    assert!(idle.is_hung_up_on().await);
+    assert!(TcpStream::connect(service.address).await.is_err());
+    running.send(&whole[whole.len() - 2..]).await;
+    let answer = running.answer().await;
+    answer.took(3);
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(running.is_hung_up_on().await);
+    let cut_off = timeout(PATIENCE, service.served).await.unwrap().unwrap();
+    assert_eq!(cut_off, 0);
+}
+
+#[tokio::test]
+async fn a_stop_waits_only_as_long_as_it_is_told() {
+    let service = Service::with(|config| config.times.stop = Duration::from_millis(300)).await;
+    let mut running = service.connect().await;
+    let whole = post(ORDERS, "", "[1,2,3]");
+    running.send(&whole[..whole.len() - 2]).await;
+    assert!(running.hears_nothing_for(Duration::from_millis(100)).await);
+    let started = Instant::now();
+    service.stop.send(()).unwrap();
+    let cut_off = timeout(PATIENCE, service.served).await.unwrap().unwrap();
+    assert_eq!(cut_off, 1);
+    assert!((Duration::from_millis(300)..Duration::from_secs(2)).contains(&started.elapsed()));
+}
+
+// --- The log ---
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_batch_has_one_log_line_that_says_nothing_of_its_content() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(move || writer.clone())
+        .finish();
+    // This test's runtime has one thread, and the service is on it.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let service = Service::demo().await;
+    let headers = "X-Request-Id: mine\r\nAuthorization: Basic c2l0ZTpzZWNyZXQ=\r\n";
+    service
+        .post(headers, "[\"Kutuzova\", \"+79191991919\"]")
+        .await
+        .took(2);
+    service
+        .post("X-Request-Id: other\r\n", "[\"Kutuzova\" \"oops\"]")
+        .await;
+
+    let written = log.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let written = String::from_utf8(written).unwrap();
+    for secret in ["Kutuzova", "79191991919", "c2l0ZTpzZWNyZXQ", "secret"] {
+        assert!(!written.contains(secret), "{written}");
+    }
+    let lines: Vec<Value> = written
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["fields"]["message"] == "answered")
+        .collect();
+    let [taken, refused] = lines.as_slice() else {
+        panic!("two lines: {written}");
+    };
+    let fields = &taken["fields"];
+    assert_eq!(fields["request_id"], "mine");
+    assert_eq!(fields["publication"], "demodelivery");
+    assert_eq!(fields["orders"], 2);
+    assert_eq!(fields["accepted"], 0);
+    assert_eq!(fields["rejected"], 2);
+    assert_eq!(fields["bytes"], 28);
+    assert_eq!(fields["status"], 200);
+    assert!(fields["ms"].is_u64());
+    let fields = &refused["fields"];
+    assert_eq!(fields["request_id"], "other");
+    assert_eq!(fields["publication"], "demodelivery");
+    assert_eq!(fields["status"], 400);
+    assert_eq!(fields["code"], "malformed_json");
+}

@@ -1,0 +1,71 @@
+//! Settings as the demo has them, for tests to change to their needs.
+
+use std::{path::PathBuf, time::Duration};
+
+use aqua_orders::{
+    config::{Access, Config, Database, FirstNumbers, Limits, Log, Publication, Times},
+    order::{Rules, phone::Region},
+};
+
+/// Two anonymous publications, `demodelivery` (also `demodelivery_web`) and the Cyrillic `доставка`; the contract's
+/// limits; a port of the system's choice on loopback.
+pub fn demo_config() -> Config {
+    Config {
+        path: PathBuf::from("test.toml"),
+        listen: ([127, 0, 0, 1], 0).into(),
+        log: Log {
+            json: false,
+            level: "info".into(),
+        },
+        database: Database {
+            url: None,
+            data_dir: PathBuf::from("data/postgres"),
+            connections: 4,
+            statement_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(5),
+            start_timeout: Duration::from_secs(30),
+        },
+        limits: Limits {
+            body_bytes: 16 * 1024 * 1024,
+            batch_orders: 5_000,
+            order_items: 500,
+            client_addresses: 100,
+            waiting_batches: 256,
+        },
+        times: Times {
+            answer: Duration::from_secs(30),
+            headers: Duration::from_secs(10),
+            body: Duration::from_mins(1),
+            stop: Duration::from_secs(10),
+        },
+        publications: vec![
+            anonymous_publication("demodelivery", &["demodelivery_web"]),
+            anonymous_publication("доставка", &[]),
+        ],
+    }
+}
+
+/// A publication that anybody may post to, with the document's settings.
+pub fn anonymous_publication(name: &str, aliases: &[&str]) -> Publication {
+    Publication {
+        name: name.into(),
+        aliases: aliases.iter().map(ToString::to_string).collect(),
+        access: Access::Anonymous,
+        allow_from: Vec::new(),
+        rules: Rules {
+            timezone: chrono_tz::Europe::Moscow,
+            phone_region: Region::Ru,
+            payment_types: None,
+            loyalty_system_is_active: true,
+            max_order_items: 500,
+            max_client_addresses: 100,
+        },
+        first_numbers: FirstNumbers {
+            order: 1,
+            client: 1,
+            address: 1,
+            product: 1,
+        },
+        demo_data: None,
+    }
+}

@@ -1,0 +1,3 @@
+//! The harness that the promises' tests share.
+
+pub mod config;
