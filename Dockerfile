@@ -1,0 +1,39 @@
+# The service's image: docker build -t aqua-orders .
+#
+# PostgreSQL is not in it: name a server in DATABASE_URL (compose.yaml brings one along).
+
+FROM docker.io/library/rust:1.95-bookworm AS builder
+WORKDIR /build
+
+# The dependencies, in a layer of their own: it is built anew only when these files change. The crate itself is a
+# stand-in here. It is cleaned away at the end because cargo compares dates, and our sources may well be older than it.
+COPY .cargo ./.cargo
+COPY Cargo.toml Cargo.lock build.rs ./
+RUN mkdir -p src tests/it \
+    && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs > src/lib.rs \
+    && cargo build --locked --release \
+    && cargo clean --locked --release --package aqua-orders
+
+# build.rs looks at migrations/ and .sqlx/: the program has the one inside and checks its SQL against the other, so that
+# no database is needed here.
+COPY migrations ./migrations
+COPY .sqlx ./.sqlx
+COPY src ./src
+RUN cargo build --locked --release
+
+FROM docker.io/library/debian:bookworm-slim
+# A fixed uid, so that rights on mounted files can be given by number. No home and no shell: nobody works in here.
+RUN groupadd --gid 10001 aqua \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin aqua
+WORKDIR /opt/aqua-orders
+COPY --from=builder /build/target/release/aqua-orders /usr/local/bin/aqua-orders
+COPY LICENSE-MIT LICENSE-APACHE ./
+COPY config ./config
+USER 10001:10001
+# Time zones and the public certificate authorities are inside the program: tzdata and ca-certificates are not needed.
+ENV AQUA_LISTEN=0.0.0.0:8888
+EXPOSE 8888
+# Tests the settings and the database; the exit code says it. A service that died ends the container by itself.
+HEALTHCHECK --interval=30s --timeout=15s --start-period=30s --retries=3 CMD ["aqua-orders", "check"]
+ENTRYPOINT ["aqua-orders"]
+CMD ["serve"]

@@ -1,0 +1,34 @@
+-- Spreads the schema over a Citus cluster, publication by publication.
+--
+-- Every key, unique index and foreign key leads with the publication, and every statement of the service names exactly
+-- one (docs/ARCHITECTURE.md). With the publication as distribution column all rows of a tenant lie on one machine, so
+-- statements and transactions stay local to it, and foreign keys hold as they are.
+--
+-- Run it once, on the coordinator, after the first start of the service has made the tables and before there is much
+-- in them (existing rows are moved, but the tables are locked meanwhile):
+--
+--     CREATE EXTENSION IF NOT EXISTS citus;      -- as a superuser, before the service's first start
+--     psql "$DATABASE_URL" --set ON_ERROR_STOP=1 --file deploy/citus.sql
+--
+-- A migration that adds a table adds its line here too. `_sqlx_migrations` stays on the coordinator.
+
+BEGIN;
+-- Shards with foreign keys between them cannot be made by several connections at once in one transaction.
+SET LOCAL citus.multi_shard_modify_mode TO 'sequential';
+
+-- What is referred to comes before what refers to it: a foreign key may join two distributed tables, but must not lead
+-- from a distributed table to one that is not distributed yet.
+SELECT create_distributed_table('number_counter', 'publication', colocate_with => 'none');
+SELECT create_distributed_table('publication_mark', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('district', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('product', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('product_sender_id', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('client', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('client_price', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('address', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('orders', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('order_item', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('journal_batch', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('journal_rejected', 'publication', colocate_with => 'number_counter');
+
+COMMIT;
