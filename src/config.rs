@@ -1,10 +1,21 @@
 //! File + environment -> one validated [`Config`]. The file's keys are documented in `config/default.toml`.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    env, fmt, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use argon2::{ARGON2ID_IDENT, Params, PasswordHash};
 use ipnet::IpNet;
+use toml::de::DeTable;
 
-use crate::order::Rules;
+use self::file::{At, Problems, Table, meant};
+use crate::order::{Rules, phone::Region};
+
+mod file;
 
 /// A text that must never be printed: a password or a URL that holds one.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,7 +74,7 @@ pub struct Log {
 pub struct Database {
     /// A PostgreSQL server; overridden by `DATABASE_URL`. `None`: the private cluster under `data_dir`.
     pub url: Option<Secret>,
-    /// The private cluster's folder (default `./data/postgres`).
+    /// The private cluster's folder (default `./data/postgres`); overridden by `AQUA_DATA_DIR`.
     pub data_dir: PathBuf,
     /// Connections kept to PostgreSQL.
     pub connections: u32,
@@ -118,7 +129,7 @@ pub struct Publication {
     pub rules: Rules,
     /// Where counting starts, per kind of record.
     pub first_numbers: FirstNumbers,
-    /// Folder of CSV files to load once, while the publication is empty.
+    /// Folder of CSV files to load once, while the publication is empty. Relative to the settings file.
     pub demo_data: Option<PathBuf>,
 }
 
@@ -151,4 +162,721 @@ pub struct FirstNumbers {
     pub address: i32,
     /// `first_product_number`
     pub product: i32,
+}
+
+/// What the environment says: it overrides the file.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `DATABASE_URL`
+    pub database_url: Option<Secret>,
+    /// `AQUA_LISTEN`
+    pub listen: Option<String>,
+    /// `AQUA_DATA_DIR`
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Environment {
+    /// This process's. An empty variable counts as none: compose files often set those.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            database_url: text("DATABASE_URL").map(Secret::new),
+            listen: text("AQUA_LISTEN"),
+            data_dir: text("AQUA_DATA_DIR").map(PathBuf::from),
+        }
+    }
+}
+
+/// Why there is no [`Config`]. Its text is for the operator: each fault with its file, line and mend.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the settings file {}: {source}; name another with --config or AQUA_CONFIG", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It says something that cannot be.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl Config {
+    /// Reads and checks a settings file. Everything that is wrong with it is reported at once.
+    ///
+    /// # Errors
+    /// [`Error`], with lines.
+    pub fn load(path: &Path, environment: &Environment) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|source| Error::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, &text, environment)
+    }
+
+    /// The same for the text of a file.
+    ///
+    /// # Errors
+    /// [`Error::Wrong`]
+    pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Self, Error> {
+        let problems = Problems::new(path, text);
+        let root = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            problems.add(at, format!("this is not TOML: {}", error.message()));
+            Error::Wrong(problems.report())
+        })?;
+        let config = read(
+            Table::root(root.get_ref(), &problems),
+            path,
+            environment,
+            &problems,
+        );
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(Error::Wrong(problems.report()))
+        }
+    }
+
+    /// The publication of that name or alias, whatever its case.
+    #[must_use]
+    pub fn publication(&self, name: &str) -> Option<&Publication> {
+        let name = name.to_lowercase();
+        self.publications
+            .iter()
+            .find(|known| known.name == name || known.aliases.contains(&name))
+    }
+}
+
+/// Where nothing else is said. `config/default.toml` says the same, which a test holds equal.
+mod default {
+    pub(super) const LISTEN: &str = "127.0.0.1:8888";
+    pub(super) const LOG_LEVEL: &str = "info";
+    pub(super) const DATA_DIR: &str = "data/postgres";
+    pub(super) const CONNECTIONS: i64 = 8;
+    pub(super) const STATEMENT_TIMEOUT: u64 = 10;
+    pub(super) const LOCK_TIMEOUT: u64 = 5;
+    pub(super) const START_TIMEOUT: u64 = 60;
+    pub(super) const BODY_BYTES: i64 = 16 * 1024 * 1024;
+    pub(super) const BATCH_ORDERS: i64 = 5_000;
+    pub(super) const ORDER_ITEMS: i64 = 500;
+    pub(super) const CLIENT_ADDRESSES: i64 = 100;
+    pub(super) const WAITING_BATCHES: i64 = 256;
+    pub(super) const ANSWER: u64 = 20;
+    pub(super) const HEADERS: u64 = 10;
+    pub(super) const BODY: u64 = 60;
+    pub(super) const STOP: u64 = 25;
+    pub(super) const TIMEZONE: chrono_tz::Tz = chrono_tz::Europe::Moscow;
+}
+
+/// Reads the whole file. What is wrong goes to `problems`; the result counts only where there are none.
+fn read(
+    mut root: Table<'_, '_>,
+    path: &Path,
+    environment: &Environment,
+    problems: &Problems<'_>,
+) -> Config {
+    let listen = listen(&mut root, environment, problems);
+    let log = log(root.table("log"));
+    let limits = limits(root.table("limits"));
+    let times = times(root.table("times"));
+    let database = database(root.table("database"), &times, environment, problems);
+
+    let like = "written as [[publication]], one block for each";
+    let mut publications = Vec::new();
+    match root.tables("publication", like) {
+        Some(tables) => {
+            let mut names = HashMap::new();
+            for table in tables {
+                publications.push(publication(
+                    table, path, &limits, listen, &mut names, problems,
+                ));
+            }
+        }
+        None if root.at("publication").is_none() => problems.add(
+            0,
+            "no publication: add a [[publication]] block with `name` and `users` or `anonymous = true`",
+        ),
+        None => {}
+    }
+    root.finish(&[("publications", "write [[publication]], one block for each")]);
+    Config {
+        path: path.to_owned(),
+        listen: listen.unwrap_or(([127, 0, 0, 1], 0).into()),
+        log,
+        database,
+        limits,
+        times,
+        publications,
+    }
+}
+
+fn listen(
+    root: &mut Table<'_, '_>,
+    environment: &Environment,
+    problems: &Problems<'_>,
+) -> Option<SocketAddr> {
+    let address = |text: &str| {
+        text.parse::<SocketAddr>().map_err(|_| {
+            "write an IP address and a port, as in \"127.0.0.1:8888\" or \"[::1]:8888\"".to_owned()
+        })
+    };
+    let in_file = root.at("listen").is_some();
+    let from_file = root.parsed("listen", address).map(|listen| listen.value);
+    match &environment.listen {
+        Some(text) => match address(text) {
+            Ok(listen) => Some(listen),
+            Err(what) => {
+                problems.add(0, format!("AQUA_LISTEN in the environment: {what}"));
+                None
+            }
+        },
+        None if in_file => from_file,
+        None => address(default::LISTEN).ok(),
+    }
+}
+
+fn log(mut table: Table<'_, '_>) -> Log {
+    let json = table.parsed("format", |text| match text {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        _ => Err("write \"text\" or \"json\"".into()),
+    });
+    let level = table.parsed("level", |text| {
+        tracing_subscriber::EnvFilter::try_new(text)
+            .map(|_| text.to_owned())
+            .map_err(|error| format!("{error}; write error, warn, info, debug or trace"))
+    });
+    table.finish(&[]);
+    Log {
+        json: json.is_some_and(|json| json.value),
+        level: level.map_or_else(|| default::LOG_LEVEL.into(), |level| level.value),
+    }
+}
+
+fn size(number: Option<i64>, default: i64) -> usize {
+    usize::try_from(number.unwrap_or(default)).unwrap_or(usize::MAX)
+}
+
+fn limits(mut table: Table<'_, '_>) -> Limits {
+    let limits = Limits {
+        body_bytes: size(
+            table.number("body_bytes", 1024..=1024 * 1024 * 1024),
+            default::BODY_BYTES,
+        ),
+        batch_orders: size(
+            table.number("batch_orders", 1..=100_000),
+            default::BATCH_ORDERS,
+        ),
+        order_items: size(
+            table.number("order_items", 1..=100_000),
+            default::ORDER_ITEMS,
+        ),
+        client_addresses: size(
+            table.number("client_addresses", 1..=100_000),
+            default::CLIENT_ADDRESSES,
+        ),
+        waiting_batches: size(
+            table.number("waiting_batches", 1..=1_000_000),
+            default::WAITING_BATCHES,
+        ),
+    };
+    table.finish(&[]);
+    limits
+}
+
+fn times(mut table: Table<'_, '_>) -> Times {
+    let mut seconds = |key, default| table.seconds(key).unwrap_or(Duration::from_secs(default));
+    let times = Times {
+        answer: seconds("answer", default::ANSWER),
+        headers: seconds("headers", default::HEADERS),
+        body: seconds("body", default::BODY),
+        stop: seconds("stop", default::STOP),
+    };
+    table.finish(&[]);
+    times
+}
+
+fn database(
+    mut table: Table<'_, '_>,
+    times: &Times,
+    environment: &Environment,
+    problems: &Problems<'_>,
+) -> Database {
+    let url = table.text("url").filter(|url| !url.value.is_empty());
+    let data_dir = table.parsed("data_dir", |text| match text {
+        "" => Err("write a folder, as in \"data/postgres\"".into()),
+        folder => Ok(PathBuf::from(folder)),
+    });
+    let connections = table.number("connections", 2..=500);
+    let mut timeout = |key, default| {
+        let at = table.at(key).unwrap_or(table.at);
+        let time = table.seconds(key).unwrap_or(Duration::from_secs(default));
+        // Otherwise a statement could land after its batch was answered 503 (contract §1).
+        if time >= times.answer {
+            problems.add(
+                at,
+                format!("`{key}` must be shorter than `answer` in [times]: what was given up on must not be stored later"),
+            );
+        }
+        time
+    };
+    let statement_timeout = timeout("statement_timeout", default::STATEMENT_TIMEOUT);
+    let lock_timeout = timeout("lock_timeout", default::LOCK_TIMEOUT);
+    let start_timeout = table
+        .seconds("start_timeout")
+        .unwrap_or(Duration::from_secs(default::START_TIMEOUT));
+    table.finish(&[]);
+    Database {
+        url: environment
+            .database_url
+            .clone()
+            .or_else(|| url.map(|url| Secret::new(url.value))),
+        data_dir: environment
+            .data_dir
+            .clone()
+            .or_else(|| data_dir.map(|folder| folder.value))
+            .unwrap_or_else(|| default::DATA_DIR.into()),
+        connections: u32::try_from(connections.unwrap_or(default::CONNECTIONS)).unwrap_or(u32::MAX),
+        statement_timeout,
+        lock_timeout,
+        start_timeout,
+    }
+}
+
+/// A publication's name or alias, in the form in which it is compared.
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('/') || text.chars().any(char::is_control) {
+        return Err("write the name that stands in the address, without slashes".into());
+    }
+    if text.chars().count() > 255 {
+        return Err("too long: at most 255 characters".into());
+    }
+    Ok(text.to_lowercase())
+}
+
+fn publication<'t>(
+    mut table: Table<'t, '_>,
+    path: &Path,
+    limits: &Limits,
+    listen: Option<SocketAddr>,
+    names: &mut HashMap<String, &'t str>,
+    problems: &Problems<'_>,
+) -> Publication {
+    let at = table.at;
+    let mut taken = |at: usize, written: &'t str, name: &str| {
+        if let Some(other) = names.insert(name.to_owned(), written) {
+            problems.add(
+                at,
+                format!("two publications are called {other:?} (names and aliases are compared without case): rename one"),
+            );
+        }
+    };
+    let written = table.text("name");
+    let key = match &written {
+        None => {
+            if table.at("name").is_none() {
+                problems.add(
+                    at,
+                    "a publication without `name`: write the name that stands in the address",
+                );
+            }
+            String::new()
+        }
+        Some(At { at, value }) => match name(value) {
+            Ok(name) => {
+                taken(*at, value, &name);
+                name
+            }
+            Err(what) => {
+                problems.add(*at, format!("`name`: {what}"));
+                String::new()
+            }
+        },
+    };
+    let mut aliases = Vec::new();
+    for At { at, value } in table.texts("aliases").unwrap_or_default() {
+        match name(value) {
+            Ok(alias) => {
+                taken(at, value, &alias);
+                aliases.push(alias);
+            }
+            Err(what) => problems.add(at, format!("`aliases`: {what}")),
+        }
+    }
+
+    let mut allow_from = Vec::new();
+    for At { at, value } in table.texts("allow_from").unwrap_or_default() {
+        match value.parse::<IpNet>().or_else(|error| {
+            value
+                .parse::<std::net::IpAddr>()
+                .map(IpNet::from)
+                .map_err(|_| error)
+        }) {
+            Ok(network) => allow_from.push(network),
+            Err(_) => problems.add(
+                at,
+                format!("`allow_from`: {value:?} is no network; write one as in \"10.0.0.0/8\" or \"192.0.2.7\""),
+            ),
+        }
+    }
+
+    let access = access(&mut table, !allow_from.is_empty(), listen, problems);
+
+    let timezone = table.parsed("timezone", |text| {
+        text.parse::<chrono_tz::Tz>().map_err(|_| {
+            let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+            match meant(text, known) {
+                Some(zone) => format!("no time zone is called {text:?}; did you mean {zone:?}?"),
+                None => {
+                    format!("no time zone is called {text:?}; write one as in \"Europe/Moscow\"")
+                }
+            }
+        })
+    });
+    let phone_region = table.parsed("phone_region", |text| {
+        text.parse::<Region>().map_err(str::to_owned)
+    });
+    let payment_types = table
+        .texts("payment_types")
+        .map(|types| types.iter().map(|kind| kind.value.to_owned()).collect());
+    let loyalty = table.flag("loyalty_system_is_active");
+    let mut first = |key| {
+        let number = table.number(key, 1..=i64::from(i32::MAX)).unwrap_or(1);
+        i32::try_from(number).unwrap_or(1)
+    };
+    let first_numbers = FirstNumbers {
+        order: first("first_order_number"),
+        client: first("first_client_number"),
+        address: first("first_address_number"),
+        product: first("first_product_number"),
+    };
+    let demo_data = table.parsed("demo_data", |text| {
+        // Beside the file that names it, wherever the service is started.
+        let folder = path.parent().unwrap_or(Path::new("")).join(text);
+        if folder.is_dir() {
+            Ok(folder)
+        } else {
+            Err(format!("there is no folder {}", folder.display()))
+        }
+    });
+    table.finish(&[
+        ("password", PLAIN),
+        ("timezones", "write `timezone`, one for each publication"),
+    ]);
+    Publication {
+        name: key,
+        aliases,
+        access,
+        allow_from,
+        rules: Rules {
+            timezone: timezone.map_or(default::TIMEZONE, |zone| zone.value),
+            phone_region: phone_region.map_or_else(Region::default, |region| region.value),
+            payment_types,
+            loyalty_system_is_active: loyalty.unwrap_or(false),
+            max_order_items: limits.order_items,
+            max_client_addresses: limits.client_addresses,
+        },
+        first_numbers,
+        demo_data: demo_data.map(|folder| folder.value),
+    }
+}
+
+const PLAIN: &str = "plain passwords are never kept; write `password_hash` with what `aqua-orders hash-password` prints";
+
+fn access(
+    table: &mut Table<'_, '_>,
+    has_networks: bool,
+    listen: Option<SocketAddr>,
+    problems: &Problems<'_>,
+) -> Access {
+    let at = table.at;
+    let anonymous_at = table.at("anonymous").unwrap_or(at);
+    let anonymous = table.flag("anonymous").unwrap_or(false);
+    let from_anywhere = table.flag("anonymous_from_anywhere").unwrap_or(false);
+    let users_at = table.at("users");
+    let like = "a list of users, as in [{ login = \"site\", password_hash = \"$argon2id$…\" }]";
+    let tables = table.tables("users", like);
+
+    if anonymous {
+        if let Some(at) = users_at {
+            problems.add(
+                at,
+                "`users` and `anonymous = true` contradict each other: take one of them out",
+            );
+        }
+        if let Some(listen) = listen
+            && !listen.ip().is_loopback()
+            && !has_networks
+            && !from_anywhere
+        {
+            problems.add(
+                anonymous_at,
+                format!(
+                    "an anonymous publication would take orders from anybody who reaches {listen}: give it `users` or \
+                     `allow_from`, listen on 127.0.0.1, or say `anonymous_from_anywhere = true`"
+                ),
+            );
+        }
+        // A typing mistake inside is reported all the same.
+        for table in tables.into_iter().flatten() {
+            user(table, problems);
+        }
+        return Access::Anonymous;
+    }
+    let mut users: Vec<User> = Vec::new();
+    for table in tables.into_iter().flatten() {
+        let at = table.at;
+        if let Some(user) = user(table, problems) {
+            if users.iter().any(|other| other.login == user.login) {
+                problems.add(
+                    at,
+                    format!(
+                        "two users are called {:?}: take one of them out",
+                        user.login
+                    ),
+                );
+            }
+            users.push(user);
+        }
+    }
+    if users.is_empty() && problems.is_empty() {
+        problems.add(
+            users_at.unwrap_or(at),
+            "nobody could post to this publication: add `users` or `anonymous = true`",
+        );
+    }
+    Access::Users(users)
+}
+
+fn user(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Option<User> {
+    let at = table.at;
+    let login = table.parsed("login", |text| {
+        if text.is_empty() || text.contains(':') || text.chars().any(char::is_control) {
+            Err("write a name without colons: HTTP Basic ends the login at the first colon".into())
+        } else {
+            Ok(text.to_owned())
+        }
+    });
+    if table.at("login").is_none() {
+        problems.add(at, "a user without `login`");
+    }
+    let hash = table.parsed("password_hash", |text| {
+        let how = "write what `aqua-orders hash-password` prints";
+        match PasswordHash::new(text) {
+            Ok(hash) if hash.algorithm != ARGON2ID_IDENT || hash.hash.is_none() => {
+                Err(format!("only argon2id hashes are taken; {how}"))
+            }
+            Ok(hash) => match Params::try_from(&hash) {
+                Ok(_) => Ok(Secret::new(text)),
+                Err(_) => Err(format!("its parameters are not argon2id's; {how}")),
+            },
+            Err(_) => Err(format!("this is no PHC string; {how}")),
+        }
+    });
+    if table.at("password_hash").is_none() {
+        problems.add(
+            at,
+            "a user without `password_hash`: write what `aqua-orders hash-password` prints",
+        );
+    }
+    table.finish(&[
+        ("password", PLAIN),
+        ("user", "write `login`"),
+        ("hash", "write `password_hash`"),
+    ]);
+    Some(User {
+        login: login?.value,
+        password_hash: hash?.value,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANONYMOUS: &str = "[[publication]]\nname = \"demo\"\nanonymous = true\n";
+    const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$K6VLQaNzJpAaWCuPzFQ9Aw";
+
+    fn parse_with(text: &str, environment: &Environment) -> Result<Config, String> {
+        Config::parse(Path::new("aqua.toml"), text, environment).map_err(|error| error.to_string())
+    }
+
+    fn parse(text: &str) -> Result<Config, String> {
+        parse_with(text, &Environment::default())
+    }
+
+    /// The one report of a file that is wrong.
+    fn report(text: &str) -> String {
+        parse(text).expect_err("a fault")
+    }
+
+    #[test]
+    fn the_default_file_says_what_holds_where_nothing_is_said() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/default.toml");
+        let file = Config::load(&path, &Environment::default()).expect("the default file");
+        let minimal = parse(ANONYMOUS).expect("a minimal file");
+        assert_eq!(file.listen, minimal.listen);
+        assert_eq!(file.log, minimal.log);
+        assert_eq!(file.limits, minimal.limits);
+        assert_eq!(file.times, minimal.times);
+        assert_eq!(
+            format!("{:?}", file.database),
+            format!("{:?}", minimal.database)
+        );
+        assert_eq!(file.publications[0].name, "demodelivery");
+    }
+
+    #[test]
+    fn the_issues_minimal_file_is_enough() {
+        let config = parse(
+            "listen = \"127.0.0.1:8888\"\n[[publication]]\nname = \"demodelivery\"\ntimezone = \"Europe/Moscow\"\nanonymous = true\n",
+        )
+        .expect("a config");
+        assert_eq!(config.listen, ([127, 0, 0, 1], 8888).into());
+        assert!(matches!(config.publications[0].access, Access::Anonymous));
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once_with_its_line_and_mend() {
+        let text = format!(
+            "listen = \"localhost\"\nlimit = 1\n[[publication]]\nname = \"Demo\"\ntimezone = \"Europe/Moskow\"\n\
+             users = [{{ login = \"site\" }}]\n{ANONYMOUS}[times]\nanswer = \"fast\"\n"
+        );
+        let report = report(&text);
+        let lines: Vec<&str> = report.lines().collect();
+        let expected = [
+            ("aqua.toml:1: `listen`:", "127.0.0.1:8888"),
+            (
+                "aqua.toml:2: unknown setting `limit`",
+                "did you mean `limits`?",
+            ),
+            (
+                "aqua.toml:5: `timezone`:",
+                "did you mean \"Europe/Moscow\"?",
+            ),
+            (
+                "aqua.toml:6: a user without `password_hash`",
+                "aqua-orders hash-password",
+            ),
+            ("aqua.toml:8: two publications are called", "rename one"),
+            ("aqua.toml:11: `answer` must be seconds", "not a text"),
+        ];
+        assert_eq!(lines.len(), expected.len(), "{report}");
+        for (line, (start, end)) in lines.iter().zip(expected) {
+            assert!(line.starts_with(start) && line.contains(end), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_toml_has_its_line() {
+        assert!(report("listen = \n").starts_with("aqua.toml:1: this is not TOML"));
+        assert!(report("a = 1\nb = [\n").contains("aqua.toml:"));
+    }
+
+    #[test]
+    fn no_publication_or_nobody_who_may_post_is_refused() {
+        assert!(report("").contains("no publication"));
+        assert!(report("[[publication]]\nname = \"a\"\n").contains("nobody could post"));
+        assert!(
+            report("[[publication]]\nname = \"a\"\nusers = []\n").contains("nobody could post")
+        );
+        assert!(report("[[publication]]\nanonymous = true\n").contains("without `name`"));
+        assert!(report("[publication]\nname = \"a\"\n").contains("[[publication]]"));
+    }
+
+    #[test]
+    fn a_password_is_only_taken_as_an_argon2id_hash() {
+        let with = |user: &str| format!("[[publication]]\nname = \"a\"\nusers = [{user}]\n");
+        let good = format!("{{ login = \"сайт\", password_hash = \"{HASH}\" }}");
+        let config = parse(&with(&good)).expect("a config");
+        assert!(
+            !format!("{config:?}").contains("argon2id"),
+            "a hash is printed"
+        );
+        for (user, says) in [
+            (
+                "{ login = \"a\", password = \"secret-42\" }",
+                "plain passwords are never kept",
+            ),
+            (
+                "{ login = \"a\", password_hash = \"secret-42\" }",
+                "no PHC string",
+            ),
+            (
+                "{ login = \"a\", password_hash = \"$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$K6VLQaNzJpAaWCuPzFQ9Aw\" }",
+                "only argon2id",
+            ),
+            (
+                "{ login = \"a\", password_hash = \"$argon2id$v=19$m=1,t=1,p=1$c2FsdHNhbHQ$K6VLQaNzJpAaWCuPzFQ9Aw\" }",
+                "its parameters",
+            ),
+            (
+                "{ login = \"a:b\", password_hash = \"x\" }",
+                "without colons",
+            ),
+        ] {
+            let report = report(&with(user));
+            assert!(report.contains(says), "{report}");
+            assert!(!report.contains("secret-42"), "{report}");
+        }
+        let twice = with(&format!("{good}, {good}"));
+        assert!(report(&twice).contains("two users"));
+    }
+
+    #[test]
+    fn an_anonymous_publication_is_refused_on_a_non_loopback_address_unless_the_config_says_so() {
+        let open = format!("listen = \"0.0.0.0:8888\"\n{ANONYMOUS}");
+        assert!(report(&open).starts_with("aqua.toml:4: an anonymous publication"));
+        parse(&format!(
+            "{open}allow_from = [\"10.0.0.0/8\", \"192.0.2.7\"]\n"
+        ))
+        .expect("networks");
+        parse(&format!("{open}anonymous_from_anywhere = true\n")).expect("said in so many words");
+        let environment = Environment {
+            listen: Some("[::]:8888".into()),
+            ..Environment::default()
+        };
+        assert!(
+            parse_with(ANONYMOUS, &environment).is_err_and(|report| report.contains("[::]:8888"))
+        );
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let environment = Environment {
+            database_url: Some(Secret::new("postgres://somebody:hidden@db/aqua")),
+            listen: Some("127.0.0.1:9999".into()),
+            data_dir: Some("/srv/orders".into()),
+        };
+        let config = parse_with(ANONYMOUS, &environment).expect("a config");
+        assert_eq!(config.listen, ([127, 0, 0, 1], 9999).into());
+        assert!(config.database.url.is_some());
+        assert_eq!(config.database.data_dir, Path::new("/srv/orders"));
+        assert!(!format!("{config:?}").contains("hidden"));
+    }
+
+    #[test]
+    fn a_databases_timeout_is_shorter_than_the_answers() {
+        let text = format!(
+            "[times]\nanswer = 5\n[database]\nstatement_timeout = 4.5\nlock_timeout = 5\n{ANONYMOUS}"
+        );
+        assert!(report(&text).starts_with("aqua.toml:5: `lock_timeout` must be shorter"));
+    }
+
+    #[test]
+    fn a_publication_is_found_by_name_or_alias_whatever_the_case() {
+        let config =
+            parse("[[publication]]\nname = \"Доставка\"\naliases = [\"Web\"]\nanonymous = true\n")
+                .expect("a config");
+        assert_eq!(
+            config.publication("дОСТАВКА").map(|p| p.name.as_str()),
+            Some("доставка")
+        );
+        assert!(config.publication("wEB").is_some());
+        assert!(config.publication("other").is_none());
+    }
 }

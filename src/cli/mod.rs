@@ -1,1 +1,166 @@
-//! (being written)
+//! The command line: one file a command. Exit code 0: done; 1: not done, and the last line says why; 2: wrong use.
+
+mod check;
+mod doctor;
+mod hash_password;
+mod import;
+mod load;
+mod order;
+mod serve;
+
+use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{Config, Environment, Publication},
+    database,
+    store::Store,
+    telemetry,
+};
+
+/// Takes orders in 1C's order-exchange protocol and stores them exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "aqua-orders", version, about, arg_required_else_help = true)]
+struct Cli {
+    /// The settings file; config/default.toml documents every setting
+    #[arg(
+        long,
+        global = true,
+        env = "AQUA_CONFIG",
+        value_name = "FILE",
+        default_value = "config/default.toml"
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service
+    Serve,
+    /// Check the settings and the database; the exit code says whether the service could run
+    Check,
+    /// Drive a running service with made-up orders, and say how long it takes
+    Load(load::Load),
+    /// Say what is wrong with this set-up, each thing with its mend
+    Doctor,
+    /// Read a password from the terminal or stdin and print its hash, for `password_hash` of a user in the settings
+    HashPassword,
+    /// Set districts, products or clients as a file says; --help lists the columns
+    Import(import::Import),
+    /// Look at an order, or move its status on
+    #[command(subcommand)]
+    Order(order::Command),
+}
+
+/// Why a command was not done, for people.
+type Failure = String;
+
+/// What went wrong, with everything behind it, in one line.
+fn because(what: impl Display, error: &dyn std::error::Error) -> Failure {
+    let mut text = format!("{what}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some libraries repeat their cause in their own text.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("aqua-orders: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Doctor => return on_runtime(doctor::run(&cli.config)),
+        Command::HashPassword => return hash_password::run(),
+        Command::Serve
+        | Command::Check
+        | Command::Load(_)
+        | Command::Import(_)
+        | Command::Order(_) => {}
+    }
+    let config = Config::load(&cli.config, &Environment::of_process())
+        .map_err(|error| format!("the settings are refused\n{error}"))?;
+    telemetry::start(&config.log);
+    match &cli.command {
+        Command::Serve => on_runtime(serve::run(config)),
+        Command::Check => on_runtime(check::run(&config)),
+        Command::Load(load) => on_runtime(load::run(load, &config)),
+        Command::Import(import) => on_runtime(import::run(import, &config)),
+        Command::Order(command) => on_runtime(order::run(command, &config)),
+        Command::Doctor | Command::HashPassword => Ok(()),
+    }
+}
+
+/// Runs a command that waits for things.
+fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| because("cannot start", &error))?
+        .block_on(command)
+}
+
+/// Runs a command on the database, whether or not a service runs beside it; prints what it says.
+async fn with_store<F>(config: &Config, command: impl FnOnce(Store) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<String, Failure>>,
+{
+    let away = |error: database::Error| because("the database cannot be used", &error);
+    let opened = database::open_beside(&config.database)
+        .await
+        .map_err(away)?;
+    // An import may well come before the first start of the service.
+    let migrated = database::migrate(&opened.options, config.database.start_timeout).await;
+    let said = match migrated {
+        Ok(()) => {
+            let store = Store::new(opened.options, &config.database);
+            let said = command(store.clone()).await;
+            store.pool().close().await;
+            said
+        }
+        Err(error) => Err(away(error)),
+    };
+    if let Some(cluster) = opened.private {
+        cluster.stop().await.map_err(away)?;
+    }
+    // A reader that has seen enough (`| head`) is no failure.
+    let _ = std::io::stdout().write_all(said?.as_bytes());
+    Ok(())
+}
+
+/// The publication of that name or alias; without a name the only one there is.
+fn publication<'c>(config: &'c Config, name: Option<&str>) -> Result<&'c Publication, Failure> {
+    let names = || {
+        let names = config.publications.iter().map(|known| known.name.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    match (name, &config.publications[..]) {
+        (Some(name), _) => config
+            .publication(name)
+            .ok_or_else(|| format!("there is no publication {name}: there is {}", names())),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(format!(
+            "which publication? Give --publication with one of {}",
+            names()
+        )),
+    }
+}

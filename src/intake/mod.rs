@@ -32,6 +32,12 @@ use crate::{
 /// A body larger than this is read, and its answer written, off the threads that serve everybody.
 const LARGE_BODY: usize = 256 * 1024;
 
+/// So many faults of a batch are told in full; after that every order is told its first [`FEW_FAULTS`]. No honest batch
+/// comes near, but a body full of empty lines must not be answered, and kept in the journal, with a hundred times its size.
+const MOST_FAULTS: usize = 100_000;
+/// See [`MOST_FAULTS`].
+const FEW_FAULTS: usize = 10;
+
 /// Takes batches. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Intake {
@@ -43,7 +49,8 @@ struct Inner {
     store: Store,
     numbers: Numbers,
     lanes: coalesce::Lanes,
-    /// Past this nothing is stored any more; shorter than the answer's deadline (contract §1).
+    /// Past this PostgreSQL begins to store nothing any more, and what it has begun it ends within its own timeout: all
+    /// that before the answer's deadline (contract §1).
     store_within: Duration,
     /// How long an open outcome may be asked after; longer than `store_within`, shorter than the answer's deadline.
     settle_within: Duration,
@@ -124,7 +131,12 @@ impl Intake {
                 store,
                 numbers: Numbers::default(),
                 lanes: coalesce::Lanes::new(config.limits.waiting_batches),
-                store_within: config.times.answer * 7 / 10,
+                store_within: config
+                    .times
+                    .answer
+                    .saturating_sub(config.database.statement_timeout)
+                    * 9
+                    / 10,
                 settle_within: config.times.answer * 9 / 10,
                 hasher: RandomState::new(),
             }),
@@ -138,10 +150,11 @@ impl Intake {
     /// # Errors
     /// [`Unavailable`], and then nothing of the batch is stored.
     pub async fn accept(&self, batch: Batch) -> Result<Reply, Unavailable> {
+        let taken_at = Instant::now();
         let language = batch.language;
         let large = batch.body.len() > LARGE_BODY;
         let inner = Arc::clone(&self.inner);
-        let job = off_thread(large, move || inner.read(batch)).await?;
+        let job = off_thread(large, move || inner.read(batch, taken_at)).await?;
         let (sender, receiver) = oneshot::channel();
         coalesce::submit(&self.inner, job, sender)?;
         // A sender that is gone without a word died in a panic: nothing of the batch is known to be stored.
@@ -165,12 +178,18 @@ async fn off_thread<T: Send + 'static>(
 }
 
 impl Inner {
-    fn read(&self, batch: Batch) -> Job {
+    fn read(&self, batch: Batch, taken_at: Instant) -> Job {
         let rules = &batch.publication.rules;
+        let mut faults_left = MOST_FAULTS;
         let elements: Vec<Element> = batch
             .elements
             .iter()
-            .map(|place| wire::parse(&batch.body[place.clone()], rules))
+            .map(|place| {
+                let mut element = wire::parse(&batch.body[place.clone()], rules);
+                element.faults.truncate(faults_left.max(FEW_FAULTS));
+                faults_left = faults_left.saturating_sub(element.faults.len());
+                element
+            })
             .collect();
         let claims = elements
             .iter()
@@ -186,7 +205,7 @@ impl Inner {
             claims,
             // PostgreSQL keeps microseconds; what is answered now must be what is read back later.
             received_at: Utc::now().trunc_subsecs(6),
-            taken_at: Instant::now(),
+            taken_at,
         }
     }
 

@@ -22,8 +22,13 @@ use crate::{
     store::{BatchRow, Error, RejectedRow, Write},
 };
 
-/// How often somebody else may be faster before we give up.
-const ATTEMPTS: u32 = 10;
+/// How often somebody else may be faster before we give up. Each time somebody's batch was stored, so a crowd of
+/// instances on the same records gets on; the deadline ends it in any case.
+const ATTEMPTS: u32 = 50;
+/// The longest pause before the next attempt.
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
+/// How often a connection that broke, before anything was written, is tried again with another one.
+const FRESH_CONNECTIONS: u32 = 2;
 /// Between two questions to a database that is away.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -76,7 +81,10 @@ async fn store_apart(inner: &Inner, job: &Arc<Job>) -> Result<Done, Unavailable>
     }
 }
 
-/// Finds the entries that the database refuses, by halving. Everything it tries is taken back.
+/// Finds entries that the database refuses, by halving. Everything it tries is taken back.
+///
+/// Where it takes each by itself but not all of them, the first one that it does not take behind those before it is at
+/// fault. None are found when it would refuse the batch without any order.
 async fn at_fault(
     inner: &Inner,
     jobs: &[Arc<Job>],
@@ -85,23 +93,43 @@ async fn at_fault(
     let entries: HashSet<usize> = decide::entries(&jobs[0].elements).into_iter().collect();
     let mut suspects: Vec<usize> = entries.difference(known).copied().collect();
     suspects.sort_unstable();
-    let mut at_fault = Vec::new();
-    let mut parts = vec![suspects];
-    while let Some(part) = parts.pop() {
+    let is_refused = async |part: &[usize]| {
         let skipped = [entries
             .iter()
             .copied()
             .filter(|entry| part.binary_search(entry).is_err())
             .collect()];
         match transact(inner, jobs, &[HashSet::new()], &skipped, true).await {
-            Ok(_) => {}
-            Err(Failure::Unavailable) => return Err(Unavailable::Storage),
-            Err(Failure::Refused) if part.len() == 1 => at_fault.extend(part),
-            Err(Failure::Refused) => {
-                let (left, right) = part.split_at(part.len() / 2);
-                parts.extend([right.to_vec(), left.to_vec()]);
+            Ok(_) => Ok(false),
+            Err(Failure::Refused) => Ok(true),
+            Err(Failure::Unavailable) => Err(Unavailable::Storage),
+        }
+    };
+    let mut at_fault = Vec::new();
+    let mut parts = vec![&suspects[..]];
+    while let Some(part) = parts.pop() {
+        if !is_refused(part).await? {
+            continue;
+        }
+        if let [entry] = part {
+            at_fault.push(*entry);
+        } else if !part.is_empty() {
+            let (left, right) = part.split_at(part.len() / 2);
+            parts.extend([right, left]);
+        }
+    }
+    if at_fault.is_empty() && !is_refused(&[]).await? {
+        // So many from the front are taken, so many are not.
+        let (mut taken, mut refused) = (0, suspects.len());
+        while refused > taken + 1 {
+            let middle = usize::midpoint(taken, refused);
+            if is_refused(&suspects[..middle]).await? {
+                refused = middle;
+            } else {
+                taken = middle;
             }
         }
+        at_fault.extend(suspects.get(taken));
     }
     Ok(at_fault)
 }
@@ -137,13 +165,16 @@ async fn transact(
         })
         .collect();
 
+    // An old connection that the server has closed meanwhile; those that come after it are fresh.
+    let mut fresh_connections = FRESH_CONNECTIONS;
+    let mut broke = |error: &Error| {
+        let again = matches!(error, Error::Unsure(_)) && fresh_connections > 0;
+        fresh_connections -= u32::from(again);
+        again
+    };
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
-            // Whoever was faster is done by now, or soon; a little chance keeps two from meeting again and again.
-            tokio::time::sleep(Duration::from_micros(
-                u64::from(attempt * attempt) * 200 + jitter(),
-            ))
-            .await;
+            tokio::time::sleep(pause(attempt)).await;
         }
         if Instant::now() >= store_until {
             return Err(Failure::Unavailable);
@@ -152,8 +183,7 @@ async fn transact(
             Ok(known) => known,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "reading failed");
-                // An old connection that the server has closed: the next one is fresh.
-                if attempt < 2 {
+                if broke(&error) {
                     continue;
                 }
                 return Err(Failure::Unavailable);
@@ -165,6 +195,9 @@ async fn transact(
             Ok(decided) => decided,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "numbers could not be reserved");
+                if broke(&error) {
+                    continue;
+                }
                 return Err(Failure::Unavailable);
             }
         };
@@ -174,10 +207,19 @@ async fn transact(
         let write = to_write(jobs, &decision, deadline, probe);
         let used = lease != rest;
         let give_back = |numbers| inner.numbers.give_back(&publication.name, numbers);
+        let stored = |decision: &Decision<'_>, rest| {
+            give_back(rest);
+            let adopted = adopted(decision, &keys);
+            inner.numbers.discard(&publication.name, &adopted);
+        };
         match inner.store.write(&publication.name, &write).await {
             Ok(()) => {
-                give_back(if probe { lease } else { rest });
                 drop(write);
+                if probe {
+                    give_back(lease);
+                } else {
+                    stored(&decision, rest);
+                }
                 return Ok(done(jobs, decision));
             }
             Err(Error::Overtaken(error)) => {
@@ -186,7 +228,15 @@ async fn transact(
             }
             Err(Error::NumberTaken(error)) => {
                 tracing::debug!(%error, attempt, "a number is taken, taking others");
-                inner.numbers.forget(&publication.name);
+                give_back(lease);
+                if let Err(error) = inner
+                    .store
+                    .discard_taken(&inner.numbers, &publication.name)
+                    .await
+                {
+                    tracing::warn!(error = %chain(&error), "the reserve could not be sorted out");
+                    return Err(Failure::Unavailable);
+                }
             }
             Err(Error::Refused(error)) => {
                 tracing::warn!(%error, orders = write.changes.orders.len(), "refused by the database");
@@ -199,8 +249,8 @@ async fn transact(
                     return Err(Failure::Unavailable);
                 }
                 if settle(inner, &write, jobs, taken_at + inner.settle_within).await? {
-                    give_back(rest);
                     drop(write);
+                    stored(&decision, rest);
                     return Ok(done(jobs, decision));
                 }
                 give_back(lease);
@@ -246,6 +296,37 @@ async fn decide_with_numbers<'k>(
                 };
             }
         }
+    }
+}
+
+/// The numbers that came along with new records: their turn in the reserve must not come any more.
+fn adopted(decision: &Decision<'_>, keys: &Keys) -> FreeNumbers {
+    let new_orders = decision
+        .orders
+        .iter()
+        .filter(|record| record.before.is_none());
+    let new_clients = decision
+        .clients
+        .iter()
+        .filter(|record| record.before.is_none());
+    let addresses = decision
+        .clients
+        .iter()
+        .flat_map(|record| &record.after.addresses);
+    FreeNumbers {
+        order: new_orders
+            .map(|record| record.after.number)
+            .filter(|number| keys.order_numbers.contains(number))
+            .collect(),
+        client: new_clients
+            .map(|record| record.after.number)
+            .filter(|number| keys.client_numbers.contains(number))
+            .collect(),
+        // Known ones among them do no harm: the reserve does not have them.
+        address: addresses
+            .map(|address| address.number)
+            .filter(|number| keys.address_numbers.contains(number))
+            .collect(),
     }
 }
 
@@ -357,7 +438,7 @@ async fn settle(
                 return Ok(stored);
             }
             Err(error) => {
-                tracing::debug!(error = %chain(&error), "the journal cannot be asked yet")
+                tracing::debug!(error = %chain(&error), "the journal cannot be asked yet");
             }
         }
         tokio::time::sleep(PAUSE).await;
@@ -407,9 +488,12 @@ fn done(jobs: &[Arc<Job>], decision: Decision<'_>) -> Vec<Done> {
         .collect()
 }
 
-/// Up to a millisecond, as random as a UUID is.
-fn jitter() -> u64 {
-    u64::try_from(Uuid::new_v4().as_u128() % 1000).unwrap_or(0)
+/// Whoever was faster is done by now, or soon. Chance keeps two from meeting again and again, and the more of it the
+/// longer a crowd lasts; it is as random as a UUID is.
+fn pause(attempt: u32) -> Duration {
+    let longest = Duration::from_millis(1 << attempt.min(6)).min(LONGEST_PAUSE);
+    let chance = u32::try_from(Uuid::new_v4().as_u128() & 0xffff).unwrap_or(0);
+    longest * chance / 0xffff
 }
 
 /// An error with its causes, for the log.

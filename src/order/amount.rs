@@ -73,15 +73,22 @@ fn split(text: &str) -> Option<Exact<'_>> {
 }
 
 impl Exact<'_> {
-    /// `value × 10^scale` as an integer, when it is one and has at most 18 digits.
+    /// How many digits the mantissa has, before the point and in all.
+    fn digits(&self) -> (i64, i64) {
+        // No text has so many that they do not fit.
+        let count = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX / 4);
+        (count(self.whole), count(self.whole) + count(self.fraction))
+    }
+
+    /// `value × 10^scale`, when that is an integer that an `i64` holds.
     fn scaled(&self, scale: u32) -> Option<i64> {
         let digits = || self.whole.bytes().chain(self.fraction.bytes());
         if digits().all(|b| b == b'0') {
             return Some(0);
         }
         // How many digits of the mantissa stand before the point once it is moved by exponent and scale.
-        let keep = self.whole.len() as i64 + self.exponent + i64::from(scale);
-        let length = (self.whole.len() + self.fraction.len()) as i64;
+        let (whole, length) = self.digits();
+        let keep = whole + self.exponent + i64::from(scale);
         if keep < length
             && digits()
                 .skip(usize::try_from(keep.max(0)).ok()?)
@@ -89,17 +96,19 @@ impl Exact<'_> {
         {
             return None;
         }
+        // Counted away from zero, so that the least i64, which has no opposite, comes through too.
+        let away = |value: i64, digit: i64| {
+            let digit = if self.negative { -digit } else { digit };
+            value.checked_mul(10)?.checked_add(digit)
+        };
         let mut value: i64 = 0;
         for b in digits().take(usize::try_from(keep.max(0)).ok()?) {
-            value = value.checked_mul(10)?.checked_add(i64::from(b - b'0'))?;
+            value = away(value, i64::from(b - b'0'))?;
         }
         for _ in length..keep {
-            if value > i64::MAX / 10 {
-                return None;
-            }
-            value *= 10;
+            value = away(value, 0)?;
         }
-        Some(if self.negative { -value } else { value })
+        Some(value)
     }
 }
 
@@ -129,7 +138,7 @@ pub fn parse_whole(text: &str, min: i64, max: i64) -> Result<i64, Invalid> {
         Some(value) if (min..=max).contains(&value) => Ok(value),
         Some(_) => Err(Invalid::OutOfRange),
         // Too large for an i64, or broken: told apart by what lies behind the point.
-        None if exact.whole.len() as i64 + exact.exponent > 18 => Err(Invalid::OutOfRange),
+        None if exact.digits().0 + exact.exponent > 18 => Err(Invalid::OutOfRange),
         None => Err(Invalid::NotANumber),
     }
 }
@@ -214,9 +223,14 @@ mod tests {
             Err(Invalid::OutOfRange)
         );
         assert_eq!(parse_whole("1e400", 1, 10), Err(Invalid::OutOfRange));
-        assert_eq!(
-            parse_whole("9223372036854775807", i64::MIN, i64::MAX),
-            Ok(i64::MAX)
-        );
+        for (text, whole) in [
+            ("9223372036854775807", Ok(i64::MAX)),
+            ("-9223372036854775808", Ok(i64::MIN)),
+            ("-922337203685477580.8e1", Ok(i64::MIN)),
+            ("9223372036854775808", Err(Invalid::OutOfRange)),
+            ("-9223372036854775809", Err(Invalid::OutOfRange)),
+        ] {
+            assert_eq!(parse_whole(text, i64::MIN, i64::MAX), whole, "{text}");
+        }
     }
 }

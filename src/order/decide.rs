@@ -116,7 +116,7 @@ pub fn decide<'a>(
     batches: &[Batch<'_>],
     numbers: &mut FreeNumbers,
 ) -> Result<Decision<'a>, Shortage> {
-    let mut picture = Picture::new(known, numbers);
+    let mut picture = Picture::new(known, numbers, Brought::of(batches));
     let indexed: Vec<Vec<usize>> = batches
         .iter()
         .map(|batch| entries(batch.elements))
@@ -158,6 +158,7 @@ pub fn decide<'a>(
     if picture.shortage != Shortage::default() {
         return Err(picture.shortage);
     }
+    picture.drop_adopted();
     Ok(Decision {
         orders: picture.orders,
         clients: picture.clients,
@@ -178,12 +179,16 @@ fn reject(
     let mut rejected: Vec<HashMap<usize, Vec<Fault>>> =
         batches.iter().map(|_| HashMap::new()).collect();
     for ((batch, index), rejected) in batches.iter().zip(indexed).zip(&mut rejected) {
+        // An order that comes twice with the same fault is told it once.
+        let mut told = HashSet::new();
         for (element, entry) in batch.elements.iter().zip(index) {
             if !element.faults.is_empty() {
-                rejected
-                    .entry(*entry)
-                    .or_default()
-                    .extend(element.faults.iter().cloned());
+                let faults = element.faults.iter();
+                rejected.entry(*entry).or_default().extend(
+                    faults
+                        .filter(|fault| told.insert((*entry, *fault)))
+                        .cloned(),
+                );
             } else if batch.refused.contains(entry) {
                 let refused = Fault {
                     field: String::new(),
@@ -202,7 +207,7 @@ fn reject(
                 let out = rejected[number].contains_key(entry) || batch.skipped.contains(entry);
                 let faults = picture.check(element, &made);
                 if !out && faults.is_empty() {
-                    made.add(element);
+                    picture.make(element, &mut made);
                 }
                 for fault in faults {
                     if !rejected[number]
@@ -226,36 +231,49 @@ fn reject(
     }
 }
 
-/// What the elements before made, as far as [`Picture::check`] needs to know.
+/// What the elements before make, as far as [`Picture::check`] needs to know.
 #[derive(Default)]
 struct Made {
-    orders: HashMap<i32, String>,
+    /// New orders, and the number that each brings along.
+    orders: HashMap<String, Option<i32>>,
+    order_numbers: HashSet<i32>,
+    /// The ids of clients that are new or take theirs.
     clients: HashSet<String>,
-    /// The id that the client of that number has, if any.
-    client_numbers: HashMap<i32, Option<String>>,
+    /// Numbers of clients that are brought along or take an id, and whether they have one then.
+    client_numbers: HashMap<i32, bool>,
 }
 
-impl Made {
-    fn add(&mut self, element: &Element) {
-        if let (Some(number), Some(id)) = (element.external_id, &element.id) {
-            self.orders.entry(number).or_insert_with(|| id.clone());
-        }
-        self.clients.extend(element.client.id.clone());
-        if let Some(number) = element.client.external_id {
-            let id = self.client_numbers.entry(number).or_default();
-            if id.is_none() {
-                id.clone_from(&element.client.id);
+/// What becomes of a registered client by the contract's rules (§4).
+enum Who {
+    /// We know it.
+    Known,
+    /// We know it by this number, and it takes the id that came.
+    TakesId(i32),
+    /// It is new, with this number.
+    Adopts(i32),
+    /// It is new.
+    New,
+}
+
+/// Numbers that come along in a batch. They are not given to others on the way: whoever brings a free one has it.
+#[derive(Default)]
+struct Brought {
+    order: HashSet<i32>,
+    client: HashSet<i32>,
+    address: HashSet<i32>,
+}
+
+impl Brought {
+    fn of(batches: &[Batch<'_>]) -> Self {
+        let mut brought = Self::default();
+        for element in batches.iter().flat_map(|batch| batch.elements) {
+            if let Some(order) = &element.order {
+                brought.order.extend(element.external_id);
+                brought.client.extend(element.client.external_id);
+                brought.address.extend(order.address_numbers());
             }
         }
-    }
-}
-
-impl Made {
-    /// Whether an element before gave the client of that number its id.
-    fn took(&self, number: i32) -> bool {
-        self.client_numbers
-            .get(&number)
-            .is_some_and(Option::is_some)
+        brought
     }
 }
 
@@ -263,6 +281,7 @@ impl Made {
 struct Picture<'a, 'n> {
     known: &'a Known,
     numbers: &'n mut FreeNumbers,
+    brought: Brought,
     shortage: Shortage,
     orders: Vec<Record<'a, Order>>,
     order_by_id: HashMap<String, usize>,
@@ -311,12 +330,18 @@ fn identify(
     }
 }
 
-/// The next free number that nobody brought along in this batch.
-fn next_number(free: &mut VecDeque<i32>, taken: impl Fn(i32) -> bool, short: &mut usize) -> i32 {
-    while let Some(number) = free.pop_front() {
-        if !taken(number) {
-            return number;
-        }
+/// The next free number that nobody brings along in this batch.
+fn next_number(
+    free: &mut VecDeque<i32>,
+    brought: &HashSet<i32>,
+    taken: impl Fn(i32) -> bool,
+    short: &mut usize,
+) -> i32 {
+    let at = free
+        .iter()
+        .position(|number| !brought.contains(number) && !taken(*number));
+    if let Some(number) = at.and_then(|at| free.remove(at)) {
+        return number;
     }
     *short += 1;
     // Stands in until the decision is made again with enough numbers; below zero it can clash with nothing.
@@ -324,10 +349,11 @@ fn next_number(free: &mut VecDeque<i32>, taken: impl Fn(i32) -> bool, short: &mu
 }
 
 impl<'a, 'n> Picture<'a, 'n> {
-    fn new(known: &'a Known, numbers: &'n mut FreeNumbers) -> Self {
+    fn new(known: &'a Known, numbers: &'n mut FreeNumbers, brought: Brought) -> Self {
         let mut picture = Self {
             known,
             numbers,
+            brought,
             shortage: Shortage::default(),
             orders: Vec::with_capacity(known.orders.len()),
             order_by_id: HashMap::new(),
@@ -361,6 +387,20 @@ impl<'a, 'n> Picture<'a, 'n> {
         picture
     }
 
+    /// Takes out of the free numbers those that records brought along and have now.
+    fn drop_adopted(&mut self) {
+        let Self {
+            numbers,
+            order_numbers,
+            client_by_number,
+            address_numbers,
+            ..
+        } = self;
+        numbers.order.retain(|n| !order_numbers.contains(n));
+        numbers.client.retain(|n| !client_by_number.contains_key(n));
+        numbers.address.retain(|n| !address_numbers.contains(n));
+    }
+
     fn index_client(&mut self, index: usize, client: &Client) {
         self.client_by_number.insert(client.number, index);
         if let Some(id) = &client.sender_id {
@@ -375,15 +415,13 @@ impl<'a, 'n> Picture<'a, 'n> {
     fn check(&self, element: &Element, made: &Made) -> Vec<Fault> {
         let mut faults = Vec::new();
         if let (Some(id), Some(number)) = (&element.id, element.external_id) {
-            let own = self
-                .order_by_id
-                .get(id)
-                .map(|index| self.orders[*index].after.number);
-            let clash = match own {
-                Some(own) => own != number && self.is_order(number, id, made),
-                None => self.is_order(number, id, made),
-            };
-            if clash {
+            let stored = self.order_by_id.get(id);
+            let own = stored
+                .map(|index| self.orders[*index].after.number)
+                .or_else(|| made.orders.get(id).copied().flatten());
+            let is_anothers = own != Some(number)
+                && (self.order_numbers.contains(&number) || made.order_numbers.contains(&number));
+            if is_anothers {
                 let field = Path::ROOT.field("external_id").to_string();
                 faults.push(Fault {
                     field,
@@ -393,7 +431,10 @@ impl<'a, 'n> Picture<'a, 'n> {
             }
         }
         let client = &element.client;
-        if client.is_registered() && !element.has_username && !self.knows_client(client, made) {
+        if client.is_registered()
+            && !element.has_username
+            && matches!(self.who(client, made), Who::Adopts(_) | Who::New)
+        {
             let path = Path::ROOT.field("client");
             let field = path.field("username").to_string();
             faults.push(Fault {
@@ -405,30 +446,49 @@ impl<'a, 'n> Picture<'a, 'n> {
         faults
     }
 
-    /// Whether another order than `id` bears the number.
-    fn is_order(&self, number: i32, id: &str, made: &Made) -> bool {
-        self.order_numbers.contains(&number)
-            || made.orders.get(&number).is_some_and(|other| other != id)
+    /// Notes what an element without faults makes.
+    fn make(&self, element: &Element, made: &mut Made) {
+        if let Some(id) = &element.id
+            && !self.order_by_id.contains_key(id)
+            && !made.orders.contains_key(id)
+        {
+            made.orders.insert(id.clone(), element.external_id);
+            made.order_numbers.extend(element.external_id);
+        }
+        let client = &element.client;
+        if !client.is_registered() {
+            return;
+        }
+        match self.who(client, made) {
+            Who::Known => return,
+            Who::TakesId(number) => made.client_numbers.insert(number, true),
+            Who::Adopts(number) => made.client_numbers.insert(number, client.id.is_some()),
+            Who::New => None,
+        };
+        made.clients.extend(client.id.clone());
     }
 
-    fn knows_client(&self, key: &ClientKey, made: &Made) -> bool {
-        if let Some(id) = &key.id {
-            if self.client_by_id.contains_key(id) || made.clients.contains(id) {
-                return true;
-            }
-            // Found by number only where that record is free to take the id.
-            return key.external_id.is_some_and(|number| {
-                match self.client_by_number.get(&number) {
-                    Some(index) => {
-                        self.clients[*index].after.sender_id.is_none() && !made.took(number)
-                    }
-                    None => made.client_numbers.get(&number) == Some(&None),
-                }
-            });
+    fn who(&self, key: &ClientKey, made: &Made) -> Who {
+        if let Some(id) = &key.id
+            && (self.client_by_id.contains_key(id) || made.clients.contains(id))
+        {
+            return Who::Known;
         }
-        key.external_id.is_some_and(|number| {
-            self.client_by_number.contains_key(&number) || made.client_numbers.contains_key(&number)
-        })
+        let Some(number) = key.external_id else {
+            return Who::New;
+        };
+        let stored = self.client_by_number.get(&number);
+        let has_id = made
+            .client_numbers
+            .get(&number)
+            .copied()
+            .or_else(|| stored.map(|index| self.clients[*index].after.sender_id.is_some()));
+        match has_id {
+            None => Who::Adopts(number),
+            Some(_) if key.id.is_none() => Who::Known,
+            Some(false) => Who::TakesId(number),
+            Some(true) => Who::New,
+        }
     }
 
     /// Applies one element without faults; says which order it became.
@@ -461,6 +521,7 @@ impl<'a, 'n> Picture<'a, 'n> {
                 Some(number) if !self.order_numbers.contains(&number) => number,
                 _ => next_number(
                     &mut self.numbers.order,
+                    &self.brought.order,
                     |number| self.order_numbers.contains(&number),
                     &mut self.shortage.order,
                 ),
@@ -498,6 +559,16 @@ impl<'a, 'n> Picture<'a, 'n> {
         };
 
         let order = &mut self.orders[index].after;
+        // Another order's number is a clash and came no further; one that is nobody's is left alone (contract §4).
+        if element
+            .external_id
+            .is_some_and(|number| number != order.number)
+        {
+            warnings.push(Warning {
+                field: root.field("external_id").to_string(),
+                code: WarningCode::ExternalIdIgnored,
+            });
+        }
         if order.status.may_become(sent.status) {
             order.status = sent.status;
         } else {
@@ -567,6 +638,7 @@ impl<'a, 'n> Picture<'a, 'n> {
                     Found::Adopt(number) => number,
                     _ => next_number(
                         &mut self.numbers.client,
+                        &self.brought.client,
                         |number| self.client_by_number.contains_key(&number),
                         &mut self.shortage.client,
                     ),
@@ -667,7 +739,7 @@ impl<'a, 'n> Picture<'a, 'n> {
                 .map_or(Found::New, Found::There),
             found => found,
         };
-        self.put_address(client, found, sent)
+        self.put_address(client, &found, sent)
     }
 
     /// Finds or makes the order's address (contract §4: never another client's).
@@ -692,7 +764,7 @@ impl<'a, 'n> Picture<'a, 'n> {
         let found = by_number
             .or_else(|| self.by_content(client, sent))
             .map_or(Found::New, Found::There);
-        self.put_address(client, found, sent)
+        self.put_address(client, &found, sent)
     }
 
     fn by_content(&self, client: usize, sent: &SentAddress) -> Option<usize> {
@@ -704,8 +776,8 @@ impl<'a, 'n> Picture<'a, 'n> {
             .position(|address| address.content == content)
     }
 
-    fn put_address(&mut self, client: usize, found: Found, sent: &SentAddress) -> i32 {
-        let number = match found {
+    fn put_address(&mut self, client: usize, found: &Found, sent: &SentAddress) -> i32 {
+        let number = match *found {
             Found::There(index) => {
                 let address = &mut self.clients[client].after.addresses[index];
                 if address.sender_id.is_none() {
@@ -717,18 +789,23 @@ impl<'a, 'n> Picture<'a, 'n> {
             Found::Adopt(number) => number,
             Found::New => next_number(
                 &mut self.numbers.address,
+                &self.brought.address,
                 |number| self.address_numbers.contains(&number),
                 &mut self.shortage.address,
             ),
         };
         self.address_numbers.insert(number);
-        self.clients[client].after.addresses.push(Address {
+        let address = Address {
             number,
             sender_id: sent.id.clone(),
             content: sent.content(),
             district_number: None,
             district_name: None,
-        });
+        };
+        // By number, as they will be read: an answer must not change when the same is sent again.
+        let addresses = &mut self.clients[client].after.addresses;
+        let place = addresses.partition_point(|other| other.number < number);
+        addresses.insert(place, address);
         number
     }
 

@@ -5,29 +5,6 @@ use super::{
     model::{Address, Client, Order, OrderItem},
 };
 
-/// A row and whether it exists already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// A new row.
-    Insert,
-    /// A stored row gets new content.
-    Update,
-    /// A stored row goes.
-    Delete,
-}
-
-impl Action {
-    /// Its name in the writing statement.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Insert => "insert",
-            Self::Update => "update",
-            Self::Delete => "delete",
-        }
-    }
-}
-
 /// A line to write.
 #[derive(Debug)]
 pub struct ItemChange<'d> {
@@ -35,9 +12,9 @@ pub struct ItemChange<'d> {
     pub order_number: i32,
     /// Its place.
     pub position: usize,
-    /// What to do.
-    pub action: Action,
-    /// The line as it is to be (as it was, when it goes).
+    /// Whether its place was empty.
+    pub is_new: bool,
+    /// The line as it is to be.
     pub item: &'d OrderItem,
 }
 
@@ -52,6 +29,8 @@ pub struct Changes<'d> {
     pub orders: Vec<(i32, &'d Order)>,
     /// Lines.
     pub items: Vec<ItemChange<'d>>,
+    /// Orders that have fewer lines than before, and how many.
+    pub shortened: Vec<(i32, usize)>,
 }
 
 impl Changes<'_> {
@@ -59,6 +38,12 @@ impl Changes<'_> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty() && self.orders.is_empty()
+    }
+
+    /// How many rows it writes.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.clients.len() + self.addresses.len() + self.orders.len() + self.items.len()
     }
 
     /// How many stored clients and orders must still have the version they were read with.
@@ -77,7 +62,9 @@ impl Changes<'_> {
     }
 }
 
-/// The rows that a decision changes, in the order of their numbers: writers that meet lock them in the same order.
+/// The rows that a decision changes. Clients and orders come in the order of what everybody knows them by, so that
+/// writers that meet wait for one another and never in a ring; numbers would not do, for each writer gives new records
+/// its own.
 #[must_use]
 pub fn changes<'d>(decision: &'d Decision<'_>) -> Changes<'d> {
     let mut changes = Changes::default();
@@ -106,32 +93,29 @@ pub fn changes<'d>(decision: &'d Decision<'_>) -> Changes<'d> {
             .orders
             .push((before.map_or(0, |order| order.version), after));
         let stored = before.map_or(&[][..], |order| &order.items);
-        let change = |position, action, item| ItemChange {
-            order_number: after.number,
-            position,
-            action,
-            item,
-        };
         for (position, item) in after.items.iter().enumerate() {
-            match stored.get(position) {
-                None => changes.items.push(change(position, Action::Insert, item)),
-                Some(same) if same == item => {}
-                Some(_) => changes.items.push(change(position, Action::Update, item)),
+            if stored.get(position) != Some(item) {
+                changes.items.push(ItemChange {
+                    order_number: after.number,
+                    position,
+                    is_new: position >= stored.len(),
+                    item,
+                });
             }
         }
-        for (position, item) in stored.iter().enumerate().skip(after.items.len()) {
-            changes.items.push(change(position, Action::Delete, item));
+        if after.items.len() < stored.len() {
+            changes.shortened.push((after.number, after.items.len()));
         }
     }
-    changes
-        .clients
-        .sort_unstable_by_key(|(_, client)| client.number);
+    changes.clients.sort_unstable_by_key(|(_, client)| {
+        (&client.sender_id, &client.guest_phone, client.number)
+    });
     changes
         .addresses
         .sort_unstable_by_key(|(_, _, address)| address.number);
     changes
         .orders
-        .sort_unstable_by_key(|(_, order)| order.number);
+        .sort_unstable_by_key(|(_, order)| &order.sender_id);
     changes
         .items
         .sort_unstable_by_key(|change| (change.order_number, change.position));

@@ -131,7 +131,7 @@ impl WarningCode {
 }
 
 /// What the text of a fault adds to its code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hint {
     /// Nothing.
     None,
@@ -144,7 +144,7 @@ pub enum Hint {
 }
 
 /// One fault of an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fault {
     /// Where, as in `order_item_list[0].price`; empty for the element as a whole.
     pub field: String,
@@ -162,7 +162,7 @@ impl Fault {
         match (language, self.code, self.hint) {
             (Ru, C::Required, _) => "обязательное поле".into(),
             (En, C::Required, _) => "is required".into(),
-            (Ru, C::WrongType, H::Expected(ru, _)) => format!("неверный тип, нужен {ru}"),
+            (Ru, C::WrongType, H::Expected(ru, _)) => format!("неверный тип, ожидается {ru}"),
             (En, C::WrongType, H::Expected(_, en)) => format!("wrong type, {en} expected"),
             (Ru, C::WrongType, _) => "неверный тип".into(),
             (En, C::WrongType, _) => "wrong type".into(),
@@ -273,10 +273,13 @@ pub fn summary(faults: &[Fault], language: Language) -> String {
     }
     if faults.len() > 3 {
         let more = faults.len() - 3;
-        text.push_str(&match language {
-            Language::Ru => format!(" и ещё {more}"),
-            Language::En => format!(" and {more} more"),
-        });
+        let (and, more_of_them) = match language {
+            Language::Ru => (" и ещё ", ""),
+            Language::En => (" and ", " more"),
+        };
+        text.push_str(and);
+        text.push_str(&more.to_string());
+        text.push_str(more_of_them);
     }
     text
 }

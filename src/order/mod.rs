@@ -12,7 +12,7 @@ pub mod fault;
 pub mod known;
 pub mod model;
 pub mod phone;
-mod raw;
+pub(crate) mod raw;
 pub mod reply;
 pub mod wire;
 

@@ -50,7 +50,6 @@ pub fn parse(text: &str, region: Region) -> Option<String> {
         return (8..=15).contains(&digits.len()).then_some(e164);
     }
     match (region, e164.len(), e164.as_bytes().first()) {
-        (Region::International, ..) => None,
         (Region::Ru | Region::Kz, 10, _) => Some(format!("+7{e164}")),
         (Region::Ru | Region::Kz, 11, Some(b'7' | b'8')) => Some(format!("+7{}", &e164[1..])),
         _ => None,

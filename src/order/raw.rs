@@ -1,25 +1,21 @@
 //! JSON as it came: an object's fields still unread, a value's kind, and what of JSON we cannot hold (contract §2).
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use serde::{
     Deserializer as _,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+    de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
 /// The deepest nesting of an element that is held.
 const MAX_DEPTH: usize = 127;
+/// Any integer of so many digits is a finite float.
+const MOST_FLOAT_DIGITS: usize = 308;
 
 /// Reads an object's fields of these names, unread yet, in the order of `names`; of a doubled key the last counts.
-///
-/// `None` when the text is an object whose keys cannot be read (a lone surrogate in one).
-pub fn fields<'a, const N: usize>(
-    object: &'a str,
-    names: [&str; N],
-) -> Option<[Option<&'a RawValue>; N]> {
+pub fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> [Option<&'a RawValue>; N] {
     struct Fields<'n, const N: usize>([&'n str; N]);
-    struct Name<'n, const N: usize>(&'n [&'n str; N]);
 
     impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
         type Value = [Option<&'de RawValue>; N];
@@ -30,44 +26,23 @@ pub fn fields<'a, const N: usize>(
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut found = [None; N];
-            while let Some(name) = map.next_key_seed(Name(&self.0))? {
-                match name {
-                    Some(index) => found[index] = Some(map.next_value()?),
-                    None => {
-                        map.next_value::<IgnoredAny>()?;
-                    }
+            // Keys come as written too: one with a lone surrogate is no field of ours, and hides none.
+            while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+                let Some(key) = string(key.get()) else {
+                    continue;
+                };
+                if let Some(index) = self.0.iter().position(|name| *name == key) {
+                    found[index] = Some(value);
                 }
             }
             Ok(found)
         }
     }
 
-    impl<'de, const N: usize> DeserializeSeed<'de> for Name<'_, N> {
-        type Value = Option<usize>;
-
-        fn deserialize<D: serde::Deserializer<'de>>(
-            self,
-            deserializer: D,
-        ) -> Result<Self::Value, D::Error> {
-            deserializer.deserialize_str(self)
-        }
-    }
-
-    impl<const N: usize> Visitor<'_> for Name<'_, N> {
-        type Value = Option<usize>;
-
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("a key")
-        }
-
-        fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-            Ok(self.0.iter().position(|name| *name == key))
-        }
-    }
-
+    // The whole was read as JSON before, and whoever calls saw the brace: this cannot fail.
     serde_json::Deserializer::from_str(object)
         .deserialize_map(Fields(names))
-        .ok()
+        .unwrap_or([None; N])
 }
 
 /// A value, read as far as needed to see what it is.
@@ -125,11 +100,18 @@ pub fn entries(array: &str) -> Vec<&RawValue> {
 
 /// Whether an element has something that JSON's grammar allows and we cannot hold: a lone surrogate, a number beyond
 /// any float (`1e400`), nesting past 127. Even in a field we do not know it spoils the element (contract §2).
-pub fn is_beyond_us(element: &str) -> bool {
+///
+/// What stands at `blamed`, in order and apart from one another, has a fault of its own and is not looked at.
+pub fn is_beyond_us(element: &str, blamed: &[Range<usize>]) -> bool {
     let bytes = element.as_bytes();
+    let mut blamed = blamed.iter().peekable();
     let mut depth = 0_usize;
     let mut at = 0;
     while let Some(&b) = bytes.get(at) {
+        if let Some(range) = blamed.next_if(|range| range.start <= at) {
+            at = at.max(range.end);
+            continue;
+        }
         match b {
             b'{' | b'[' => {
                 depth += 1;
@@ -142,21 +124,22 @@ pub fn is_beyond_us(element: &str) -> bool {
                 Some(end) => at = end,
                 None => return true,
             },
-            b'e' | b'E' if at > 0 && bytes[at - 1].is_ascii_digit() => {
+            b'-' | b'0'..=b'9' => {
                 let is_part =
                     |b: &u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
-                let start = bytes[..at]
-                    .iter()
-                    .rposition(|b| !is_part(b))
-                    .map_or(0, |before| before + 1);
-                let end = bytes[at..]
-                    .iter()
-                    .position(|b| !is_part(b))
-                    .map_or(bytes.len(), |length| at + length);
-                if !element[start..end].parse::<f64>().is_ok_and(f64::is_finite) {
+                let number = &element[at..];
+                let length = number
+                    .bytes()
+                    .position(|b| !is_part(&b))
+                    .unwrap_or(number.len());
+                let number = &number[..length];
+                // Short ones without an exponent, which is nearly all of them, are within every float's range.
+                if (length > MOST_FLOAT_DIGITS || number.contains(['e', 'E']))
+                    && !number.parse::<f64>().is_ok_and(f64::is_finite)
+                {
                     return true;
                 }
-                at = end - 1;
+                at += length - 1;
             }
             _ => {}
         }
@@ -198,9 +181,15 @@ mod tests {
 
     #[test]
     fn of_a_doubled_key_the_last_counts() {
-        let [a, b] =
-            fields(r#"{"a":1,"x":{"a":9},"a":2,"\u0062":3}"#, ["a", "b"]).expect("an object");
+        let [a, b] = fields(r#"{"a":1,"x":{"a":9},"a":2,"\u0062":3}"#, ["a", "b"]);
         assert_eq!(a.map(RawValue::get), Some("2"));
+        assert_eq!(b.map(RawValue::get), Some("3"));
+    }
+
+    #[test]
+    fn an_unreadable_key_hides_no_field() {
+        let [a, b] = fields(r#"{"a":1,"\ud800":2,"b":3,"a\u0000":4}"#, ["a", "b"]);
+        assert_eq!(a.map(RawValue::get), Some("1"));
         assert_eq!(b.map(RawValue::get), Some("3"));
     }
 
@@ -220,6 +209,7 @@ mod tests {
 
     #[test]
     fn what_we_cannot_hold_is_seen_anywhere() {
+        let is_beyond_us = |element: &str| super::is_beyond_us(element, &[]);
         let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert!(!is_beyond_us(&deep(127)));
         assert!(is_beyond_us(&deep(128)));
@@ -228,10 +218,29 @@ mod tests {
         assert!(!is_beyond_us(
             r#"{"x":1e40,"1e400":"1e400","y":true,"e":1}"#
         ));
+        assert!(!is_beyond_us(&format!(r#"{{"x":-{}}}"#, "9".repeat(308))));
+        assert!(is_beyond_us(&format!(r#"{{"x":-{}}}"#, "9".repeat(309))));
+        assert!(is_beyond_us(&format!(r#"{{"x":{}.5}}"#, "9".repeat(309))));
+        assert!(!is_beyond_us(&format!(r#"{{"x":0.{}}}"#, "9".repeat(400))));
+        assert!(!is_beyond_us(r#"{"x":1e-400,"y":[0e400]}"#));
         assert!(is_beyond_us(r#"{"x":"\ud800"}"#));
         assert!(is_beyond_us(r#"{"x":"\ud800\n"}"#));
         assert!(is_beyond_us(r#"{"\udc00":1}"#));
         assert!(!is_beyond_us(r#"{"x":"\ud83d\ude00 \\ud800 \" [[["}"#));
         assert!(!is_beyond_us(&format!(r#"{{"x":"{}"}}"#, "[".repeat(500))));
+    }
+
+    #[test]
+    fn what_has_a_fault_of_its_own_is_not_held_against_the_whole() {
+        let element = r#"{"a":1e400,"b":"\ud800","c":[[1e400]]}"#;
+        let range = |part: &str| {
+            let start = element.find(part).expect("a part");
+            start..start + part.len()
+        };
+        let (a, b, c) = (range("1e400"), range(r#""\ud800""#), range("[[1e400]]"));
+        assert!(!is_beyond_us(element, &[a.clone(), b.clone(), c.clone()]));
+        assert!(is_beyond_us(element, &[b.clone(), c.clone()]));
+        assert!(is_beyond_us(element, &[a.clone(), c]));
+        assert!(is_beyond_us(element, &[a, b]));
     }
 }

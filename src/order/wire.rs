@@ -1,6 +1,6 @@
 //! One raw JSON element -> one sent order, collecting every fault with its path (contract §2, §3).
 
-use std::{borrow::Cow, fmt::Display};
+use std::{borrow::Cow, fmt::Display, ops::Range};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -218,8 +218,11 @@ type Raw<'a> = Option<&'a RawValue>;
 /// Collects the faults and warnings of one element.
 struct Reader<'r> {
     rules: &'r Rules,
+    element: &'r str,
     faults: Vec<Fault>,
     warnings: Vec<Warning>,
+    /// Where in `element` the values with a fault stand.
+    blamed: Vec<Range<usize>>,
 }
 
 /// Reads one element of a batch. Never fails: what is wrong with it stands in its faults.
@@ -227,8 +230,10 @@ struct Reader<'r> {
 pub fn parse(element: &str, rules: &Rules) -> Element {
     let mut reader = Reader {
         rules,
+        element,
         faults: Vec::new(),
         warnings: Vec::new(),
+        blamed: Vec::new(),
     };
     let mut read = Element {
         id: None,
@@ -240,8 +245,9 @@ pub fn parse(element: &str, rules: &Rules) -> Element {
         order: None,
     };
     if element.trim_ascii_start().starts_with('{') {
-        reader.order(element, &mut read);
-        if reader.faults.is_empty() && raw::is_beyond_us(element) {
+        reader.order(&mut read);
+        reader.blamed.sort_unstable_by_key(|range| range.start);
+        if raw::is_beyond_us(element, &reader.blamed) {
             reader.fault(&Path::ROOT, FaultCode::InvalidFormat, Hint::None);
         }
     } else {
@@ -271,7 +277,7 @@ impl Reader<'_> {
         });
     }
 
-    fn order(&mut self, element: &str, read: &mut Element) {
+    fn order(&mut self, read: &mut Element) {
         let names = [
             "id",
             "external_id",
@@ -291,9 +297,7 @@ impl Reader<'_> {
             "client",
             "shipping_address",
         ];
-        let Some(fields) = raw::fields(element, names) else {
-            return self.fault(&Path::ROOT, FaultCode::InvalidFormat, Hint::None);
-        };
+        let fields = raw::fields(self.element, names);
         let root = Path::ROOT;
         let [
             id,
@@ -407,18 +411,29 @@ impl Reader<'_> {
         }
     }
 
-    /// Sorts out what is absent and what is null; `read` gets the rest.
+    /// Sorts out what is absent, what is null and what is no text at all; `read` gets the rest.
     fn sent<'a, T>(
         &mut self,
         raw: Raw<'a>,
+        path: Path<'_>,
         read: impl FnOnce(&mut Self, Value<'a>) -> Option<T>,
     ) -> Sent<T> {
         let Some(raw) = raw else { return Sent::Absent };
-        match raw::value(raw) {
-            Value::Null => Sent::Null,
-            // A value with a fault: nothing is stored of this order, so it hardly matters what is said here.
-            value => read(self, value).map_or(Sent::Absent, Sent::Value),
+        let faults = self.faults.len();
+        let read = match raw::value(raw) {
+            Value::Null => return Sent::Null,
+            Value::BadText => {
+                self.fault(&path, FaultCode::InvalidFormat, Hint::None);
+                None
+            }
+            value => read(self, value),
+        };
+        if self.faults.len() > faults {
+            let start = raw.get().as_ptr().addr() - self.element.as_ptr().addr();
+            self.blamed.push(start..start + raw.get().len());
         }
+        // A value with a fault: nothing is stored of this order, so it hardly matters what is said here.
+        read.map_or(Sent::Absent, Sent::Value)
     }
 
     fn checked_length(&mut self, text: Cow<'_, str>, path: Path<'_>, max: usize) -> Option<String> {
@@ -431,12 +446,24 @@ impl Reader<'_> {
     }
 
     fn text(&mut self, raw: Raw<'_>, path: Path<'_>, max: usize) -> Sent<String> {
-        self.sent(raw, |r, value| match value {
-            Value::Text(text) => r.checked_length(text, path, max),
-            Value::BadText => {
-                r.fault(&path, FaultCode::InvalidFormat, Hint::None);
-                None
-            }
+        self.sent(raw, path, |r, value| {
+            let Value::Text(text) = value else {
+                r.fault(&path, FaultCode::WrongType, TEXT);
+                return None;
+            };
+            r.checked_length(text, path, max)
+        })
+    }
+
+    /// A sender's id: a text, or a whole number for one.
+    fn id(&mut self, raw: Raw<'_>, path: Path<'_>) -> Sent<String> {
+        let is_whole = |number: &str| {
+            let digits = number.strip_prefix('-').unwrap_or(number);
+            digits.bytes().all(|b| b.is_ascii_digit())
+        };
+        self.sent(raw, path, |r, value| match value {
+            Value::Text(text) => r.checked_length(text, path, 255),
+            Value::Number(number) if is_whole(number) => r.checked_length(number.into(), path, 255),
             _ => {
                 r.fault(&path, FaultCode::WrongType, TEXT);
                 None
@@ -444,33 +471,12 @@ impl Reader<'_> {
         })
     }
 
-    /// A sender's id: a text, or a whole number for one.
-    fn id(&mut self, raw: Raw<'_>, path: Path<'_>) -> Sent<String> {
-        if let Some(raw) = raw
-            && let Value::Number(number) = raw::value(raw)
-            && number
-                .strip_prefix('-')
-                .unwrap_or(number)
-                .bytes()
-                .all(|b| b.is_ascii_digit())
-        {
-            return self
-                .checked_length(number.into(), path, 255)
-                .map_or(Sent::Absent, Sent::Value);
-        }
-        self.text(raw, path, 255)
-    }
-
     /// Our own number as the sender remembers it. What cannot be one counts as absent.
     fn external_id(&mut self, raw: Raw<'_>, path: Path<'_>) -> Option<i32> {
-        let sent = self.sent(raw, |r, value| {
+        let sent = self.sent(raw, path, |r, value| {
             let number = match &value {
                 Value::Number(number) => amount::parse_whole(number, 0, i64::from(i32::MAX)),
                 Value::Text(text) => amount::parse_whole(text, 0, i64::from(i32::MAX)),
-                Value::BadText => {
-                    r.fault(&path, FaultCode::InvalidFormat, Hint::None);
-                    return None;
-                }
                 _ => {
                     r.fault(&path, FaultCode::WrongType, INTEGER);
                     return None;
@@ -496,21 +502,17 @@ impl Reader<'_> {
         range: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Invalid>,
     ) -> Sent<T> {
-        self.sent(raw, |r, value| {
+        self.sent(raw, path, |r, value| {
             let number = match &value {
                 Value::Number(number) => parse(number),
                 Value::Text(text) => parse(text),
-                Value::BadText => {
-                    r.fault(&path, FaultCode::InvalidFormat, Hint::None);
-                    return None;
-                }
                 _ => Err(Invalid::NotANumber),
             };
             match number {
                 Ok(number) => return Some(number),
                 Err(Invalid::NotANumber) => r.fault(&path, FaultCode::WrongType, expected),
                 Err(Invalid::OutOfRange) => {
-                    r.fault(&path, FaultCode::OutOfRange, Hint::Allowed(range))
+                    r.fault(&path, FaultCode::OutOfRange, Hint::Allowed(range));
                 }
             }
             None
@@ -549,7 +551,7 @@ impl Reader<'_> {
     }
 
     fn boolean(&mut self, raw: Raw<'_>, path: Path<'_>) -> Sent<bool> {
-        self.sent(raw, |r, value| match value {
+        self.sent(raw, path, |r, value| match value {
             Value::Bool(flag) => Some(flag),
             Value::Number("1") => Some(true),
             Value::Number("0") => Some(false),
@@ -564,15 +566,11 @@ impl Reader<'_> {
 
     /// A text, kept as it is, or a boolean.
     fn checkout(&mut self, raw: Raw<'_>, path: Path<'_>) -> Sent<Checkout> {
-        self.sent(raw, |r, value| match value {
+        self.sent(raw, path, |r, value| match value {
             Value::Bool(flag) => Some(Checkout::Flag(flag)),
             Value::Number("1") => Some(Checkout::Flag(true)),
             Value::Number("0") => Some(Checkout::Flag(false)),
             Value::Text(text) => r.checked_length(text, path, 255).map(Checkout::Text),
-            Value::BadText => {
-                r.fault(&path, FaultCode::InvalidFormat, Hint::None);
-                None
-            }
             _ => {
                 r.fault(
                     &path,
@@ -591,28 +589,22 @@ impl Reader<'_> {
         parse: impl FnOnce(&str) -> Option<T>,
         allowed: &'static str,
     ) -> Sent<T> {
-        self.sent(raw, |r, value| match value {
-            Value::Text(text) => {
-                let parsed = parse(&text);
-                if parsed.is_none() {
-                    r.fault(&path, FaultCode::NotAllowed, Hint::Allowed(allowed));
-                }
-                parsed
-            }
-            Value::BadText => {
-                r.fault(&path, FaultCode::InvalidFormat, Hint::None);
-                None
-            }
-            _ => {
+        self.sent(raw, path, |r, value| {
+            let Value::Text(text) = value else {
                 r.fault(&path, FaultCode::WrongType, TEXT);
-                None
+                return None;
+            };
+            let parsed = parse(&text);
+            if parsed.is_none() {
+                r.fault(&path, FaultCode::NotAllowed, Hint::Allowed(allowed));
             }
+            parsed
         })
     }
 
     fn moment(&mut self, raw: Raw<'_>, path: Path<'_>) -> Sent<DateTime<Utc>> {
         let mut empty = false;
-        let sent = self.sent(raw, |r, value| match value {
+        let sent = self.sent(raw, path, |r, value| match value {
             Value::Text(text) if datetime::is_empty_date(&text) => {
                 empty = true;
                 None
@@ -624,10 +616,6 @@ impl Reader<'_> {
                 }
                 moment
             }
-            Value::BadText => {
-                r.fault(&path, FaultCode::InvalidFormat, MOMENT);
-                None
-            }
             _ => {
                 r.fault(&path, FaultCode::WrongType, TEXT);
                 None
@@ -637,7 +625,7 @@ impl Reader<'_> {
     }
 
     fn list<'a>(&mut self, raw: Raw<'a>, path: Path<'_>, max: usize) -> Sent<Vec<&'a RawValue>> {
-        self.sent(raw, |r, value| {
+        self.sent(raw, path, |r, value| {
             let Value::Array(array) = value else {
                 r.fault(&path, FaultCode::WrongType, ARRAY);
                 return None;
@@ -657,16 +645,12 @@ impl Reader<'_> {
         path: Path<'_>,
         names: [&str; N],
     ) -> Option<[Raw<'a>; N]> {
-        let fields = self.sent(raw, |r, value| {
+        let fields = self.sent(raw, path, |r, value| {
             let Value::Object(object) = value else {
                 r.fault(&path, FaultCode::WrongType, OBJECT);
                 return None;
             };
-            let fields = raw::fields(object, names);
-            if fields.is_none() {
-                r.fault(&path, FaultCode::InvalidFormat, Hint::None);
-            }
-            fields
+            Some(raw::fields(object, names))
         });
         fields.value().copied()
     }
@@ -747,12 +731,11 @@ impl Reader<'_> {
     }
 
     fn phone(&mut self, raw: Raw<'_>, path: Path<'_>) -> Sent<String> {
-        self.sent(raw, |r, value| {
+        self.sent(raw, path, |r, value| {
             let phone = match &value {
                 Value::Text(text) => phone::parse(text, r.rules.phone_region),
                 // A phone without its plus is often sent as a number.
                 Value::Number(number) => phone::parse(number, r.rules.phone_region),
-                Value::BadText => None,
                 _ => {
                     r.fault(&path, FaultCode::WrongType, TEXT);
                     return None;
@@ -811,9 +794,9 @@ impl Reader<'_> {
         ] = self.object(raw, path, names)?;
         let faults = self.faults.len();
         let id = self.id(id, path.field("id"));
-        let bad_id = self.faults.len() > faults;
         read.client.id = id.value().cloned();
         read.client.external_id = self.external_id(external_id, path.field("external_id"));
+        let bad_id = self.faults.len() > faults;
         let account_number = self.int64(account_number, path.field("account_number"));
         let kind = self.one_of(
             kind,
@@ -831,9 +814,12 @@ impl Reader<'_> {
         read.client.phone = phone.value().cloned();
         let phones = self.phones(phones, path.field("phones"));
         let email = match self.text(email, path.field("email"), 255) {
+            Sent::Value(email) => Sent::Value(email),
             // The document's own misspelling.
-            Sent::Absent => self.text(emai, path.field("emai"), 255),
-            email => email,
+            nothing => match self.text(emai, path.field("emai"), 255) {
+                Sent::Absent => nothing,
+                emai => emai,
+            },
         };
         let comment = self.text(comment, path.field("comment"), usize::MAX);
         let list = self.list(

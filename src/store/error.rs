@@ -35,12 +35,18 @@ impl Error {
         let code = database.code().unwrap_or_default();
         match (&*code, database.constraint().unwrap_or_default()) {
             (_, "journal_batch_not_overtaken")
-            | ("23505", "orders_sender_id" | "client_sender_id" | "client_guest_phone" | "address_sender_id")
-            | ("23505", "order_item_pkey")
-            // A product or district that import took away meanwhile.
-            | ("23503", _)
-            | ("40001" | "40P01", _) => Self::Overtaken(error),
-            ("23505", "orders_pkey" | "client_pkey" | "address_pkey") => Self::NumberTaken(error),
+            | (
+                "23505",
+                "orders_sender_id" | "client_sender_id" | "client_guest_phone" | "address_sender_id"
+                | "district_pkey" | "product_sender_id_pkey" | "client_price_pkey" | "publication_mark_pkey",
+            )
+            // 23503: a product or district that import took away meanwhile; 40…: serialization failure, deadlock.
+            | ("23503" | "40001" | "40P01", _) => Self::Overtaken(error),
+            // The lines may be written before their order, and are then the first to meet another's number.
+            (
+                "23505",
+                "orders_pkey" | "client_pkey" | "address_pkey" | "order_item_pkey" | "product_pkey",
+            ) => Self::NumberTaken(error),
             (_, "journal_batch_in_time" | "journal_batch_pkey") => Self::Unavailable(error),
             // Ended by an administrator or a crash: even then the commit may have come first.
             ("57P01" | "57P02" | "57P03", _) => Self::Unsure(error),

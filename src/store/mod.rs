@@ -3,17 +3,26 @@
 //! A batch costs two round trips whatever its size: [`Store::read`] and [`Store::write`]. Neither opens a transaction
 //! by hand: each statement is its own, so no connection can be handed on with one left open.
 
-use std::time::Duration;
-
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
+use sqlx::{
+    PgPool, Postgres,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::time::timeout;
+
+pub mod catalogue;
 pub mod error;
 pub mod numbers;
+pub mod operator;
 mod read;
 mod settle;
+mod statistics;
 pub mod write;
 
 pub use error::Error;
@@ -21,10 +30,18 @@ pub use write::{BatchRow, RejectedRow, Write};
 
 use crate::config;
 
+/// How much longer than PostgreSQL's own timeout a statement is waited for.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The database as the intake sees it.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    growth: Arc<statistics::Growth>,
+    /// How long a statement is waited for. PostgreSQL ends it sooner; when not even word of that comes, the line is dead.
+    patience: Duration,
+    /// When a connection last turned out to be broken: those made before it are not trusted any more.
+    broken_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Store {
@@ -43,21 +60,71 @@ impl Store {
                 "idle_in_transaction_session_timeout",
                 milliseconds(settings.statement_timeout),
             ),
-            // The hot statements look rows up by key, a few or a few thousand. One plan, made once for each connection,
-            // that walks the indexes: it never flips with statistics, nor does it need any.
+            // The hot statements look rows up by key, a few or a few thousand: one plan, made once for each connection,
+            // that walks the indexes whatever the statistics say (see also read.sql and statistics.rs).
             ("plan_cache_mode", "force_generic_plan".into()),
             ("enable_seqscan", "off".into()),
             ("enable_hashjoin", "off".into()),
             ("enable_mergejoin", "off".into()),
             ("jit", "off".into()),
         ]);
+        let broken_at = Arc::new(Mutex::new(None::<Instant>));
+        let seen_broken_at = Arc::clone(&broken_at);
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(Duration::from_secs(3))
-            // A ping before each use would double the round trips; a dead connection shows itself, and is dealt with.
+            // A ping before each use would double the round trips; a dead connection shows itself, and then the others
+            // of its age make way for new ones.
             .test_before_acquire(false)
+            .before_acquire(move |_, connection| {
+                let broken_at = *seen_broken_at
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let is_younger = broken_at.is_none_or(|at| connection.age < at.elapsed());
+                Box::pin(async move { Ok(is_younger) })
+            })
             .connect_lazy_with(options);
-        Self { pool }
+        Self {
+            pool,
+            growth: Arc::default(),
+            patience: settings.statement_timeout + GRACE,
+            broken_at,
+        }
+    }
+
+    /// A connection for one statement, to be handed to [`Store::done`] with what came of it.
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
+        self.pool.acquire().await.map_err(Error::Unavailable)
+    }
+
+    /// Waits for a statement, and not for ever where the server has fallen silent.
+    async fn in_time<T>(
+        &self,
+        statement: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        timeout(self.patience, statement)
+            .await
+            .unwrap_or_else(|_elapsed| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+    }
+
+    /// Gives a connection back, or closes it where it broke, and says what the statement's error means.
+    fn done<T>(
+        &self,
+        connection: PoolConnection<Postgres>,
+        outcome: Result<T, sqlx::Error>,
+    ) -> Result<T, Error> {
+        outcome.map_err(|error| {
+            let error = Error::of_statement(error);
+            if matches!(error, Error::Unsure(_)) {
+                *self
+                    .broken_at
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                // Not back to the pool, which would ask a silent server how it is.
+                drop(connection.detach());
+            }
+            error
+        })
     }
 
     /// The pool, for commands that work outside the intake.

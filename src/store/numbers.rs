@@ -27,6 +27,8 @@ pub enum Kind {
     Client,
     /// Addresses.
     Address,
+    /// Products; they are numbered by import only.
+    Product,
 }
 
 impl Kind {
@@ -35,6 +37,7 @@ impl Kind {
             Self::Order => "order",
             Self::Client => "client",
             Self::Address => "address",
+            Self::Product => "product",
         }
     }
 }
@@ -98,9 +101,31 @@ impl Numbers {
         }
     }
 
-    /// Drops the reserve of a publication: some of it turned out to be taken.
-    pub fn forget(&self, publication: &str) {
-        self.pools().retain(|(name, _), _| name != publication);
+    /// Takes numbers that records bear out of the reserve.
+    pub fn discard(&self, publication: &str, taken: &FreeNumbers) {
+        let mut pools = self.pools();
+        for (kind, taken) in [
+            (Kind::Order, &taken.order),
+            (Kind::Client, &taken.client),
+            (Kind::Address, &taken.address),
+        ] {
+            if let Some(pool) = pools.get_mut(&(publication.to_owned(), kind)) {
+                for number in taken {
+                    // Given back, they stand in their order.
+                    if let Ok(place) = pool.free.binary_search(number) {
+                        pool.free.remove(place);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The reserve of one kind, which stays where it is.
+    fn held(&self, publication: &str, kind: Kind) -> Vec<i32> {
+        let pools = self.pools();
+        let pool = pools.get(&(publication.to_owned(), kind));
+        pool.map(|pool| pool.free.iter().copied().collect())
+            .unwrap_or_default()
     }
 
     /// How large a block to reserve, growing while they follow one another within a second.
@@ -121,7 +146,8 @@ impl Numbers {
 }
 
 impl Store {
-    /// Reserves what was short, and more when it goes fast. The numbers come back in `numbers`, behind what is there.
+    /// Fills `numbers` up to what is wanted: out of the reserve, and where that has no more, with a new block, larger
+    /// when it goes fast. They come behind what is there.
     ///
     /// # Errors
     /// When the database is away or a kind's numbers are used up.
@@ -129,27 +155,24 @@ impl Store {
         &self,
         reserve: &Numbers,
         publication: &Publication,
-        short: Shortage,
+        want: Shortage,
         numbers: &mut FreeNumbers,
     ) -> Result<(), Error> {
         let first = publication.first_numbers;
-        for (kind, short, first, free) in [
-            (Kind::Order, short.order, first.order, &mut numbers.order),
-            (
-                Kind::Client,
-                short.client,
-                first.client,
-                &mut numbers.client,
-            ),
+        for (kind, want, first, free) in [
+            (Kind::Order, want.order, first.order, &mut numbers.order),
+            (Kind::Client, want.client, first.client, &mut numbers.client),
             (
                 Kind::Address,
-                short.address,
+                want.address,
                 first.address,
                 &mut numbers.address,
             ),
         ] {
-            while free.len() < short {
-                let block = reserve.block(&publication.name, kind, short - free.len());
+            let missing = want.saturating_sub(free.len());
+            free.extend(reserve.take(&publication.name, kind, missing));
+            while free.len() < want {
+                let block = reserve.block(&publication.name, kind, want - free.len());
                 let (start, end) = self
                     .reserve_block(&publication.name, kind, first, block)
                     .await?;
@@ -158,16 +181,34 @@ impl Store {
                         .await?,
                 );
             }
-            let surplus = free.split_off(short);
+            let surplus = free.split_off(want.min(free.len()));
             let mut back = FreeNumbers::default();
             match kind {
                 Kind::Order => back.order = surplus,
                 Kind::Client => back.client = surplus,
                 Kind::Address => back.address = surplus,
+                Kind::Product => {}
             }
             reserve.give_back(&publication.name, back);
         }
         Ok(())
+    }
+
+    /// Takes just so many numbers, past the reserve: for import, which knows what it needs.
+    pub(super) async fn take(
+        &self,
+        publication: &str,
+        kind: Kind,
+        first: i32,
+        count: usize,
+    ) -> Result<Vec<i32>, Error> {
+        let mut numbers = Vec::with_capacity(count);
+        while numbers.len() < count {
+            let short = count - numbers.len();
+            let (start, end) = self.reserve_block(publication, kind, first, short).await?;
+            numbers.extend(self.free_between(publication, kind, start, end).await?);
+        }
+        Ok(numbers)
     }
 
     /// Moves the counter on by `count`, or by one where no such block is left, and returns the block's first and last
@@ -183,6 +224,7 @@ impl Store {
             .unwrap_or(i64::MAX)
             .min(i64::from(i32::MAX));
         loop {
+            let mut connection = self.connection().await?;
             let next = sqlx::query_scalar!(
                 "UPDATE number_counter SET next = next + $3
                  WHERE publication = $1 AND kind = $2 AND next <= 2147483648 - $3
@@ -191,21 +233,22 @@ impl Store {
                 kind.as_str(),
                 count,
             )
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(Error::Unavailable)?;
+            .fetch_optional(&mut *connection);
+            let next = self.in_time(next).await;
+            let next = self.done(connection, next)?;
             if let Some(next) = next {
                 return Ok((next - count, next - 1));
             }
+            let mut connection = self.connection().await?;
             let made = sqlx::query!(
                 "INSERT INTO number_counter (publication, kind, next) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                 publication,
                 kind.as_str(),
                 i64::from(first),
             )
-            .execute(&self.pool)
-            .await
-            .map_err(Error::Unavailable)?;
+            .execute(&mut *connection);
+            let made = self.in_time(made).await;
+            let made = self.done(connection, made)?;
             if made.rows_affected() == 0 {
                 if count == 1 {
                     return Err(Error::NumbersUsedUp(kind.as_str()));
@@ -226,42 +269,92 @@ impl Store {
         let (Ok(start), Ok(end)) = (i32::try_from(start), i32::try_from(end)) else {
             return Err(Error::NumbersUsedUp(kind.as_str()));
         };
-        // Three texts rather than one with the table's name pasted in: each is checked when we compile.
+        let mut numbers: Vec<i32> = (start..=end).collect();
+        let taken = self.taken(publication, kind, &numbers).await?;
+        numbers.retain(|number| taken.binary_search(number).is_err());
+        Ok(numbers)
+    }
+
+    /// Takes numbers out of the reserve that records bear: a sender brought them along, perhaps to another instance.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn discard_taken(&self, reserve: &Numbers, publication: &str) -> Result<(), Error> {
+        let taken = async |kind| {
+            let held = reserve.held(publication, kind);
+            self.taken(publication, kind, &held)
+                .await
+                .map(VecDeque::from)
+        };
+        let taken = FreeNumbers {
+            order: taken(Kind::Order).await?,
+            client: taken(Kind::Client).await?,
+            address: taken(Kind::Address).await?,
+        };
+        reserve.discard(publication, &taken);
+        Ok(())
+    }
+
+    /// Those of the numbers that records bear, in order.
+    async fn taken(
+        &self,
+        publication: &str,
+        kind: Kind,
+        numbers: &[i32],
+    ) -> Result<Vec<i32>, Error> {
+        let mut connection = self.connection().await?;
+        // A text for each rather than one with the table's name pasted in: each is checked when we compile. OFFSET 0 as in
+        // read.sql.
         let taken = match kind {
             Kind::Order => {
                 sqlx::query_scalar!(
-                    "SELECT number FROM orders WHERE publication = $1 AND number BETWEEN $2 AND $3 ORDER BY number",
+                    "SELECT t.number
+                     FROM unnest($2::int[]) AS k (number)
+                     CROSS JOIN LATERAL (
+                         SELECT number FROM orders WHERE publication = $1 AND number = k.number OFFSET 0
+                     ) t
+                     ORDER BY number",
                     publication,
-                    start,
-                    end,
+                    numbers,
                 )
-                .fetch_all(&self.pool)
-                .await
+                .fetch_all(&mut *connection)
             }
             Kind::Client => {
                 sqlx::query_scalar!(
-                    "SELECT number FROM client WHERE publication = $1 AND number BETWEEN $2 AND $3 ORDER BY number",
+                    "SELECT t.number
+                     FROM unnest($2::int[]) AS k (number)
+                     CROSS JOIN LATERAL (
+                         SELECT number FROM client WHERE publication = $1 AND number = k.number OFFSET 0
+                     ) t
+                     ORDER BY number",
                     publication,
-                    start,
-                    end,
+                    numbers,
                 )
-                .fetch_all(&self.pool)
-                .await
+                .fetch_all(&mut *connection)
             }
             Kind::Address => {
                 sqlx::query_scalar!(
-                    "SELECT number FROM address WHERE publication = $1 AND number BETWEEN $2 AND $3 ORDER BY number",
+                    "SELECT t.number
+                     FROM unnest($2::int[]) AS k (number)
+                     CROSS JOIN LATERAL (
+                         SELECT number FROM address WHERE publication = $1 AND number = k.number OFFSET 0
+                     ) t
+                     ORDER BY number",
                     publication,
-                    start,
-                    end,
+                    numbers,
                 )
-                .fetch_all(&self.pool)
-                .await
+                .fetch_all(&mut *connection)
             }
-        }
-        .map_err(Error::Unavailable)?;
-        Ok((start..=end)
-            .filter(|number| taken.binary_search(number).is_err())
-            .collect())
+            Kind::Product => {
+                sqlx::query_scalar!(
+                    "SELECT number FROM product WHERE publication = $1 AND number = ANY ($2) ORDER BY number",
+                    publication,
+                    numbers,
+                )
+                .fetch_all(&mut *connection)
+            }
+        };
+        let taken = self.in_time(taken).await;
+        self.done(connection, taken)
     }
 }

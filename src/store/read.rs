@@ -179,8 +179,9 @@ impl Store {
     /// Reads all that is stored under a batch's keys, of one moment, in one round trip.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: reading has no outcome that could stay open.
+    /// [`Error::Unsure`] where the connection broke: the next one is fresh. [`Error::Unavailable`] else.
     pub async fn read(&self, publication: &str, keys: &Keys) -> Result<Known, Error> {
+        let mut connection = self.connection().await?;
         let rows = sqlx::query_file_as!(
             Row,
             "src/store/read.sql",
@@ -193,9 +194,9 @@ impl Store {
             &list(&keys.product_ids) as &[&String],
             &list(&keys.address_numbers) as &[&i32],
         )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(Error::Unavailable)?;
+        .fetch_all(&mut *connection);
+        let rows = self.in_time(rows).await;
+        let rows = self.done(connection, rows)?;
         known(rows).ok_or(Error::Corrupt("a row of read.sql"))
     }
 }

@@ -20,7 +20,7 @@ impl Store {
         batch: Uuid,
         received_at: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let mut connection = self.pool.acquire().await.map_err(Error::Unavailable)?;
+        let mut connection = self.connection().await?;
         let barred = sqlx::query!(
             "INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders,
                                         accepted, rejected, updated_rows, changed_rows, abandoned)
@@ -29,17 +29,15 @@ impl Store {
             batch,
             received_at,
         )
-        .execute(&mut *connection)
-        .await;
-        let error = match barred {
-            Ok(_) => return Ok(false),
-            Err(error) => error,
-        };
-        let taken = error
-            .as_database_error()
-            .is_some_and(|error| error.constraint() == Some("journal_batch_pkey"));
+        .execute(&mut *connection);
+        let barred = self.in_time(barred).await;
+        let taken = barred.as_ref().is_err_and(|error| {
+            error
+                .as_database_error()
+                .is_some_and(|error| error.constraint() == Some("journal_batch_pkey"))
+        });
         if !taken {
-            return Err(Error::of_statement(error));
+            return self.done(connection, barred).map(|_bar| false);
         }
         // Our own bar may have landed on an earlier try whose answer got lost too: the row tells whose it is.
         let abandoned = sqlx::query_scalar!(
@@ -47,9 +45,8 @@ impl Store {
             publication,
             batch,
         )
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(Error::of_statement)?;
-        Ok(!abandoned)
+        .fetch_one(&mut *connection);
+        let abandoned = self.in_time(abandoned).await;
+        self.done(connection, abandoned).map(|abandoned| !abandoned)
     }
 }

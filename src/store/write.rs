@@ -68,7 +68,7 @@ impl Store {
     /// # Errors
     /// Each variant of [`Error`] says what to do next. Only [`Error::Unsure`] leaves open whether it is stored.
     pub async fn write(&self, publication: &str, write: &Write<'_>) -> Result<(), Error> {
-        let mut connection = self.pool.acquire().await.map_err(Error::Unavailable)?;
+        let mut connection = self.connection().await?;
         let Write {
             changes,
             batches,
@@ -87,7 +87,7 @@ impl Store {
 
         if changes.is_empty() && rejected.is_empty() && !probe {
             // Nothing to lose but a line of the journal: no need to wait for the disk.
-            return sqlx::query!(
+            let statement = sqlx::query!(
                 "WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
                  INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, login,
                                             orders, accepted, rejected, updated_rows, changed_rows)
@@ -106,10 +106,9 @@ impl Store {
                 &rejected_count,
                 deadline,
             )
-            .execute(&mut *connection)
-            .await
-            .map(drop)
-            .map_err(Error::of_statement);
+            .execute(&mut *connection);
+            let written = self.in_time(statement).await;
+            return self.done(connection, written).map(drop);
         }
 
         let clients: Vec<_> = changes.clients.iter().map(|(_, client)| *client).collect();
@@ -252,7 +251,7 @@ impl Store {
                 .collect::<Vec<_>>() as _,
             &items.iter().map(|i| i.order_number).collect::<Vec<_>>(),
             &items.iter().map(|i| int(i.position)).collect::<Vec<_>>(),
-            &items.iter().map(|i| i.action.as_str()).collect::<Vec<_>>() as _,
+            &items.iter().map(|i| i.is_new).collect::<Vec<_>>(),
             &items
                 .iter()
                 .map(|i| i.item.product_id.as_str())
@@ -290,20 +289,34 @@ impl Store {
             &orders,
             &accepted,
             &rejected_count,
+            &changes
+                .shortened
+                .iter()
+                .map(|(order, _)| *order)
+                .collect::<Vec<_>>(),
+            &changes
+                .shortened
+                .iter()
+                .map(|(_, lines)| int(*lines))
+                .collect::<Vec<_>>(),
         );
-        if *probe {
-            // The one place with a transaction by hand. It runs in the intake's own task, which nobody drops half-way.
-            let mut transaction = sqlx::Connection::begin(&mut *connection)
-                .await
-                .map_err(Error::Unavailable)?;
-            let taken = statement.execute(&mut *transaction).await;
-            transaction.rollback().await.map_err(Error::Unavailable)?;
-            return taken.map(drop).map_err(Error::of_statement);
+        let written = if *probe {
+            // The one place with a transaction by hand. It runs in the intake's own task, which nobody drops half-way;
+            // where the server falls silent in it, the connection is closed.
+            let taken_back = async {
+                let mut transaction = sqlx::Connection::begin(&mut *connection).await?;
+                let taken = statement.execute(&mut *transaction).await;
+                transaction.rollback().await?;
+                taken
+            };
+            self.in_time(taken_back).await
+        } else {
+            self.in_time(statement.execute(&mut *connection)).await
+        };
+        self.done(connection, written)?;
+        if !*probe {
+            self.grew(changes.rows());
         }
-        statement
-            .execute(&mut *connection)
-            .await
-            .map(drop)
-            .map_err(Error::of_statement)
+        Ok(())
     }
 }

@@ -1,6 +1,10 @@
 -- Writes what a decision changed, and the journal with it, in one statement that is its own transaction: one round
--- trip, no lock held across two. Rows with version 0 are new (for addresses is_new says it, for lines what is to be
--- done stands in `action`); the others are changed under the version that was read.
+-- trip, no lock held across two. Rows with version 0 are new (for addresses and lines is_new says it); the others are
+-- changed under the version that was read.
+--
+-- A changed row is found by ON CONFLICT on its primary key rather than by a join: on a database that is new, without
+-- statistics, the planner takes every publication for a single row, and joins by walking all of its rows for each one
+-- sent. (Rows of a known number conflict for certain; nothing is numbered here.)
 --
 -- Whoever was overtaken updates fewer rows than it read, which the journal's CHECK refuses together with everything
 -- else; the same CHECK refuses a batch past its deadline (migrations/0001_orders.sql).
@@ -17,12 +21,18 @@ WITH sent_client AS MATERIALIZED (
     FROM sent_client
     WHERE version = 0
 ), changed_client AS (
-    UPDATE client c
-    SET version = c.version + 1, sender_id = s.sender_id, guest_phone = s.guest_phone, username = s.username,
-        phone = s.phone, phones = string_to_array(s.phones, ' '), email = s.email, comment = s.comment,
-        account_number = s.account_number, type = s.type
-    FROM sent_client s
-    WHERE s.version > 0 AND c.publication = $1 AND c.number = s.number AND c.version = s.version
+    INSERT INTO client AS c
+        (publication, number, version, sender_id, guest_phone, username, phone, phones, email, comment,
+         account_number, type)
+    SELECT $1, number, version, sender_id, guest_phone, username, phone, string_to_array(phones, ' '), email, comment,
+           account_number, type
+    FROM sent_client
+    WHERE version > 0
+    ON CONFLICT (publication, number) DO UPDATE
+    SET version = c.version + 1, sender_id = excluded.sender_id, guest_phone = excluded.guest_phone,
+        username = excluded.username, phone = excluded.phone, phones = excluded.phones, email = excluded.email,
+        comment = excluded.comment, account_number = excluded.account_number, type = excluded.type
+    WHERE c.version = excluded.version
     RETURNING 1
 ), sent_address AS MATERIALIZED (
     SELECT *
@@ -36,11 +46,14 @@ WITH sent_client AS MATERIALIZED (
     FROM sent_address
     WHERE is_new
 ), changed_address AS (
-    UPDATE address a
-    SET sender_id = s.sender_id, city = s.city, street = s.street, house = s.house, str = s.str,
-        entrance = s.entrance, floor = s.floor, room = s.room
-    FROM sent_address s
-    WHERE NOT s.is_new AND a.publication = $1 AND a.number = s.number
+    INSERT INTO address
+        (publication, number, client_number, sender_id, city, street, house, str, entrance, floor, room)
+    SELECT $1, number, client_number, sender_id, city, street, house, str, entrance, floor, room
+    FROM sent_address
+    WHERE NOT is_new
+    ON CONFLICT (publication, number) DO UPDATE
+    SET sender_id = excluded.sender_id, city = excluded.city, street = excluded.street, house = excluded.house,
+        str = excluded.str, entrance = excluded.entrance, floor = excluded.floor, room = excluded.room
 ), sent_order AS MATERIALIZED (
     SELECT *
     FROM unnest($24::int[], $25::int[], $26::uuid[], $27::text[], $28::text[], $29::int[], $30::int[],
@@ -60,21 +73,29 @@ WITH sent_client AS MATERIALIZED (
     FROM sent_order
     WHERE version = 0
 ), changed_order AS (
-    UPDATE orders o
-    SET version = o.version + 1, status = s.status, client_number = s.client_number,
-        address_number = s.address_number, created_at = s.created_at, total = s.total,
-        delivery_cost = s.delivery_cost, coins = s.coins, payment_type = s.payment_type,
-        payment_status = s.payment_status, shipping_date_from = s.shipping_date_from,
-        shipping_date_to = s.shipping_date_to, comment = s.comment,
-        count_of_returned_bottles = s.count_of_returned_bottles, ask_for_checkout = s.ask_for_checkout
-    FROM sent_order s
-    WHERE s.version > 0 AND o.publication = $1 AND o.number = s.number AND o.version = s.version
+    INSERT INTO orders AS o
+        (publication, number, version, uuid, sender_id, status, client_number, address_number, created_at, total,
+         delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
+         count_of_returned_bottles, ask_for_checkout)
+    SELECT $1, number, version, uuid, sender_id, status, client_number, address_number, created_at, total,
+           delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
+           count_of_returned_bottles, ask_for_checkout
+    FROM sent_order
+    WHERE version > 0
+    ON CONFLICT (publication, number) DO UPDATE
+    SET version = o.version + 1, status = excluded.status, client_number = excluded.client_number,
+        address_number = excluded.address_number, created_at = excluded.created_at, total = excluded.total,
+        delivery_cost = excluded.delivery_cost, coins = excluded.coins, payment_type = excluded.payment_type,
+        payment_status = excluded.payment_status, shipping_date_from = excluded.shipping_date_from,
+        shipping_date_to = excluded.shipping_date_to, comment = excluded.comment,
+        count_of_returned_bottles = excluded.count_of_returned_bottles, ask_for_checkout = excluded.ask_for_checkout
+    WHERE o.version = excluded.version
     RETURNING 1
 ), sent_item AS MATERIALIZED (
     SELECT *
-    FROM unnest($42::int[], $43::int[], $44::text[], $45::text[], $46::text[], $47::int[], $48::int[],
+    FROM unnest($42::int[], $43::int[], $44::boolean[], $45::text[], $46::text[], $47::int[], $48::int[],
                 $49::text[], $50::numeric[], $51::int[], $52::bigint[])
-        AS t (order_number, position, action, product_id, sender_id, external_id, product_number, name, price,
+        AS t (order_number, position, is_new, product_id, sender_id, external_id, product_number, name, price,
               quantity, order_product_id)
 ), new_item AS (
     INSERT INTO order_item
@@ -83,20 +104,24 @@ WITH sent_client AS MATERIALIZED (
     SELECT $1, order_number, position, product_id, sender_id, external_id, product_number, name, price, quantity,
            order_product_id
     FROM sent_item
-    WHERE action = 'insert'
+    WHERE is_new
 ), changed_item AS (
-    UPDATE order_item i
-    SET product_id = s.product_id, sender_id = s.sender_id, external_id = s.external_id,
-        product_number = s.product_number, name = s.name, price = s.price, quantity = s.quantity,
-        order_product_id = s.order_product_id
-    FROM sent_item s
-    WHERE s.action = 'update'
-      AND i.publication = $1 AND i.order_number = s.order_number AND i.position = s.position
+    INSERT INTO order_item
+        (publication, order_number, position, product_id, sender_id, external_id, product_number, name, price,
+         quantity, order_product_id)
+    SELECT $1, order_number, position, product_id, sender_id, external_id, product_number, name, price, quantity,
+           order_product_id
+    FROM sent_item
+    WHERE NOT is_new
+    ON CONFLICT (publication, order_number, position) DO UPDATE
+    SET product_id = excluded.product_id, sender_id = excluded.sender_id, external_id = excluded.external_id,
+        product_number = excluded.product_number, name = excluded.name, price = excluded.price,
+        quantity = excluded.quantity, order_product_id = excluded.order_product_id
 ), dropped_item AS (
+    -- Orders that have fewer lines now, and how many.
     DELETE FROM order_item i
-    USING sent_item s
-    WHERE s.action = 'delete'
-      AND i.publication = $1 AND i.order_number = s.order_number AND i.position = s.position
+    WHERE cardinality($67::int[]) > 0 AND i.publication = $1 AND i.order_number = ANY ($67::int[])
+      AND i.position >= ($68::int[])[array_position($67::int[], i.order_number)]
 ), rejected AS (
     INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults)
     SELECT $1, t.*

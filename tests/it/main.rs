@@ -1,9 +1,25 @@
-//! All integration tests in one binary: linking is the slow part.
+//! One binary: a file per promise of the contract, `support/` for what they share. Linking is the slow part.
 
 #![expect(
     clippy::unwrap_used,
     reason = "what fails here fails the test, and the line says which"
 )]
 
+mod access;
+mod answer;
+mod cli;
+mod example;
+mod faults;
+mod fields;
 mod http;
+mod identity;
+mod import;
+mod map;
+mod migration;
+mod model;
+mod order_command;
+mod ownership;
+mod private_cluster;
+mod property;
+mod storing;
 mod support;

@@ -1,3 +1,9 @@
-//! The harness that the promises' tests share.
+//! What the tests share.
 
+pub mod app;
+pub mod command;
 pub mod config;
+pub mod postgres;
+pub mod process;
+pub mod proxy;
+pub mod raw;

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Runs the service with the demo publication: installs what is missing, builds, starts. Ctrl-C stops it.
+set -eu
+cd "$(dirname "$0")"
+. scripts/ensure.sh
+
+ensure_rust
+if [ -z "${DATABASE_URL:-}" ]; then
+    ensure_postgres
+    # Started as root, PostgreSQL runs as somebody else, who cannot enter a checkout under /root.
+    if [ -z "${AQUA_DATA_DIR:-}" ] && ! as_postgres test -x "$PWD"; then
+        export AQUA_DATA_DIR=/var/lib/aqua-orders/postgres
+        say "$(postgres_user) cannot enter $PWD: the orders are kept in $AQUA_DATA_DIR"
+    fi
+fi
+cargo build --release --locked
+
+listen=${AQUA_LISTEN:-127.0.0.1:8888}
+cat <<TRY
+
+Once it says "serving", try from another terminal, in this folder:
+
+  curl -sS --data-binary @tests/data/example-request.json http://$listen/demodelivery/hs/AquaDeliveri/getOrdersURL
+
+TRY
+exec "${CARGO_TARGET_DIR:-target}/release/aqua-orders" serve

@@ -1,0 +1,65 @@
+# Sourced by run.sh and test.sh: what the machine must have, installed where we may, said plainly where we may not.
+# shellcheck shell=sh
+
+say() { printf '%s\n' "$*" >&2; }
+give_up() { say "$@"; exit 1; }
+
+# install PACKAGE…: through apt, as root or with a sudo that asks for no password.
+install() {
+    if ! command -v apt-get >/dev/null; then
+        give_up "Please install by hand: $* (there is no apt here), then start again."
+    fi
+    if [ "$(id -u)" -eq 0 ]; then
+        as_root=
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        as_root='sudo -n'
+    else
+        give_up "Please install as root: apt-get install --no-install-recommends $*, then start again."
+    fi
+    say "installing $*"
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2 ||
+        { $as_root apt-get update -q >&2 && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2; } ||
+        give_up "apt could not install $*; what it says stands above."
+}
+
+# Rust itself, and the C compiler that links and builds ring and zstd.
+ensure_rust() {
+    command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
+    command -v cargo >/dev/null || give_up "Rust is missing: install it from https://rustup.rs, then start again."
+    command -v cc >/dev/null || install gcc libc6-dev
+}
+
+# The folder of PostgreSQL's server programs, the newest that will do; empty where there is none.
+postgres_bin() {
+    if [ -n "${AQUA_POSTGRES_BIN:-}" ]; then
+        printf '%s\n' "$AQUA_POSTGRES_BIN"
+        return
+    fi
+    for folder in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -t/ -k5,5 -n -r); do
+        if [ -x "$folder/initdb" ] && [ -x "$folder/postgres" ]; then
+            printf '%s\n' "$folder"
+            return
+        fi
+    done
+    if command -v postgres >/dev/null && command -v initdb >/dev/null; then
+        dirname "$(command -v postgres)"
+    elif command -v pg_config >/dev/null && [ -x "$(pg_config --bindir)/postgres" ]; then
+        pg_config --bindir
+    fi
+}
+
+ensure_postgres() {
+    [ -n "$(postgres_bin)" ] || install postgresql
+    [ -n "$(postgres_bin)" ] || give_up "PostgreSQL's server programs are not found; name their folder in AQUA_POSTGRES_BIN."
+}
+
+# As whom PostgreSQL runs: it refuses root.
+postgres_user() {
+    if [ "$(id -u)" -ne 0 ]; then id -un; elif id postgres >/dev/null 2>&1; then echo postgres; else echo nobody; fi
+}
+
+# as_postgres COMMAND…: runs it as that user.
+as_postgres() {
+    if [ "$(id -u)" -eq 0 ]; then runuser -u "$(postgres_user)" -- "$@"; else "$@"; fi
+}

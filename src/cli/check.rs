@@ -1,0 +1,89 @@
+//! `check`: could the service run? The exit code says. Nothing is changed.
+
+use std::time::Duration;
+
+use super::{Failure, because};
+use crate::{
+    config::Config,
+    database::{self, State, binaries},
+};
+
+/// How long a database may take to answer: a health check must not hang.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// PostgreSQL 13, as `server_version_num` has it.
+const OLDEST: i32 = 130_000;
+
+pub(super) async fn run(config: &Config) -> Result<(), Failure> {
+    println!(
+        "settings: {} is right, {} publication(s)",
+        config.path.display(),
+        config.publications.len()
+    );
+    let settings = &config.database;
+    if settings.url.is_none() && !database::has_private_cluster(settings) {
+        let found = binaries::find(None).map_err(|error| error.to_string())?;
+        println!(
+            "database: the private cluster is made in {} at the first start, with PostgreSQL {} from {}",
+            settings.data_dir.display(),
+            found.major,
+            found.folder.display()
+        );
+        return Ok(());
+    }
+    let state = look(config).await?;
+    println!("database: PostgreSQL {} answers", state.version);
+    match faults(&state).as_slice() {
+        [] => {
+            println!(
+                "schema: {}",
+                if state.pending == 0 {
+                    "current"
+                } else {
+                    "the next start brings it up to date"
+                }
+            );
+            Ok(())
+        }
+        faults => Err(faults.join("\n")),
+    }
+}
+
+/// Looks at the configured database, running the private cluster for that moment if nobody else does.
+pub(super) async fn look(config: &Config) -> Result<State, Failure> {
+    let opened = database::open_beside(&config.database)
+        .await
+        .map_err(|error| because("the database cannot be used", &error))?;
+    let state = database::state(&opened.options, PATIENCE)
+        .await
+        .map_err(|error| because("the database cannot be used", &error));
+    if let Some(cluster) = opened.private {
+        cluster
+            .stop()
+            .await
+            .map_err(|error| because("the private cluster did not stop", &error))?;
+    }
+    state
+}
+
+/// What of a database that answers keeps the service from working on it.
+pub(super) fn faults(state: &State) -> Vec<String> {
+    let mut faults = Vec::new();
+    if state.version_number < OLDEST {
+        faults.push(format!(
+            "PostgreSQL {} is too old: 13 or newer is needed",
+            state.version
+        ));
+    }
+    if state.encoding != "UTF8" {
+        faults.push(format!(
+            "the database's encoding is {}: make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+            state.encoding
+        ));
+    }
+    if !state.writable {
+        faults.push(
+            "the database is read-only (a standby?): name the primary in DATABASE_URL".into(),
+        );
+    }
+    faults
+}

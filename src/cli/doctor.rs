@@ -1,0 +1,159 @@
+//! `doctor`: what is wrong with this set-up, in words, each thing with its mend.
+
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
+use tokio::net::TcpListener;
+
+use super::{Failure, check};
+use crate::{
+    config::{Access, Config, Environment},
+    database::{self, binaries},
+};
+
+/// With less room than this an operator should be told.
+const SCARCE: u64 = 1024 * 1024 * 1024;
+
+/// What was found; printed as it is found.
+#[derive(Default)]
+struct Findings {
+    faults: usize,
+}
+
+impl Findings {
+    fn fault(&mut self, what: impl AsRef<str>) {
+        self.faults += 1;
+        println!("FAULT  {}", what.as_ref().replace('\n', "\n       "));
+    }
+}
+
+fn good(what: impl AsRef<str>) {
+    println!("ok     {}", what.as_ref());
+}
+
+fn note(what: impl AsRef<str>) {
+    println!("note   {}", what.as_ref());
+}
+
+pub(super) async fn run(path: &Path) -> Result<(), Failure> {
+    let mut found = Findings::default();
+    match Config::load(path, &Environment::of_process()) {
+        Err(error) => found.fault(error.to_string()),
+        Ok(config) => {
+            good(format!("settings: {}", path.display()));
+            publications(&config);
+            listener(&config, &mut found).await;
+            database(&config, &mut found).await;
+        }
+    }
+    match found.faults {
+        0 => Ok(()),
+        1 => Err("one fault; its mend stands above".into()),
+        more => Err(format!("{more} faults; their mends stand above")),
+    }
+}
+
+fn publications(config: &Config) {
+    for publication in &config.publications {
+        let who = match &publication.access {
+            Access::Users(users) => format!("{} user(s)", users.len()),
+            Access::Anonymous => "anybody who reaches it".into(),
+        };
+        let from = if publication.allow_from.is_empty() {
+            "anywhere".into()
+        } else {
+            format!("{} network(s)", publication.allow_from.len())
+        };
+        good(format!(
+            "publication {}: {who} may post, from {from}",
+            publication.name
+        ));
+    }
+    if !config.listen.ip().is_loopback() {
+        note(format!(
+            "{} is reached from other machines in plain text: put a proxy with TLS in front",
+            config.listen
+        ));
+    }
+}
+
+async fn listener(config: &Config, found: &mut Findings) {
+    match TcpListener::bind(config.listen).await {
+        Ok(_) => good(format!("{} is free to listen on", config.listen)),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => note(format!(
+            "{} is taken: by the running service, or else by another program (ss -ltnp says which); then change `listen`",
+            config.listen
+        )),
+        Err(error) => found.fault(format!(
+            "cannot listen on {}: {error}; write an address of this machine in `listen`, and a port above 1023 unless root",
+            config.listen
+        )),
+    }
+}
+
+async fn database(config: &Config, found: &mut Findings) {
+    let settings = &config.database;
+    if settings.url.is_none() {
+        match binaries::find(None) {
+            Ok(binaries) => good(format!(
+                "PostgreSQL {} for the private cluster, in {}",
+                binaries.major,
+                binaries.folder.display()
+            )),
+            Err(error) => return found.fault(error.to_string()),
+        }
+        space(&settings.data_dir, found);
+        if !database::has_private_cluster(settings) {
+            return note(format!(
+                "the private cluster in {} is made at the first start",
+                settings.data_dir.display()
+            ));
+        }
+    }
+    match check::look(config).await {
+        Err(failure) => found.fault(failure),
+        Ok(state) => {
+            let faults = check::faults(&state);
+            if faults.is_empty() {
+                good(format!("database: PostgreSQL {} answers", state.version));
+            }
+            for fault in faults {
+                found.fault(fault);
+            }
+            if !state.not_durable.is_empty() {
+                found.fault(format!(
+                    "{} = off: an order that was answered may be lost in a power cut; ALTER SYSTEM SET {} = on, then restart PostgreSQL",
+                    state.not_durable.join(", "),
+                    state.not_durable.join(" = on, and ")
+                ));
+            }
+            if state.pending > 0 {
+                note("schema: the next start brings it up to date");
+            } else {
+                good("schema: current");
+            }
+        }
+    }
+}
+
+/// Looks at the room where the private cluster is, or will be.
+fn space(folder: &Path, found: &mut Findings) {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let Some(there) = absolute.ancestors().find(|folder| folder.exists()) else {
+        return;
+    };
+    let Ok(disk) = statvfs(there) else { return };
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    let text = format!(
+        "{} MiB free for the private cluster in {}",
+        free / (1024 * 1024),
+        folder.display()
+    );
+    if free < SCARCE {
+        found.fault(format!(
+            "only {text}: make room, or move it ([database] data_dir)"
+        ));
+    } else {
+        good(text);
+    }
+}

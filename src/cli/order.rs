@@ -1,0 +1,370 @@
+//! `aqua-orders order show ID` and `aqua-orders order set-status ID STATUS`
+
+use std::fmt::{self, Write as _};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Failure, because, publication, with_store};
+use crate::{
+    config::{Config, Publication},
+    order::{
+        datetime,
+        model::{Address, Checkout, Client, Order, Status},
+        phone, reply,
+    },
+    store::{self, Store, operator::Found},
+};
+
+/// How often the order may be written by others while we set its status.
+const ATTEMPTS: u32 = 10;
+
+/// Looks at one order, or moves its status on.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum Command {
+    /// Shows an order with its lines, its client and its address
+    Show {
+        /// Which order
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Moves an order's status on: new → approved → completed, or to removed from the first two
+    SetStatus {
+        /// Which order
+        #[command(flatten)]
+        which: Which,
+        /// The new status
+        status: NewStatus,
+    },
+}
+
+/// Which order.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Which {
+    /// The sender's id of the order, or our number
+    pub id: String,
+    /// A publication's name or alias; may be left out where the configuration has only one
+    #[arg(long, value_name = "NAME")]
+    pub publication: Option<String>,
+    /// What ID is, where it could be both
+    #[arg(long)]
+    pub by: Option<By>,
+}
+
+/// What an id is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum By {
+    /// The sender's id
+    SenderId,
+    /// Our number
+    Number,
+}
+
+/// A status on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum NewStatus {
+    /// Not looked at yet
+    New,
+    /// A courier is assigned
+    Approved,
+    /// Delivered; final
+    Completed,
+    /// Cancelled; final
+    Removed,
+}
+
+impl From<NewStatus> for Status {
+    fn from(status: NewStatus) -> Self {
+        match status {
+            NewStatus::New => Self::New,
+            NewStatus::Approved => Self::Approved,
+            NewStatus::Completed => Self::Completed,
+            NewStatus::Removed => Self::Removed,
+        }
+    }
+}
+
+pub(super) async fn run(command: &Command, config: &Config) -> Result<(), Failure> {
+    let (Command::Show { which } | Command::SetStatus { which, .. }) = command;
+    let publication = publication(config, which.publication.as_deref())?;
+    with_store(config, async |store| match command {
+        Command::Show { which } => show(which, publication, &store).await,
+        Command::SetStatus { which, status } => {
+            set_status(which, (*status).into(), publication, &store).await
+        }
+    })
+    .await
+}
+
+/// The database did not answer.
+fn away(error: store::Error) -> Failure {
+    match error {
+        store::Error::Unsure(_) => because(
+            "the connection broke, look with `order show` whether it is done",
+            &error,
+        ),
+        error => because("nothing is done", &error),
+    }
+}
+
+async fn find(which: &Which, publication: &Publication, store: &Store) -> Result<Found, Failure> {
+    let sender_id = (which.by != Some(By::Number)).then_some(which.id.as_str());
+    let number = which
+        .id
+        .parse()
+        .ok()
+        .filter(|_| which.by != Some(By::SenderId));
+    let mut found = store
+        .find_orders(&publication.name, sender_id, number)
+        .await
+        .map_err(away)?;
+    match (found.pop(), found.pop()) {
+        (Some(order), None) => Ok(order),
+        (None, _) => Err(format!("{} has no order {}", publication.name, which.id)),
+        (Some(one), Some(other)) => {
+            let (by_number, by_id) = if one.sender_id == which.id {
+                (other, one)
+            } else {
+                (one, other)
+            };
+            Err(format!(
+                "{id} is the sender's id of order number {} and the number of the order with the sender's id {}: \
+                 say which with --by sender-id or --by number",
+                by_id.number,
+                by_number.sender_id,
+                id = which.id,
+            ))
+        }
+    }
+}
+
+async fn set_status(
+    which: &Which,
+    status: Status,
+    publication: &Publication,
+    store: &Store,
+) -> Result<String, Failure> {
+    for _ in 0..ATTEMPTS {
+        let found = find(which, publication, store).await?;
+        let name = format!("order {} ({})", found.number, found.sender_id);
+        let (from, to) = (found.status.as_str(), status.as_str());
+        if found.status == status {
+            return Ok(format!("{name} is {to} already\n"));
+        }
+        if !found.status.may_become(status) {
+            return Err(match found.status {
+                Status::Completed | Status::Removed => {
+                    format!("{name} stays {from}: that is final")
+                }
+                Status::New | Status::Approved => {
+                    format!("{name} stays {from}: a status only moves forward, never back to {to}")
+                }
+            });
+        }
+        let set = store.set_status(&publication.name, &found, status).await;
+        if set.map_err(away)? {
+            return Ok(format!("{name}: {from} → {to}\n"));
+        }
+    }
+    Err("the order is being written all the time: nothing is changed, try again".into())
+}
+
+async fn show(which: &Which, publication: &Publication, store: &Store) -> Result<String, Failure> {
+    for _ in 0..ATTEMPTS {
+        let found = find(which, publication, store).await?;
+        let read = store.order_with_client(&publication.name, &found).await;
+        if let Some((order, client)) = read.map_err(away)? {
+            let sheet = Sheet {
+                order: &order,
+                client: &client,
+                publication,
+            };
+            return Ok(sheet.to_string());
+        }
+    }
+    Err("the order is being written all the time: try again".into())
+}
+
+/// An order as an operator reads it: the contract's names, the publication's time.
+struct Sheet<'a> {
+    order: &'a Order,
+    client: &'a Client,
+    publication: &'a Publication,
+}
+
+/// One name and its value; nothing there is a dash.
+fn line(f: &mut fmt::Formatter<'_>, name: &str, value: Option<&dyn fmt::Display>) -> fmt::Result {
+    match value {
+        Some(value) => writeln!(f, "  {name:26}{value}"),
+        None => writeln!(f, "  {name:26}–"),
+    }
+}
+
+fn shown<T: fmt::Display>(value: Option<&T>) -> Option<&dyn fmt::Display> {
+    value.map(|value| value as &dyn fmt::Display)
+}
+
+struct Moment(DateTime<Utc>, Tz);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", datetime::print(self.0, self.1), self.1)
+    }
+}
+
+fn address_line(f: &mut fmt::Formatter<'_>, address: &Address) -> fmt::Result {
+    write!(f, "  {:<12}{}", address.number, reply::name(address))?;
+    if let Some(id) = &address.sender_id {
+        write!(f, "; sender's id {id}")?;
+    }
+    writeln!(f, "\n  {:12}{}", "", address.content.str)
+}
+
+impl fmt::Display for Sheet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            order,
+            client,
+            publication,
+        } = self;
+        let zone = publication.rules.timezone;
+        let region = publication.rules.phone_region;
+        let checkout = order
+            .ask_for_checkout
+            .as_ref()
+            .map(|checkout| match checkout {
+                Checkout::Flag(flag) => flag.to_string(),
+                Checkout::Text(text) => text.clone(),
+            });
+
+        writeln!(f, "order {} of {}", order.number, publication.name)?;
+        line(f, "id", Some(&order.sender_id))?;
+        line(f, "uuid", Some(&order.uuid))?;
+        line(f, "status", Some(&order.status.as_str()))?;
+        line(f, "created_at", Some(&Moment(order.created_at, zone)))?;
+        line(f, "total", Some(&order.total.normalize()))?;
+        line(
+            f,
+            "delivery_cost",
+            shown(order.delivery_cost.map(|sum| sum.normalize()).as_ref()),
+        )?;
+        line(
+            f,
+            "coins",
+            shown(order.coins.map(|sum| sum.normalize()).as_ref()),
+        )?;
+        line(f, "payment_type", shown(order.payment_type.as_ref()))?;
+        line(f, "payment_status", Some(&order.payment_status))?;
+        line(
+            f,
+            "shipping_date_from",
+            Some(&Moment(order.shipping_date_from, zone)),
+        )?;
+        line(
+            f,
+            "shipping_date_to",
+            Some(&Moment(order.shipping_date_to, zone)),
+        )?;
+        line(f, "comment", shown(order.comment.as_ref()))?;
+        line(
+            f,
+            "count_of_returned_bottles",
+            Some(&order.count_of_returned_bottles),
+        )?;
+        line(f, "ask_for_checkout", shown(checkout.as_ref()))?;
+
+        writeln!(f, "\norder_item_list")?;
+        for (place, item) in order.items.iter().enumerate() {
+            let sum = format!("{} × {}", item.quantity, item.price.normalize());
+            let name = item.name.as_deref().unwrap_or("–");
+            write!(f, "  {:<4}{sum:20}{name}", place + 1)?;
+            match item.product_number {
+                Some(number) => write!(f, "; product {number}")?,
+                None => write!(f, "; product not found")?,
+            }
+            write!(f, "; product_id {}", item.product_id)?;
+            if let Some(id) = &item.sender_id {
+                write!(f, "; id {id}")?;
+            }
+            if let Some(id) = item.external_id {
+                write!(f, "; external_id {id}")?;
+            }
+            if let Some(id) = item.order_product_id {
+                write!(f, "; order_product_id {id}")?;
+            }
+            writeln!(f)?;
+        }
+
+        writeln!(f, "\nshipping_address")?;
+        let address = client
+            .addresses
+            .iter()
+            .find(|a| a.number == order.address_number);
+        match address {
+            Some(address) => address_line(f, address)?,
+            None => writeln!(f, "  {}", order.address_number)?,
+        }
+
+        let kind = match (&client.guest_phone, &client.sender_id) {
+            (Some(_), _) => ", a guest",
+            (None, Some(_)) => "",
+            (None, None) => ", without a sender's id yet",
+        };
+        writeln!(f, "\nclient {}{kind}", client.number)?;
+        line(f, "id", shown(client.sender_id.as_ref()))?;
+        line(f, "username", Some(&client.username))?;
+        line(f, "type", Some(&client.kind.as_str()))?;
+        let phones: Vec<&str> = client
+            .phone
+            .iter()
+            .chain(
+                client
+                    .phones
+                    .iter()
+                    .filter(|other| Some(*other) != client.phone.as_ref()),
+            )
+            .map(|stored| phone::answered(stored, region))
+            .collect();
+        line(
+            f,
+            "phones",
+            shown((!phones.is_empty()).then(|| phones.join(", ")).as_ref()),
+        )?;
+        line(f, "email", shown(client.email.as_ref()))?;
+        line(f, "comment", shown(client.comment.as_ref()))?;
+        line(f, "account_number", shown(client.account_number.as_ref()))?;
+        if let Some(account) = &client.bank_account {
+            for (name, value) in [
+                ("inn", &account.inn),
+                ("kpp", &account.kpp),
+                ("bank account_number", &account.account_number),
+                ("correspondent_account", &account.correspondent_account),
+                ("bik", &account.bik),
+                ("bank_name", &account.bank_name),
+            ] {
+                line(f, name, shown(value.as_ref()))?;
+            }
+        }
+        for address in &client.legal_address {
+            line(f, "legal_address", Some(address))?;
+        }
+        line(f, "coins_amount", Some(&client.coins_amount.normalize()))?;
+        let loyalty = client
+            .loyalty_system_is_active
+            .unwrap_or(publication.rules.loyalty_system_is_active);
+        line(f, "loyalty_system_is_active", Some(&loyalty))?;
+        for price in &client.prices {
+            let mut text = format!("product {}: {:.2}", price.product_number, price.price);
+            if !price.active {
+                text.write_str(" (not active)")?;
+            }
+            line(f, "price", Some(&text))?;
+        }
+        writeln!(f, "\naddresses")?;
+        client
+            .addresses
+            .iter()
+            .try_for_each(|address| address_line(f, address))
+    }
+}

@@ -1,0 +1,306 @@
+//! The use case beside the intake: a file of the receiver's own data in, stored whole or not at all, a report out.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use crate::{
+    catalogue::{
+        Kind, Problem, Totals,
+        decide::{FreeNumbers, Keys, Shortage, decide},
+        entry::Entries,
+        table::{self, Unreadable},
+    },
+    config::Publication,
+    store::{self, Store},
+};
+
+/// How often orders may write the same clients first before we give up. From the second time on they are locked out.
+const ATTEMPTS: u32 = 20;
+/// After so many written records the planner is told.
+const MANY: usize = 1000;
+/// Set when the demo data was loaded.
+const DEMO: &str = "demo_data";
+
+/// How a file is to be taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Say what would happen and store nothing.
+    pub dry_run: bool,
+    /// Leave bad lines out instead of refusing the file for them.
+    pub skip_bad: bool,
+}
+
+/// What came of an import.
+#[derive(Debug)]
+pub struct Report {
+    /// What is new, changed, unchanged and refused.
+    pub totals: Totals,
+    /// Bad lines.
+    pub problems: Vec<Problem>,
+    /// What was taken, and should be known all the same.
+    pub notes: Vec<String>,
+    /// Whether it was taken; `false` after a dry run and where bad lines refuse the file.
+    pub stored: bool,
+}
+
+/// Why there was no import.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened.
+    #[error("cannot read {}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file makes no sense.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: Unreadable,
+    },
+    /// The demo data has a bad line.
+    #[error("{}/{}.csv, {problem}", folder.display(), problem.kind.as_str())]
+    BadDemo {
+        /// Where it is.
+        folder: PathBuf,
+        /// The first bad line.
+        problem: Problem,
+    },
+    /// The demo data's folder has none of its files.
+    #[error("{}: neither districts.csv nor products.csv nor clients.csv is there", .0.display())]
+    NoDemo(PathBuf),
+    /// Orders wrote the same clients first every time.
+    #[error("orders write the same clients all the time: nothing is stored, try again later")]
+    Busy,
+    /// The connection broke in the commit.
+    #[error(
+        "the connection to the database broke at the very end: importing the file once more is safe, and tells"
+    )]
+    Unsure(#[source] store::Error),
+    /// The database does not take it now, or never.
+    #[error("the database did not take it, nothing is stored")]
+    Store(#[source] store::Error),
+}
+
+/// What an import is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Looks up what is stored.
+    Read,
+    /// Writes.
+    Write,
+}
+
+/// Is told how far an import has come: what it does, how many rows of how many.
+pub type Watch<'w> = &'w (dyn Fn(Step, usize, usize) + Send + Sync);
+
+/// Reads a file's lines.
+///
+/// # Errors
+/// [`Error::File`] and [`Error::Unreadable`]; bad lines stand in the entries.
+pub async fn read(
+    path: &Path,
+    kind: Kind,
+    publication: &Publication,
+    entries: &mut Entries,
+) -> Result<(), Error> {
+    let bytes = tokio::fs::read(path).await.map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    let table = table::read(kind, &bytes).map_err(|source| Error::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    entries.add(kind, table, &publication.rules);
+    Ok(())
+}
+
+/// Imports what was read, in one transaction.
+///
+/// # Errors
+/// When the database does not take it. Bad lines are no error, but in the report.
+pub async fn import(
+    store: &Store,
+    publication: &Publication,
+    entries: &Entries,
+    options: Options,
+    watch: Watch<'_>,
+) -> Result<Report, Error> {
+    let how = How {
+        options,
+        mark: None,
+        watch,
+    };
+    // Without a mark there is always a report.
+    run(store, publication, entries, &how)
+        .await?
+        .ok_or(Error::Busy)
+}
+
+/// Loads the publication's demo data, if it has any, once: while it has no district, product and client. Any number
+/// of instances may try at the same time. `None` when there was nothing to do.
+///
+/// # Errors
+/// When the files cannot be read, have a bad line, or the database does not take them.
+pub async fn load_demo_once(
+    store: &Store,
+    publication: &Publication,
+) -> Result<Option<Report>, Error> {
+    let Some(folder) = &publication.demo_data else {
+        return Ok(None);
+    };
+    let untouched = store.is_untouched(&publication.name, DEMO).await;
+    if !untouched.map_err(Error::Store)? {
+        return Ok(None);
+    }
+    let mut entries = Entries::default();
+    let mut found = false;
+    for kind in [Kind::Districts, Kind::Products, Kind::Clients] {
+        let path = folder.join(format!("{}.csv", kind.as_str()));
+        match read(&path, kind, publication, &mut entries).await {
+            Ok(()) => found = true,
+            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if !found {
+        return Err(Error::NoDemo(folder.clone()));
+    }
+    let how = How {
+        options: Options::default(),
+        mark: Some(DEMO),
+        watch: &|_, _, _| (),
+    };
+    let report = run(store, publication, &entries, &how).await?;
+    let first_bad = report.as_ref().and_then(|report| report.problems.first());
+    match first_bad {
+        Some(problem) => Err(Error::BadDemo {
+            folder: folder.clone(),
+            problem: problem.clone(),
+        }),
+        None => Ok(report),
+    }
+}
+
+struct How<'h> {
+    options: Options,
+    /// Only while the publication is empty and does not have this mark, which it then gets.
+    mark: Option<&'static str>,
+    watch: Watch<'h>,
+}
+
+/// What the next try needs to know of the last one.
+#[derive(Default)]
+struct Memory {
+    free: FreeNumbers,
+    /// Stored clients that change.
+    clients: Vec<i32>,
+    /// Whether they are to be locked from the start.
+    lock: bool,
+}
+
+enum Tried {
+    Done(Report),
+    /// Get so many numbers more and try again.
+    Short(Shortage),
+    /// The publication is not empty any more, or has the mark.
+    Touched,
+}
+
+async fn run(
+    store: &Store,
+    publication: &Publication,
+    entries: &Entries,
+    how: &How<'_>,
+) -> Result<Option<Report>, Error> {
+    let keys = Keys::of(entries);
+    let mut memory = Memory::default();
+    let mut attempt = 0;
+    while attempt < ATTEMPTS {
+        match try_once(store, publication, entries, &keys, how, &mut memory).await {
+            Ok(Tried::Done(report)) => return Ok(Some(report)),
+            Ok(Tried::Touched) => return Ok(None),
+            Ok(Tried::Short(shortage)) => store
+                .take_numbers(publication, shortage, &mut memory.free)
+                .await
+                .map_err(Error::Store)?,
+            Err(error) => {
+                match error {
+                    // Whoever holds on to the version wins once; then the clients are locked while we read.
+                    store::Error::Overtaken(_) => memory.lock = true,
+                    // An order brought one of our numbers along.
+                    store::Error::NumberTaken(_) => memory.free = FreeNumbers::default(),
+                    error @ store::Error::Unsure(_) => return Err(Error::Unsure(error)),
+                    error => return Err(Error::Store(error)),
+                }
+                attempt += 1;
+                let chance = u64::try_from(Uuid::new_v4().as_u128() % 50).unwrap_or(0);
+                tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 10 + chance)).await;
+            }
+        }
+    }
+    Err(Error::Busy)
+}
+
+async fn try_once(
+    store: &Store,
+    publication: &Publication,
+    entries: &Entries,
+    keys: &Keys,
+    how: &How<'_>,
+    memory: &mut Memory,
+) -> Result<Tried, store::Error> {
+    let Options { dry_run, skip_bad } = how.options;
+    let mut import = store.begin_import(&publication.name).await?;
+    if let Some(mark) = how.mark
+        && !import.is_untouched(mark).await?
+    {
+        import.roll_back().await?;
+        return Ok(Tried::Touched);
+    }
+    if memory.lock {
+        import.lock_clients(&memory.clients).await?;
+    }
+    let watch = |step| move |done, all| (how.watch)(step, done, all);
+    let stored = import.read(keys, &watch(Step::Read)).await?;
+    let decision = decide(&stored, entries, &mut memory.free.clone());
+    let report = |stored| Report {
+        totals: decision.totals,
+        problems: decision.problems.clone(),
+        notes: decision.notes.clone(),
+        stored,
+    };
+    let refused = !skip_bad && !decision.problems.is_empty();
+    if dry_run || refused {
+        import.roll_back().await?;
+        return Ok(Tried::Done(report(false)));
+    }
+    if decision.shortage != Shortage::default() {
+        import.roll_back().await?;
+        return Ok(Tried::Short(decision.shortage));
+    }
+    let changed = decision.changes.clients.iter().filter(|put| !put.is_new);
+    memory.clients = changed.map(|put| put.row.number).collect();
+    import.write(&decision.changes, &watch(Step::Write)).await?;
+    if let Some(mark) = how.mark {
+        import.mark(mark).await?;
+    }
+    import.commit().await?;
+    let written = decision.changes.clients.len() + decision.changes.products.len();
+    if written >= MANY
+        && let Err(error) = store.note_import().await
+    {
+        tracing::debug!(%error, "statistics could not be gathered");
+    }
+    Ok(Tried::Done(report(true)))
+}

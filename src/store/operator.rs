@@ -1,0 +1,100 @@
+//! What an operator does by hand: look one order up, move its status on.
+
+use super::{Error, Store};
+use crate::order::{
+    known::Keys,
+    model::{Client, Order, Status},
+};
+
+/// An order, as far as it takes to tell it from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Our number.
+    pub number: i32,
+    /// The sender's id.
+    pub sender_id: String,
+    /// Whose it is.
+    pub client_number: i32,
+    /// Counts its changes.
+    pub version: i32,
+    /// How far it has come.
+    pub status: Status,
+}
+
+impl Store {
+    /// The orders with that sender's id and with that number: one, two different ones, or none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn find_orders(
+        &self,
+        publication: &str,
+        sender_id: Option<&str>,
+        number: Option<i32>,
+    ) -> Result<Vec<Found>, Error> {
+        let rows = sqlx::query!(
+            "SELECT number, sender_id, client_number, version, status FROM orders
+             WHERE publication = $1 AND (sender_id = $2 OR number = $3)",
+            publication,
+            sender_id,
+            number,
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::Unavailable)?;
+        rows.into_iter()
+            .map(|row| {
+                Some(Found {
+                    number: row.number,
+                    sender_id: row.sender_id,
+                    client_number: row.client_number,
+                    version: row.version,
+                    status: Status::parse(&row.status)?,
+                })
+            })
+            .collect::<Option<_>>()
+            .ok_or(Error::Corrupt("a status"))
+    }
+
+    /// The order that was found, whole, and its client; `None` when it went to another client meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn order_with_client(
+        &self,
+        publication: &str,
+        found: &Found,
+    ) -> Result<Option<(Order, Client)>, Error> {
+        let mut keys = Keys::default();
+        keys.order_ids.insert(found.sender_id.clone());
+        keys.client_numbers.insert(found.client_number);
+        let mut known = self.read(publication, &keys).await?;
+        let both = known.orders.pop().zip(known.clients.pop());
+        Ok(both.filter(|(order, client)| order.client_number == client.number))
+    }
+
+    /// Sets the status of the order as it was found. `false`: somebody wrote it meanwhile, nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::Unsure`] when the connection broke; setting it again is safe.
+    pub async fn set_status(
+        &self,
+        publication: &str,
+        found: &Found,
+        status: Status,
+    ) -> Result<bool, Error> {
+        // An order's writers rely on its version: whoever read the old status must read again.
+        let done = sqlx::query!(
+            "UPDATE orders SET status = $4, version = version + 1
+             WHERE publication = $1 AND number = $2 AND version = $3",
+            publication,
+            found.number,
+            found.version,
+            status.as_str(),
+        )
+        .execute(self.pool())
+        .await
+        .map_err(Error::of_statement)?;
+        Ok(done.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Runs every test: installs what is missing (PostgreSQL above all; the tests start their own server, away from any other).
+set -eu
+cd "$(dirname "$0")"
+. scripts/ensure.sh
+
+ensure_rust
+ensure_postgres
+if cargo fmt --version >/dev/null 2>&1; then
+    cargo fmt --check
+else
+    say "note: rustfmt is not installed (rustup component add rustfmt): formatting is not checked"
+fi
+if cargo clippy --version >/dev/null 2>&1; then
+    cargo clippy --locked --all-targets -- -D warnings
+else
+    say "note: clippy is not installed (rustup component add clippy): lints are not checked"
+fi
+scripts/sqlx-prepare.sh --check
+# Tests name no server of their own choice; a DATABASE_URL that happens to be set is nobody's business here.
+unset DATABASE_URL AQUA_LISTEN AQUA_CONFIG AQUA_DATA_DIR
+exec cargo test --locked "$@"

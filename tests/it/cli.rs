@@ -1,0 +1,489 @@
+//! The program as its operator meets it: commands, exit codes, last lines, signals.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use crate::support::{
+    app::{ORDERS, example_request},
+    postgres::{TestDatabase, database},
+    process::Scratch,
+};
+
+/// Long enough for a machine that is busy with all the other tests.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The program in a folder of its own, with a settings file and nothing of our environment that it would heed.
+struct Operator {
+    scratch: Scratch,
+}
+
+impl Operator {
+    fn new(settings: &str) -> Self {
+        let scratch = Scratch::new();
+        fs::write(scratch.join("aqua.toml"), settings).unwrap();
+        Self { scratch }
+    }
+
+    fn with_anonymous_publication() -> Self {
+        Self::new("[[publication]]\nname = \"demodelivery\"\nanonymous = true\n")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aqua-orders"));
+        command
+            .args(arguments)
+            .current_dir(self.scratch.path())
+            .env("AQUA_CONFIG", "aqua.toml")
+            .env("AQUA_LISTEN", "127.0.0.1:0")
+            .env_remove("DATABASE_URL")
+            .env_remove("AQUA_DATA_DIR")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&mut self.command(arguments))
+    }
+}
+
+/// A command that ended.
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn of(command: &mut Command) -> Self {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.output().unwrap();
+        Self {
+            code: status.code(),
+            out: String::from_utf8(stdout).unwrap(),
+            err: String::from_utf8(stderr).unwrap(),
+        }
+    }
+
+    /// What an operator reads who looks at the end of the log.
+    fn last_line(&self) -> &str {
+        self.err.trim_end().lines().last().unwrap_or_default()
+    }
+}
+
+/// `serve` in a process of its own.
+struct Serving {
+    child: Child,
+    address: SocketAddr,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Serving {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .arg("serve")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::channel();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                // Nobody listens any more when the test is over.
+                let _ = sender.send(line);
+            }
+        });
+        let mut serving = Self {
+            child,
+            address: ([127, 0, 0, 1], 0).into(),
+            lines,
+        };
+        let line = serving.hear("serving");
+        serving.address = line
+            .split("listen=")
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next())
+            .unwrap()
+            .parse()
+            .unwrap();
+        serving
+    }
+
+    /// Waits for the log line that says this.
+    fn hear(&mut self, what: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        let mut said = Vec::new();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line.contains(what) => return line,
+                Ok(line) => said.push(line),
+                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
+                    panic!("it never said {what:?}, but:\n{}", said.join("\n"))
+                }
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Its exit code, and the lines it still had to say.
+    fn end(mut self) -> (Option<i32>, Vec<String>) {
+        let code = self.child.wait().unwrap().code();
+        (code, self.lines.iter().collect())
+    }
+
+    async fn post_example(&self) -> Value {
+        let answer = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .unwrap()
+            .post(format!("http://{}{ORDERS}", self.address))
+            .body(example_request().to_string())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn with_database(command: &mut Command, database: &TestDatabase) {
+    command.env("DATABASE_URL", database.url());
+}
+
+#[tokio::test]
+async fn serve_without_a_database_makes_a_private_one_and_a_second_start_finds_its_data_again() {
+    let operator = Operator::with_anonymous_publication();
+    let mut serving = Serving::start(&mut operator.command(&[]));
+    let first = serving.post_example().await;
+
+    // Beside it: a second service says so and stops, and the other commands use the running one's database.
+    let second = operator.run(&["serve"]);
+    assert_eq!(second.code, Some(1));
+    assert!(
+        second.last_line().contains("in use by another aqua-orders"),
+        "{}",
+        second.err
+    );
+    let checked = operator.run(&["check"]);
+    assert_eq!(checked.code, Some(0), "{}", checked.err);
+    assert!(checked.out.contains("schema: current"), "{}", checked.out);
+
+    serving.signal(Signal::SIGTERM);
+    serving.hear("every request answered");
+    assert_eq!(serving.end().0, Some(0));
+
+    let serving = Serving::start(&mut operator.command(&[]));
+    assert_eq!(serving.post_example().await, first);
+    // No time to say goodbye: what was answered is there all the same.
+    serving.signal(Signal::SIGKILL);
+    serving.end();
+    let serving = Serving::start(&mut operator.command(&[]));
+    assert_eq!(serving.post_example().await, first);
+    serving.signal(Signal::SIGINT);
+    assert_eq!(serving.end().0, Some(0));
+}
+
+#[tokio::test]
+async fn database_url_and_aqua_listen_override_the_settings_file() {
+    let database = database().await;
+    let operator = Operator::new(
+        "listen = \"127.0.0.1:1\"\n[database]\nurl = \"postgres://nobody@127.0.0.1:1/nothing\"\n\
+         [[publication]]\nname = \"demodelivery\"\nanonymous = true\n",
+    );
+    let mut command = operator.command(&[]);
+    with_database(&mut command, &database);
+    let serving = Serving::start(&mut command);
+    serving.post_example().await;
+    serving.signal(Signal::SIGTERM);
+    assert_eq!(serving.end().0, Some(0));
+}
+
+#[tokio::test]
+async fn any_number_of_instances_may_start_at_once() {
+    let database = crate::support::postgres::Server::start(&crate::support::postgres::QUICK).await;
+    let empty = "postgres";
+    let url = format!(
+        "postgres://postgres@localhost:5432/{empty}?host={}",
+        database.folder().display()
+    );
+    let operator = Operator::with_anonymous_publication();
+    let instances: Vec<Serving> = thread::scope(|scope| {
+        let starting: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut command = operator.command(&[]);
+                    command.env("DATABASE_URL", &url);
+                    Serving::start(&mut command)
+                })
+            })
+            .collect();
+        starting
+            .into_iter()
+            .map(|instance| instance.join().unwrap())
+            .collect()
+    });
+    let mut answers = Vec::new();
+    for instance in &instances {
+        answers.push(instance.post_example().await);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0], answers[2]);
+}
+
+#[test]
+fn settings_that_are_wrong_are_refused_with_file_line_and_what_to_write_instead() {
+    let operator = Operator::new(
+        "[[publication]]\nname = \"a\"\ntimezone = \"Europe/Moskow\"\nanonymous = true\n",
+    );
+    for command in ["serve", "check", "doctor"] {
+        let ran = operator.run(&[command]);
+        assert_eq!(ran.code, Some(1), "{command}");
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(
+            said.contains("aqua.toml:3: `timezone`") && said.contains("\"Europe/Moscow\""),
+            "{command}: {said}"
+        );
+    }
+    let missing = operator.run(&["--config", "nowhere.toml", "serve"]);
+    assert_eq!(missing.code, Some(1));
+    assert!(
+        missing.last_line().contains("nowhere.toml"),
+        "{}",
+        missing.err
+    );
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_in_the_last_line() {
+    let operator = Operator::with_anonymous_publication();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let ran = Ran::of(
+        operator
+            .command(&["serve"])
+            .env("AQUA_LISTEN", address.to_string()),
+    );
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.last_line()
+            .contains(&format!("cannot listen on {address}")),
+        "{}",
+        ran.err
+    );
+    // Nothing was made before it was known that nothing would come of it.
+    assert!(!operator.scratch.join("data").exists());
+}
+
+#[test]
+fn a_database_that_does_not_answer_is_said_in_the_last_line_without_its_password() {
+    let operator = Operator::new(
+        "[database]\nstart_timeout = 1\n[[publication]]\nname = \"a\"\nanonymous = true\n",
+    );
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    for command in ["serve", "check", "doctor"] {
+        let ran = Ran::of(operator.command(&[command]).env(
+            "DATABASE_URL",
+            format!("postgres://somebody:geheim-42@{closed}/orders"),
+        ));
+        assert_eq!(ran.code, Some(1), "{command}: {}", ran.err);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(said.contains("did not answer within"), "{command}: {said}");
+        assert!(!said.contains("geheim-42"), "{command}: {said}");
+    }
+}
+
+#[test]
+fn wrong_use_is_exit_code_2_and_help_is_everywhere() {
+    let operator = Operator::with_anonymous_publication();
+    for wrong in [
+        &[][..],
+        &["dance"],
+        &["serve", "--loudly"],
+        &["load", "--batch", "0"],
+        &["load", "--batch", "many"],
+    ] {
+        assert_eq!(operator.run(wrong).code, Some(2), "{wrong:?}");
+    }
+    let help = operator.run(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    let commands: Vec<&str> = help
+        .out
+        .lines()
+        .skip_while(|line| !line.starts_with("Commands:"))
+        .skip(1)
+        .take_while(|line| line.starts_with(' '))
+        // A text that is wrapped goes on further in.
+        .filter(|line| !line.starts_with("    "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    for command in ["serve", "check", "hash-password", "doctor", "load"] {
+        assert!(commands.contains(&command), "{command} in {commands:?}");
+    }
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        let help = operator.run(&[command, "--help"]);
+        assert_eq!(help.code, Some(0), "{command}");
+        assert!(help.out.contains("Usage:"), "{command}: {}", help.out);
+    }
+}
+
+#[tokio::test]
+async fn doctor_tells_each_fault_with_its_mend_and_changes_nothing() {
+    let database = database().await;
+    let operator = Operator::with_anonymous_publication();
+    let mut command = operator.command(&["doctor"]);
+    with_database(&mut command, &database);
+    let ran = Ran::of(&mut command);
+    // The tests' own server is quick because it forgets: that is a fault worth telling.
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    assert!(
+        ran.out
+            .contains("FAULT  fsync, synchronous_commit, full_page_writes = off"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out.contains("ALTER SYSTEM SET fsync = on"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("ok     schema: current"), "{}", ran.out);
+    assert!(!operator.scratch.join("data").exists());
+
+    // Without a database named, and none made yet.
+    let ran = operator.run(&["doctor"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert!(
+        ran.out.contains("is made at the first start"),
+        "{}",
+        ran.out
+    );
+    assert!(!operator.scratch.join("data").exists());
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_it_took_and_the_exit_code_says_so() {
+    let database = database().await;
+    let operator = Operator::with_anonymous_publication();
+    let mut command = operator.command(&[]);
+    with_database(&mut command, &database);
+    let mut serving = Serving::start(&mut command);
+    // A caller in the middle of its request.
+    let mut caller = TcpStream::connect(serving.address).unwrap();
+    let body = example_request().to_string();
+    std::io::Write::write_all(
+        &mut caller,
+        format!(
+            "POST {ORDERS} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .as_bytes(),
+    )
+    .unwrap();
+    // The service has the headers when it has asked the database for nothing yet; a second request proves it listens.
+    serving.post_example().await;
+    serving.signal(Signal::SIGTERM);
+    serving.hear("stopping");
+    std::io::Write::write_all(&mut caller, body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut caller, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert_eq!(serving.end().0, Some(0));
+}
+
+/// Files of the private cluster are their owner's alone.
+#[tokio::test]
+async fn what_serve_makes_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let operator = Operator::with_anonymous_publication();
+    let serving = Serving::start(&mut operator.command(&[]));
+    let folder: PathBuf = operator.scratch.join("data/postgres");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder) & 0o077, 0, "{:o}", mode(&folder));
+    serving.signal(Signal::SIGTERM);
+    assert_eq!(serving.end().0, Some(0));
+}
+
+#[tokio::test]
+async fn load_measures_a_running_service_and_checks_every_answer() {
+    let database = database().await;
+    let operator = Operator::with_anonymous_publication();
+    let mut command = operator.command(&[]);
+    with_database(&mut command, &database);
+    let serving = Serving::start(&mut command);
+    let target = serving.address.to_string();
+    let load = |more: &[&str]| {
+        let mut arguments = vec!["load", "--json", "--target", &target];
+        arguments.extend(more);
+        let mut command = operator.command(&arguments);
+        with_database(&mut command, &database);
+        let ran = Ran::of(&mut command);
+        assert_eq!(ran.code, Some(0), "{more:?}: {}{}", ran.out, ran.err);
+        serde_json::from_str::<Value>(&ran.out).unwrap()
+    };
+    let report = load(&[
+        "--orders",
+        "60",
+        "--batch",
+        "10",
+        "--callers",
+        "3",
+        "--bad",
+        "20",
+        "--floor",
+    ]);
+    assert_eq!(report["service"]["orders"], 60);
+    assert!(report["floor"]["orders_per_second"].as_f64().unwrap() > 0.0);
+    for resend in ["--resend", "--resend-changed"] {
+        let report = load(&[resend, "--orders", "30", "--batch", "5", "--rate", "1000"]);
+        assert_eq!(report["service"]["orders"], 30, "{resend}");
+    }
+
+    // Answers that are not as they should be are no result: this publication does not exist.
+    let ran = Ran::of(&mut operator.command(&[
+        "load",
+        "--target",
+        &target,
+        "--publication",
+        "other",
+        "--orders",
+        "1",
+    ]));
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.last_line().contains("no result"), "{}", ran.err);
+    // Another machine's orders are real ones.
+    let ran = operator.run(&["load", "--target", "192.0.2.1:8888", "--orders", "1"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.last_line().contains("--yes-really"), "{}", ran.err);
+}

@@ -1,0 +1,253 @@
+//! The service in this process, on a database of its own, and a sender who talks to it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use aqua_orders::{
+    config::Config,
+    http::{App, auth::Gate, serve},
+    intake::Intake,
+    store::Store,
+};
+use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use super::{
+    config::demo_config,
+    postgres::{TestDatabase, database},
+    raw,
+};
+
+/// Where the orders of `demodelivery` go.
+pub const ORDERS: &str = "/demodelivery/hs/AquaDeliveri/getOrdersURL";
+
+/// A running service.
+pub struct TestApp {
+    pub address: SocketAddr,
+    pub database: Arc<TestDatabase>,
+    client: reqwest::Client,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<usize>,
+}
+
+impl TestApp {
+    /// The demo publications on a new database.
+    pub async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// The same with other settings.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::beside(Arc::new(database().await), change).await
+    }
+
+    /// One more instance on a database that there is already.
+    pub async fn beside(database: Arc<TestDatabase>, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = demo_config();
+        config.database = database.settings();
+        change(&mut config);
+        let listener = TcpListener::bind(config.listen).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let store = Store::new(
+            config
+                .database
+                .url
+                .as_ref()
+                .unwrap()
+                .expose()
+                .parse()
+                .unwrap(),
+            &config.database,
+        );
+        let app = App {
+            gate: Gate::new(&config),
+            intake: Intake::new(store, &config),
+            config: Arc::new(config),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(serve(listener, app, async {
+            // A dropped sender means the test is over.
+            let _ = stopped.await;
+        }));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            address,
+            database,
+            client,
+            stop,
+            served,
+        }
+    }
+
+    /// Stops it as SIGTERM would.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        self.served.await.unwrap();
+    }
+
+    /// To look behind the service's back.
+    pub fn pool(&self) -> PgPool {
+        self.database.pool()
+    }
+
+    /// A request to the orders' address of `demodelivery`.
+    pub fn request(&self) -> RequestBuilder {
+        self.client.post(format!("http://{}{ORDERS}", self.address))
+    }
+
+    /// Posts a batch.
+    pub async fn post(&self, batch: &Value) -> Answer {
+        Answer::of(self.request().body(batch.to_string())).await
+    }
+
+    /// Posts one order and expects it to be accepted.
+    pub async fn accept(&self, order: &Value) -> Value {
+        let id = order["id"].as_str().unwrap();
+        self.post(&json!([order])).await.order(id).clone()
+    }
+
+    /// How many rows a table has.
+    pub async fn count(&self, table: &str) -> i64 {
+        let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        sqlx::query_scalar(query)
+            .fetch_one(&self.pool())
+            .await
+            .unwrap()
+    }
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Value,
+    /// As it came: key order matters in `data`.
+    pub text: String,
+}
+
+impl Answer {
+    /// Sends the request and reads the answer.
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{status} {error}: {text}"));
+        Self {
+            status,
+            headers,
+            body,
+            text,
+        }
+    }
+
+    /// The entry of that key.
+    pub fn entry(&self, key: &str) -> &Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        let entry = &self.body["data"][key];
+        assert!(entry.is_object(), "no entry {key} in {}", self.text);
+        entry
+    }
+
+    /// The order of that id, which must have been accepted.
+    pub fn order(&self, id: &str) -> &Value {
+        let entry = self.entry(id);
+        assert_eq!(entry["success"], true, "{entry}");
+        &entry["data"][0]
+    }
+
+    /// The faults of the order of that key, which must have been rejected: `field: code`, sorted.
+    pub fn faults(&self, key: &str) -> Vec<String> {
+        let entry = self.entry(key);
+        assert_eq!(
+            (&entry["success"], &entry["data"]),
+            (&json!(false), &json!([])),
+            "{entry}"
+        );
+        codes(&entry["errors"])
+    }
+
+    /// The warnings of the order of that key, which must have been accepted: `field: code`, sorted.
+    pub fn warnings(&self, key: &str) -> Vec<String> {
+        let entry = self.entry(key);
+        assert_eq!(entry["success"], true, "{entry}");
+        codes(&entry["warnings"])
+    }
+
+    /// The keys of `data` in the order in which they came.
+    pub fn keys(&self) -> Vec<String> {
+        raw::keys(raw::at(&self.text, "/data").unwrap())
+    }
+}
+
+fn codes(list: &Value) -> Vec<String> {
+    let mut codes: Vec<String> = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|entry| {
+            assert!(
+                entry["message"]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{entry}"
+            );
+            format!(
+                "{}: {}",
+                entry["field"].as_str().unwrap(),
+                entry["code"].as_str().unwrap()
+            )
+        })
+        .collect();
+    codes.sort();
+    codes
+}
+
+/// The document's example request.
+pub fn example_request() -> Value {
+    serde_json::from_str(include_str!("../../data/example-request.json")).unwrap()
+}
+
+/// An order with all that is required and nothing else, of a registered client of the order's own.
+pub fn order(id: &str) -> Value {
+    json!({
+        "id": id,
+        "status": "new",
+        "total": 710,
+        "shipping_date_from": "2026-11-06T11:00:00Z",
+        "shipping_date_to": "2026-11-06T18:00:00Z",
+        "order_item_list": [{ "product_id": "water-19", "price": "355.00", "quantity": 2 }],
+        "client": { "id": format!("client of {id}"), "username": "Василий Тестовый" },
+        "shipping_address": {
+            "city": "Сыктывкар", "street": "Кутузова", "house": "19", "str": "город Сыктывкар улица Кутузова дом 19"
+        }
+    })
+}
+
+/// The same of a guest with that phone.
+pub fn guest_order(id: &str, phone: &str) -> Value {
+    changed(
+        order(id),
+        "/client",
+        json!({ "username": "Гость", "phone": phone }),
+    )
+}
+
+/// A copy with the value at that JSON pointer set (a new key is made), or taken out when `value` is the text
+/// `"(absent)"`.
+pub fn changed(mut whole: Value, pointer: &str, value: Value) -> Value {
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    match whole.pointer_mut(parent).unwrap() {
+        Value::Object(object) if value == json!("(absent)") => {
+            object.remove(key);
+        }
+        Value::Object(object) => {
+            object.insert(key.to_owned(), value);
+        }
+        Value::Array(array) => array[key.parse::<usize>().unwrap()] = value,
+        other => panic!("{pointer} leads into {other}"),
+    }
+    whole
+}

@@ -1,0 +1,273 @@
+//! A real PostgreSQL for the tests: one server for the whole test binary, a database of its own for each test.
+
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    sync::{
+        LazyLock, OnceLock,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use aqua_orders::{
+    config,
+    database::{self, Account, binaries},
+};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// Nothing survives a crash, and nothing has to: the tests' own server is thrown away.
+pub const QUICK: [&str; 3] = [
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+];
+/// PostgreSQL's own promises, for tests that lean on them.
+pub const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
+
+/// The migrated database that all others are copies of.
+const TEMPLATE: &str = "aqua_template";
+
+/// A server in a temporary folder, on a Unix socket only. It is gone, folder and all, when this is dropped and also when
+/// the test binary is killed: a shell holds the other end of a pipe, starts PostgreSQL, and ends it when the pipe breaks.
+#[derive(Debug)]
+pub struct Server {
+    keeper: Child,
+    folder: PathBuf,
+}
+
+impl Server {
+    /// Makes and starts a server with these settings (`name=value`), and migrates the template.
+    pub async fn start(settings: &[&str]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        // Always /tmp: a socket's path must be short, and the server's user must get there.
+        let folder = PathBuf::from(format!(
+            "/tmp/aqua-test-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        ));
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .expect("a new folder in /tmp");
+        let account =
+            Account::for_postgres(Path::new("/nonexistent")).expect("a user for PostgreSQL");
+        account.own(&folder).expect("the folder handed over");
+        let found = binaries::find(None).expect("PostgreSQL's programs");
+        let mut command = account.command(Path::new("/bin/sh"), Path::new("/tmp"));
+        command
+            .arg("-c")
+            .arg(KEEPER)
+            .arg("aqua-test-postgres")
+            .args([&found.folder, &folder])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
+            .stdin(Stdio::piped())
+            // Not ours: whoever reads the tests' output waits for everybody who might still write to it.
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let keeper = command.spawn().expect("sh");
+        let mut server = Self { keeper, folder };
+        let mut connection = server.connect("postgres").await;
+        run(&mut connection, &format!("CREATE DATABASE {TEMPLATE}")).await;
+        database::migrate(&server.options(TEMPLATE), Duration::from_secs(10))
+            .await
+            .expect("the migrations");
+        server
+    }
+
+    /// How to connect to one of its databases, as its superuser.
+    pub fn options(&self, database: &str) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .socket(&self.folder)
+            .port(5432)
+            .username("postgres")
+            .database(database)
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A new database on this server, with the schema and nothing in it.
+    pub async fn database(&self) -> TestDatabase {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut connection = self
+            .options("postgres")
+            .connect()
+            .await
+            .expect("the test server");
+        run(
+            &mut connection,
+            &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"),
+        )
+        .await;
+        connection.close().await.expect("closed");
+        TestDatabase {
+            folder: self.folder.clone(),
+            options: self.options(&name),
+            name,
+        }
+    }
+
+    async fn connect(&mut self, database: &str) -> PgConnection {
+        let until = Instant::now() + Duration::from_mins(1);
+        loop {
+            let error = match self.options(database).connect().await {
+                Ok(connection) => return connection,
+                Err(error) => error,
+            };
+            let ended = self.keeper.try_wait().expect("asked").is_some();
+            assert!(
+                !ended && Instant::now() < until,
+                "the test server does not start: {error}\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ended = self.keeper.wait();
+        // Where initdb failed, the keeper left its log to be read.
+        let _gone = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// $1 = the programs' folder, $2 = ours, then postgres's arguments. Killed with us, not with the terminal's group.
+const KEEPER: &str = r#"
+bin=$1 folder=$2; shift 2
+"$bin/initdb" -D "$folder/data" -U postgres -E UTF8 --locale=C -A trust --no-sync >"$folder/log" 2>&1 || exit 1
+"$bin/postgres" -D "$folder/data" -c listen_addresses= -c unix_socket_directories="$folder" -c port=5432 \
+    -c max_connections=300 -c wal_level=minimal -c max_wal_senders=0 "$@" </dev/null >>"$folder/log" 2>&1 &
+cat >/dev/null
+kill -QUIT $! && wait $!
+while ! rm -rf "$folder"; do sleep 0.1; done
+"#;
+
+/// A database that exists for one test, and is dropped with this.
+#[derive(Debug)]
+pub struct TestDatabase {
+    folder: PathBuf,
+    name: String,
+    options: PgConnectOptions,
+}
+
+impl TestDatabase {
+    /// What `DATABASE_URL` would say.
+    pub fn url(&self) -> String {
+        self.url_by_way_of(&self.folder)
+    }
+
+    /// The same with the socket in another folder: a proxy's.
+    pub fn url_by_way_of(&self, folder: &Path) -> String {
+        let (name, folder) = (&self.name, folder.display());
+        format!("postgres://postgres@localhost:5432/{name}?host={folder}")
+    }
+
+    /// The folder of the server's socket.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// How to connect, as the server's superuser.
+    pub fn options(&self) -> PgConnectOptions {
+        self.options.clone()
+    }
+
+    /// A small pool that connects when it is used.
+    pub fn pool(&self) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(5)
+            .connect_lazy_with(self.options())
+    }
+
+    /// The service's settings for this database.
+    pub fn settings(&self) -> config::Database {
+        config::Database {
+            url: Some(config::Secret::new(self.url())),
+            data_dir: PathBuf::from("/nonexistent"),
+            connections: 10,
+            statement_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(2),
+            start_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let _process_ending = JANITOR.send((self.folder.clone(), self.name.clone()));
+    }
+}
+
+/// A database of its own for a test, on the one server that all tests of this binary share.
+pub async fn database() -> TestDatabase {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    // Tests have a runtime each, and the server outlives the first of them: so it is started in one of its own. It is
+    // never dropped; the end of the process breaks the keeper's pipe.
+    let server = tokio::task::spawn_blocking(|| {
+        SERVER.get_or_init(|| on_a_runtime_of_its_own(async { Server::start(&QUICK).await }))
+    });
+    server.await.expect("the test server").database().await
+}
+
+/// Drops the databases of tests that are over: `drop` itself cannot wait for a server.
+static JANITOR: LazyLock<mpsc::Sender<(PathBuf, String)>> = LazyLock::new(|| {
+    let (sender, receiver) = mpsc::channel::<(PathBuf, String)>();
+    thread::spawn(move || {
+        for (folder, name) in receiver {
+            let options = PgConnectOptions::new_without_pgpass()
+                .socket(&folder)
+                .port(5432)
+                .username("postgres")
+                .database("postgres");
+            on_a_runtime_of_its_own(async move {
+                // A dedicated server may be gone with all its databases.
+                if let Ok(mut connection) = options.connect().await {
+                    run(
+                        &mut connection,
+                        &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+                    )
+                    .await;
+                }
+            });
+        }
+    });
+    sender
+});
+
+fn on_a_runtime_of_its_own<T: Send>(work: impl Future<Output = T> + Send) -> T {
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime")
+                .block_on(work)
+        });
+        worker.join().expect("no panic")
+    })
+}
+
+async fn run(connection: &mut PgConnection, sql: &str) {
+    sqlx::query(AssertSqlSafe(sql.to_owned()))
+        .execute(connection)
+        .await
+        .expect("the test server obeys");
+}
