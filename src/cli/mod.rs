@@ -134,7 +134,7 @@ where
         Ok(()) => {
             let store = Store::new(opened.options, &config.database);
             let said = command(store.clone()).await;
-            store.pool().close().await;
+            store.close().await;
             said
         }
         Err(error) => Err(away(error)),

@@ -5,18 +5,18 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use sqlx::{
-    PgPool, Postgres,
-    pool::PoolConnection,
+    PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
 
 pub mod catalogue;
+mod connection;
 pub mod error;
 pub mod numbers;
 pub mod operator;
@@ -28,20 +28,21 @@ pub mod write;
 pub use error::Error;
 pub use write::{BatchRow, RejectedRow, Write};
 
+use self::connection::{BrokenAt, Connections, Taken};
 use crate::config;
 
+/// How long a free connection is waited for.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How much longer than PostgreSQL's own timeout a statement is waited for.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The database as the intake sees it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    connections: Arc<Connections>,
     growth: Arc<statistics::Growth>,
     /// How long a statement is waited for. PostgreSQL ends it sooner; when not even word of that comes, the line is dead.
     patience: Duration,
-    /// When a connection last turned out to be broken: those made before it are not trusted any more.
-    broken_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Store {
@@ -68,11 +69,11 @@ impl Store {
             ("enable_mergejoin", "off".into()),
             ("jit", "off".into()),
         ]);
-        let broken_at = Arc::new(Mutex::new(None::<Instant>));
+        let broken_at = BrokenAt::default();
         let seen_broken_at = Arc::clone(&broken_at);
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
-            .acquire_timeout(Duration::from_secs(3))
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             // A ping before each use would double the round trips; a dead connection shows itself, and then the others
             // of its age make way for new ones.
             .test_before_acquire(false)
@@ -84,17 +85,18 @@ impl Store {
                 Box::pin(async move { Ok(is_younger) })
             })
             .connect_lazy_with(options);
+        // One is left to what goes on beside the batches.
+        let for_batches = settings.connections.saturating_sub(1).max(1) as usize;
         Self {
-            pool,
+            connections: Arc::new(Connections::new(pool, for_batches, broken_at)),
             growth: Arc::default(),
             patience: settings.statement_timeout + GRACE,
-            broken_at,
         }
     }
 
     /// A connection for one statement, to be handed to [`Store::done`] with what came of it.
-    async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
-        self.pool.acquire().await.map_err(Error::Unavailable)
+    async fn connection(&self) -> Result<Taken, Error> {
+        self.connections.take().await
     }
 
     /// Waits for a statement, and not for ever where the server has fallen silent.
@@ -108,28 +110,24 @@ impl Store {
     }
 
     /// Gives a connection back, or closes it where it broke, and says what the statement's error means.
-    fn done<T>(
-        &self,
-        connection: PoolConnection<Postgres>,
-        outcome: Result<T, sqlx::Error>,
-    ) -> Result<T, Error> {
-        outcome.map_err(|error| {
-            let error = Error::of_statement(error);
-            if matches!(error, Error::Unsure(_)) {
-                *self
-                    .broken_at
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                // Not back to the pool, which would ask a silent server how it is.
-                drop(connection.detach());
-            }
-            error
-        })
+    fn done<T>(&self, connection: Taken, outcome: Result<T, sqlx::Error>) -> Result<T, Error> {
+        let outcome = outcome.map_err(Error::of_statement);
+        if matches!(outcome, Err(Error::Unsure(_))) {
+            self.connections.broke(connection);
+        } else {
+            self.connections.give_back(connection);
+        }
+        outcome
+    }
+
+    /// Closes all connections, for a command that is done.
+    pub async fn close(&self) {
+        self.connections.close().await;
     }
 
     /// The pool, for commands that work outside the intake.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        &self.pool
+        self.connections.pool()
     }
 }

@@ -48,11 +48,11 @@ impl Store {
                      AND pg_relation_size(oid) > 2 * relpages::bigint * current_setting('block_size')::bigint
                ) AS "outgrown!""#
         )
-        .fetch_one(&self.pool)
+        .fetch_one(self.pool())
         .await?;
         if outgrown {
             sqlx::query!("ANALYZE orders, order_item, client, address")
-                .execute(&self.pool)
+                .execute(self.pool())
                 .await?;
         }
         Ok(())

@@ -1,0 +1,168 @@
+//! Connections for the statements of a batch.
+//!
+//! sqlx's pool asks a connection how it is each time it is given back: two more wake-ups of a PostgreSQL process for
+//! every order, on the cores that the order needs. So a connection that did its work stays out of the pool, on a stack,
+//! until it is old or has nothing to do; a broken one shows itself, and takes those of its age along.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::{ACQUIRE_TIMEOUT, Error};
+
+/// A connection that had nothing to do for so long goes back to the pool, which closes it in time.
+const IDLE: Duration = Duration::from_mins(1);
+/// One that is older makes way for a fresh one: PostgreSQL's processes grow with time.
+const LIFETIME: Duration = Duration::from_mins(30);
+
+/// The connections of a store.
+#[derive(Debug)]
+pub(super) struct Connections {
+    pool: PgPool,
+    /// The last used is the next to use: it is warm.
+    idle: Mutex<Vec<Kept>>,
+    permits: Arc<Semaphore>,
+    /// When a connection last turned out to be broken: those made before it are not trusted any more.
+    broken_at: BrokenAt,
+}
+
+/// See [`Connections`].
+pub(super) type BrokenAt = Arc<Mutex<Option<Instant>>>;
+
+#[derive(Debug)]
+struct Kept {
+    connection: PoolConnection<Postgres>,
+    /// It left the pool then, and was sound.
+    since: Instant,
+    used: Instant,
+}
+
+/// A connection taken. Dropped without a word, as by a panic, it goes to the pool, which looks at it closely.
+#[derive(Debug)]
+pub(super) struct Taken {
+    connection: PoolConnection<Postgres>,
+    since: Instant,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Deref for Taken {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Taken {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can leave them half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Connections {
+    /// Up to `most` at a time, which the pool must be able to give. `broken_at` is where the pool looks, too.
+    pub(super) fn new(pool: PgPool, most: usize, broken_at: BrokenAt) -> Self {
+        Self {
+            pool,
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(most)),
+            broken_at,
+        }
+    }
+
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Takes one, and makes it where none is idle.
+    pub(super) async fn take(&self) -> Result<Taken, Error> {
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        let permit = timeout(ACQUIRE_TIMEOUT, permit)
+            .await
+            .map_err(|_elapsed| Error::Unavailable(sqlx::Error::PoolTimedOut))?
+            .map_err(|_closed| Error::Unavailable(sqlx::Error::PoolClosed))?;
+        let broken_at = *lock(&self.broken_at);
+        loop {
+            let kept = lock(&self.idle).pop();
+            let Some(Kept {
+                mut connection,
+                since,
+                ..
+            }) = kept
+            else {
+                break;
+            };
+            if broken_at.is_some_and(|at| since <= at) {
+                // Not back to the pool, which would ask a silent server how it is.
+                drop(connection.detach());
+            } else if since.elapsed() > LIFETIME {
+                connection.close_on_drop();
+            } else {
+                return Ok(Taken {
+                    connection,
+                    since,
+                    permit,
+                });
+            }
+        }
+        let since = Instant::now();
+        let connection = self.pool.acquire().await.map_err(Error::Unavailable)?;
+        Ok(Taken {
+            connection,
+            since,
+            permit,
+        })
+    }
+
+    /// Closes what is idle; what is taken closes when it comes back.
+    pub(super) async fn close(&self) {
+        self.permits.close();
+        let idle = std::mem::take(&mut *lock(&self.idle));
+        drop(idle);
+        self.pool.close().await;
+    }
+
+    /// Takes back one that did its work.
+    pub(super) fn give_back(&self, taken: Taken) {
+        let Taken {
+            connection,
+            since,
+            permit,
+        } = taken;
+        if self.permits.is_closed() {
+            return;
+        }
+        let mut idle = lock(&self.idle);
+        idle.push(Kept {
+            connection,
+            since,
+            used: Instant::now(),
+        });
+        // The least used lies at the bottom.
+        if idle[0].used.elapsed() > IDLE {
+            idle.remove(0).connection.close_on_drop();
+        }
+        drop(idle);
+        drop(permit);
+    }
+
+    /// Closes one that broke, and trusts none that is as old.
+    pub(super) fn broke(&self, taken: Taken) {
+        *lock(&self.broken_at) = Some(Instant::now());
+        // Not back to the pool, which would ask a silent server how it is.
+        drop(taken.connection.detach());
+    }
+}
