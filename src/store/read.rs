@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::types::Json;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Error, Store};
@@ -16,80 +17,64 @@ use crate::order::{
     },
 };
 
-/// A row of `read.sql`, of whichever kind.
+/// A row of `read.sql`, of whichever kind; the ways out of it say what its columns mean.
 struct Row {
     kind: i16,
-    number: Option<i32>,
-    version: Option<i32>,
-    sender_id: Option<String>,
-    guest_phone: Option<String>,
-    username: Option<String>,
-    phone: Option<String>,
-    phones: Option<Vec<String>>,
-    email: Option<String>,
-    comment: Option<String>,
-    account_number: Option<i64>,
-    client_type: Option<String>,
-    bank_account: Option<Json<BankAccount>>,
-    legal_address: Option<Vec<String>>,
-    coins_amount: Option<Decimal>,
-    loyalty_system_is_active: Option<bool>,
-    client_number: Option<i32>,
-    city: Option<String>,
-    street: Option<String>,
-    house: Option<String>,
-    str: Option<String>,
-    entrance: Option<String>,
-    floor: Option<String>,
-    room: Option<String>,
-    district_number: Option<i32>,
-    district_name: Option<String>,
+    int_1: Option<i32>,
+    int_2: Option<i32>,
+    int_3: Option<i32>,
+    int_4: Option<i32>,
+    int_5: Option<i32>,
+    text_1: Option<String>,
+    text_2: Option<String>,
+    text_3: Option<String>,
+    text_4: Option<String>,
+    text_5: Option<String>,
+    text_6: Option<String>,
+    text_7: Option<String>,
+    text_8: Option<String>,
+    text_9: Option<String>,
+    texts_1: Option<Vec<String>>,
+    texts_2: Option<Vec<String>>,
+    amount_1: Option<Decimal>,
+    amount_2: Option<Decimal>,
+    amount_3: Option<Decimal>,
+    at_1: Option<DateTime<Utc>>,
+    at_2: Option<DateTime<Utc>>,
+    at_3: Option<DateTime<Utc>>,
+    json: Option<Value>,
     uuid: Option<Uuid>,
-    status: Option<String>,
-    address_number: Option<i32>,
-    created_at: Option<DateTime<Utc>>,
-    total: Option<Decimal>,
-    delivery_cost: Option<Decimal>,
-    coins: Option<Decimal>,
-    payment_type: Option<String>,
-    payment_status: Option<bool>,
-    shipping_date_from: Option<DateTime<Utc>>,
-    shipping_date_to: Option<DateTime<Utc>>,
-    count_of_returned_bottles: Option<i32>,
-    ask_for_checkout: Option<Json<Checkout>>,
-    order_number: Option<i32>,
-    position: Option<i32>,
-    product_id: Option<String>,
-    external_id: Option<i32>,
-    product_number: Option<i32>,
-    name: Option<String>,
-    price: Option<Decimal>,
-    quantity: Option<i32>,
-    order_product_id: Option<i64>,
-    active: Option<bool>,
+    flag: Option<bool>,
+    big: Option<i64>,
+}
+
+/// What a jsonb column holds; inside, `None` where it is not of our making.
+#[expect(clippy::option_option, reason = "null is not a defect")]
+fn held<T: DeserializeOwned>(json: Option<Value>) -> Option<Option<T>> {
+    json.map(serde_json::from_value).transpose().ok()
 }
 
 impl Row {
     fn order(self) -> Option<Order> {
         Some(Order {
-            number: self.number?,
+            number: self.int_1?,
+            version: self.int_2?,
+            client_number: self.int_3?,
+            address_number: self.int_4?,
+            count_of_returned_bottles: self.int_5?,
+            sender_id: self.text_1?,
+            status: Status::parse(&self.text_2?)?,
+            payment_type: self.text_3,
+            comment: self.text_4,
+            total: self.amount_1?,
+            delivery_cost: self.amount_2,
+            coins: self.amount_3,
+            created_at: self.at_1?,
+            shipping_date_from: self.at_2?,
+            shipping_date_to: self.at_3?,
+            ask_for_checkout: held::<Checkout>(self.json)?,
             uuid: self.uuid?,
-            version: self.version?,
-            sender_id: self.sender_id?,
-            status: Status::parse(&self.status?)?,
-            client_number: self.client_number?,
-            address_number: self.address_number?,
-            created_at: self.created_at?,
-            total: self.total?,
-            delivery_cost: self.delivery_cost,
-            coins: self.coins,
-            payment_type: self.payment_type,
-            payment_status: self.payment_status?,
-            shipping_date_from: self.shipping_date_from?,
-            shipping_date_to: self.shipping_date_to?,
-            comment: self.comment,
-            count_of_returned_bottles: self.count_of_returned_bottles?,
-            ask_for_checkout: self.ask_for_checkout.map(|Json(checkout)| checkout),
+            payment_status: self.flag?,
             items: Vec::new(),
         })
     }
@@ -97,35 +82,35 @@ impl Row {
     /// (order's number, place, line)
     fn item(self) -> Option<(i32, i32, OrderItem)> {
         let item = OrderItem {
-            product_id: self.product_id?,
-            sender_id: self.sender_id,
-            external_id: self.external_id,
-            product_number: self.product_number,
-            name: self.name,
-            price: self.price?,
-            quantity: self.quantity?,
-            order_product_id: self.order_product_id,
+            external_id: self.int_3,
+            product_number: self.int_4,
+            quantity: self.int_5?,
+            product_id: self.text_1?,
+            sender_id: self.text_2,
+            name: self.text_3,
+            price: self.amount_1?,
+            order_product_id: self.big,
         };
-        Some((self.order_number?, self.position?, item))
+        Some((self.int_1?, self.int_2?, item))
     }
 
     fn client(self) -> Option<Client> {
         Some(Client {
-            number: self.number?,
-            version: self.version?,
-            sender_id: self.sender_id,
-            guest_phone: self.guest_phone,
-            username: self.username?,
-            phone: self.phone,
-            phones: self.phones?,
-            email: self.email,
-            comment: self.comment,
-            account_number: self.account_number,
-            kind: ClientType::parse(&self.client_type?)?,
-            bank_account: self.bank_account.map(|Json(account)| account),
-            legal_address: self.legal_address?,
-            coins_amount: self.coins_amount?,
-            loyalty_system_is_active: self.loyalty_system_is_active,
+            number: self.int_1?,
+            version: self.int_2?,
+            sender_id: self.text_1,
+            guest_phone: self.text_2,
+            username: self.text_3?,
+            phone: self.text_4,
+            email: self.text_5,
+            comment: self.text_6,
+            kind: ClientType::parse(&self.text_7?)?,
+            phones: self.texts_1?,
+            legal_address: self.texts_2?,
+            coins_amount: self.amount_1?,
+            bank_account: held::<BankAccount>(self.json)?,
+            loyalty_system_is_active: self.flag,
+            account_number: self.big,
             addresses: Vec::new(),
             prices: Vec::new(),
         })
@@ -134,44 +119,42 @@ impl Row {
     /// (client's number, address)
     fn address(self) -> Option<(i32, Address)> {
         let content = AddressContent {
-            city: self.city?,
-            street: self.street?,
-            house: self.house?,
-            str: self.str?,
-            entrance: self.entrance,
-            floor: self.floor,
-            room: self.room,
+            city: self.text_2?,
+            street: self.text_3?,
+            house: self.text_4?,
+            str: self.text_5?,
+            entrance: self.text_6,
+            floor: self.text_7,
+            room: self.text_8,
         };
         let address = Address {
-            number: self.number?,
-            sender_id: self.sender_id,
+            number: self.int_1?,
+            district_number: self.int_3,
+            sender_id: self.text_1,
+            district_name: self.text_9,
             content,
-            district_number: self.district_number,
-            district_name: self.district_name,
         };
-        Some((self.client_number?, address))
+        Some((self.int_2?, address))
     }
 
     /// (client's number, price)
     fn price(self) -> Option<(i32, ClientPrice)> {
         let price = ClientPrice {
-            product_number: self.product_number?,
-            external_product_id: self.sender_id,
-            price: self.price?,
-            active: self.active?,
+            product_number: self.int_1?,
+            external_product_id: self.text_1,
+            price: self.amount_1?,
+            active: self.flag?,
         };
-        Some((self.client_number?, price))
+        Some((self.int_2?, price))
     }
 
     /// (the sender's id, product)
     fn product(self) -> Option<(String, Product)> {
-        Some((
-            self.sender_id?,
-            Product {
-                number: self.number?,
-                name: self.name?,
-            },
-        ))
+        let product = Product {
+            number: self.int_1?,
+            name: self.text_2?,
+        };
+        Some((self.text_1?, product))
     }
 }
 
@@ -220,17 +203,17 @@ fn known(rows: Vec<Row>) -> Option<Known> {
     let mut prices: Vec<(i32, ClientPrice)> = Vec::new();
     for row in rows {
         match row.kind {
-            0 => now = row.created_at,
+            0 => now = row.at_1,
             1 => known.orders.push(row.order()?),
             2 => items.push(row.item()?),
             3 => {
-                known.order_numbers.insert(row.number?);
+                known.order_numbers.insert(row.int_1?);
             }
             4 => known.clients.push(row.client()?),
             5 => addresses.push(row.address()?),
             6 => prices.push(row.price()?),
             7 => {
-                known.address_numbers.insert(row.number?);
+                known.address_numbers.insert(row.int_1?);
             }
             8 => {
                 let (id, product) = row.product()?;
@@ -251,6 +234,9 @@ fn known(rows: Vec<Row>) -> Option<Known> {
     for (order, _, item) in items {
         known.orders[*order_index.get(&order)?].items.push(item);
     }
+    // A client that was found in two ways came twice, and so did what it has.
+    known.clients.sort_unstable_by_key(|client| client.number);
+    known.clients.dedup_by_key(|client| client.number);
     let client_index: HashMap<i32, usize> = known
         .clients
         .iter()
@@ -258,12 +244,14 @@ fn known(rows: Vec<Row>) -> Option<Known> {
         .map(|(i, client)| (client.number, i))
         .collect();
     addresses.sort_unstable_by_key(|(_, address)| address.number);
+    addresses.dedup_by_key(|(_, address)| address.number);
     for (client, address) in addresses {
         known.clients[*client_index.get(&client)?]
             .addresses
             .push(address);
     }
-    prices.sort_unstable_by_key(|(_, price)| price.product_number);
+    prices.sort_unstable_by_key(|(client, price)| (*client, price.product_number));
+    prices.dedup_by_key(|(client, price)| (*client, price.product_number));
     for (client, price) in prices {
         known.clients[*client_index.get(&client)?]
             .prices
