@@ -30,10 +30,10 @@ pub async fn collect(cluster: &Cluster, stored: u64, document: &Path) -> Result<
     let mut text = format!(
         "EXPLAIN (ANALYZE, BUFFERS) of every statement that the service sent for real batches of 1 and of {BATCH} orders:\n\
          new, unchanged and changed ones. PostgreSQL {} logged them (auto_explain); of each statement the slowest run is\n\
-         shown, with the checks of foreign keys among them. Written by `./bench.sh plans`.\n",
+         shown, PostgreSQL's own checks of foreign keys among them. Written by `./bench.sh plans`.\n",
         cluster.ask("postgres", "SHOW server_version").await?
     );
-    let mut walked = Vec::new();
+    let (mut walked, mut runs) = (Vec::new(), Vec::new());
     for (database, what) in [
         (name.as_str(), format!("{stored} orders stored")),
         (
@@ -59,8 +59,12 @@ pub async fn collect(cluster: &Cluster, stored: u64, document: &Path) -> Result<
                 }
             }
         }
+        runs.push((what, ran));
+    }
+    let all: Vec<&Ran> = runs.iter().flat_map(|(_, ran)| ran).collect();
+    for (what, ran) in &runs {
         let _ = write!(text, "\n\n######## {what}\n");
-        text.push_str(&shown(&ran));
+        text.push_str(&shown(ran, &all));
     }
     walked.sort();
     walked.dedup();
@@ -118,7 +122,8 @@ async fn run(cluster: &Cluster, database: &str) -> Result<Vec<Ran>, Error> {
     }
     drop(service);
     let log = cluster.log()?;
-    let ran = read(log.get(before..).unwrap_or_default());
+    let mut ran = read(log.get(before..).unwrap_or_default());
+    ran.retain(|ran| is_hot(&ran.statement));
     if ran.is_empty() {
         return Err("PostgreSQL logged no plan: is its auto_explain installed?".into());
     }
@@ -176,14 +181,40 @@ fn title(statement: &str) -> String {
     statement.chars().take(200).collect()
 }
 
-fn shown(ran: &[Ran]) -> String {
+/// A plan without its numbers: what is done, by which index, on which condition.
+fn shape(plan: &str) -> String {
+    plan.lines()
+        .filter_map(|line| match line.split_once("  (cost=") {
+            Some((node, _)) => Some(node),
+            None => line.contains("Index Cond:").then_some(line),
+        })
+        .fold(String::new(), |shape, line| shape + line + "\n")
+}
+
+/// Whether a statement is a batch's: not of the service's start, and not about PostgreSQL's own tables.
+fn is_hot(statement: &str) -> bool {
+    ![
+        "_sqlx_migrations",
+        "pg_advisory",
+        "current_database()",
+        "pg_class",
+    ]
+    .iter()
+    .any(|word| statement.contains(word))
+}
+
+fn shown(ran: &[Ran], all: &[&Ran]) -> String {
     let mut text = String::new();
     let mut seen = HashSet::new();
     for one in ran {
-        // Walks through PostgreSQL's own tables are none of the batch's.
-        if !seen.insert(&one.statement) || one.statement.contains("pg_class") {
+        if !seen.insert(&one.statement) {
             continue;
         }
+        let shapes: HashSet<String> = all
+            .iter()
+            .filter(|other| other.statement == one.statement)
+            .map(|other| shape(&other.plan))
+            .collect();
         let same = || ran.iter().filter(|other| other.statement == one.statement);
         let slowest = same()
             .max_by(|a, b| a.milliseconds.total_cmp(&b.milliseconds))
@@ -191,8 +222,12 @@ fn shown(ran: &[Ran]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "\n==== {}\n==== run {} times, the slowest in {:.3} ms\n\n{}",
+            "\n==== {}\n==== {} in this document; run {} times here, the slowest in {:.3} ms\n\n{}",
             title(&one.statement),
+            match shapes.len() {
+                1 => "one plan".to_owned(),
+                several => format!("{several} DIFFERENT PLANS"),
+            },
             same().count(),
             slowest.milliseconds,
             slowest.plan.trim_end()

@@ -56,6 +56,8 @@ pub struct Batches {
     pub orders_per_second: f64,
     /// A batch's time, milliseconds.
     pub batch_ms: Latency,
+    /// Orders a second of each shape that was tried.
+    pub tried: Vec<(&'static str, f64)>,
 }
 
 impl Batches {
@@ -67,6 +69,15 @@ impl Batches {
             shape: rounds.first()?.shape,
             orders_per_second: median(rounds.iter().map(|round| round.orders_per_second)),
             batch_ms: Latency::median(&times),
+            tried: rounds[0]
+                .tried
+                .iter()
+                .enumerate()
+                .map(|(at, (shape, _))| {
+                    let of = |round: &Self| round.tried.get(at).map_or(f64::NAN, |tried| tried.1);
+                    (*shape, median(rounds.iter().map(of)))
+                })
+                .collect(),
         })
     }
 }
@@ -111,6 +122,8 @@ impl Floor {
                 ("enable_hashjoin", "off"),
                 ("enable_mergejoin", "off"),
                 ("jit", "off"),
+                // Of what goes with the schema at the end nobody wants to read.
+                ("client_min_messages", "warning"),
             ]);
         let schema = format!("aqua_load_{}", Uuid::now_v7().simple());
         let mut floor = Self {
@@ -212,10 +225,12 @@ impl Floor {
     /// When the database does not let us.
     pub async fn insert(&mut self, time: Duration) -> Result<Batches, Error> {
         let mut best: Option<Batches> = None;
+        let mut all = Vec::new();
         for shape in Shape::ALL {
             let tried = self
                 .insert_as(shape, time / u32::try_from(Shape::ALL.len())?)
                 .await?;
+            all.push((tried.shape, tried.orders_per_second));
             if best
                 .as_ref()
                 .is_none_or(|best| best.orders_per_second < tried.orders_per_second)
@@ -223,7 +238,8 @@ impl Floor {
                 best = Some(tried);
             }
         }
-        best.ok_or_else(|| "no shape to measure".into())
+        let best = best.ok_or("no shape to measure")?;
+        Ok(Batches { tried: all, ..best })
     }
 
     async fn insert_as(&mut self, shape: Shape, time: Duration) -> Result<Batches, Error> {
@@ -247,6 +263,7 @@ impl Floor {
             shape: shape.name(),
             orders_per_second: per_second(u64::from(batches) * self.batch as u64, spent),
             batch_ms: Latency::of(&times),
+            tried: Vec::new(),
         })
     }
 
@@ -343,6 +360,7 @@ impl Floor {
             shape: "a statement for each of orders, lines, clients with addresses; a row of the journal",
             orders_per_second: per_second(u64::from(batches) * self.batch as u64, begun.elapsed()),
             batch_ms: Latency::of(&times),
+            tried: Vec::new(),
         })
     }
 }
