@@ -1,6 +1,11 @@
 //! The plans of everything the service asks PostgreSQL for while it takes real batches, as PostgreSQL itself logs them.
 
-use std::{collections::HashSet, fmt::Write as _, fs, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+    fs,
+    path::Path,
+};
 
 use aqua_orders::load::{Error, Kind, Load, Plan};
 
@@ -50,11 +55,8 @@ pub async fn collect(cluster: &Cluster, stored: u64, document: &Path) -> Result<
             .await?;
         let tables: HashSet<&str> = tables.split_whitespace().collect();
         for ran in &ran {
-            for line in ran.plan.lines() {
-                let table = line
-                    .split_once("Seq Scan on ")
-                    .and_then(|(_, rest)| rest.split_whitespace().next());
-                if let Some(table) = table.filter(|table| tables.contains(table)) {
+            for table in walked_through(&ran.plan) {
+                if tables.contains(table) {
                     walked.push(format!("{what}: {table} in {}", title(&ran.statement)));
                 }
             }
@@ -70,7 +72,10 @@ pub async fn collect(cluster: &Cluster, stored: u64, document: &Path) -> Result<
     walked.dedup();
     // Writing to a String cannot fail, here and above.
     let _ = if walked.is_empty() {
-        writeln!(text, "\n\nNo stored table was walked through.")
+        writeln!(
+            text,
+            "\n\nNo stored table was walked through, as a whole or for all rows of a publication."
+        )
     } else {
         writeln!(text, "\n\nWALKED THROUGH:\n{}", walked.join("\n"))
     };
@@ -181,14 +186,37 @@ fn title(statement: &str) -> String {
     statement.chars().take(200).collect()
 }
 
+/// The tables of which a plan looks at every row, or at every row of the publication: by a sequential scan, or by an
+/// index of which it uses the publication alone.
+fn walked_through(plan: &str) -> Vec<&str> {
+    let mut walked = Vec::new();
+    let mut table = None;
+    for line in plan.lines() {
+        if let Some((node, _)) = line.split_once("  (cost=") {
+            table = node
+                .split_once(" on ")
+                .and_then(|(_, rest)| rest.split_whitespace().next());
+            if node.contains("Seq Scan on ") {
+                walked.extend(table);
+            }
+        } else if let Some((_, condition)) = line.split_once("Index Cond: ")
+            && condition.contains("publication")
+            && !condition.contains(" AND ")
+        {
+            walked.extend(table);
+        }
+    }
+    walked
+}
+
 /// A plan without its numbers: what is done, by which index, on which condition.
-fn shape(plan: &str) -> String {
+fn shape(plan: &str) -> Vec<&str> {
     plan.lines()
         .filter_map(|line| match line.split_once("  (cost=") {
             Some((node, _)) => Some(node),
             None => line.contains("Index Cond:").then_some(line),
         })
-        .fold(String::new(), |shape, line| shape + line + "\n")
+        .collect()
 }
 
 /// Whether a statement is a batch's: not of the service's start, and not about PostgreSQL's own tables.
@@ -210,28 +238,43 @@ fn shown(ran: &[Ran], all: &[&Ran]) -> String {
         if !seen.insert(&one.statement) {
             continue;
         }
-        let shapes: HashSet<String> = all
-            .iter()
-            .filter(|other| other.statement == one.statement)
-            .map(|other| shape(&other.plan))
-            .collect();
         let same = || ran.iter().filter(|other| other.statement == one.statement);
         let slowest = same()
             .max_by(|a, b| a.milliseconds.total_cmp(&b.milliseconds))
             .unwrap_or(one);
-        // Writing to a String cannot fail.
+        let shown = shape(&slowest.plan);
+        let mut others: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
+        for other in all.iter().filter(|other| other.statement == one.statement) {
+            let other = shape(&other.plan);
+            if other != shown {
+                let lines = other
+                    .into_iter()
+                    .filter(|line| !shown.contains(line))
+                    .collect();
+                *others.entry(lines).or_default() += 1;
+            }
+        }
+        // Writing to a String cannot fail, here and below.
         let _ = writeln!(
             text,
-            "\n==== {}\n==== {} in this document; run {} times here, the slowest in {:.3} ms\n\n{}",
+            "\n==== {}\n==== {}run {} times here, the slowest in {:.3} ms\n\n{}",
             title(&one.statement),
-            match shapes.len() {
-                1 => "one plan".to_owned(),
-                several => format!("{several} DIFFERENT PLANS"),
+            if others.is_empty() {
+                "one plan wherever it ran; "
+            } else {
+                "SEVERAL PLANS, see below; "
             },
             same().count(),
             slowest.milliseconds,
             slowest.plan.trim_end()
         );
+        for (lines, runs) in others {
+            let _ = writeln!(
+                text,
+                "\n---- {runs} runs in this document had instead:\n{}",
+                lines.join("\n")
+            );
+        }
     }
     text
 }

@@ -126,6 +126,8 @@ pub struct BySize {
     pub new_floor: f64,
     /// The shape that was best, of the last round.
     pub new_floor_shape: &'static str,
+    /// What each shape came to in that round.
+    pub new_floor_tried: Vec<(&'static str, f64)>,
     pub unchanged: f64,
     pub unchanged_floor: f64,
     /// The load tool's own share of one processor while it sent new orders.

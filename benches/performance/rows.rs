@@ -255,6 +255,9 @@ pub async fn batches(
             new: middle(0, 0),
             new_floor: middle(0, 1),
             new_floor_shape: theirs.last().map_or("", |last| last[0].shape),
+            new_floor_tried: theirs
+                .last()
+                .map_or_else(Vec::new, |last| last[0].tried.clone()),
             unchanged: middle(1, 0),
             unchanged_floor: middle(1, 1),
             tool_share: median(ours.iter().map(|both| share_of_a_processor(&both[0]))),
