@@ -1,4 +1,4 @@
-# Sourced by run.sh and test.sh: what the machine must have, installed where we may, said plainly where we may not.
+# Sourced by run.sh, test.sh and bench.sh: what the machine must have, installed where we may, said plainly where we may not.
 # shellcheck shell=sh
 
 say() { printf '%s\n' "$*" >&2; }

@@ -99,6 +99,8 @@ pub struct Limits {
     pub client_addresses: usize,
     /// Most batches that may wait for the database; one more is answered 503.
     pub waiting_batches: usize,
+    /// Whether small batches that wait together share a transaction.
+    pub coalesce: bool,
 }
 
 /// How long things may take.
@@ -265,6 +267,7 @@ mod default {
     pub(super) const ORDER_ITEMS: i64 = 500;
     pub(super) const CLIENT_ADDRESSES: i64 = 100;
     pub(super) const WAITING_BATCHES: i64 = 256;
+    pub(super) const COALESCE: bool = true;
     pub(super) const ANSWER: u64 = 20;
     pub(super) const HEADERS: u64 = 10;
     pub(super) const BODY: u64 = 60;
@@ -383,6 +386,7 @@ fn limits(mut table: Table<'_, '_>) -> Limits {
             table.number("waiting_batches", 1..=1_000_000),
             default::WAITING_BATCHES,
         ),
+        coalesce: table.flag("coalesce").unwrap_or(default::COALESCE),
     };
     table.finish(&[]);
     limits

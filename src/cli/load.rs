@@ -9,6 +9,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::{Failure, because};
 use crate::{
@@ -16,12 +17,13 @@ use crate::{
     database,
     load::{
         self, Kind, Latency, Plan, Report, Target,
-        floor::{self, Floor},
+        floor::{Batches, Floor},
     },
 };
 
 /// What to send, how and for how long.
 #[derive(Debug, Args)]
+#[command(after_long_help = MEANING)]
 pub(super) struct Load {
     /// The address of the service; the settings' own `listen` unless given
     #[arg(long, value_name = "HOST:PORT")]
@@ -66,12 +68,18 @@ pub(super) struct Load {
         hide_env_values = true
     )]
     auth: Option<String>,
-    /// Two runs of one seed send the same orders
+    /// All orders from the client of this id, instead of from everybody
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
+    /// Two runs of one seed send the same orders, but for their ids
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Measure on the same database what PostgreSQL itself allows, and print the ratios
+    /// Measure on the same database what PostgreSQL itself allows, in turn with the service, and print the ratios
     #[arg(long)]
     floor: bool,
+    /// Share the time or the orders out among so many rounds, and report medians; 3 unless given with --floor, else 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: Option<u32>,
     /// Print JSON for machines
     #[arg(long)]
     json: bool,
@@ -80,8 +88,44 @@ pub(super) struct Load {
     yes_really: bool,
 }
 
+const MEANING: &str = "\
+Orders a second are counted over the time in which at least one call is under way: what a lone caller does between two
+calls (checking the answer, making the next body) is not the service's time. With --rate they are counted over the whole
+time. Every answer is checked, each order's id and success; a run with an unexpected one is no result.
+
+--floor measures, in a schema of its own beside the service's tables: the insert of one bare row and its commit; new
+orders in the best set-based shape (or with --resend: reading them and all that belongs to them). No HTTP, no validation,
+no answers.";
+
+/// What a run came to.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    service: Report,
+    floor: Option<Compared>,
+    rounds: Vec<Report>,
+}
+
+/// The floor, and the service against it.
+#[derive(Debug, Serialize)]
+struct Compared {
+    /// One row of 1.5 KB and its commit.
+    bare_insert_ms: Latency,
+    #[serde(flatten)]
+    batches: Batches,
+    ratios: Ratios,
+}
+
+#[derive(Debug, Serialize)]
+struct Ratios {
+    /// The service's orders a second against the floor's.
+    orders_per_second: f64,
+    /// The service's p50 against a bare insert's.
+    p50_against_bare_insert: f64,
+}
+
 pub(super) async fn run(load: &Load, config: &Config) -> Result<(), Failure> {
     let target = target(load, config).await?;
+    let rounds = load.rounds.unwrap_or(if load.floor { 3 } else { 1 });
     let plan = Plan {
         batch: load.batch as usize,
         callers: load.callers as usize,
@@ -90,40 +134,107 @@ pub(super) async fn run(load: &Load, config: &Config) -> Result<(), Failure> {
             (_, true) => Kind::ResendChanged,
             _ => Kind::New,
         },
-        orders: load.orders,
-        duration: seconds("--duration", load.duration)?,
+        orders: load.orders.map(|orders| orders.div_ceil(rounds.into())),
+        duration: seconds("--duration", load.duration)? / rounds,
         rate: load
             .rate
             .map(|rate| seconds("--rate", rate).map(|_| rate))
             .transpose()?,
         bad_percent: load.bad,
+        client: load.client.clone(),
         seed: load.seed,
     };
-    let floor = if load.floor {
-        Some(measure_floor(load, config).await?)
+    let outcome = if load.floor {
+        let opened = database::open_beside(&config.database)
+            .await
+            .map_err(|error| because("the database cannot be used", &error))?;
+        let measured = match Floor::open(&opened.options, plan.batch, plan.seed).await {
+            Ok(mut floor) => {
+                let measured = measure(load, &target, &plan, rounds, Some(&mut floor)).await;
+                let closed = floor.close().await;
+                let cannot = |error: load::Error| because("the floor was not taken away", &*error);
+                measured.and_then(|outcome| closed.map(|()| outcome).map_err(cannot))
+            }
+            Err(error) => Err(because("the floor cannot be measured", &*error)),
+        };
+        if let Some(cluster) = opened.private {
+            cluster
+                .stop()
+                .await
+                .map_err(|error| because("the private cluster did not stop", &error))?;
+        }
+        measured?
     } else {
-        None
+        measure(load, &target, &plan, rounds, None).await?
     };
 
-    let bar = progress(&plan, load.json);
-    let shown = bar.clone();
-    let report = load::run(&target, &plan, move |orders| shown.set_position(orders))
-        .await
-        .map_err(|error| because(format!("no result from {}", target.address), &*error))?;
-    bar.finish_and_clear();
-
     if load.json {
-        let both = serde_json::json!({ "service": report, "floor": floor });
-        println!("{both}");
+        let json = serde_json::to_string(&outcome).map_err(|error| because("no JSON", &error))?;
+        println!("{json}");
     } else {
-        print(&report, floor.as_ref());
+        print(&outcome);
     }
-    match report.wrong {
+    match outcome.service.wrong {
         0 => Ok(()),
         wrong => Err(format!(
             "{wrong} batch(es) were not answered as they should be: this run is no result"
         )),
     }
+}
+
+/// The rounds, service and floor in turn.
+async fn measure(
+    load: &Load,
+    target: &Target,
+    plan: &Plan,
+    rounds: u32,
+    mut floor: Option<&mut Floor>,
+) -> Result<Outcome, Failure> {
+    let no_result =
+        |error: load::Error| because(format!("no result from {}", target.address), &*error);
+    let no_floor = |error: load::Error| because("the floor cannot be measured", &*error);
+    let bar = progress(load);
+    let mut prepared = load::Load::prepare(target, plan).await.map_err(no_result)?;
+    // Where orders are counted, nobody said how long the floor may take.
+    let time = match plan.orders {
+        Some(_) => Duration::from_millis(300),
+        None => plan.duration.min(Duration::from_secs(10)),
+    };
+    let (mut reports, mut bare, mut batches) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        if let Some(floor) = &mut floor {
+            bare.push(floor.bare(time / 4).await.map_err(no_floor)?);
+            let measured = match plan.kind {
+                Kind::Resend => floor.read(time).await,
+                Kind::New | Kind::ResendChanged => floor.insert(time).await,
+            };
+            batches.push(measured.map_err(no_floor)?);
+        }
+        let before: u64 = reports.iter().map(|report: &Report| report.orders).sum();
+        let report = prepared
+            .run(|orders| bar.set_position(before + orders))
+            .await
+            .map_err(no_result)?;
+        reports.push(report);
+    }
+    bar.finish_and_clear();
+    let service = Report::median(&reports).ok_or("not a single round")?;
+    let floor = Batches::median(&batches).map(|batches| {
+        let bare_insert_ms = Latency::median(&bare);
+        Compared {
+            ratios: Ratios {
+                orders_per_second: service.orders_per_second / batches.orders_per_second,
+                p50_against_bare_insert: service.latency_ms.p50 / bare_insert_ms.p50,
+            },
+            bare_insert_ms,
+            batches,
+        }
+    });
+    Ok(Outcome {
+        service,
+        floor,
+        rounds: reports,
+    })
 }
 
 fn seconds(name: &str, seconds: f64) -> Result<Duration, Failure> {
@@ -173,28 +284,11 @@ async fn target(load: &Load, config: &Config) -> Result<Target, Failure> {
     })
 }
 
-async fn measure_floor(load: &Load, config: &Config) -> Result<Floor, Failure> {
-    let opened = database::open_beside(&config.database)
-        .await
-        .map_err(|error| because("the database cannot be used", &error))?;
-    let time = Duration::from_secs_f64(load.duration.clamp(1.0, 10.0) / 2.0);
-    let floor = floor::measure(&opened.options, load.batch as usize, time, load.seed)
-        .await
-        .map_err(|error| because("the floor cannot be measured", &*error));
-    if let Some(cluster) = opened.private {
-        cluster
-            .stop()
-            .await
-            .map_err(|error| because("the private cluster did not stop", &error))?;
-    }
-    floor
-}
-
-fn progress(plan: &Plan, quiet: bool) -> ProgressBar {
-    if quiet || !stderr().is_terminal() {
+fn progress(load: &Load) -> ProgressBar {
+    if load.json || !stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = match plan.orders {
+    let bar = match load.orders {
         Some(orders) => ProgressBar::new(orders),
         None => ProgressBar::new_spinner(),
     };
@@ -207,30 +301,49 @@ fn progress(plan: &Plan, quiet: bool) -> ProgressBar {
     bar
 }
 
-fn print(report: &Report, floor: Option<&Floor>) {
+fn print(outcome: &Outcome) {
+    let Outcome {
+        service: report,
+        floor,
+        rounds,
+    } = outcome;
     println!(
-        "{} orders in {} batches of {}, {} caller(s), {:.1} s",
-        report.orders, report.batches, report.batch, report.callers, report.seconds
+        "{} orders in {} batches of {}, {} caller(s), {:.1} s in {} round(s)",
+        report.orders,
+        report.batches,
+        report.batch,
+        report.callers,
+        report.seconds,
+        rounds.len()
     );
     println!("orders a second   {:>12.0}", report.orders_per_second);
     println!("answered 503      {:>12}", report.busy);
     println!("not as expected   {:>12}", report.wrong);
     println!(
+        "this tool's share {:>12} of a processor",
+        format!("{:.1} %", report.own_cpu_seconds / report.seconds * 100.0)
+    );
+    println!(
         "\nms a batch        {:>9} {:>9} {:>9} {:>9} {:>9}",
         "p50", "p90", "p99", "p99.9", "max"
     );
     row("service", &report.latency_ms);
-    if let Some(floor) = floor {
-        row("bare insert", &floor.bare_insert_ms);
-        row("set-based insert", &floor.batch_ms);
+    if let Some(Compared {
+        bare_insert_ms,
+        batches,
+        ratios,
+    }) = floor
+    {
+        row("bare insert", bare_insert_ms);
+        row("floor", &batches.batch_ms);
         println!(
-            "\nset-based insert, one connection: {:.0} orders a second",
-            floor.orders_per_second
+            "\nfloor, one connection: {:.0} orders a second ({})",
+            batches.orders_per_second, batches.shape
         );
         println!(
             "service against it: {:.0} %; its p50 against a bare insert's: {:.2} times",
-            report.orders_per_second / floor.orders_per_second * 100.0,
-            report.latency_ms.p50 / floor.bare_insert_ms.p50
+            ratios.orders_per_second * 100.0,
+            ratios.p50_against_bare_insert
         );
     }
 }

@@ -103,11 +103,20 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Serve => on_runtime(serve::run(config)),
         Command::Check => on_runtime(check::run(&config)),
-        Command::Load(load) => on_runtime(load::run(load, &config)),
+        Command::Load(load) => on_one_thread(load::run(load, &config)),
         Command::Import(import) => on_runtime(import::run(import, &config)),
         Command::Order(command) => on_runtime(order::run(command, &config)),
         Command::Doctor | Command::HashPassword => Ok(()),
     }
+}
+
+/// Runs a command that must not take processors from a service beside it.
+fn on_one_thread(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| because("cannot start", &error))?
+        .block_on(command)
 }
 
 /// Runs a command that waits for things.

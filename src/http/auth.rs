@@ -475,6 +475,7 @@ mod tests {
                 order_items: 1,
                 client_addresses: 1,
                 waiting_batches: 1,
+                coalesce: true,
             },
             times: Times {
                 answer: second,

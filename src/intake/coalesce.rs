@@ -33,6 +33,8 @@ type Answer = oneshot::Sender<Result<Done, Unavailable>>;
 pub(super) struct Lanes {
     lanes: Mutex<HashMap<String, Lane>>,
     most_waiting: usize,
+    /// Whether small batches share transactions at all (`limits.coalesce`).
+    coalesce: bool,
 }
 
 #[derive(Debug, Default)]
@@ -45,10 +47,11 @@ struct Lane {
 }
 
 impl Lanes {
-    pub(super) fn new(most_waiting: usize) -> Self {
+    pub(super) fn new(most_waiting: usize, coalesce: bool) -> Self {
         Self {
             lanes: Mutex::default(),
             most_waiting,
+            coalesce,
         }
     }
 
@@ -78,7 +81,7 @@ pub(super) fn submit(inner: &Arc<Inner>, job: Job, answer: Answer) -> Result<(),
 impl Lane {
     /// Starts as many writers as may run on what waits.
     fn start(&mut self, inner: &Arc<Inner>, publication: &str) {
-        while let Some(group) = self.next_group() {
+        while let Some(group) = self.next_group(inner.lanes.coalesce) {
             let big = is_big(&group[0].0);
             let claims: Vec<u64> = group
                 .iter()
@@ -109,7 +112,7 @@ impl Lane {
     }
 
     /// Takes the jobs of the next transaction out of the queue.
-    fn next_group(&mut self) -> Option<Vec<(Job, Answer)>> {
+    fn next_group(&mut self, coalesce: bool) -> Option<Vec<(Job, Answer)>> {
         let mut group: Vec<(Job, Answer)> = Vec::new();
         let mut orders = 0;
         // What waits before, and may not be overtaken.
@@ -136,7 +139,7 @@ impl Lane {
             orders += job.elements.len();
             let big = is_big(job);
             group.extend(self.waiting.remove(at));
-            if big {
+            if big || !coalesce {
                 break;
             }
         }

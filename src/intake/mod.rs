@@ -130,7 +130,7 @@ impl Intake {
             inner: Arc::new(Inner {
                 store,
                 numbers: Numbers::default(),
-                lanes: coalesce::Lanes::new(config.limits.waiting_batches),
+                lanes: coalesce::Lanes::new(config.limits.waiting_batches, config.limits.coalesce),
                 store_within: config
                     .times
                     .answer

@@ -1,146 +1,549 @@
 //! What PostgreSQL itself allows, on the same database in the same run: a bare row and its commit, and the best
-//! set-based shape for the same orders, without HTTP, validation or answers.
+//! set-based shapes we know for the same orders, without HTTP, validation or answers.
 //!
-//! It works in a schema of its own, made like the service's and dropped afterwards.
+//! It works in a schema of its own, made like the service's and dropped afterwards, over a connection like the service's:
+//! the same settings, statements prepared once, tables that are filled and analysed before the clock starts.
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
+    hint::black_box,
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, Connection, Executor, PgConnection, Row,
+    postgres::{PgConnectOptions, PgRow},
+};
+use uuid::Uuid;
 
-use super::{Error, Latency, histogram, orders::Orders, per_second};
+use super::{Error, Latency, histogram, median, orders::Orders, per_second};
 
-/// Text in the statement that stands for the schema.
+/// Text in the statements that stands for the schema.
 const SCHEMA: &str = "%schema%";
+/// Orders stored before the clock starts; about so many know all regular clients.
+const FILLED: usize = 6_000;
+/// What is read again and again: about so many orders, in at most [`READ_BATCHES`] batches.
+const READ_ORDERS: usize = 16_000;
+/// See [`READ_ORDERS`].
+const READ_BATCHES: usize = 16;
+/// Nothing is measured by fewer batches than this, however large they are.
+const FEWEST: u32 = 3;
 
-/// What PostgreSQL did in the given time.
-#[derive(Debug, Clone, Serialize)]
+/// A place to measure PostgreSQL in.
+#[derive(Debug)]
 pub struct Floor {
-    /// One row of 1.5 KB and its commit.
-    pub bare_insert_ms: Latency,
-    /// Orders in a batch of the set-based shape.
-    pub batch: usize,
-    /// New orders a second in that shape, one connection.
+    connection: PgConnection,
+    schema: String,
+    batch: usize,
+    orders: Orders,
+    made: Made,
+    /// Stored batches, to be read again: the orders' ids.
+    stored: Vec<Vec<String>>,
+    turn: usize,
+}
+
+/// What PostgreSQL did with whole batches.
+#[derive(Debug, Clone, Serialize)]
+pub struct Batches {
+    /// In which shape: the best of those tried.
+    pub shape: &'static str,
+    /// Orders a second, one connection.
     pub orders_per_second: f64,
-    /// A batch of it.
+    /// A batch's time, milliseconds.
     pub batch_ms: Latency,
+    /// Orders a second of each shape that was tried.
+    pub tried: Vec<(&'static str, f64)>,
 }
 
-/// Measures for that long each.
-///
-/// # Errors
-/// When the database does not let us.
-pub async fn measure(
-    options: &PgConnectOptions,
-    batch: usize,
-    time: Duration,
-    seed: u64,
-) -> Result<Floor, Error> {
-    let mut connection = PgConnection::connect_with(options).await?;
-    let schema = format!("aqua_load_{}", std::process::id());
-    let measured = measure_in(&mut connection, &schema, batch, time, seed).await;
-    let dropped = sql(
-        &mut connection,
-        &format!("DROP SCHEMA IF EXISTS {schema} CASCADE"),
-    )
-    .await;
-    let floor = measured?;
-    dropped?;
-    connection.close().await?;
-    Ok(floor)
+impl Batches {
+    /// The medians of several rounds; `None` of none.
+    #[must_use]
+    pub fn median(rounds: &[Self]) -> Option<Self> {
+        let times: Vec<Latency> = rounds.iter().map(|round| round.batch_ms.clone()).collect();
+        Some(Self {
+            shape: rounds.first()?.shape,
+            orders_per_second: median(rounds.iter().map(|round| round.orders_per_second)),
+            batch_ms: Latency::median(&times),
+            tried: rounds[0]
+                .tried
+                .iter()
+                .enumerate()
+                .map(|(at, (shape, _))| {
+                    let of = |round: &Self| round.tried.get(at).map_or(f64::NAN, |tried| tried.1);
+                    (*shape, median(rounds.iter().map(of)))
+                })
+                .collect(),
+        })
+    }
 }
 
-/// A statement about a schema whose name is made up at run time: not one that the compiler could check.
-async fn sql(connection: &mut PgConnection, text: &str) -> Result<(), Error> {
-    connection.execute(AssertSqlSafe(text.to_owned())).await?;
-    Ok(())
+/// A way to store new orders. All were measured at every size, on two cores with a disk's flush of 0.2 ms and of 2 ms:
+/// see [`Floor::insert`].
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    /// One statement for all tables.
+    Together,
+    /// A statement for each table, in one transaction.
+    Apart,
+    /// `COPY` into each table, in one transaction.
+    Copy,
 }
 
-async fn measure_in(
-    connection: &mut PgConnection,
-    schema: &str,
-    batch: usize,
-    time: Duration,
-    seed: u64,
-) -> Result<Floor, Error> {
-    sql(connection, &format!("CREATE SCHEMA {schema}")).await?;
-    for table in ["client", "address", "orders", "order_item"] {
-        sql(
-            connection,
-            &format!("CREATE TABLE {schema}.{table} (LIKE {table} INCLUDING ALL)"),
+impl Shape {
+    const ALL: [Self; 3] = [Self::Together, Self::Apart, Self::Copy];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Together => "one statement",
+            Self::Apart => "a statement for each table",
+            Self::Copy => "COPY into each table",
+        }
+    }
+}
+
+impl Floor {
+    /// Makes the schema, fills it and gathers its statistics. [`Floor::close`] takes it away again.
+    ///
+    /// # Errors
+    /// When the database does not let us.
+    pub async fn open(options: &PgConnectOptions, batch: usize, seed: u64) -> Result<Self, Error> {
+        // What the service's own connections are set to (src/store/mod.rs).
+        let options = options
+            .clone()
+            .application_name("aqua-orders load")
+            .options([
+                ("plan_cache_mode", "force_generic_plan"),
+                ("enable_seqscan", "off"),
+                ("enable_hashjoin", "off"),
+                ("enable_mergejoin", "off"),
+                ("jit", "off"),
+                // Of what goes with the schema at the end nobody wants to read.
+                ("client_min_messages", "warning"),
+            ]);
+        let schema = format!("aqua_load_{}", Uuid::now_v7().simple());
+        let mut floor = Self {
+            connection: PgConnection::connect_with(&options).await?,
+            orders: Orders::new(schema.clone(), seed, 0),
+            schema,
+            batch: batch.max(1),
+            made: Made::default(),
+            stored: Vec::new(),
+            turn: 0,
+        };
+        match floor.fill().await {
+            Ok(()) => Ok(floor),
+            Err(error) => {
+                // What hindered us first is what there is to say.
+                let _left = floor.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Drops the schema.
+    ///
+    /// # Errors
+    /// When it stays.
+    pub async fn close(mut self) -> Result<(), Error> {
+        self.sql("DROP SCHEMA IF EXISTS %schema% CASCADE").await?;
+        self.connection.close().await?;
+        Ok(())
+    }
+
+    /// A statement about a schema whose name is made up at run time: not one that the compiler could check.
+    async fn sql(&mut self, text: &str) -> Result<(), Error> {
+        let text = text.replace(SCHEMA, &self.schema);
+        self.connection.execute(AssertSqlSafe(text)).await?;
+        Ok(())
+    }
+
+    async fn fill(&mut self) -> Result<(), Error> {
+        self.sql(
+            "CREATE SCHEMA %schema%;
+             CREATE TABLE %schema%.client (LIKE client INCLUDING ALL);
+             CREATE TABLE %schema%.address (LIKE address INCLUDING ALL);
+             CREATE TABLE %schema%.orders (LIKE orders INCLUDING ALL);
+             CREATE TABLE %schema%.order_item (LIKE order_item INCLUDING ALL);
+             CREATE TABLE %schema%.journal_batch (LIKE journal_batch INCLUDING ALL);
+             ALTER TABLE %schema%.address
+                 ADD FOREIGN KEY (publication, client_number) REFERENCES %schema%.client (publication, number);
+             ALTER TABLE %schema%.orders
+                 ADD FOREIGN KEY (publication, client_number) REFERENCES %schema%.client (publication, number),
+                 ADD FOREIGN KEY (publication, address_number) REFERENCES %schema%.address (publication, number);
+             ALTER TABLE %schema%.order_item
+                 ADD FOREIGN KEY (publication, order_number) REFERENCES %schema%.orders (publication, number);
+             CREATE TABLE %schema%.bare (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text NOT NULL)",
         )
         .await?;
-    }
-    for key in [
-        "address ADD FOREIGN KEY (publication, client_number) REFERENCES %.client (publication, number)",
-        "orders ADD FOREIGN KEY (publication, client_number) REFERENCES %.client (publication, number)",
-        "orders ADD FOREIGN KEY (publication, address_number) REFERENCES %.address (publication, number)",
-        "order_item ADD FOREIGN KEY (publication, order_number) REFERENCES %.orders (publication, number)",
-    ] {
-        sql(
-            connection,
-            &format!("ALTER TABLE {schema}.{}", key.replace('%', schema)),
+        for _ in 0..FILLED / 500 {
+            let rows = self.rows(500);
+            self.together(&rows).await?;
+        }
+        for _ in 0..(READ_ORDERS / self.batch).clamp(2, READ_BATCHES) {
+            let rows = self.rows(self.batch);
+            self.together(&rows).await?;
+            self.stored.push(rows.order_id);
+        }
+        self.sql(
+            "ANALYZE %schema%.client, %schema%.address, %schema%.orders, %schema%.order_item, %schema%.journal_batch",
         )
-        .await?;
-    }
-    sql(
-        connection,
-        &format!("CREATE TABLE {schema}.bare (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text NOT NULL)"),
-    )
-    .await?;
-
-    let mut orders = Orders::new(schema.to_owned(), seed, 0);
-    let body = orders.order().0.to_string();
-    let insert = format!("INSERT INTO {schema}.bare (body) VALUES ($1)");
-    let mut bare = histogram()?;
-    let begun = Instant::now();
-    while begun.elapsed() < time {
-        let at = Instant::now();
-        sqlx::query(AssertSqlSafe(insert.clone()))
-            .bind(&body)
-            .execute(&mut *connection)
-            .await?;
-        bare.saturating_record(microseconds(at));
+        .await
     }
 
-    let statement = include_str!("floor.sql").replace(SCHEMA, schema);
-    let mut made = Made::default();
-    let mut batches = histogram()?;
-    let (mut stored, mut spent) = (0, Duration::ZERO);
-    while spent < time {
-        let rows = made.rows(&orders.batch(batch));
-        let at = Instant::now();
-        rows.insert(connection, &statement).await?;
-        batches.saturating_record(microseconds(at));
-        spent += at.elapsed();
-        stored += batch as u64;
+    fn rows(&mut self, batch: usize) -> Rows {
+        self.made.rows(&self.orders.batch(batch))
     }
-    Ok(Floor {
-        bare_insert_ms: Latency::of(&bare),
-        batch,
-        orders_per_second: per_second(stored, spent),
-        batch_ms: Latency::of(&batches),
-    })
+
+    /// One row of 1.5 KB and its commit, over and over.
+    ///
+    /// # Errors
+    /// When the database does not let us.
+    pub async fn bare(&mut self, time: Duration) -> Result<Latency, Error> {
+        let body = self.orders.order().0.to_string();
+        let insert = format!("INSERT INTO {}.bare (body) VALUES ($1)", self.schema);
+        let mut times = histogram()?;
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            let at = Instant::now();
+            sqlx::query(AssertSqlSafe(insert.clone()))
+                .bind(&body)
+                .execute(&mut self.connection)
+                .await?;
+            times.saturating_record(microseconds(at.elapsed()));
+        }
+        Ok(Latency::of(&times))
+    }
+
+    /// New orders in the best shape we know.
+    ///
+    /// # Errors
+    /// When the database does not let us.
+    pub async fn insert(&mut self, time: Duration) -> Result<Batches, Error> {
+        let mut best: Option<Batches> = None;
+        let mut all = Vec::new();
+        for shape in Shape::ALL {
+            let tried = self
+                .insert_as(shape, time / u32::try_from(Shape::ALL.len())?)
+                .await?;
+            all.push((tried.shape, tried.orders_per_second));
+            if best
+                .as_ref()
+                .is_none_or(|best| best.orders_per_second < tried.orders_per_second)
+            {
+                best = Some(tried);
+            }
+        }
+        let best = best.ok_or("no shape to measure")?;
+        Ok(Batches { tried: all, ..best })
+    }
+
+    async fn insert_as(&mut self, shape: Shape, time: Duration) -> Result<Batches, Error> {
+        let mut times = histogram()?;
+        let (mut batches, mut spent) = (0, Duration::ZERO);
+        while spent < time || batches < FEWEST {
+            // The orders as columns are ready before the clock starts; what is made of them for the wire is not.
+            let rows = self.rows(self.batch);
+            let at = Instant::now();
+            match shape {
+                Shape::Together => self.together(&rows).await?,
+                Shape::Apart => self.apart(&rows).await?,
+                Shape::Copy => self.copy(&rows).await?,
+            }
+            let took = at.elapsed();
+            times.saturating_record(microseconds(took));
+            spent += took;
+            batches += 1;
+        }
+        Ok(Batches {
+            shape: shape.name(),
+            orders_per_second: per_second(u64::from(batches) * self.batch as u64, spent),
+            batch_ms: Latency::of(&times),
+            tried: Vec::new(),
+        })
+    }
+
+    async fn together(&mut self, rows: &Rows) -> Result<(), Error> {
+        let statement = include_str!("floor.sql").replace(SCHEMA, &self.schema);
+        let query = sqlx::query(AssertSqlSafe(statement));
+        let query = rows.bind_items(rows.bind_orders(rows.bind_clients(query)));
+        query.execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn apart(&mut self, rows: &Rows) -> Result<(), Error> {
+        let schema = self.schema.clone();
+        let statement = |text: &str| sqlx::query(AssertSqlSafe(text.replace(SCHEMA, &schema)));
+        let mut transaction = self.connection.begin().await?;
+        if !rows.client.is_empty() {
+            // The clients' columns, and their addresses' beside them.
+            let clients = rows.bind_clients(statement(CLIENTS));
+            clients.execute(&mut *transaction).await?;
+        }
+        let orders = rows.bind_orders(statement(ORDERS));
+        orders.execute(&mut *transaction).await?;
+        let items = rows.bind_items(statement(ITEMS));
+        items.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn copy(&mut self, rows: &Rows) -> Result<(), Error> {
+        let schema = self.schema.clone();
+        let mut transaction = self.connection.begin().await?;
+        for (table, text) in rows.copied() {
+            if text.is_empty() {
+                continue;
+            }
+            let statement = format!("COPY {schema}.{table} FROM STDIN");
+            let mut copy = transaction.copy_in_raw(&statement).await?;
+            copy.send(text.into_bytes()).await?;
+            copy.finish().await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The stored orders of whole batches with their lines, clients and addresses, every column read into a typed value,
+    /// and a row of the journal: what a re-send that changes nothing cannot do without.
+    ///
+    /// Three statements that look up keys, for one with a column for everything (as `UNION ALL` makes it) decodes mostly
+    /// empty columns; more than that, for a client joined to its addresses is one row in nearly every case.
+    ///
+    /// # Errors
+    /// When the database does not let us.
+    pub async fn read(&mut self, time: Duration) -> Result<Batches, Error> {
+        let [orders, items, clients, journal] = [READ_ORDER, READ_ITEM, READ_CLIENT, JOURNAL]
+            .map(|text| text.replace(SCHEMA, &self.schema));
+        let mut times = histogram()?;
+        let (mut batches, begun) = (0, Instant::now());
+        while begun.elapsed() < time || batches < FEWEST {
+            self.turn = (self.turn + 1) % self.stored.len();
+            let ids = &self.stored[self.turn];
+            let at = Instant::now();
+            let found: Vec<OrderRow> = sqlx::query(AssertSqlSafe(orders.clone()))
+                .bind(ids)
+                .try_map(|row: PgRow| order_row(&row))
+                .fetch_all(&mut self.connection)
+                .await?;
+            if found.len() != ids.len() {
+                return Err("orders that were stored are gone".into());
+            }
+            let (numbers, mut client_numbers): (Vec<i32>, Vec<i32>) =
+                found.iter().map(|order| (order.0, order.4)).unzip();
+            client_numbers.sort_unstable();
+            client_numbers.dedup();
+            let lines: Vec<ItemRow> = sqlx::query(AssertSqlSafe(items.clone()))
+                .bind(&numbers)
+                .try_map(|row: PgRow| item_row(&row))
+                .fetch_all(&mut self.connection)
+                .await?;
+            let their: Vec<ClientRow> = sqlx::query(AssertSqlSafe(clients.clone()))
+                .bind(&client_numbers)
+                .try_map(|row: PgRow| client_row(&row))
+                .fetch_all(&mut self.connection)
+                .await?;
+            sqlx::query(AssertSqlSafe(journal.clone()))
+                .bind(Uuid::now_v7())
+                .bind(i32::try_from(ids.len())?)
+                .execute(&mut self.connection)
+                .await?;
+            times.saturating_record(microseconds(at.elapsed()));
+            black_box((found, lines, their));
+            batches += 1;
+        }
+        Ok(Batches {
+            shape: "a statement for each of orders, lines, clients with addresses; a row of the journal",
+            orders_per_second: per_second(u64::from(batches) * self.batch as u64, begun.elapsed()),
+            batch_ms: Latency::of(&times),
+            tried: Vec::new(),
+        })
+    }
 }
 
-fn microseconds(from: Instant) -> u64 {
-    u64::try_from(from.elapsed().as_micros()).unwrap_or(u64::MAX)
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+const CLIENTS: &str = "
+WITH client AS (
+    INSERT INTO %schema%.client (publication, number, sender_id, username, phone, account_number)
+    SELECT 'floor', t.* FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bigint[]) AS t
+)
+INSERT INTO %schema%.address (publication, number, client_number, city, street, house, str, entrance, floor, room)
+SELECT 'floor', t.* FROM unnest($1::int[], $1::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+                                $11::text[], $12::text[]) AS t";
+
+const ORDERS: &str = "
+INSERT INTO %schema%.orders (publication, number, uuid, sender_id, status, client_number, address_number, created_at,
+                             total, delivery_cost, coins, payment_type, shipping_date_from, shipping_date_to, comment,
+                             count_of_returned_bottles)
+SELECT 'floor', number, uuid, sender_id, 'new', client_number, client_number, now(), total, 30, 0, 'cash',
+       '2026-11-01 09:00Z', '2026-11-01 18:00Z', 'Позвонить за час до доставки', 1
+FROM unnest($1::int[], $2::uuid[], $3::text[], $4::int[], $5::numeric[])
+    AS t (number, uuid, sender_id, client_number, total)";
+
+const ITEMS: &str = "
+INSERT INTO %schema%.order_item (publication, order_number, position, product_id, sender_id, name, price, quantity,
+                                 order_product_id)
+SELECT 'floor', number, position, product_id, product_id, name, price, quantity, 1
+FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::numeric[], $6::int[])
+    AS t (number, position, product_id, name, price, quantity)";
+
+const READ_ORDER: &str = "
+SELECT number, version, uuid, sender_id, client_number, address_number, status, created_at, total, delivery_cost, coins,
+       payment_type, payment_status, shipping_date_from, shipping_date_to, comment, count_of_returned_bottles,
+       ask_for_checkout::text
+FROM %schema%.orders WHERE publication = 'floor' AND sender_id = ANY($1::text[])";
+
+const READ_ITEM: &str = "
+SELECT order_number, position, product_id, sender_id, external_id, product_number, name, price, quantity, order_product_id
+FROM %schema%.order_item WHERE publication = 'floor' AND order_number = ANY($1::int[])";
+
+const READ_CLIENT: &str = "
+SELECT c.number, c.version, c.sender_id, c.guest_phone, c.username, c.phone, c.phones, c.email, c.comment,
+       c.account_number, c.type, c.bank_account::text, c.legal_address, c.coins_amount, c.loyalty_system_is_active,
+       a.number, a.sender_id, a.city, a.street, a.house, a.str, a.entrance, a.floor, a.room, a.district_number
+FROM %schema%.client c
+LEFT JOIN %schema%.address a ON a.publication = 'floor' AND a.client_number = c.number
+WHERE c.publication = 'floor' AND c.number = ANY($1::int[])";
+
+const JOURNAL: &str = "
+WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+INSERT INTO %schema%.journal_batch (publication, batch, received_at, stored_at, deadline, request_id, login, orders,
+                                    accepted, rejected, updated_rows, changed_rows)
+SELECT 'floor', $1, now(), clock_timestamp(), now() + interval '1 minute', 'floor', NULL, $2, $2, 0, 0, 0
+FROM asynchronous";
+
+type OrderRow = (
+    i32,
+    i32,
+    Uuid,
+    String,
+    i32,
+    i32,
+    String,
+    DateTime<Utc>,
+    Decimal,
+    Option<Decimal>,
+    Option<Decimal>,
+    Option<String>,
+    (bool, DateTime<Utc>, DateTime<Utc>),
+    Option<String>,
+    i32,
+    Option<String>,
+);
+
+fn order_row(row: &PgRow) -> Result<OrderRow, sqlx::Error> {
+    Ok((
+        row.try_get_unchecked(0)?,
+        row.try_get_unchecked(1)?,
+        row.try_get_unchecked(2)?,
+        row.try_get_unchecked(3)?,
+        row.try_get_unchecked(4)?,
+        row.try_get_unchecked(5)?,
+        row.try_get_unchecked(6)?,
+        row.try_get_unchecked(7)?,
+        row.try_get_unchecked(8)?,
+        row.try_get_unchecked(9)?,
+        row.try_get_unchecked(10)?,
+        row.try_get_unchecked(11)?,
+        (
+            row.try_get_unchecked(12)?,
+            row.try_get_unchecked(13)?,
+            row.try_get_unchecked(14)?,
+        ),
+        row.try_get_unchecked(15)?,
+        row.try_get_unchecked(16)?,
+        row.try_get_unchecked(17)?,
+    ))
+}
+
+type ItemRow = (
+    i32,
+    i32,
+    String,
+    Option<String>,
+    Option<i32>,
+    Option<i32>,
+    Option<String>,
+    Decimal,
+    i32,
+    Option<i64>,
+);
+
+fn item_row(row: &PgRow) -> Result<ItemRow, sqlx::Error> {
+    Ok((
+        row.try_get_unchecked(0)?,
+        row.try_get_unchecked(1)?,
+        row.try_get_unchecked(2)?,
+        row.try_get_unchecked(3)?,
+        row.try_get_unchecked(4)?,
+        row.try_get_unchecked(5)?,
+        row.try_get_unchecked(6)?,
+        row.try_get_unchecked(7)?,
+        row.try_get_unchecked(8)?,
+        row.try_get_unchecked(9)?,
+    ))
+}
+
+/// Its texts, and its address's.
+type ClientRow = (
+    (i32, i32, Option<i64>, Decimal, Option<bool>),
+    [Option<String>; 8],
+    (Vec<String>, Vec<String>),
+    (Option<i32>, Option<i32>),
+    [Option<String>; 8],
+);
+
+fn client_row(row: &PgRow) -> Result<ClientRow, sqlx::Error> {
+    let text = |at: usize| row.try_get_unchecked(at);
+    Ok((
+        (
+            row.try_get_unchecked(0)?,
+            row.try_get_unchecked(1)?,
+            row.try_get_unchecked(9)?,
+            row.try_get_unchecked(13)?,
+            row.try_get_unchecked(14)?,
+        ),
+        [
+            text(2)?,
+            text(3)?,
+            text(4)?,
+            text(5)?,
+            text(7)?,
+            text(8)?,
+            text(10)?,
+            text(11)?,
+        ],
+        (row.try_get_unchecked(6)?, row.try_get_unchecked(12)?),
+        (row.try_get_unchecked(15)?, row.try_get_unchecked(24)?),
+        [
+            text(16)?,
+            text(17)?,
+            text(18)?,
+            text(19)?,
+            text(20)?,
+            text(21)?,
+            text(22)?,
+            text(23)?,
+        ],
+    ))
 }
 
 /// Clients stored so far, and the numbers given.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Made {
     clients: HashMap<String, i32>,
     orders: i32,
 }
 
-/// A batch as columns.
-#[derive(Default)]
+/// A batch as columns. A client's one address has the client's number.
+#[derive(Debug, Default)]
 struct Rows {
     client: Vec<i32>,
     client_id: Vec<String>,
@@ -149,6 +552,7 @@ struct Rows {
     account: Vec<i64>,
     address: [Vec<String>; 7],
     order: Vec<i32>,
+    uuid: Vec<Uuid>,
     order_id: Vec<String>,
     order_client: Vec<i32>,
     total: Vec<Decimal>,
@@ -197,6 +601,7 @@ impl Made {
             });
             self.orders += 1;
             rows.order.push(self.orders);
+            rows.uuid.push(Uuid::now_v7());
             rows.order_id.push(text(&order["id"]));
             rows.order_client.push(number);
             rows.total.push(int(&order["total"]).into());
@@ -219,33 +624,95 @@ impl Made {
     }
 }
 
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
 impl Rows {
-    async fn insert(&self, connection: &mut PgConnection, statement: &str) -> Result<(), Error> {
-        let mut query = sqlx::query(AssertSqlSafe(statement.to_owned()))
+    fn bind_clients<'q>(&'q self, mut query: Query<'q>) -> Query<'q> {
+        query = query
             .bind(&self.client)
             .bind(&self.client_id)
             .bind(&self.username)
             .bind(&self.phone)
-            .bind(&self.account)
-            // A client's one address has the client's number.
-            .bind(&self.client);
+            .bind(&self.account);
         for column in &self.address {
             query = query.bind(column);
         }
         query
+    }
+
+    fn bind_orders<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        query
             .bind(&self.order)
+            .bind(&self.uuid)
             .bind(&self.order_id)
             .bind(&self.order_client)
-            .bind(&self.order_client)
             .bind(&self.total)
+    }
+
+    fn bind_items<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        query
             .bind(&self.item_order)
             .bind(&self.position)
             .bind(&self.product)
             .bind(&self.name)
             .bind(&self.price)
             .bind(&self.quantity)
-            .execute(connection)
-            .await?;
-        Ok(())
+    }
+
+    /// The rows of each table as `COPY` takes them. No made-up text has a tab, a line's end or a backslash in it.
+    fn copied(&self) -> [(&'static str, String); 4] {
+        let now = Utc::now().to_rfc3339();
+        let [mut clients, mut addresses, mut orders, mut items] = [const { String::new() }; 4];
+        for (at, number) in self.client.iter().enumerate() {
+            // Writing to a String cannot fail, here and below.
+            let _ = writeln!(
+                clients,
+                "floor\t{number}\t{}\t{}\t{}\t{}",
+                self.client_id[at], self.username[at], self.phone[at], self.account[at]
+            );
+            let _ = write!(addresses, "floor\t{number}\t{number}");
+            for column in &self.address {
+                let _ = write!(addresses, "\t{}", column[at]);
+            }
+            addresses.push('\n');
+        }
+        for (at, number) in self.order.iter().enumerate() {
+            let (client, total) = (self.order_client[at], self.total[at]);
+            let _ = writeln!(
+                orders,
+                "floor\t{number}\t{}\t{}\tnew\t{client}\t{client}\t{now}\t{total}\t30\t0\tcash\t2026-11-01 09:00Z\t\
+                 2026-11-01 18:00Z\tПозвонить за час до доставки\t1",
+                self.uuid[at], self.order_id[at]
+            );
+        }
+        for (at, order) in self.item_order.iter().enumerate() {
+            let product = &self.product[at];
+            let _ = writeln!(
+                items,
+                "floor\t{order}\t{}\t{product}\t{product}\t{}\t{}\t{}\t1",
+                self.position[at], self.name[at], self.price[at], self.quantity[at]
+            );
+        }
+        [
+            (
+                "client (publication, number, sender_id, username, phone, account_number)",
+                clients,
+            ),
+            (
+                "address (publication, number, client_number, city, street, house, str, entrance, floor, room)",
+                addresses,
+            ),
+            (
+                "orders (publication, number, uuid, sender_id, status, client_number, address_number, created_at, total, \
+                 delivery_cost, coins, payment_type, shipping_date_from, shipping_date_to, comment, \
+                 count_of_returned_bottles)",
+                orders,
+            ),
+            (
+                "order_item (publication, order_number, position, product_id, sender_id, name, price, quantity, \
+                 order_product_id)",
+                items,
+            ),
+        ]
     }
 }

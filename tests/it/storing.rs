@@ -797,8 +797,13 @@ struct Direct {
 
 impl Direct {
     async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let database = database().await;
-        let config = demo_config();
+        let mut config = demo_config();
+        change(&mut config);
         let intake = Intake::new(
             Store::new(database.options(), &database.settings()),
             &config,
@@ -887,6 +892,16 @@ async fn small_batches_that_wait_together_share_a_transaction() {
     // A lone one, later, goes by itself.
     direct.accept(vec![vec![order("lone")]]).await;
     assert_eq!(direct.transactions().await, transactions + 1);
+}
+
+#[tokio::test]
+async fn without_coalescing_each_batch_has_a_transaction_of_its_own() {
+    let direct = Direct::with(|config| config.limits.coalesce = false).await;
+    let batches = (0..40).map(|n| vec![order(&n.to_string())]).collect();
+    for (n, answer) in direct.accept(batches).await.into_iter().enumerate() {
+        assert_eq!(answer.unwrap()["data"][n.to_string()]["success"], true);
+    }
+    assert_eq!(direct.transactions().await, 40);
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ pub fn demo_config() -> Config {
             order_items: 500,
             client_addresses: 100,
             waiting_batches: 256,
+            coalesce: true,
         },
         times: Times {
             answer: Duration::from_secs(30),

@@ -1,0 +1,242 @@
+//! The measurements of docs/performance.md, all of them, by one command: `./bench.sh`.
+//!
+//! It starts the service itself, on a private cluster in a temporary folder, and takes both sides of every comparison in
+//! turn, round by round. Nothing is left behind.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use aqua_orders::load::Error;
+use clap::{Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+mod chart;
+mod machine;
+mod plans;
+mod report;
+mod rows;
+
+use self::{
+    machine::{Cluster, Settings},
+    report::Results,
+    rows::Effort,
+};
+
+/// Repeats docs/performance.md: measures the service on this machine, and writes the document's table and charts
+#[derive(Debug, Parser)]
+#[command(name = "bench.sh")]
+struct Arguments {
+    /// Short rounds, and 100,000 orders stored instead of 1,000,000: to try it out
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Only this group (may be given more than once)
+    #[arg(long, value_name = "GROUP")]
+    only: Vec<Group>,
+    /// Rounds of every comparison
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=99))]
+    rounds: u8,
+    /// Given by cargo
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write the plans of all statements of real batches to docs/performance/plans.txt, and look for tables walked through
+    Plans,
+}
+
+/// What is measured together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Group {
+    Batches,
+    Callers,
+    EightCallers,
+    LoneOrder,
+    Stored,
+    Addresses,
+    Products,
+    Memory,
+    SlowFlush,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match start(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench.sh: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One thread, so that the measuring takes little from what is measured.
+fn start(arguments: &Arguments) -> Result<(), Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            // Whoever is dropped here stops its service, and removes its folder.
+            tokio::select! {
+                done = run(arguments) => done,
+                _ = interrupt.recv() => Err("interrupted".into()),
+                _ = terminate.recv() => Err("ended".into()),
+            }
+        })
+}
+
+async fn run(arguments: &Arguments) -> Result<(), Error> {
+    let begun = Instant::now();
+    let quick = arguments.quick;
+    let effort = Effort {
+        rounds: arguments.rounds.into(),
+        time: if quick {
+            Duration::from_millis(600)
+        } else {
+            Duration::from_secs(3)
+        },
+        most_stored: if quick { 100_000 } else { 1_000_000 },
+        quick,
+    };
+    // What is no full run is not for the document.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let whole = !quick && arguments.only.is_empty();
+    let folder = if whole {
+        root.join("docs/performance")
+    } else {
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("performance")
+    };
+
+    eprintln!("making a private PostgreSQL");
+    let mut cluster = Cluster::start().await?;
+    if let Some(Command::Plans) = arguments.command {
+        return plans::collect(&cluster, effort.most_stored, &folder.join("plans.txt")).await;
+    }
+    let mut results = Results {
+        machine: cluster.machine().await?,
+        rounds: effort.rounds,
+        quick: !whole,
+        bare_insert_ms: None,
+        bare_insert_ms_slow_flush: None,
+        rows: Vec::new(),
+        by_size: Vec::new(),
+        by_size_slow_flush: Vec::new(),
+        by_callers: Vec::new(),
+        by_stored: Vec::new(),
+    };
+    let measured = measure(&cluster, arguments, effort, &mut results).await;
+    if !cluster.is_alive() {
+        return Err("PostgreSQL ended half-way".into());
+    }
+    measured?;
+    let document = whole.then(|| root.join("docs/performance.md"));
+    results.write(&folder, document.as_deref())?;
+    println!("{}", results.markdown());
+    eprintln!(
+        "{:.0} minutes; written to {}",
+        begun.elapsed().as_secs_f64() / 60.0,
+        folder.display()
+    );
+    Ok(())
+}
+
+/// The database that most is measured on.
+const DATABASE: &str = "usual";
+
+async fn measure(
+    cluster: &Cluster,
+    arguments: &Arguments,
+    effort: Effort,
+    results: &mut Results,
+) -> Result<(), Error> {
+    let wanted = |group| arguments.only.is_empty() || arguments.only.contains(&group);
+    cluster.create(DATABASE).await?;
+    let serve = |name, coalesce| {
+        cluster.serve(Settings {
+            name,
+            database: Some(DATABASE),
+            coalesce,
+        })
+    };
+    let service = serve("usual", true)?;
+    if wanted(Group::Batches) {
+        let batches = rows::batches(cluster, DATABASE, &service, effort).await?;
+        results.bare_insert_ms = Some(batches.bare_insert_ms);
+        results.rows.extend(batches.rows);
+        results.by_size = batches.sizes;
+    }
+    if wanted(Group::Callers) {
+        let apart = serve("apart", false)?;
+        let effort = Effort {
+            time: effort.time * 2 / 3,
+            ..effort
+        };
+        let (rows, points) = rows::callers(&service, &apart, effort, false).await?;
+        results.rows.extend(rows);
+        results.by_callers = points;
+    }
+    if wanted(Group::EightCallers) {
+        results
+            .rows
+            .extend(rows::eight_callers(&service, effort).await?);
+    }
+    if wanted(Group::LoneOrder) {
+        results
+            .rows
+            .extend(rows::lone_order(&service, effort).await?);
+    }
+    if wanted(Group::Stored) {
+        let (rows, points) = rows::stored(cluster, effort).await?;
+        results.rows.extend(rows);
+        results.by_stored = points;
+    }
+    if wanted(Group::Addresses) {
+        results
+            .rows
+            .extend(rows::addresses(&service, effort).await?);
+    }
+    if wanted(Group::Products) {
+        results.rows.extend(rows::products(cluster, effort).await?);
+    }
+    if wanted(Group::Memory) {
+        results
+            .rows
+            .extend(rows::memory(cluster, DATABASE, effort).await?);
+    }
+    if wanted(Group::SlowFlush) {
+        let slow = "ALTER SYSTEM SET commit_delay = 2000;\n\
+                    ALTER SYSTEM SET commit_siblings = 0;\nSELECT pg_reload_conf()";
+        let usual = "ALTER SYSTEM RESET commit_delay;\n\
+                     ALTER SYSTEM RESET commit_siblings;\nSELECT pg_reload_conf()";
+        cluster.sql("postgres", slow).await?;
+        let effort = Effort {
+            time: effort.time * 2 / 3,
+            ..effort
+        };
+        eprintln!("with a flush of 2 ms:");
+        let batches = rows::batches(cluster, DATABASE, &service, effort).await?;
+        results.bare_insert_ms_slow_flush = Some(batches.bare_insert_ms);
+        results.by_size_slow_flush = batches.sizes;
+        let mut slow_rows = batches.rows;
+        let apart = serve("apart", false)?;
+        slow_rows.extend(rows::callers(&service, &apart, effort, true).await?.0);
+        slow_rows.extend(rows::eight_callers(&service, effort).await?);
+        for slow in slow_rows {
+            match results.rows.iter_mut().find(|row| row.name == slow.name) {
+                Some(row) => row.slow_flush = Some(slow.reached),
+                // Measured alone, with --only.
+                None => results.rows.push(slow),
+            }
+        }
+        cluster.sql("postgres", usual).await?;
+    }
+    Ok(())
+}
