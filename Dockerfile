@@ -9,8 +9,8 @@ WORKDIR /build
 # stand-in here. It is cleaned away at the end because cargo compares dates, and our sources may well be older than it.
 COPY .cargo ./.cargo
 COPY Cargo.toml Cargo.lock build.rs ./
-RUN mkdir -p src tests/it \
-    && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs > src/lib.rs \
+RUN mkdir -p src tests/it benches \
+    && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs benches/order.rs benches/instructions.rs > src/lib.rs \
     && cargo build --locked --release \
     && cargo clean --locked --release --package aqua-orders
 
