@@ -10,7 +10,8 @@ WORKDIR /build
 COPY .cargo ./.cargo
 COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir -p src tests/it benches/performance \
-    && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs benches/performance/main.rs > src/lib.rs \
+    && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs benches/order.rs benches/instructions.rs \
+           benches/performance/main.rs > src/lib.rs \
     && cargo build --locked --release \
     && cargo clean --locked --release --package aqua-orders
 

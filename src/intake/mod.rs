@@ -7,7 +7,9 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
     ops::Range,
+    panic::resume_unwind,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -31,6 +33,9 @@ use crate::{
 
 /// A body larger than this is read, and its answer written, off the threads that serve everybody.
 const LARGE_BODY: usize = 256 * 1024;
+
+/// A large batch is shared by no more threads than this.
+const MOST_THREADS: usize = 4;
 
 /// So many faults of a batch are told in full; after that every order is told its first [`FEW_FAULTS`]. No honest batch
 /// comes near, but a body full of empty lines must not be answered, and kept in the journal, with a hundred times its size.
@@ -163,6 +168,21 @@ impl Intake {
     }
 }
 
+/// See [`MOST_FAULTS`].
+fn limit_faults(element: &mut Element, left: &mut usize) {
+    element.faults.truncate((*left).max(FEW_FAULTS));
+    *left = left.saturating_sub(element.faults.len());
+}
+
+/// How many threads share the reading of a body and the writing of its answer: one, but for a large one.
+fn threads(body: &str) -> usize {
+    if body.len() > LARGE_BODY {
+        thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS))
+    } else {
+        1
+    }
+}
+
 /// Runs heavy work where it keeps nobody waiting.
 async fn off_thread<T: Send + 'static>(
     large: bool,
@@ -180,21 +200,42 @@ async fn off_thread<T: Send + 'static>(
 impl Inner {
     fn read(&self, batch: Batch, taken_at: Instant) -> Job {
         let rules = &batch.publication.rules;
+        let read = |places: &[Range<usize>]| {
+            let mut faults_left = MOST_FAULTS;
+            let mut claims = Vec::with_capacity(places.len() * 2);
+            let elements: Vec<Element> = places
+                .iter()
+                .map(|place| {
+                    let mut element = wire::parse(&batch.body[place.clone()], rules);
+                    limit_faults(&mut element, &mut faults_left);
+                    claims.extend(self.claims(&element));
+                    element
+                })
+                .collect();
+            (elements, claims)
+        };
+        let places = &batch.elements;
+        let share = places.len().div_ceil(threads(&batch.body)).max(1);
+        let (first, others) = places.split_at(share.min(places.len()));
+        let (mut elements, mut claims) = (Vec::new(), HashSet::new());
+        thread::scope(|scope| {
+            let others: Vec<_> = others
+                .chunks(share)
+                .map(|places| scope.spawn(|| read(places)))
+                .collect();
+            let others = others
+                .into_iter()
+                .map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            for (more_elements, more_claims) in std::iter::once(read(first)).chain(others) {
+                elements.extend(more_elements);
+                claims.extend(more_claims);
+            }
+        });
+        // Each thread kept within the bound by itself; all of them together must, too.
         let mut faults_left = MOST_FAULTS;
-        let elements: Vec<Element> = batch
-            .elements
-            .iter()
-            .map(|place| {
-                let mut element = wire::parse(&batch.body[place.clone()], rules);
-                element.faults.truncate(faults_left.max(FEW_FAULTS));
-                faults_left = faults_left.saturating_sub(element.faults.len());
-                element
-            })
-            .collect();
-        let claims = elements
-            .iter()
-            .flat_map(|element| self.claims(element))
-            .collect();
+        for element in &mut elements {
+            limit_faults(element, &mut faults_left);
+        }
         Job {
             publication: batch.publication,
             request_id: batch.request_id,
@@ -258,12 +299,11 @@ impl Done {
             rules: &job.publication.rules,
             language,
         };
-        let mut body = Vec::with_capacity(64 + verdicts.len() * 2048);
-        if let Err(error) = serde_json::to_writer(&mut body, &envelope) {
+        let body = envelope.to_json(threads(&job.body)).map_err(|error| {
             // Only a bug can bring us here; the orders are stored, and sending them again is safe.
             tracing::error!(request_id = job.request_id, %error, "the answer could not be written");
-            return Err(Unavailable::Storage);
-        }
+            Unavailable::Storage
+        })?;
         let accepted = accepted(verdicts);
         Ok(Reply {
             body,

@@ -110,10 +110,11 @@ fn from_local(local: NaiveDateTime, timezone: Tz) -> Option<DateTime<Utc>> {
 /// Whether this is 1C's empty date, `0001-01-01T00:00:00`, which says "no date".
 #[must_use]
 pub fn is_empty_date(text: &str) -> bool {
-    text.strip_suffix(['Z', 'z'])
-        .unwrap_or(text)
-        .replacen([' ', 't'], "T", 1)
-        == "0001-01-01T00:00:00"
+    let text = text.strip_suffix(['Z', 'z']).unwrap_or(text).as_bytes();
+    text.len() == 19
+        && matches!(text[10], b'T' | b't' | b' ')
+        && text.starts_with(b"0001-01-01")
+        && text.ends_with(b"00:00:00")
 }
 
 /// `YYYY-MM-DD HH:MM:SS`, local time of the publication.
@@ -121,17 +122,30 @@ pub fn is_empty_date(text: &str) -> bool {
 pub fn print(moment: DateTime<Utc>, timezone: Tz) -> String {
     let local = moment.with_timezone(&timezone).naive_local();
     let mut text = String::with_capacity(19);
-    // Writing to a String cannot fail.
-    let _ = write!(
-        text,
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-        local.year(),
-        local.month(),
-        local.day(),
-        local.hour(),
-        local.minute(),
-        local.second()
-    );
+    // Four of these are in every answered order, and the standard library's way takes three times as long.
+    let two_digits = |text: &mut String, number: u32| {
+        for digit in [number / 10 % 10, number % 10] {
+            text.extend(char::from_digit(digit, 10));
+        }
+    };
+    match u32::try_from(local.year()) {
+        Ok(year @ 0..=9999) => {
+            two_digits(&mut text, year / 100);
+            two_digits(&mut text, year);
+        }
+        // New Year's Eve of 9999 is over in Moscow three hours earlier. Writing to a String cannot fail.
+        _ => drop(write!(text, "{:04}", local.year())),
+    }
+    for (before, number) in [
+        ('-', local.month()),
+        ('-', local.day()),
+        (' ', local.hour()),
+        (':', local.minute()),
+        (':', local.second()),
+    ] {
+        text.push(before);
+        two_digits(&mut text, number);
+    }
     text
 }
 

@@ -34,7 +34,7 @@ pub struct Batch<'a> {
 /// for each element without a usable id (contract §2).
 #[must_use]
 pub fn entries(elements: &[Element]) -> Vec<usize> {
-    let mut by_id = HashMap::new();
+    let mut by_id = HashMap::with_capacity(elements.len());
     let mut next = 0;
     elements
         .iter()
@@ -768,12 +768,11 @@ impl<'a, 'n> Picture<'a, 'n> {
     }
 
     fn by_content(&self, client: usize, sent: &SentAddress) -> Option<usize> {
-        let content = sent.content();
         self.clients[client]
             .after
             .addresses
             .iter()
-            .position(|address| address.content == content)
+            .position(|address| sent.is(&address.content))
     }
 
     fn put_address(&mut self, client: usize, found: &Found, sent: &SentAddress) -> i32 {

@@ -168,6 +168,18 @@ impl SentAddress {
         }
     }
 
+    /// Whether this is a stored content, as it is known again by (contract §4).
+    #[must_use]
+    pub fn is(&self, stored: &AddressContent) -> bool {
+        self.city == stored.city
+            && self.street == stored.street
+            && self.house == stored.house
+            && self.str == stored.str
+            && self.entrance.value() == stored.entrance.as_ref()
+            && self.floor.value() == stored.floor.as_ref()
+            && self.room.value() == stored.room.as_ref()
+    }
+
     /// Overwrites a stored content field by field.
     pub fn apply(&self, stored: &mut AddressContent) {
         stored.city.clone_from(&self.city);
