@@ -2,12 +2,6 @@
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
-
-/// An order is a hundred small texts, which this allocator hands out and takes back at half the cost of the system's.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
 fn main() -> ExitCode {
     aqua_orders::cli::main()
 }

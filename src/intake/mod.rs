@@ -34,6 +34,8 @@ use crate::{
 /// A body larger than this is read, and its answer written, off the threads that serve everybody.
 const LARGE_BODY: usize = 256 * 1024;
 
+/// Reading a body larger than this takes longer than starting a thread.
+const WORTH_SHARING: usize = 64 * 1024;
 /// A large batch is shared by no more threads than this.
 const MOST_THREADS: usize = 4;
 
@@ -176,7 +178,7 @@ fn limit_faults(element: &mut Element, left: &mut usize) {
 
 /// How many threads share the reading of a body and the writing of its answer: one, but for a large one.
 fn threads(body: &str) -> usize {
-    if body.len() > LARGE_BODY {
+    if body.len() > WORTH_SHARING {
         thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS))
     } else {
         1

@@ -40,6 +40,15 @@ impl Changes<'_> {
         self.clients.is_empty() && self.orders.is_empty()
     }
 
+    /// Nothing but rows that were not there.
+    #[must_use]
+    pub fn is_only_new(&self) -> bool {
+        self.updates() == 0
+            && self.shortened.is_empty()
+            && self.addresses.iter().all(|(is_new, _, _)| *is_new)
+            && self.items.iter().all(|item| item.is_new)
+    }
+
     /// How many rows it writes.
     #[must_use]
     pub fn rows(&self) -> usize {

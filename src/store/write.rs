@@ -1,12 +1,13 @@
 //! The writing statement of a batch: only what changed, and the journal with it.
 
 use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Error, Store};
-use crate::order::{diff::Changes, model::AddressContent};
+use crate::order::{diff::Changes, model::Checkout};
 
 /// The journal's row of one batch.
 #[derive(Debug, Clone)]
@@ -62,6 +63,196 @@ fn int(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
+/// Columns of the clients to write.
+#[derive(Default)]
+struct Clients<'a> {
+    number: Vec<i32>,
+    version: Vec<i32>,
+    sender_id: Vec<Option<&'a str>>,
+    guest_phone: Vec<Option<&'a str>>,
+    username: Vec<&'a str>,
+    phone: Vec<Option<&'a str>>,
+    phones: Vec<String>,
+    email: Vec<Option<&'a str>>,
+    comment: Vec<Option<&'a str>>,
+    account_number: Vec<Option<i64>>,
+    kind: Vec<&'a str>,
+}
+
+impl<'a> Clients<'a> {
+    fn of(changes: &'a Changes<'_>) -> Self {
+        let mut columns = Self::default();
+        for (version, c) in &changes.clients {
+            columns.number.push(c.number);
+            columns.version.push(*version);
+            columns.sender_id.push(c.sender_id.as_deref());
+            columns.guest_phone.push(c.guest_phone.as_deref());
+            columns.username.push(&c.username);
+            columns.phone.push(c.phone.as_deref());
+            columns.phones.push(c.phones.join(" "));
+            columns.email.push(c.email.as_deref());
+            columns.comment.push(c.comment.as_deref());
+            columns.account_number.push(c.account_number);
+            columns.kind.push(c.kind.as_str());
+        }
+        columns
+    }
+}
+
+/// Columns of the addresses to write.
+#[derive(Default)]
+struct Addresses<'a> {
+    number: Vec<i32>,
+    is_new: Vec<bool>,
+    client_number: Vec<i32>,
+    sender_id: Vec<Option<&'a str>>,
+    city: Vec<&'a str>,
+    street: Vec<&'a str>,
+    house: Vec<&'a str>,
+    str: Vec<&'a str>,
+    entrance: Vec<Option<&'a str>>,
+    floor: Vec<Option<&'a str>>,
+    room: Vec<Option<&'a str>>,
+}
+
+impl<'a> Addresses<'a> {
+    fn of(changes: &'a Changes<'_>) -> Self {
+        let mut columns = Self::default();
+        for (is_new, client, a) in &changes.addresses {
+            columns.number.push(a.number);
+            columns.is_new.push(*is_new);
+            columns.client_number.push(*client);
+            columns.sender_id.push(a.sender_id.as_deref());
+            columns.city.push(&a.content.city);
+            columns.street.push(&a.content.street);
+            columns.house.push(&a.content.house);
+            columns.str.push(&a.content.str);
+            columns.entrance.push(a.content.entrance.as_deref());
+            columns.floor.push(a.content.floor.as_deref());
+            columns.room.push(a.content.room.as_deref());
+        }
+        columns
+    }
+}
+
+/// Columns of the orders to write.
+#[derive(Default)]
+struct Orders<'a> {
+    number: Vec<i32>,
+    version: Vec<i32>,
+    uuid: Vec<Uuid>,
+    sender_id: Vec<&'a str>,
+    status: Vec<&'a str>,
+    client_number: Vec<i32>,
+    address_number: Vec<i32>,
+    created_at: Vec<DateTime<Utc>>,
+    total: Vec<Decimal>,
+    delivery_cost: Vec<Option<Decimal>>,
+    coins: Vec<Option<Decimal>>,
+    payment_type: Vec<Option<&'a str>>,
+    payment_status: Vec<bool>,
+    shipping_date_from: Vec<DateTime<Utc>>,
+    shipping_date_to: Vec<DateTime<Utc>>,
+    comment: Vec<Option<&'a str>>,
+    count_of_returned_bottles: Vec<i32>,
+    ask_for_checkout: Vec<Option<Json<&'a Checkout>>>,
+}
+
+impl<'a> Orders<'a> {
+    fn of(changes: &'a Changes<'_>) -> Self {
+        let mut columns = Self::default();
+        for (version, o) in &changes.orders {
+            columns.number.push(o.number);
+            columns.version.push(*version);
+            columns.uuid.push(o.uuid);
+            columns.sender_id.push(&o.sender_id);
+            columns.status.push(o.status.as_str());
+            columns.client_number.push(o.client_number);
+            columns.address_number.push(o.address_number);
+            columns.created_at.push(o.created_at);
+            columns.total.push(o.total);
+            columns.delivery_cost.push(o.delivery_cost);
+            columns.coins.push(o.coins);
+            columns.payment_type.push(o.payment_type.as_deref());
+            columns.payment_status.push(o.payment_status);
+            columns.shipping_date_from.push(o.shipping_date_from);
+            columns.shipping_date_to.push(o.shipping_date_to);
+            columns.comment.push(o.comment.as_deref());
+            columns
+                .count_of_returned_bottles
+                .push(o.count_of_returned_bottles);
+            columns
+                .ask_for_checkout
+                .push(o.ask_for_checkout.as_ref().map(Json));
+        }
+        columns
+    }
+}
+
+/// Columns of the lines to write.
+#[derive(Default)]
+struct Items<'a> {
+    order_number: Vec<i32>,
+    position: Vec<i32>,
+    is_new: Vec<bool>,
+    product_id: Vec<&'a str>,
+    sender_id: Vec<Option<&'a str>>,
+    external_id: Vec<Option<i32>>,
+    product_number: Vec<Option<i32>>,
+    name: Vec<Option<&'a str>>,
+    price: Vec<Decimal>,
+    quantity: Vec<i32>,
+    order_product_id: Vec<Option<i64>>,
+}
+
+impl<'a> Items<'a> {
+    fn of(changes: &'a Changes<'_>) -> Self {
+        let mut columns = Self::default();
+        for i in &changes.items {
+            columns.order_number.push(i.order_number);
+            columns.position.push(int(i.position));
+            columns.is_new.push(i.is_new);
+            columns.product_id.push(&i.item.product_id);
+            columns.sender_id.push(i.item.sender_id.as_deref());
+            columns.external_id.push(i.item.external_id);
+            columns.product_number.push(i.item.product_number);
+            columns.name.push(i.item.name.as_deref());
+            columns.price.push(i.item.price);
+            columns.quantity.push(i.item.quantity);
+            columns.order_product_id.push(i.item.order_product_id);
+        }
+        columns
+    }
+}
+
+/// Columns of the journal.
+#[derive(Default)]
+struct Journal<'a> {
+    batch: Vec<Uuid>,
+    received_at: Vec<DateTime<Utc>>,
+    request_id: Vec<&'a str>,
+    login: Vec<Option<&'a str>>,
+    orders: Vec<i32>,
+    accepted: Vec<i32>,
+    rejected: Vec<i32>,
+}
+
+impl<'a> Journal<'a> {
+    fn of(batches: &'a [BatchRow]) -> Self {
+        let mut columns = Self::default();
+        for b in batches {
+            columns.batch.push(b.batch);
+            columns.received_at.push(b.received_at);
+            columns.request_id.push(&b.request_id);
+            columns.login.push(b.login.as_deref());
+            columns.orders.push(int(b.orders));
+            columns.accepted.push(int(b.accepted));
+            columns.rejected.push(int(b.rejected));
+        }
+        columns
+    }
+}
+
 impl Store {
     /// Writes it all or nothing; when this returns `Ok`, it is committed (but for a probe, which is taken back).
     ///
@@ -77,14 +268,7 @@ impl Store {
             probe,
         } = write;
 
-        let batch: Vec<_> = batches.iter().map(|b| b.batch).collect();
-        let received_at: Vec<_> = batches.iter().map(|b| b.received_at).collect();
-        let request_id: Vec<_> = batches.iter().map(|b| b.request_id.as_str()).collect();
-        let login: Vec<_> = batches.iter().map(|b| b.login.as_deref()).collect();
-        let orders: Vec<_> = batches.iter().map(|b| int(b.orders)).collect();
-        let accepted: Vec<_> = batches.iter().map(|b| int(b.accepted)).collect();
-        let rejected_count: Vec<_> = batches.iter().map(|b| int(b.rejected)).collect();
-
+        let journal = Journal::of(batches);
         if changes.is_empty() && rejected.is_empty() && !probe {
             // Nothing to lose but a line of the journal: no need to wait for the disk.
             let statement = sqlx::query!(
@@ -97,13 +281,13 @@ impl Store {
                       unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[])
                      AS t (batch, received_at, request_id, login, orders, accepted, rejected)",
                 publication,
-                &batch,
-                &received_at,
-                &request_id as _,
-                &login as _,
-                &orders,
-                &accepted,
-                &rejected_count,
+                &journal.batch,
+                &journal.received_at,
+                &journal.request_id as _,
+                &journal.login as _,
+                &journal.orders,
+                &journal.accepted,
+                &journal.rejected,
                 deadline,
             )
             .execute(&mut *connection);
@@ -111,195 +295,152 @@ impl Store {
             return self.done(connection, written).map(drop);
         }
 
-        let clients: Vec<_> = changes.clients.iter().map(|(_, client)| *client).collect();
-        let client_phones: Vec<_> = clients.iter().map(|c| c.phones.join(" ")).collect();
-        let addresses: Vec<_> = changes
-            .addresses
-            .iter()
-            .map(|(_, _, address)| *address)
-            .collect();
-        let content = |text: fn(&AddressContent) -> &str| -> Vec<&str> {
-            addresses.iter().map(|a| text(&a.content)).collect()
+        let clients = Clients::of(changes);
+        let addresses = Addresses::of(changes);
+        let orders = Orders::of(changes);
+        let items = Items::of(changes);
+        let only_new = changes.is_only_new() && rejected.is_empty();
+        let statement = if only_new {
+            sqlx::query_file!(
+                "src/store/write_new.sql",
+                publication,
+                &clients.number,
+                &clients.sender_id as _,
+                &clients.guest_phone as _,
+                &clients.username as _,
+                &clients.phone as _,
+                &clients.phones,
+                &clients.email as _,
+                &clients.comment as _,
+                &clients.account_number as _,
+                &clients.kind as _,
+                &addresses.number,
+                &addresses.client_number,
+                &addresses.sender_id as _,
+                &addresses.city as _,
+                &addresses.street as _,
+                &addresses.house as _,
+                &addresses.str as _,
+                &addresses.entrance as _,
+                &addresses.floor as _,
+                &addresses.room as _,
+                &orders.number,
+                &orders.uuid,
+                &orders.sender_id as _,
+                &orders.status as _,
+                &orders.client_number,
+                &orders.address_number,
+                &orders.created_at,
+                &orders.total,
+                &orders.delivery_cost as _,
+                &orders.coins as _,
+                &orders.payment_type as _,
+                &orders.payment_status,
+                &orders.shipping_date_from,
+                &orders.shipping_date_to,
+                &orders.comment as _,
+                &orders.count_of_returned_bottles,
+                &orders.ask_for_checkout as _,
+                &items.order_number,
+                &items.position,
+                &items.product_id as _,
+                &items.sender_id as _,
+                &items.external_id as _,
+                &items.product_number as _,
+                &items.name as _,
+                &items.price,
+                &items.quantity,
+                &items.order_product_id as _,
+                deadline,
+                &journal.batch,
+                &journal.received_at,
+                &journal.request_id as _,
+                &journal.login as _,
+                &journal.orders,
+                &journal.accepted,
+                &journal.rejected,
+            )
+        } else {
+            sqlx::query_file!(
+                "src/store/write.sql",
+                publication,
+                &clients.number,
+                &clients.version,
+                &clients.sender_id as _,
+                &clients.guest_phone as _,
+                &clients.username as _,
+                &clients.phone as _,
+                &clients.phones,
+                &clients.email as _,
+                &clients.comment as _,
+                &clients.account_number as _,
+                &clients.kind as _,
+                &addresses.number,
+                &addresses.is_new,
+                &addresses.client_number,
+                &addresses.sender_id as _,
+                &addresses.city as _,
+                &addresses.street as _,
+                &addresses.house as _,
+                &addresses.str as _,
+                &addresses.entrance as _,
+                &addresses.floor as _,
+                &addresses.room as _,
+                &orders.number,
+                &orders.version,
+                &orders.uuid,
+                &orders.sender_id as _,
+                &orders.status as _,
+                &orders.client_number,
+                &orders.address_number,
+                &orders.created_at,
+                &orders.total,
+                &orders.delivery_cost as _,
+                &orders.coins as _,
+                &orders.payment_type as _,
+                &orders.payment_status,
+                &orders.shipping_date_from,
+                &orders.shipping_date_to,
+                &orders.comment as _,
+                &orders.count_of_returned_bottles,
+                &orders.ask_for_checkout as _,
+                &items.order_number,
+                &items.position,
+                &items.is_new,
+                &items.product_id as _,
+                &items.sender_id as _,
+                &items.external_id as _,
+                &items.product_number as _,
+                &items.name as _,
+                &items.price,
+                &items.quantity,
+                &items.order_product_id as _,
+                &rejected.iter().map(|r| r.batch).collect::<Vec<_>>(),
+                &rejected.iter().map(|r| int(r.position)).collect::<Vec<_>>(),
+                &rejected.iter().map(|r| r.key.as_str()).collect::<Vec<_>>() as _,
+                &rejected.iter().map(|r| r.body).collect::<Vec<_>>() as _,
+                &rejected.iter().map(|r| Json(&r.faults)).collect::<Vec<_>>() as _,
+                deadline,
+                int(changes.updates()),
+                &journal.batch,
+                &journal.received_at,
+                &journal.request_id as _,
+                &journal.login as _,
+                &journal.orders,
+                &journal.accepted,
+                &journal.rejected,
+                &changes
+                    .shortened
+                    .iter()
+                    .map(|(order, _)| *order)
+                    .collect::<Vec<_>>(),
+                &changes
+                    .shortened
+                    .iter()
+                    .map(|(_, lines)| int(*lines))
+                    .collect::<Vec<_>>(),
+            )
         };
-        let sent_orders: Vec<_> = changes.orders.iter().map(|(_, order)| *order).collect();
-        let items = &changes.items;
-
-        let statement = sqlx::query_file!(
-            "src/store/write.sql",
-            publication,
-            &clients.iter().map(|c| c.number).collect::<Vec<_>>(),
-            &changes
-                .clients
-                .iter()
-                .map(|(version, _)| *version)
-                .collect::<Vec<_>>(),
-            &clients
-                .iter()
-                .map(|c| c.sender_id.as_deref())
-                .collect::<Vec<_>>() as _,
-            &clients
-                .iter()
-                .map(|c| c.guest_phone.as_deref())
-                .collect::<Vec<_>>() as _,
-            &clients
-                .iter()
-                .map(|c| c.username.as_str())
-                .collect::<Vec<_>>() as _,
-            &clients
-                .iter()
-                .map(|c| c.phone.as_deref())
-                .collect::<Vec<_>>() as _,
-            &client_phones,
-            &clients
-                .iter()
-                .map(|c| c.email.as_deref())
-                .collect::<Vec<_>>() as _,
-            &clients
-                .iter()
-                .map(|c| c.comment.as_deref())
-                .collect::<Vec<_>>() as _,
-            &clients.iter().map(|c| c.account_number).collect::<Vec<_>>() as _,
-            &clients.iter().map(|c| c.kind.as_str()).collect::<Vec<_>>() as _,
-            &addresses.iter().map(|a| a.number).collect::<Vec<_>>(),
-            &changes
-                .addresses
-                .iter()
-                .map(|(is_new, _, _)| *is_new)
-                .collect::<Vec<_>>(),
-            &changes
-                .addresses
-                .iter()
-                .map(|(_, client, _)| *client)
-                .collect::<Vec<_>>(),
-            &addresses
-                .iter()
-                .map(|a| a.sender_id.as_deref())
-                .collect::<Vec<_>>() as _,
-            &content(|c| &c.city) as _,
-            &content(|c| &c.street) as _,
-            &content(|c| &c.house) as _,
-            &content(|c| &c.str) as _,
-            &addresses
-                .iter()
-                .map(|a| a.content.entrance.as_deref())
-                .collect::<Vec<_>>() as _,
-            &addresses
-                .iter()
-                .map(|a| a.content.floor.as_deref())
-                .collect::<Vec<_>>() as _,
-            &addresses
-                .iter()
-                .map(|a| a.content.room.as_deref())
-                .collect::<Vec<_>>() as _,
-            &sent_orders.iter().map(|o| o.number).collect::<Vec<_>>(),
-            &changes
-                .orders
-                .iter()
-                .map(|(version, _)| *version)
-                .collect::<Vec<_>>(),
-            &sent_orders.iter().map(|o| o.uuid).collect::<Vec<_>>(),
-            &sent_orders
-                .iter()
-                .map(|o| o.sender_id.as_str())
-                .collect::<Vec<_>>() as _,
-            &sent_orders
-                .iter()
-                .map(|o| o.status.as_str())
-                .collect::<Vec<_>>() as _,
-            &sent_orders
-                .iter()
-                .map(|o| o.client_number)
-                .collect::<Vec<_>>(),
-            &sent_orders
-                .iter()
-                .map(|o| o.address_number)
-                .collect::<Vec<_>>(),
-            &sent_orders.iter().map(|o| o.created_at).collect::<Vec<_>>(),
-            &sent_orders.iter().map(|o| o.total).collect::<Vec<_>>(),
-            &sent_orders
-                .iter()
-                .map(|o| o.delivery_cost)
-                .collect::<Vec<_>>() as _,
-            &sent_orders.iter().map(|o| o.coins).collect::<Vec<_>>() as _,
-            &sent_orders
-                .iter()
-                .map(|o| o.payment_type.as_deref())
-                .collect::<Vec<_>>() as _,
-            &sent_orders
-                .iter()
-                .map(|o| o.payment_status)
-                .collect::<Vec<_>>(),
-            &sent_orders
-                .iter()
-                .map(|o| o.shipping_date_from)
-                .collect::<Vec<_>>(),
-            &sent_orders
-                .iter()
-                .map(|o| o.shipping_date_to)
-                .collect::<Vec<_>>(),
-            &sent_orders
-                .iter()
-                .map(|o| o.comment.as_deref())
-                .collect::<Vec<_>>() as _,
-            &sent_orders
-                .iter()
-                .map(|o| o.count_of_returned_bottles)
-                .collect::<Vec<_>>(),
-            &sent_orders
-                .iter()
-                .map(|o| o.ask_for_checkout.as_ref().map(Json))
-                .collect::<Vec<_>>() as _,
-            &items.iter().map(|i| i.order_number).collect::<Vec<_>>(),
-            &items.iter().map(|i| int(i.position)).collect::<Vec<_>>(),
-            &items.iter().map(|i| i.is_new).collect::<Vec<_>>(),
-            &items
-                .iter()
-                .map(|i| i.item.product_id.as_str())
-                .collect::<Vec<_>>() as _,
-            &items
-                .iter()
-                .map(|i| i.item.sender_id.as_deref())
-                .collect::<Vec<_>>() as _,
-            &items.iter().map(|i| i.item.external_id).collect::<Vec<_>>() as _,
-            &items
-                .iter()
-                .map(|i| i.item.product_number)
-                .collect::<Vec<_>>() as _,
-            &items
-                .iter()
-                .map(|i| i.item.name.as_deref())
-                .collect::<Vec<_>>() as _,
-            &items.iter().map(|i| i.item.price).collect::<Vec<_>>(),
-            &items.iter().map(|i| i.item.quantity).collect::<Vec<_>>(),
-            &items
-                .iter()
-                .map(|i| i.item.order_product_id)
-                .collect::<Vec<_>>() as _,
-            &rejected.iter().map(|r| r.batch).collect::<Vec<_>>(),
-            &rejected.iter().map(|r| int(r.position)).collect::<Vec<_>>(),
-            &rejected.iter().map(|r| r.key.as_str()).collect::<Vec<_>>() as _,
-            &rejected.iter().map(|r| r.body).collect::<Vec<_>>() as _,
-            &rejected.iter().map(|r| Json(&r.faults)).collect::<Vec<_>>() as _,
-            deadline,
-            int(changes.updates()),
-            &batch,
-            &received_at,
-            &request_id as _,
-            &login as _,
-            &orders,
-            &accepted,
-            &rejected_count,
-            &changes
-                .shortened
-                .iter()
-                .map(|(order, _)| *order)
-                .collect::<Vec<_>>(),
-            &changes
-                .shortened
-                .iter()
-                .map(|(_, lines)| int(*lines))
-                .collect::<Vec<_>>(),
-        );
         let written = if *probe {
             // The one place with a transaction by hand. It runs in the intake's own task, which nobody drops half-way;
             // where the server falls silent in it, the connection is closed.
