@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod database;
+mod heavy;
 pub mod http;
 pub mod import;
 pub mod intake;

@@ -92,6 +92,8 @@ async fn collect(mut body: Body, most: usize) -> Result<Vec<u8>, Failure> {
         }
         bytes.extend_from_slice(&data);
     }
+    // It grew by doubling, and is kept until its batch is answered.
+    bytes.shrink_to_fit();
     Ok(bytes)
 }
 

@@ -3,6 +3,9 @@
 //! Each publication has a lane. There is no timer: a writer that is free takes whatever waits, and a lone order waits
 //! for nobody. Batches that share an order, a client or a guest's phone keep their order of arrival: one that shares
 //! with a batch being written, or with one that waits before it, waits too. Big batches go by themselves, beside.
+//!
+//! Most batches change no client, though the same clients order again and again: once a transaction knows which clients
+//! it leaves as they are, nobody waits for those any longer.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -83,7 +86,7 @@ impl Lane {
     fn start(&mut self, inner: &Arc<Inner>, publication: &str) {
         while let Some(group) = self.next_group(inner.lanes.coalesce) {
             let big = is_big(&group[0].0);
-            let claims: Vec<u64> = group
+            let claims: HashSet<u64> = group
                 .iter()
                 .flat_map(|(job, _)| job.claims.iter().copied())
                 .collect();
@@ -92,7 +95,7 @@ impl Lane {
             let under_way = UnderWay {
                 inner: Arc::clone(inner),
                 publication: publication.to_owned(),
-                claims,
+                claims: Mutex::new(claims),
                 big,
             };
             tokio::spawn(async move {
@@ -100,7 +103,7 @@ impl Lane {
                     .into_iter()
                     .map(|(job, to)| (Arc::new(job), to))
                     .unzip();
-                let results = transaction::store(&under_way.inner, &jobs).await;
+                let results = transaction::store(&under_way, &jobs).await;
                 // The next group starts before the answers are written.
                 drop(under_way);
                 for (answer, result) in answers.into_iter().zip(results) {
@@ -148,11 +151,28 @@ impl Lane {
 }
 
 /// A transaction under way. Dropping it, by a panic too, frees its claims and starts what waits.
-struct UnderWay {
-    inner: Arc<Inner>,
+pub(super) struct UnderWay {
+    pub(super) inner: Arc<Inner>,
     publication: String,
-    claims: Vec<u64>,
+    claims: Mutex<HashSet<u64>>,
     big: bool,
+}
+
+impl UnderWay {
+    /// Gives up claims on what it will not change after all, so that others need not wait for its end.
+    pub(super) fn release(&self, claims: impl Iterator<Item = u64>) {
+        let mut held = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.inner.lanes.lock();
+        let Some(lane) = lanes.get_mut(&self.publication) else {
+            return;
+        };
+        for claim in claims {
+            if held.remove(&claim) {
+                lane.busy.remove(&claim);
+            }
+        }
+        lane.start(&self.inner, &self.publication);
+    }
 }
 
 impl Drop for UnderWay {
@@ -161,7 +181,11 @@ impl Drop for UnderWay {
         let Some(lane) = lanes.get_mut(&self.publication) else {
             return;
         };
-        for claim in &self.claims {
+        let held = self
+            .claims
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for claim in &*held {
             lane.busy.remove(claim);
         }
         *if self.big {

@@ -219,7 +219,8 @@ impl Inner {
         let places = &batch.elements;
         let share = places.len().div_ceil(threads(&batch.body)).max(1);
         let (first, others) = places.split_at(share.min(places.len()));
-        let (mut elements, mut claims) = (Vec::new(), HashSet::new());
+        let mut elements = Vec::with_capacity(places.len());
+        let mut claims = HashSet::with_capacity(places.len() * 2);
         thread::scope(|scope| {
             let others: Vec<_> = others
                 .chunks(share)
@@ -253,29 +254,43 @@ impl Inner {
     }
 
     /// The records an element is about: its order, its client, a guest's phone.
-    fn claims(&self, element: &Element) -> Vec<u64> {
-        let hash = |kind: u8, key: &str| self.hasher.hash_one((kind, key));
+    fn claims(&self, element: &Element) -> impl Iterator<Item = u64> {
         let client = &element.client;
         let guest = if client.is_registered() {
             None
         } else {
             client.phone.as_deref()
         };
+        let order = [
+            element
+                .id
+                .as_deref()
+                .map(|id| self.hasher.hash_one((0, id))),
+            element
+                .external_id
+                .map(|number| self.hasher.hash_one((1, number))),
+        ];
+        order.into_iter().flatten().chain(self.client_claims(
+            client.id.as_deref(),
+            client.external_id,
+            guest,
+        ))
+    }
+
+    /// What a client is known by.
+    fn client_claims(
+        &self,
+        id: Option<&str>,
+        number: Option<i32>,
+        guest_phone: Option<&str>,
+    ) -> impl Iterator<Item = u64> {
         [
-            (0, element.id.as_deref()),
-            (2, client.id.as_deref()),
-            (4, guest),
+            id.map(|id| self.hasher.hash_one((2, id))),
+            number.map(|number| self.hasher.hash_one((3, number))),
+            guest_phone.map(|phone| self.hasher.hash_one((4, phone))),
         ]
         .into_iter()
-        .filter_map(|(kind, key)| key.map(|key| hash(kind, key)))
-        .chain(
-            [(1_u8, element.external_id), (3, client.external_id)]
-                .into_iter()
-                .filter_map(|(kind, number)| {
-                    number.map(|number| self.hasher.hash_one((kind, number)))
-                }),
-        )
-        .collect()
+        .flatten()
     }
 }
 

@@ -10,8 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Done, Inner, Job, Unavailable, accepted};
+use super::{Done, Inner, Job, Unavailable, accepted, coalesce::UnderWay};
 use crate::{
+    heavy::in_place,
     order::{
         decide::{self, Batch, Decision, FreeNumbers, Shortage, Verdict},
         diff,
@@ -41,9 +42,19 @@ enum Failure {
 }
 
 /// Stores a group of batches of one publication; one answer each.
-pub(super) async fn store(inner: &Inner, jobs: &[Arc<Job>]) -> Vec<Result<Done, Unavailable>> {
+pub(super) async fn store(
+    under_way: &UnderWay,
+    jobs: &[Arc<Job>],
+) -> Vec<Result<Done, Unavailable>> {
+    let inner = &*under_way.inner;
     let none = vec![HashSet::new(); jobs.len()];
-    match transact(inner, jobs, &none, &none, false).await {
+    let attempt = Attempt {
+        refused: &none,
+        skipped: &none,
+        probe: false,
+        under_way: Some(under_way),
+    };
+    match transact(inner, jobs, &attempt).await {
         Ok(done) => done.into_iter().map(Ok).collect(),
         Err(Failure::Unavailable) => jobs.iter().map(|_| Err(Unavailable::Storage)).collect(),
         // Nobody pays for another's fault: each by itself, in their order.
@@ -63,7 +74,13 @@ async fn store_apart(inner: &Inner, job: &Arc<Job>) -> Result<Done, Unavailable>
     let none = [HashSet::new()];
     let mut refused = [HashSet::new()];
     loop {
-        match transact(inner, jobs, &refused, &none, false).await {
+        let attempt = Attempt {
+            refused: &refused,
+            skipped: &none,
+            probe: false,
+            under_way: None,
+        };
+        match transact(inner, jobs, &attempt).await {
             Ok(mut done) => return done.pop().ok_or(Unavailable::Storage),
             Err(Failure::Unavailable) => return Err(Unavailable::Storage),
             Err(Failure::Refused) => {
@@ -99,7 +116,13 @@ async fn at_fault(
             .copied()
             .filter(|entry| part.binary_search(entry).is_err())
             .collect()];
-        match transact(inner, jobs, &[HashSet::new()], &skipped, true).await {
+        let attempt = Attempt {
+            refused: &[HashSet::new()],
+            skipped: &skipped,
+            probe: true,
+            under_way: None,
+        };
+        match transact(inner, jobs, &attempt).await {
             Ok(_) => Ok(false),
             Err(Failure::Refused) => Ok(true),
             Err(Failure::Unavailable) => Err(Unavailable::Storage),
@@ -134,14 +157,31 @@ async fn at_fault(
     Ok(at_fault)
 }
 
-/// Reads, decides and writes. `probe`: only to see whether the database would take it.
+/// How a group is to be stored.
+struct Attempt<'a> {
+    /// Of each job: entries that the database refuses.
+    refused: &'a [HashSet<usize>],
+    /// Of each job: entries to leave out.
+    skipped: &'a [HashSet<usize>],
+    /// Only see whether the database would take it.
+    probe: bool,
+    /// Whom to tell what is left as it is.
+    under_way: Option<&'a UnderWay>,
+}
+
+/// Reads, decides and writes.
 async fn transact(
     inner: &Inner,
     jobs: &[Arc<Job>],
-    refused: &[HashSet<usize>],
-    skipped: &[HashSet<usize>],
-    probe: bool,
+    how: &Attempt<'_>,
 ) -> Result<Vec<Done>, Failure> {
+    let Attempt {
+        refused,
+        skipped,
+        probe,
+        under_way,
+    } = *how;
+    let orders = jobs.iter().map(|job| job.elements.len()).sum();
     let publication = &jobs[0].publication;
     // The one that waits longest must not be stored after its answer.
     let taken_at = jobs
@@ -190,8 +230,8 @@ async fn transact(
             }
         };
         let read_at = Instant::now();
-        let (decision, lease, rest) = match decide_with_numbers(inner, jobs, &known, &batches).await
-        {
+        let decided = decide_with_numbers(inner, jobs, &known, &batches, orders).await;
+        let (decision, lease, rest) = match decided {
             Ok(decided) => decided,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "numbers could not be reserved");
@@ -204,7 +244,12 @@ async fn transact(
         let deadline = known.now
             + TimeDelta::from_std(store_until.saturating_duration_since(read_at))
                 .unwrap_or(TimeDelta::zero());
-        let write = to_write(jobs, &decision, deadline, probe);
+        if let Some(under_way) = under_way
+            && attempt == 0
+        {
+            under_way.release(unchanged_clients(inner, &decision));
+        }
+        let write = in_place(orders, || to_write(jobs, &decision, deadline, probe));
         let used = lease != rest;
         let give_back = |numbers| inner.numbers.give_back(&publication.name, numbers);
         let stored = |decision: &Decision<'_>, rest| {
@@ -272,6 +317,7 @@ async fn decide_with_numbers<'k>(
     jobs: &[Arc<Job>],
     known: &'k Known,
     batches: &[Batch<'_>],
+    orders: usize,
 ) -> Result<(Decision<'k>, FreeNumbers, FreeNumbers), Error> {
     let publication = &jobs[0].publication;
     let mut want = guess(jobs, known);
@@ -286,7 +332,7 @@ async fn decide_with_numbers<'k>(
             return Err(error);
         }
         let mut rest = lease.clone();
-        match decide::decide(known, batches, &mut rest) {
+        match in_place(orders, || decide::decide(known, batches, &mut rest)) {
             Ok(decision) => return Ok((decision, lease, rest)),
             Err(short) => {
                 want = Shortage {
@@ -297,6 +343,22 @@ async fn decide_with_numbers<'k>(
             }
         }
     }
+}
+
+/// The claims on clients that a decision leaves as they are.
+fn unchanged_clients(inner: &Inner, decision: &Decision<'_>) -> impl Iterator<Item = u64> {
+    decision
+        .clients
+        .iter()
+        .filter(|record| record.before == Some(&record.after))
+        .flat_map(|record| {
+            let client = &record.after;
+            inner.client_claims(
+                client.sender_id.as_deref(),
+                Some(client.number),
+                client.guest_phone.as_deref(),
+            )
+        })
 }
 
 /// The numbers that came along with new records: their turn in the reserve must not come any more.

@@ -19,6 +19,10 @@ use super::{
     wire::Element,
 };
 
+/// Before the entries.
+const START: &[u8] = br#"{"success":true,"data":{"#;
+/// Behind them.
+const END: &[u8] = b"}}";
 /// Room for an accepted order's entry of the usual size, bytes.
 const USUAL_ENTRY: usize = 2048;
 
@@ -97,13 +101,20 @@ impl Envelope<'_> {
                 .chunks(share)
                 .map(|entries| scope.spawn(move || part(entries)))
                 .collect();
-            let mut json = br#"{"success":true,"data":{"#.to_vec();
-            json.append(&mut part(first)?);
+            let mut parts = vec![part(first)?];
             for other in others {
-                json.push(b',');
-                json.append(&mut other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+                parts.push(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
             }
-            json.extend_from_slice(b"}}");
+            let length: usize = parts.iter().map(|part| part.len() + 1).sum();
+            let mut json = Vec::with_capacity(START.len() + length + END.len());
+            json.extend_from_slice(START);
+            for (place, part) in parts.into_iter().enumerate() {
+                if place > 0 {
+                    json.push(b',');
+                }
+                json.extend_from_slice(&part);
+            }
+            json.extend_from_slice(END);
             Ok(json)
         })
     }

@@ -9,11 +9,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Error, Store};
-use crate::order::{
-    known::{Keys, Known},
-    model::{
-        Address, AddressContent, BankAccount, Checkout, Client, ClientPrice, ClientType, Order,
-        OrderItem, Product, Status,
+use crate::{
+    heavy::in_place,
+    order::{
+        known::{Keys, Known},
+        model::{
+            Address, AddressContent, BankAccount, Checkout, Client, ClientPrice, ClientType, Order,
+            OrderItem, Product, Status,
+        },
     },
 };
 
@@ -180,7 +183,7 @@ impl Store {
         .fetch_all(&mut *connection);
         let rows = self.in_time(rows).await;
         let rows = self.done(connection, rows)?;
-        known(rows).ok_or(Error::Corrupt("a row of read.sql"))
+        in_place(rows.len(), || known(rows)).ok_or(Error::Corrupt("a row of read.sql"))
     }
 }
 
