@@ -14,7 +14,7 @@ use std::{
 };
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 mod coalesce;
 mod transaction;
@@ -34,6 +34,11 @@ use crate::{
 /// A body larger than this is read, and its answer written, off the threads that serve everybody.
 const LARGE_BODY: usize = 256 * 1024;
 
+/// A body larger than this waits, unread, while [`HUGE_AT_ONCE`] such are under way: read, decided on and answered, an
+/// order takes ten times its text.
+const HUGE_BODY: usize = 1024 * 1024;
+/// While one is written, another is made ready or answered.
+const HUGE_AT_ONCE: usize = 2;
 /// Reading a body larger than this takes longer than starting a thread.
 const WORTH_SHARING: usize = 64 * 1024;
 /// A large batch is shared by no more threads than this.
@@ -56,6 +61,8 @@ struct Inner {
     store: Store,
     numbers: Numbers,
     lanes: coalesce::Lanes,
+    /// See [`HUGE_BODY`].
+    huge: Semaphore,
     /// Past this PostgreSQL begins to store nothing any more, and what it has begun it ends within its own timeout: all
     /// that before the answer's deadline (contract §1).
     store_within: Duration,
@@ -138,6 +145,7 @@ impl Intake {
                 store,
                 numbers: Numbers::default(),
                 lanes: coalesce::Lanes::new(config.limits.waiting_batches, config.limits.coalesce),
+                huge: Semaphore::new(HUGE_AT_ONCE),
                 store_within: config
                     .times
                     .answer
@@ -160,6 +168,12 @@ impl Intake {
         let taken_at = Instant::now();
         let language = batch.language;
         let large = batch.body.len() > LARGE_BODY;
+        let _turn = if batch.body.len() > HUGE_BODY {
+            let turn = self.inner.huge.acquire().await;
+            Some(turn.map_err(|_closed| Unavailable::Storage)?)
+        } else {
+            None
+        };
         let inner = Arc::clone(&self.inner);
         let job = off_thread(large, move || inner.read(batch, taken_at)).await?;
         let (sender, receiver) = oneshot::channel();

@@ -19,9 +19,7 @@ use super::{
     wire::Element,
 };
 
-/// Before the entries.
-const START: &[u8] = br#"{"success":true,"data":{"#;
-/// Behind them.
+/// Behind the entries.
 const END: &[u8] = b"}}";
 /// Room for an accepted order's entry of the usual size, bytes.
 const USUAL_ENTRY: usize = 2048;
@@ -82,8 +80,9 @@ impl Envelope<'_> {
     pub fn to_json(&self, threads: usize) -> serde_json::Result<Vec<u8>> {
         let keys = keys(self.elements);
         let entries: Vec<_> = keys.iter().zip(self.verdicts).collect();
-        let part = |entries: &[(&String, &Verdict)]| {
-            let mut json = Vec::with_capacity(entries.len() * USUAL_ENTRY);
+        let part = |start: &[u8], entries: &[(&String, &Verdict)]| {
+            let mut json = Vec::with_capacity(start.len() + entries.len() * USUAL_ENTRY);
+            json.extend_from_slice(start);
             for (place, (key, verdict)) in entries.iter().enumerate() {
                 if place > 0 {
                     json.push(b',');
@@ -99,20 +98,16 @@ impl Envelope<'_> {
         thread::scope(|scope| {
             let others: Vec<_> = others
                 .chunks(share)
-                .map(|entries| scope.spawn(move || part(entries)))
+                .map(|entries| scope.spawn(move || part(b",", entries)))
                 .collect();
-            let mut parts = vec![part(first)?];
+            let mut json = part(br#"{"success":true,"data":{"#, first)?;
+            let others: Vec<_> = others
+                .into_iter()
+                .map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect::<serde_json::Result<_>>()?;
+            json.reserve_exact(others.iter().map(Vec::len).sum::<usize>() + END.len());
             for other in others {
-                parts.push(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
-            }
-            let length: usize = parts.iter().map(|part| part.len() + 1).sum();
-            let mut json = Vec::with_capacity(START.len() + length + END.len());
-            json.extend_from_slice(START);
-            for (place, part) in parts.into_iter().enumerate() {
-                if place > 0 {
-                    json.push(b',');
-                }
-                json.extend_from_slice(&part);
+                json.extend_from_slice(&other);
             }
             json.extend_from_slice(END);
             Ok(json)

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -138,10 +138,12 @@ impl Connections {
     /// Takes back one that did its work.
     pub(super) fn give_back(&self, taken: Taken) {
         let Taken {
-            connection,
+            mut connection,
             since,
             permit,
         } = taken;
+        // A large batch leaves large ones behind.
+        connection.shrink_buffers();
         if self.permits.is_closed() {
             return;
         }
