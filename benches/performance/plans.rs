@@ -74,7 +74,8 @@ pub async fn collect(cluster: &Cluster, stored: u64, document: &Path) -> Result<
     let _ = if walked.is_empty() {
         writeln!(
             text,
-            "\n\nNo stored table was walked through, as a whole or for all rows of a publication."
+            "\n\nNo stored table was walked through, as a whole or for all rows of a publication (of a table that is new and not \
+             analysed yet, up to {A_WALK} rows)."
         )
     } else {
         writeln!(text, "\n\nWALKED THROUGH:\n{}", walked.join("\n"))
@@ -186,27 +187,47 @@ fn title(statement: &str) -> String {
     statement.chars().take(200).collect()
 }
 
-/// The tables of which a plan looks at every row, or at every row of the publication: by a sequential scan, or by an
-/// index of which it uses the publication alone.
+/// So many rows looked at and thrown away by an index that is used by the publication alone are a walk. Fewer are a new
+/// table's: until it is analysed, at its first hundred rows, PostgreSQL takes one of its indexes to be as good as another.
+const A_WALK: u64 = 1_000;
+
+/// The tables that a plan walks through: by a sequential scan, or by an index of which it uses the publication alone.
 fn walked_through(plan: &str) -> Vec<&str> {
     let mut walked = Vec::new();
-    let mut table = None;
+    let (mut table, mut found, mut by_publication) = (None, 0, false);
     for line in plan.lines() {
-        if let Some((node, _)) = line.split_once("  (cost=") {
+        if let Some((node, costs)) = line.split_once("  (cost=") {
             table = node
                 .split_once(" on ")
                 .and_then(|(_, rest)| rest.split_whitespace().next());
+            found = costs
+                .split_once("actual time=")
+                .and_then(|(_, actual)| number_behind(actual, "rows="))
+                .unwrap_or(0);
+            by_publication = false;
             if node.contains("Seq Scan on ") {
                 walked.extend(table);
             }
-        } else if let Some((_, condition)) = line.split_once("Index Cond: ")
-            && condition.contains("publication")
-            && !condition.contains(" AND ")
+        } else if let Some((_, condition)) = line.split_once("Index Cond: ") {
+            by_publication = condition.contains("publication") && !condition.contains(" AND ");
+            if by_publication && found > A_WALK {
+                walked.extend(table);
+            }
+        } else if by_publication
+            && number_behind(line, "Rows Removed by Filter: ").is_some_and(|rows| rows > A_WALK)
         {
             walked.extend(table);
         }
     }
     walked
+}
+
+fn number_behind(text: &str, name: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(name)?;
+    let end = rest
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..end].parse().ok()
 }
 
 /// A plan without its numbers: what is done, by which index, on which condition.
