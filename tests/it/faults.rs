@@ -232,6 +232,8 @@ async fn a_thousand_callers_that_vanish_mid_request_leave_no_open_transaction_an
         // PostgreSQL would clear away after us.
         config.database.statement_timeout = PATIENCE * 2;
         config.times.answer = PATIENCE * 4;
+        // What they left behind still waits its turn when the honest ones come, and must not fill the queue.
+        config.limits.waiting_batches = 2_000;
     })
     .await;
     sqlx::raw_sql(
