@@ -22,6 +22,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{Error, Latency, histogram, median, orders::Orders, per_second};
+use crate::store::PLANNING;
 
 /// Text in the statements that stands for the schema.
 const SCHEMA: &str = "%schema%";
@@ -113,19 +114,13 @@ impl Floor {
     /// # Errors
     /// When the database does not let us.
     pub async fn open(options: &PgConnectOptions, batch: usize, seed: u64) -> Result<Self, Error> {
-        // What the service's own connections are set to (src/store/mod.rs).
         let options = options
             .clone()
             .application_name("aqua-orders load")
-            .options([
-                ("plan_cache_mode", "force_generic_plan"),
-                ("enable_seqscan", "off"),
-                ("enable_hashjoin", "off"),
-                ("enable_mergejoin", "off"),
-                ("jit", "off"),
-                // Of what goes with the schema at the end nobody wants to read.
-                ("client_min_messages", "warning"),
-            ]);
+            // As the service's own connections.
+            .options(PLANNING)
+            // Of what goes with the schema at the end nobody wants to read.
+            .options([("client_min_messages", "warning")]);
         let schema = format!("aqua_load_{}", Uuid::now_v7().simple());
         let mut floor = Self {
             connection: PgConnection::connect_with(&options).await?,

@@ -10,15 +10,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
+use sqlx::{
+    Connection, PgConnection, PgPool, Postgres,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
-use super::{ACQUIRE_TIMEOUT, Error};
+use super::Error;
 
-/// A connection that had nothing to do for so long goes back to the pool, which closes it in time.
+/// How long a free connection is waited for.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that had nothing to do for so long is closed.
 const IDLE: Duration = Duration::from_mins(1);
 /// One that is older makes way for a fresh one: PostgreSQL's processes grow with time.
 const LIFETIME: Duration = Duration::from_mins(30);
@@ -31,11 +37,8 @@ pub(super) struct Connections {
     idle: Mutex<Vec<Kept>>,
     permits: Arc<Semaphore>,
     /// When a connection last turned out to be broken: those made before it are not trusted any more.
-    broken_at: BrokenAt,
+    broken_at: Arc<Mutex<Option<Instant>>>,
 }
-
-/// See [`Connections`].
-pub(super) type BrokenAt = Arc<Mutex<Option<Instant>>>;
 
 #[derive(Debug)]
 struct Kept {
@@ -73,8 +76,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Connections {
-    /// Up to `most` at a time, which the pool must be able to give. `broken_at` is where the pool looks, too.
-    pub(super) fn new(pool: PgPool, most: usize, broken_at: BrokenAt) -> Self {
+    /// Up to `most` at a time, which the pool must be able to give. It connects lazily.
+    pub(super) fn new(pool: PgPoolOptions, options: PgConnectOptions, most: usize) -> Self {
+        let broken_at = Arc::new(Mutex::new(None::<Instant>));
+        let seen_broken_at = Arc::clone(&broken_at);
+        let pool = pool
+            // A ping before each use would double the round trips; a dead connection shows itself, and then the others
+            // of its age make way for new ones.
+            .test_before_acquire(false)
+            .before_acquire(move |_, connection| {
+                let is_younger =
+                    lock(&seen_broken_at).is_none_or(|at| connection.age < at.elapsed());
+                Box::pin(async move { Ok(is_younger) })
+            })
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options);
         Self {
             pool,
             idle: Mutex::default(),

@@ -3,11 +3,7 @@
 //! A batch costs two round trips whatever its size: [`Store::read`] and [`Store::write`]. Neither opens a transaction
 //! by hand: each statement is its own, so no connection can be handed on with one left open.
 
-use std::{
-    io,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use sqlx::{
     PgPool,
@@ -28,11 +24,18 @@ pub mod write;
 pub use error::Error;
 pub use write::{BatchRow, RejectedRow, Write};
 
-use self::connection::{BrokenAt, Connections, Taken};
+use self::connection::{Connections, Taken};
 use crate::config;
 
-/// How long a free connection is waited for.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How statements are planned. The hot ones look rows up by key, a few or a few thousand: one plan, made once for each
+/// connection, that walks the indexes whatever the statistics say (see also read.sql and statistics.rs).
+pub const PLANNING: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
 /// How much longer than PostgreSQL's own timeout a statement is waited for.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -61,34 +64,13 @@ impl Store {
                 "idle_in_transaction_session_timeout",
                 milliseconds(settings.statement_timeout),
             ),
-            // The hot statements look rows up by key, a few or a few thousand: one plan, made once for each connection,
-            // that walks the indexes whatever the statistics say (see also read.sql and statistics.rs).
-            ("plan_cache_mode", "force_generic_plan".into()),
-            ("enable_seqscan", "off".into()),
-            ("enable_hashjoin", "off".into()),
-            ("enable_mergejoin", "off".into()),
-            ("jit", "off".into()),
         ]);
-        let broken_at = BrokenAt::default();
-        let seen_broken_at = Arc::clone(&broken_at);
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A ping before each use would double the round trips; a dead connection shows itself, and then the others
-            // of its age make way for new ones.
-            .test_before_acquire(false)
-            .before_acquire(move |_, connection| {
-                let broken_at = *seen_broken_at
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                let is_younger = broken_at.is_none_or(|at| connection.age < at.elapsed());
-                Box::pin(async move { Ok(is_younger) })
-            })
-            .connect_lazy_with(options);
+        let options = options.options(PLANNING);
+        let pool = PgPoolOptions::new().max_connections(settings.connections);
         // One is left to what goes on beside the batches.
         let for_batches = settings.connections.saturating_sub(1).max(1) as usize;
         Self {
-            connections: Arc::new(Connections::new(pool, for_batches, broken_at)),
+            connections: Arc::new(Connections::new(pool, options, for_batches)),
             growth: Arc::default(),
             patience: settings.statement_timeout + GRACE,
         }
