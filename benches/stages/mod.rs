@@ -2,7 +2,7 @@
 //! out, each on its own and over the same made-up orders.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     hint::black_box,
 };
 
@@ -136,7 +136,7 @@ fn batch(case: Case, orders: &mut Orders, size: usize) -> Batch {
     let (known, decision) = match case {
         Case::New | Case::Rejected => (&*none, first),
         Case::Unchanged => {
-            let stored = stored(first);
+            let stored = Stored::of(first);
             // Decisions borrow what is known; here it may live as long as the program.
             let known = &*Box::leak(Box::new(known(stored.orders, stored.clients)));
             let decision = decided(known, &elements, &numbers);
@@ -156,7 +156,7 @@ fn batch(case: Case, orders: &mut Orders, size: usize) -> Batch {
                 .all(|verdict| accepted(verdict) == (case != Case::Rejected)),
         "made-up orders have other verdicts than they should: {verdicts:?}"
     );
-    let stored = stored(decided(known, &elements, &numbers));
+    let stored = Stored::of(decided(known, &elements, &numbers));
     Batch {
         body,
         elements,
@@ -217,34 +217,6 @@ fn decided(
         skipped: &none,
     };
     decide::decide(known, &[batch], &mut numbers.clone()).expect("enough numbers")
-}
-
-/// As `intake::transaction` does it.
-fn stored(decision: Decision<'_>) -> Stored {
-    let clients: Vec<_> = decision
-        .clients
-        .into_iter()
-        .map(|record| record.after)
-        .collect();
-    let index: HashMap<i32, usize> = clients
-        .iter()
-        .enumerate()
-        .map(|(index, client)| (client.number, index))
-        .collect();
-    let orders: Vec<_> = decision
-        .orders
-        .into_iter()
-        .map(|record| record.after)
-        .collect();
-    let client_of = orders
-        .iter()
-        .map(|order| index[&order.client_number])
-        .collect();
-    Stored {
-        orders,
-        client_of,
-        clients,
-    }
 }
 
 fn decode(batch: &Batch) {

@@ -7,7 +7,6 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
     ops::Range,
-    panic::resume_unwind,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -21,6 +20,7 @@ mod transaction;
 
 use crate::{
     config::{Config, Publication},
+    heavy::shared,
     order::{
         decide::Verdict,
         fault::Language,
@@ -216,7 +216,7 @@ async fn off_thread<T: Send + 'static>(
 impl Inner {
     fn read(&self, batch: Batch, taken_at: Instant) -> Job {
         let rules = &batch.publication.rules;
-        let read = |places: &[Range<usize>]| {
+        let read = |_place, places: &[Range<usize>]| {
             let mut faults_left = MOST_FAULTS;
             let mut claims = Vec::with_capacity(places.len() * 2);
             let elements: Vec<Element> = places
@@ -231,23 +231,12 @@ impl Inner {
             (elements, claims)
         };
         let places = &batch.elements;
-        let share = places.len().div_ceil(threads(&batch.body)).max(1);
-        let (first, others) = places.split_at(share.min(places.len()));
         let mut elements = Vec::with_capacity(places.len());
         let mut claims = HashSet::with_capacity(places.len() * 2);
-        thread::scope(|scope| {
-            let others: Vec<_> = others
-                .chunks(share)
-                .map(|places| scope.spawn(|| read(places)))
-                .collect();
-            let others = others
-                .into_iter()
-                .map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            for (more_elements, more_claims) in std::iter::once(read(first)).chain(others) {
-                elements.extend(more_elements);
-                claims.extend(more_claims);
-            }
-        });
+        for (more_elements, more_claims) in shared(places, threads(&batch.body), read) {
+            elements.extend(more_elements);
+            claims.extend(more_claims);
+        }
         // Each thread kept within the bound by itself; all of them together must, too.
         let mut faults_left = MOST_FAULTS;
         for element in &mut elements {

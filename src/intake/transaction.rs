@@ -1,7 +1,7 @@
 //! One transaction for a group of batches: read, decide, write; again when overtaken; apart when refused.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -509,39 +509,11 @@ async fn settle(
 }
 
 /// What to answer each batch.
-fn done(jobs: &[Arc<Job>], decision: Decision<'_>) -> Vec<Done> {
-    let clients: Vec<_> = decision
-        .clients
-        .into_iter()
-        .map(|record| record.after)
-        .collect();
-    let index: HashMap<i32, usize> = clients
-        .iter()
-        .enumerate()
-        .map(|(index, client)| (client.number, index))
-        .collect();
-    let orders: Vec<_> = decision
-        .orders
-        .into_iter()
-        .map(|record| record.after)
-        .collect();
-    // Every order that is answered was applied, and its client with it.
-    let client_of = orders
-        .iter()
-        .map(|order| {
-            index
-                .get(&order.client_number)
-                .copied()
-                .unwrap_or(usize::MAX)
-        })
-        .collect();
-    let stored = Arc::new(Stored {
-        orders,
-        client_of,
-        clients,
-    });
+fn done(jobs: &[Arc<Job>], mut decision: Decision<'_>) -> Vec<Done> {
+    let verdicts = std::mem::take(&mut decision.verdicts);
+    let stored = Arc::new(Stored::of(decision));
     jobs.iter()
-        .zip(decision.verdicts)
+        .zip(verdicts)
         .map(|(job, verdicts)| Done {
             job: Arc::clone(job),
             verdicts,

@@ -1,6 +1,6 @@
 //! The stored order -> the document's answer shape (contract §2, §6): every key, always.
 
-use std::{collections::HashSet, panic::resume_unwind, thread};
+use std::collections::{HashMap, HashSet};
 
 use chrono_tz::Tz;
 use serde::{
@@ -8,18 +8,22 @@ use serde::{
     ser::{SerializeSeq, SerializeStruct},
 };
 
+use crate::heavy::shared;
+
 use super::{
     Rules,
     amount::Number,
     datetime,
-    decide::{Verdict, entries},
+    decide::{Decision, Verdict, entries},
     fault::{FaultText, Language, WarningText, summary},
     model::{Address, BankAccount, Client, ClientPrice, Order, OrderItem},
     phone,
     wire::Element,
 };
 
-/// Behind the entries.
+/// Before the entries …
+const START: &[u8] = br#"{"success":true,"data":{"#;
+/// … and behind them.
 const END: &[u8] = b"}}";
 /// Room for an accepted order's entry of the usual size, bytes.
 const USUAL_ENTRY: usize = 2048;
@@ -33,6 +37,43 @@ pub struct Stored {
     pub client_of: Vec<usize>,
     /// Clients.
     pub clients: Vec<Client>,
+}
+
+impl Stored {
+    /// The records as they are once a decision is stored.
+    #[must_use]
+    pub fn of(decision: Decision<'_>) -> Self {
+        let clients: Vec<_> = decision
+            .clients
+            .into_iter()
+            .map(|record| record.after)
+            .collect();
+        let index: HashMap<i32, usize> = clients
+            .iter()
+            .enumerate()
+            .map(|(index, client)| (client.number, index))
+            .collect();
+        let orders: Vec<_> = decision
+            .orders
+            .into_iter()
+            .map(|record| record.after)
+            .collect();
+        // Every order that is answered was applied, and its client with it.
+        let client_of = orders
+            .iter()
+            .map(|order| {
+                index
+                    .get(&order.client_number)
+                    .copied()
+                    .unwrap_or(usize::MAX)
+            })
+            .collect();
+        Self {
+            orders,
+            client_of,
+            clients,
+        }
+    }
 }
 
 /// The answer to one batch that was processed, whatever became of each order.
@@ -80,7 +121,8 @@ impl Envelope<'_> {
     pub fn to_json(&self, threads: usize) -> serde_json::Result<Vec<u8>> {
         let keys = keys(self.elements);
         let entries: Vec<_> = keys.iter().zip(self.verdicts).collect();
-        let part = |start: &[u8], entries: &[(&String, &Verdict)]| {
+        let parts = shared(&entries, threads, |place, entries| {
+            let start: &[u8] = if place == 0 { START } else { b"," };
             let mut json = Vec::with_capacity(start.len() + entries.len() * USUAL_ENTRY);
             json.extend_from_slice(start);
             for (place, (key, verdict)) in entries.iter().enumerate() {
@@ -92,26 +134,16 @@ impl Envelope<'_> {
                 serde_json::to_writer(&mut json, &Entry(self, verdict))?;
             }
             Ok(json)
-        };
-        let share = entries.len().div_ceil(threads.max(1)).max(1);
-        let (first, others) = entries.split_at(share.min(entries.len()));
-        thread::scope(|scope| {
-            let others: Vec<_> = others
-                .chunks(share)
-                .map(|entries| scope.spawn(move || part(b",", entries)))
-                .collect();
-            let mut json = part(br#"{"success":true,"data":{"#, first)?;
-            let others: Vec<_> = others
-                .into_iter()
-                .map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)))
-                .collect::<serde_json::Result<_>>()?;
-            json.reserve_exact(others.iter().map(Vec::len).sum::<usize>() + END.len());
-            for other in others {
-                json.extend_from_slice(&other);
-            }
-            json.extend_from_slice(END);
-            Ok(json)
-        })
+        });
+        let mut parts = parts.into_iter().collect::<serde_json::Result<Vec<_>>>()?;
+        let others = parts.split_off(1);
+        let mut json = parts.swap_remove(0);
+        json.reserve_exact(others.iter().map(Vec::len).sum::<usize>() + END.len());
+        for other in others {
+            json.extend_from_slice(&other);
+        }
+        json.extend_from_slice(END);
+        Ok(json)
     }
 }
 
