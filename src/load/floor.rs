@@ -21,7 +21,11 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Error, Latency, histogram, median, orders::Orders, per_second};
+use super::{
+    Error, Latency, histogram, median,
+    orders::{Orders, PRODUCTS, product_id},
+    per_second,
+};
 use crate::store::PLANNING;
 
 /// Text in the statements that stands for the schema.
@@ -161,6 +165,7 @@ impl Floor {
     async fn fill(&mut self) -> Result<(), Error> {
         self.sql(
             "CREATE SCHEMA %schema%;
+             CREATE TABLE %schema%.product (LIKE product INCLUDING ALL);
              CREATE TABLE %schema%.client (LIKE client INCLUDING ALL);
              CREATE TABLE %schema%.address (LIKE address INCLUDING ALL);
              CREATE TABLE %schema%.orders (LIKE orders INCLUDING ALL);
@@ -172,10 +177,17 @@ impl Floor {
                  ADD FOREIGN KEY (publication, client_number) REFERENCES %schema%.client (publication, number),
                  ADD FOREIGN KEY (publication, address_number) REFERENCES %schema%.address (publication, number);
              ALTER TABLE %schema%.order_item
-                 ADD FOREIGN KEY (publication, order_number) REFERENCES %schema%.orders (publication, number);
+                 ADD FOREIGN KEY (publication, order_number) REFERENCES %schema%.orders (publication, number),
+                 ADD FOREIGN KEY (publication, product_number) REFERENCES %schema%.product (publication, number);
              CREATE TABLE %schema%.bare (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text NOT NULL)",
         )
         .await?;
+        let products = format!(
+            "INSERT INTO %schema%.product (publication, number, name)
+             SELECT 'floor', number, 'Вода' FROM generate_series(1, {PRODUCTS}) AS t (number);
+             ANALYZE %schema%.product"
+        );
+        self.sql(&products).await?;
         for _ in 0..FILLED / 500 {
             let rows = self.rows(500);
             self.together(&rows).await?;
@@ -267,6 +279,7 @@ impl Floor {
         let statement = include_str!("floor.sql").replace(SCHEMA, &self.schema);
         let query = sqlx::query(AssertSqlSafe(statement));
         let query = rows.bind_items(rows.bind_orders(rows.bind_clients(query)));
+        let query = query.bind(Uuid::now_v7()).bind(int_of(rows.order.len()));
         query.execute(&mut self.connection).await?;
         Ok(())
     }
@@ -284,6 +297,10 @@ impl Floor {
         orders.execute(&mut *transaction).await?;
         let items = rows.bind_items(statement(ITEMS));
         items.execute(&mut *transaction).await?;
+        let journal = statement(JOURNAL)
+            .bind(Uuid::now_v7())
+            .bind(int_of(rows.order.len()));
+        journal.execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -300,6 +317,12 @@ impl Floor {
             copy.send(text.into_bytes()).await?;
             copy.finish().await?;
         }
+        let journal = JOURNAL.replace(SCHEMA, &schema);
+        sqlx::query(AssertSqlSafe(journal))
+            .bind(Uuid::now_v7())
+            .bind(int_of(rows.order.len()))
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -313,8 +336,9 @@ impl Floor {
     /// # Errors
     /// When the database does not let us.
     pub async fn read(&mut self, time: Duration) -> Result<Batches, Error> {
-        let [orders, items, clients, journal] = [READ_ORDER, READ_ITEM, READ_CLIENT, JOURNAL]
-            .map(|text| text.replace(SCHEMA, &self.schema));
+        let [orders, items, clients, journal] =
+            [READ_ORDER, READ_ITEM, READ_CLIENT, JOURNAL_ASYNCHRONOUS]
+                .map(|text| text.replace(SCHEMA, &self.schema));
         let mut times = histogram()?;
         let (mut batches, begun) = (0, Instant::now());
         while begun.elapsed() < time || batches < FEWEST {
@@ -345,7 +369,7 @@ impl Floor {
                 .await?;
             sqlx::query(AssertSqlSafe(journal.clone()))
                 .bind(Uuid::now_v7())
-                .bind(i32::try_from(ids.len())?)
+                .bind(int_of(ids.len()))
                 .execute(&mut self.connection)
                 .await?;
             times.saturating_record(microseconds(at.elapsed()));
@@ -361,18 +385,25 @@ impl Floor {
     }
 }
 
+fn int_of(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
 fn microseconds(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 const CLIENTS: &str = "
 WITH client AS (
-    INSERT INTO %schema%.client (publication, number, sender_id, username, phone, account_number)
-    SELECT 'floor', t.* FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bigint[]) AS t
+    INSERT INTO %schema%.client (publication, number, sender_id, guest_phone, username, phone, email, account_number,
+                                 type)
+    SELECT 'floor', t.*
+    FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[]) AS t
 )
-INSERT INTO %schema%.address (publication, number, client_number, city, street, house, str, entrance, floor, room)
-SELECT 'floor', t.* FROM unnest($1::int[], $1::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-                                $11::text[], $12::text[]) AS t";
+INSERT INTO %schema%.address (publication, number, client_number, sender_id, city, street, house, str, entrance, floor,
+                              room)
+SELECT 'floor', t.* FROM unnest($1::int[], $1::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
+                                $14::text[], $15::text[], $16::text[]) AS t";
 
 const ORDERS: &str = "
 INSERT INTO %schema%.orders (publication, number, uuid, sender_id, status, client_number, address_number, created_at,
@@ -384,11 +415,11 @@ FROM unnest($1::int[], $2::uuid[], $3::text[], $4::int[], $5::numeric[])
     AS t (number, uuid, sender_id, client_number, total)";
 
 const ITEMS: &str = "
-INSERT INTO %schema%.order_item (publication, order_number, position, product_id, sender_id, name, price, quantity,
-                                 order_product_id)
-SELECT 'floor', number, position, product_id, product_id, name, price, quantity, 1
-FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::numeric[], $6::int[])
-    AS t (number, position, product_id, name, price, quantity)";
+INSERT INTO %schema%.order_item (publication, order_number, position, product_id, sender_id, product_number, name,
+                                 price, quantity, order_product_id)
+SELECT 'floor', number, position, product_id, product_id, product_number, name, price, quantity, 1
+FROM unnest($1::int[], $2::int[], $3::text[], $4::int[], $5::text[], $6::numeric[], $7::int[])
+    AS t (number, position, product_id, product_number, name, price, quantity)";
 
 const READ_ORDER: &str = "
 SELECT number, version, uuid, sender_id, client_number, address_number, status, created_at, total, delivery_cost, coins,
@@ -409,6 +440,11 @@ LEFT JOIN %schema%.address a ON a.publication = 'floor' AND a.client_number = c.
 WHERE c.publication = 'floor' AND c.number = ANY($1::int[])";
 
 const JOURNAL: &str = "
+INSERT INTO %schema%.journal_batch (publication, batch, received_at, stored_at, deadline, request_id, login, orders,
+                                    accepted, rejected, updated_rows, changed_rows)
+VALUES ('floor', $1, now(), clock_timestamp(), now() + interval '1 minute', 'floor', NULL, $2, $2, 0, 0, 0)";
+
+const JOURNAL_ASYNCHRONOUS: &str = "
 WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 INSERT INTO %schema%.journal_batch (publication, batch, received_at, stored_at, deadline, request_id, login, orders,
                                     accepted, rejected, updated_rows, changed_rows)
@@ -535,6 +571,7 @@ fn client_row(row: &PgRow) -> Result<ClientRow, sqlx::Error> {
 #[derive(Debug, Default)]
 struct Made {
     clients: HashMap<String, i32>,
+    products: HashMap<String, i32>,
     orders: i32,
 }
 
@@ -542,11 +579,15 @@ struct Made {
 #[derive(Debug, Default)]
 struct Rows {
     client: Vec<i32>,
-    client_id: Vec<String>,
+    client_id: Vec<Option<String>>,
+    guest_phone: Vec<Option<String>>,
     username: Vec<String>,
     phone: Vec<String>,
+    email: Vec<Option<String>>,
     account: Vec<i64>,
-    address: [Vec<String>; 7],
+    kind: Vec<String>,
+    /// The sender's id of the address, and its content.
+    address: [Vec<Option<String>>; 8],
     order: Vec<i32>,
     uuid: Vec<Uuid>,
     order_id: Vec<String>,
@@ -555,6 +596,7 @@ struct Rows {
     item_order: Vec<i32>,
     position: Vec<i32>,
     product: Vec<String>,
+    product_number: Vec<i32>,
     name: Vec<String>,
     price: Vec<Decimal>,
     quantity: Vec<i32>,
@@ -562,6 +604,10 @@ struct Rows {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+fn maybe(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 fn int(value: &Value) -> i32 {
@@ -572,6 +618,14 @@ fn int(value: &Value) -> i32 {
 }
 
 impl Made {
+    /// Our number of a product of the made-up orders.
+    fn product(&mut self, id: &str) -> i32 {
+        if self.products.is_empty() {
+            self.products = (0..PRODUCTS).map(product_id).zip(1..).collect();
+        }
+        self.products.get(id).copied().unwrap_or_default()
+    }
+
     fn rows<T>(&mut self, batch: &[(Value, T)]) -> Rows {
         let mut rows = Rows::default();
         for (order, _) in batch {
@@ -580,18 +634,28 @@ impl Made {
                 .as_str()
                 .or(client["phone"].as_str())
                 .unwrap_or_default();
-            let next = i32::try_from(self.clients.len()).unwrap_or(i32::MAX) + 1;
+            let next = int_of(self.clients.len() + 1);
             let number = *self.clients.entry(key.to_owned()).or_insert_with(|| {
                 rows.client.push(next);
-                rows.client_id.push(key.to_owned());
+                let id = maybe(&client["id"]);
+                let phone = text(&client["phone"]);
+                rows.guest_phone.push(id.is_none().then(|| phone.clone()));
+                rows.client_id.push(id);
                 rows.username.push(text(&client["username"]));
-                rows.phone.push(text(&client["phone"]));
+                rows.phone.push(phone);
+                rows.email.push(maybe(&client["email"]));
                 rows.account.push(i64::from(next));
+                let kind = maybe(&client["type"]);
+                rows.kind.push(kind.unwrap_or_else(|| "fiz".to_owned()));
+                // The client's one address is the order's, with an id of the sender's where it has one.
+                let id = &client["addresses"][0]["id"];
+                let [ids, content @ ..] = &mut rows.address;
+                ids.push(maybe(id));
                 let address = &order["shipping_address"];
-                for (column, field) in rows.address.iter_mut().zip([
+                for (column, field) in content.iter_mut().zip([
                     "city", "street", "house", "str", "entrance", "floor", "room",
                 ]) {
-                    column.push(text(&address[field]));
+                    column.push(maybe(&address[field]));
                 }
                 next
             });
@@ -608,9 +672,10 @@ impl Made {
                 .enumerate()
             {
                 rows.item_order.push(self.orders);
-                rows.position
-                    .push(i32::try_from(position).unwrap_or(i32::MAX));
-                rows.product.push(text(&item["product_id"]));
+                rows.position.push(int_of(position));
+                let product = text(&item["product_id"]);
+                rows.product_number.push(self.product(&product));
+                rows.product.push(product);
                 rows.name.push(text(&item["name"]));
                 rows.price.push(int(&item["price"]).into());
                 rows.quantity.push(int(&item["quantity"]));
@@ -627,9 +692,12 @@ impl Rows {
         query = query
             .bind(&self.client)
             .bind(&self.client_id)
+            .bind(&self.guest_phone)
             .bind(&self.username)
             .bind(&self.phone)
-            .bind(&self.account);
+            .bind(&self.email)
+            .bind(&self.account)
+            .bind(&self.kind);
         for column in &self.address {
             query = query.bind(column);
         }
@@ -650,6 +718,7 @@ impl Rows {
             .bind(&self.item_order)
             .bind(&self.position)
             .bind(&self.product)
+            .bind(&self.product_number)
             .bind(&self.name)
             .bind(&self.price)
             .bind(&self.quantity)
@@ -658,17 +727,24 @@ impl Rows {
     /// The rows of each table as `COPY` takes them. No made-up text has a tab, a line's end or a backslash in it.
     fn copied(&self) -> [(&'static str, String); 4] {
         let now = Utc::now().to_rfc3339();
+        let or_null = |text: &'_ Option<String>| text.as_deref().unwrap_or("\\N").to_owned();
         let [mut clients, mut addresses, mut orders, mut items] = [const { String::new() }; 4];
         for (at, number) in self.client.iter().enumerate() {
             // Writing to a String cannot fail, here and below.
             let _ = writeln!(
                 clients,
-                "floor\t{number}\t{}\t{}\t{}\t{}",
-                self.client_id[at], self.username[at], self.phone[at], self.account[at]
+                "floor\t{number}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+                or_null(&self.client_id[at]),
+                or_null(&self.guest_phone[at]),
+                self.username[at],
+                self.phone[at],
+                or_null(&self.email[at]),
+                self.account[at],
+                self.kind[at]
             );
             let _ = write!(addresses, "floor\t{number}\t{number}");
             for column in &self.address {
-                let _ = write!(addresses, "\t{}", column[at]);
+                let _ = write!(addresses, "\t{}", or_null(&column[at]));
             }
             addresses.push('\n');
         }
@@ -685,17 +761,21 @@ impl Rows {
             let product = &self.product[at];
             let _ = writeln!(
                 items,
-                "floor\t{order}\t{}\t{product}\t{product}\t{}\t{}\t{}\t1",
-                self.position[at], self.name[at], self.price[at], self.quantity[at]
+                "floor\t{order}\t{}\t{product}\t{product}\t{}\t{}\t{}\t{}\t1",
+                self.position[at],
+                self.product_number[at],
+                self.name[at],
+                self.price[at],
+                self.quantity[at]
             );
         }
         [
             (
-                "client (publication, number, sender_id, username, phone, account_number)",
+                "client (publication, number, sender_id, guest_phone, username, phone, email, account_number, type)",
                 clients,
             ),
             (
-                "address (publication, number, client_number, city, street, house, str, entrance, floor, room)",
+                "address (publication, number, client_number, sender_id, city, street, house, str, entrance, floor, room)",
                 addresses,
             ),
             (
@@ -705,8 +785,8 @@ impl Rows {
                 orders,
             ),
             (
-                "order_item (publication, order_number, position, product_id, sender_id, name, price, quantity, \
-                 order_product_id)",
+                "order_item (publication, order_number, position, product_id, sender_id, product_number, name, price, \
+                 quantity, order_product_id)",
                 items,
             ),
         ]
