@@ -33,8 +33,6 @@ COPY config ./config
 USER 10001:10001
 # Time zones and the public certificate authorities are inside the program: tzdata and ca-certificates are not needed.
 ENV AQUA_LISTEN=0.0.0.0:8888
-# Large batches pass through many threads. With an arena for each, glibc keeps twice the memory and gains nothing.
-ENV MALLOC_ARENA_MAX=2
 EXPOSE 8888
 # Tests the settings and the database; the exit code says it. A service that died ends the container by itself.
 HEALTHCHECK --interval=30s --timeout=15s --start-period=30s --retries=3 CMD ["aqua-orders", "check"]

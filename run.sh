@@ -23,6 +23,4 @@ Once it says "serving", try from another terminal, in this folder:
   curl -sS --data-binary @tests/data/example-request.json http://$listen/demodelivery/hs/AquaDeliveri/getOrdersURL
 
 TRY
-# Large batches pass through many threads. With an arena for each, glibc keeps twice the memory and gains nothing.
-export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}"
 exec "${CARGO_TARGET_DIR:-target}/release/aqua-orders" serve

@@ -20,6 +20,7 @@ SET LOCAL citus.multi_shard_modify_mode TO 'sequential';
 -- from a distributed table to one that is not distributed yet.
 SELECT create_distributed_table('number_counter', 'publication', colocate_with => 'none');
 SELECT create_distributed_table('publication_mark', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('catalogue_version', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('district', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('product', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('product_sender_id', 'publication', colocate_with => 'number_counter');

@@ -23,11 +23,12 @@ install() {
         give_up "apt could not install $*; what it says stands above."
 }
 
-# Rust itself, and the C compiler that links and builds ring and zstd.
+# Rust itself, the C compiler that links and builds ring and zstd, and make, with which jemalloc is built.
 ensure_rust() {
     command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
     command -v cargo >/dev/null || give_up "Rust is missing: install it from https://rustup.rs, then start again."
     command -v cc >/dev/null || install gcc libc6-dev
+    command -v make >/dev/null || install make
 }
 
 # The folder of PostgreSQL's server programs, the newest that will do; empty where there is none.

@@ -78,6 +78,8 @@ pub struct Database {
     pub data_dir: PathBuf,
     /// Connections kept to PostgreSQL.
     pub connections: u32,
+    /// Memory for clients as read last; 0: none.
+    pub client_cache_bytes: usize,
     /// PostgreSQL's own `statement_timeout`; shorter than `times.answer`, so that what was given up on never lands.
     pub statement_timeout: Duration,
     /// PostgreSQL's own `lock_timeout`.
@@ -259,6 +261,7 @@ mod default {
     pub(super) const LOG_LEVEL: &str = "info";
     pub(super) const DATA_DIR: &str = "data/postgres";
     pub(super) const CONNECTIONS: i64 = 8;
+    pub(super) const CLIENT_CACHE_BYTES: i64 = 16 * 1024 * 1024;
     pub(super) const STATEMENT_TIMEOUT: u64 = 10;
     pub(super) const LOCK_TIMEOUT: u64 = 5;
     pub(super) const START_TIMEOUT: u64 = 60;
@@ -416,6 +419,7 @@ fn database(
         folder => Ok(PathBuf::from(folder)),
     });
     let connections = table.number("connections", 2..=500);
+    let client_cache_bytes = table.number("client_cache_bytes", 0..=1 << 32);
     let mut timeout = |key, default| {
         let at = table.at(key).unwrap_or(table.at);
         let time = table.seconds(key).unwrap_or(Duration::from_secs(default));
@@ -445,6 +449,10 @@ fn database(
             .or_else(|| data_dir.map(|folder| folder.value))
             .unwrap_or_else(|| default::DATA_DIR.into()),
         connections: u32::try_from(connections.unwrap_or(default::CONNECTIONS)).unwrap_or(u32::MAX),
+        client_cache_bytes: usize::try_from(
+            client_cache_bytes.unwrap_or(default::CLIENT_CACHE_BYTES),
+        )
+        .unwrap_or(usize::MAX),
         statement_timeout,
         lock_timeout,
         start_timeout,

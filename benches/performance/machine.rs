@@ -87,8 +87,6 @@ fn command(folder: &Path, settings: &Path, url: Option<&str>) -> Command {
     command
         .current_dir(folder)
         .env("AQUA_CONFIG", settings)
-        // As run.sh and the image have it.
-        .env("MALLOC_ARENA_MAX", "2")
         .env("AQUA_LISTEN", "127.0.0.1:0")
         .env("AQUA_DATA_DIR", folder.join("postgres"))
         .stdin(Stdio::null());

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     hint::black_box,
+    sync::Arc,
 };
 
 use aqua_orders::{
@@ -182,7 +183,7 @@ fn known(
         now: received_at(),
         orders,
         order_numbers: BTreeSet::new(),
-        clients,
+        clients: clients.into_iter().map(Arc::new).collect(),
         address_numbers: BTreeSet::new(),
         products: (1..=40).map(product).collect(),
     }

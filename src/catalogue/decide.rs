@@ -13,6 +13,7 @@ use super::{
 };
 use crate::order::{
     fault::{FaultCode, Hint},
+    list::List,
     model::{Address, BankAccount, Client, ClientPrice, ClientType},
 };
 
@@ -636,8 +637,8 @@ fn new_client(number: i32) -> Client {
         legal_address: Vec::new(),
         coins_amount: Decimal::ZERO,
         loyalty_system_is_active: None,
-        addresses: Vec::new(),
-        prices: Vec::new(),
+        addresses: List::default(),
+        prices: List::default(),
     }
 }
 

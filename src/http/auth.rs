@@ -465,6 +465,7 @@ mod tests {
                 url: None,
                 data_dir: PathBuf::new(),
                 connections: 1,
+                client_cache_bytes: 0,
                 statement_timeout: second,
                 lock_timeout: second,
                 start_timeout: second,

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     known::Known,
+    list::List,
     model::{Address, Client, ClientType, Order, OrderItem, Product},
     wire::{ClientKey, Element, SentAddress, SentClient, SentItem, SentOrder},
 };
@@ -375,13 +376,10 @@ impl<'a, 'n> Picture<'a, 'n> {
             });
         }
         for client in &known.clients {
-            picture
-                .address_numbers
-                .extend(client.addresses.iter().map(|address| address.number));
             picture.index_client(picture.clients.len(), client);
             picture.clients.push(Record {
-                before: Some(client),
-                after: client.clone(),
+                before: Some(&**client),
+                after: Client::clone(client),
             });
         }
         picture
@@ -545,7 +543,7 @@ impl<'a, 'n> Picture<'a, 'n> {
                 comment: None,
                 count_of_returned_bottles: 0,
                 ask_for_checkout: None,
-                items: Vec::new(),
+                items: List::default(),
             };
             sent_content(&mut order, sent, items);
             let index = self.orders.len();
@@ -663,8 +661,8 @@ impl<'a, 'n> Picture<'a, 'n> {
                     legal_address: Vec::new(),
                     coins_amount: Decimal::ZERO,
                     loyalty_system_is_active: None,
-                    addresses: Vec::new(),
-                    prices: Vec::new(),
+                    addresses: List::default(),
+                    prices: List::default(),
                 };
                 let index = self.clients.len();
                 self.index_client(index, &client);
@@ -778,12 +776,18 @@ impl<'a, 'n> Picture<'a, 'n> {
     fn put_address(&mut self, client: usize, found: &Found, sent: &SentAddress) -> i32 {
         let number = match *found {
             Found::There(index) => {
-                let address = &mut self.clients[client].after.addresses[index];
-                if address.sender_id.is_none() {
-                    address.sender_id.clone_from(&sent.id);
+                let addresses = &mut self.clients[client].after.addresses;
+                let stored = &addresses[index];
+                let takes_id = stored.sender_id.is_none() && sent.id.is_some();
+                // A list that is written to is copied; most orders name an address just as it is.
+                if takes_id || sent.changes(&stored.content) {
+                    let address = &mut addresses[index];
+                    if takes_id {
+                        address.sender_id.clone_from(&sent.id);
+                    }
+                    sent.apply(&mut address.content);
                 }
-                sent.apply(&mut address.content);
-                return address.number;
+                return addresses[index].number;
             }
             Found::Adopt(number) => number,
             Found::New => next_number(
@@ -809,7 +813,7 @@ impl<'a, 'n> Picture<'a, 'n> {
     }
 
     /// Looks each line's product up: by `product_id`, then by `id` (contract §5).
-    fn items(&self, sent: &[SentItem], warnings: &mut Vec<Warning>) -> Vec<OrderItem> {
+    fn items(&self, sent: &[SentItem], warnings: &mut Vec<Warning>) -> List<OrderItem> {
         let list = Path::ROOT.field("order_item_list");
         let number = |id: &str| {
             self.known
@@ -854,7 +858,7 @@ impl<'a, 'n> Picture<'a, 'n> {
 }
 
 /// The content that may be absent or cleared, and the lines, which replace the list.
-fn sent_content(order: &mut Order, sent: &SentOrder, items: Vec<OrderItem>) {
+fn sent_content(order: &mut Order, sent: &SentOrder, items: List<OrderItem>) {
     sent.delivery_cost.apply(&mut order.delivery_cost);
     sent.coins.apply(&mut order.coins);
     sent.payment_type.apply(&mut order.payment_type);

@@ -84,6 +84,9 @@ pub fn changes<'d>(decision: &'d Decision<'_>) -> Changes<'d> {
         changes
             .clients
             .push((before.map_or(0, |client| client.version), after));
+        if before.is_some_and(|client| client.addresses == after.addresses) {
+            continue;
+        }
         for address in &after.addresses {
             let stored = before
                 .and_then(|client| client.addresses.iter().find(|a| a.number == address.number));
@@ -101,7 +104,7 @@ pub fn changes<'d>(decision: &'d Decision<'_>) -> Changes<'d> {
         changes
             .orders
             .push((before.map_or(0, |order| order.version), after));
-        let stored = before.map_or(&[][..], |order| &order.items);
+        let stored = before.map_or(&[][..], |order| &order.items[..]);
         for (position, item) in after.items.iter().enumerate() {
             if stored.get(position) != Some(item) {
                 changes.items.push(ItemChange {

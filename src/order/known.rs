@@ -1,6 +1,9 @@
 //! What a batch asks the store for, and what the store answers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -60,7 +63,7 @@ pub struct Known {
     /// Those of the sent numbers that orders bear, whosever.
     pub order_numbers: BTreeSet<i32>,
     /// Clients found by id, number or guest's phone, with all their addresses and prices.
-    pub clients: Vec<Client>,
+    pub clients: Vec<Arc<Client>>,
     /// Those of the sent numbers that addresses bear, whosever.
     pub address_numbers: BTreeSet<i32>,
     /// Products by the sender's id.

@@ -10,6 +10,7 @@ pub mod decide;
 pub mod diff;
 pub mod fault;
 pub mod known;
+pub mod list;
 pub mod model;
 pub mod phone;
 pub(crate) mod raw;

@@ -5,6 +5,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::list::List;
+
 /// How far an order has come. The receiver owns it: it only moves forward (contract §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -143,11 +145,11 @@ pub struct Order {
     /// As sent.
     pub ask_for_checkout: Option<Checkout>,
     /// The lines, in their places.
-    pub items: Vec<OrderItem>,
+    pub items: List<OrderItem>,
 }
 
 /// One line of an order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderItem {
     /// The sender's id of the product.
     pub product_id: String,
@@ -201,9 +203,9 @@ pub struct Client {
     /// The client's own setting, the receiver's.
     pub loyalty_system_is_active: Option<bool>,
     /// By number.
-    pub addresses: Vec<Address>,
+    pub addresses: List<Address>,
     /// The receiver's, by product number.
-    pub prices: Vec<ClientPrice>,
+    pub prices: List<ClientPrice>,
 }
 
 /// An address of a client.
@@ -241,7 +243,7 @@ pub struct AddressContent {
 }
 
 /// A client's own price.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientPrice {
     /// Our product.
     pub product_number: i32,

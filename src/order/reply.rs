@@ -300,7 +300,11 @@ impl Serialize for ClientAnswer<'_> {
         s.serialize_field("account_number", &client.account_number)?;
         s.serialize_field("type", client.kind.as_str())?;
         s.serialize_field("phones", &Phones(client, rules.phone_region))?;
-        s.serialize_field("addresses", &Addresses(&client.addresses))?;
+        let addresses = &client.addresses;
+        match addresses.answered(|| Addresses(addresses)) {
+            Some(answered) => s.serialize_field("addresses", answered)?,
+            None => s.serialize_field("addresses", &Addresses(addresses))?,
+        }
         s.serialize_field(
             "requisites",
             &Requisites {
@@ -308,7 +312,11 @@ impl Serialize for ClientAnswer<'_> {
             },
         )?;
         s.serialize_field("legal_address", &client.legal_address)?;
-        s.serialize_field("product_price_list", &Prices(&client.prices))?;
+        let prices = &client.prices;
+        match prices.answered(|| Prices(prices)) {
+            Some(answered) => s.serialize_field("product_price_list", answered)?,
+            None => s.serialize_field("product_price_list", &Prices(prices))?,
+        }
         s.serialize_field("coins_amount", &Number(client.coins_amount))?;
         s.serialize_field("loyalty_system_is_active", &loyalty)?;
         s.end()

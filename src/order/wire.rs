@@ -46,6 +46,18 @@ impl<T: Clone> Sent<T> {
         }
     }
 
+    /// Whether [`Self::apply`] would change the stored value.
+    pub fn changes(&self, stored: Option<&T>) -> bool
+    where
+        T: PartialEq,
+    {
+        match self {
+            Self::Absent => false,
+            Self::Null => stored.is_some(),
+            Self::Value(value) => stored != Some(value),
+        }
+    }
+
     /// The value, if one came.
     pub fn value(&self) -> Option<&T> {
         match self {
@@ -178,6 +190,18 @@ impl SentAddress {
             && self.entrance.value() == stored.entrance.as_ref()
             && self.floor.value() == stored.floor.as_ref()
             && self.room.value() == stored.room.as_ref()
+    }
+
+    /// Whether [`Self::apply`] would change a stored content.
+    #[must_use]
+    pub fn changes(&self, stored: &AddressContent) -> bool {
+        self.city != stored.city
+            || self.street != stored.street
+            || self.house != stored.house
+            || self.str != stored.str
+            || self.entrance.changes(stored.entrance.as_ref())
+            || self.floor.changes(stored.floor.as_ref())
+            || self.room.changes(stored.room.as_ref())
     }
 
     /// Overwrites a stored content field by field.

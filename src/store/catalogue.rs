@@ -12,7 +12,10 @@ use super::{Error, Store, numbers::Kind};
 use crate::{
     catalogue::decide::{Changes, FreeNumbers, Keys, Product, Put, Shortage, Stored},
     config::Publication,
-    order::model::{Address, AddressContent, BankAccount, Client, ClientPrice, ClientType},
+    order::{
+        list::List,
+        model::{Address, AddressContent, BankAccount, Client, ClientPrice, ClientType},
+    },
 };
 
 /// Rows in a statement: enough to make round trips cheap, few enough to show progress.
@@ -315,6 +318,17 @@ impl Import {
             write_prices(&mut *connection, publication, chunk).await?;
             step(chunk.len());
         }
+        if total > 0 {
+            // What the service has in its memory of clients holds no longer.
+            sqlx::query!(
+                "INSERT INTO catalogue_version AS v (publication, version) VALUES ($1, 1)
+                 ON CONFLICT (publication) DO UPDATE SET version = v.version + 1",
+                publication,
+            )
+            .execute(&mut *connection)
+            .await
+            .map_err(of_reading)?;
+        }
         Ok(())
     }
 
@@ -387,7 +401,7 @@ async fn read_clients(
     .fetch_all(&mut *connection)
     .await
     .map_err(of_reading)?;
-    let corrupt = || Error::Corrupt("a row of client");
+    let corrupt = || Error::corrupt("a row of client");
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
         let number = row.number.ok_or_else(corrupt)?;
@@ -415,8 +429,8 @@ async fn read_clients(
             legal_address: row.legal_address.ok_or_else(corrupt)?,
             coins_amount: row.coins_amount.ok_or_else(corrupt)?,
             loyalty_system_is_active: row.loyalty_system_is_active,
-            addresses: Vec::new(),
-            prices: Vec::new(),
+            addresses: List::default(),
+            prices: List::default(),
         };
         stored.clients.insert(number, client);
         found.push(number);

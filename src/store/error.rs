@@ -22,15 +22,24 @@ pub enum Error {
     #[error("all numbers up to 2147483647 are used: {0}")]
     NumbersUsedUp(&'static str),
     /// What is stored cannot be read as what it should be.
-    #[error("unreadable row: {0}")]
-    Corrupt(&'static str),
+    #[error("unreadable row")]
+    Corrupt(#[source] sqlx::Error),
 }
 
 impl Error {
+    /// Says what is not as it should be.
+    pub(super) fn corrupt(what: &'static str) -> Self {
+        Self::Corrupt(sqlx::Error::Decode(what.into()))
+    }
+
     /// Reads the error of a statement that was sent.
     pub(super) fn of_statement(error: sqlx::Error) -> Self {
-        let sqlx::Error::Database(database) = &error else {
-            return Self::Unsure(error);
+        let database = match &error {
+            sqlx::Error::Database(database) => database,
+            sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
+                return Self::Corrupt(error);
+            }
+            _ => return Self::Unsure(error),
         };
         let code = database.code().unwrap_or_default();
         match (&*code, database.constraint().unwrap_or_default()) {

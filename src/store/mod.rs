@@ -12,6 +12,7 @@ use sqlx::{
 use tokio::time::timeout;
 
 pub mod catalogue;
+mod client_cache;
 mod connection;
 pub mod error;
 pub mod numbers;
@@ -24,7 +25,10 @@ pub mod write;
 pub use error::Error;
 pub use write::{BatchRow, RejectedRow, Write};
 
-use self::connection::{Connections, Taken};
+use self::{
+    client_cache::ClientCache,
+    connection::{Connections, Taken},
+};
 use crate::config;
 
 /// How statements are planned. The hot ones look rows up by key, a few or a few thousand: one plan, made once for each
@@ -44,6 +48,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct Store {
     connections: Arc<Connections>,
     growth: Arc<statistics::Growth>,
+    client_cache: Arc<ClientCache>,
     /// How long a statement is waited for. PostgreSQL ends it sooner; when not even word of that comes, the line is dead.
     patience: Duration,
 }
@@ -72,6 +77,7 @@ impl Store {
         Self {
             connections: Arc::new(Connections::new(pool, options, for_batches)),
             growth: Arc::default(),
+            client_cache: Arc::new(ClientCache::new(settings.client_cache_bytes)),
             patience: settings.statement_timeout + GRACE,
         }
     }

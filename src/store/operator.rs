@@ -1,5 +1,7 @@
 //! What an operator does by hand: look one order up, move its status on.
 
+use std::sync::Arc;
+
 use super::{Error, Store};
 use crate::order::{
     known::Keys,
@@ -53,7 +55,7 @@ impl Store {
                 })
             })
             .collect::<Option<_>>()
-            .ok_or(Error::Corrupt("a status"))
+            .ok_or_else(|| Error::corrupt("a status"))
     }
 
     /// The order that was found, whole, and its client; `None` when it went to another client meanwhile.
@@ -69,7 +71,8 @@ impl Store {
         keys.order_ids.insert(found.sender_id.clone());
         keys.client_numbers.insert(found.client_number);
         let mut known = self.read(publication, &keys).await?;
-        let both = known.orders.pop().zip(known.clients.pop());
+        let client = known.clients.pop().map(Arc::unwrap_or_clone);
+        let both = known.orders.pop().zip(client);
         Ok(both.filter(|(order, client)| order.client_number == client.number))
     }
 

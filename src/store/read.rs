@@ -1,14 +1,21 @@
 //! The reading statement of a batch, and the way from its rows to records.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sqlx::{Decode, Postgres, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-use super::{Error, Store};
+use super::{
+    Error, Store,
+    client_cache::{Cached, Stamps},
+};
 use crate::{
     heavy::in_place,
     order::{
@@ -20,245 +27,381 @@ use crate::{
     },
 };
 
-/// A row of `read.sql`, of whichever kind; the ways out of it say what its columns mean.
-struct Row {
-    kind: i16,
-    int_1: Option<i32>,
-    int_2: Option<i32>,
-    int_3: Option<i32>,
-    int_4: Option<i32>,
-    int_5: Option<i32>,
-    text_1: Option<String>,
-    text_2: Option<String>,
-    text_3: Option<String>,
-    text_4: Option<String>,
-    text_5: Option<String>,
-    text_6: Option<String>,
-    text_7: Option<String>,
-    text_8: Option<String>,
-    text_9: Option<String>,
-    texts_1: Option<Vec<String>>,
-    texts_2: Option<Vec<String>>,
-    amount_1: Option<Decimal>,
-    amount_2: Option<Decimal>,
-    amount_3: Option<Decimal>,
-    at_1: Option<DateTime<Utc>>,
-    at_2: Option<DateTime<Utc>>,
-    at_3: Option<DateTime<Utc>>,
-    json: Option<Value>,
-    uuid: Option<Uuid>,
-    flag: Option<bool>,
-    big: Option<i64>,
+/// Where the columns of `read.sql` stand, by their type; the first of each.
+mod at {
+    pub(super) const KIND: usize = 0;
+    pub(super) const INT: usize = 1;
+    pub(super) const TEXT: usize = 6;
+    pub(super) const TEXTS: usize = 15;
+    pub(super) const AMOUNT: usize = 17;
+    pub(super) const AT: usize = 20;
+    pub(super) const JSON: usize = 23;
+    pub(super) const UUID: usize = 24;
+    pub(super) const FLAG: usize = 25;
+    pub(super) const BIG: usize = 26;
+    pub(super) const INTS: usize = 27;
 }
 
-/// What a jsonb column holds; inside, `None` where it is not of our making.
-#[expect(clippy::option_option, reason = "null is not a defect")]
-fn held<T: DeserializeOwned>(json: Option<Value>) -> Option<Option<T>> {
-    json.map(serde_json::from_value).transpose().ok()
+/// A row of `read.sql`, of whichever kind; the ways out of it say what its columns mean. Only the columns that a kind
+/// has are looked at: sqlx's own way from a row takes all of them apart, which took as long as PostgreSQL's work.
+struct Row(PgRow);
+
+type Read<T> = Result<T, sqlx::Error>;
+
+/// Something stored that is not of our making.
+fn corrupt(what: &'static str) -> sqlx::Error {
+    sqlx::Error::Decode(what.into())
 }
 
 impl Row {
-    fn order(self) -> Option<Order> {
-        Some(Order {
-            number: self.int_1?,
-            version: self.int_2?,
-            client_number: self.int_3?,
-            address_number: self.int_4?,
-            count_of_returned_bottles: self.int_5?,
-            sender_id: self.text_1?,
-            status: Status::parse(&self.text_2?)?,
-            payment_type: self.text_3,
-            comment: self.text_4,
-            total: self.amount_1?,
-            delivery_cost: self.amount_2,
-            coins: self.amount_3,
-            created_at: self.at_1?,
-            shipping_date_from: self.at_2?,
-            shipping_date_to: self.at_3?,
-            ask_for_checkout: held::<Checkout>(self.json)?,
-            uuid: self.uuid?,
-            payment_status: self.flag?,
-            items: Vec::new(),
+    fn get<'r, T: Decode<'r, Postgres>>(&'r self, first: usize, number: usize) -> Read<T> {
+        // read.sql's columns are checked when we compile, by [`checked`].
+        self.0.try_get_unchecked(first + number - 1)
+    }
+
+    fn int(&self, number: usize) -> Read<i32> {
+        self.get(at::INT, number)
+    }
+
+    fn maybe_int(&self, number: usize) -> Read<Option<i32>> {
+        self.get(at::INT, number)
+    }
+
+    fn text(&self, number: usize) -> Read<String> {
+        self.get(at::TEXT, number)
+    }
+
+    fn maybe_text(&self, number: usize) -> Read<Option<String>> {
+        self.get(at::TEXT, number)
+    }
+
+    fn amount(&self, number: usize) -> Read<Decimal> {
+        self.get(at::AMOUNT, number)
+    }
+
+    fn moment(&self, number: usize) -> Read<DateTime<Utc>> {
+        self.get(at::AT, number)
+    }
+
+    fn json<T: DeserializeOwned + 'static>(&self) -> Read<Option<T>> {
+        let json: Option<Json<T>> = self.get(at::JSON, 1)?;
+        Ok(json.map(|Json(value)| value))
+    }
+
+    fn order(&self) -> Read<Order> {
+        let status: &str = self.get(at::TEXT, 2)?;
+        Ok(Order {
+            number: self.int(1)?,
+            version: self.int(2)?,
+            client_number: self.int(3)?,
+            address_number: self.int(4)?,
+            count_of_returned_bottles: self.int(5)?,
+            sender_id: self.text(1)?,
+            status: Status::parse(status).ok_or_else(|| corrupt("a status"))?,
+            payment_type: self.maybe_text(3)?,
+            comment: self.maybe_text(4)?,
+            total: self.amount(1)?,
+            delivery_cost: self.get(at::AMOUNT, 2)?,
+            coins: self.get(at::AMOUNT, 3)?,
+            created_at: self.moment(1)?,
+            shipping_date_from: self.moment(2)?,
+            shipping_date_to: self.moment(3)?,
+            ask_for_checkout: self.json::<Checkout>()?,
+            uuid: self.get(at::UUID, 1)?,
+            payment_status: self.get(at::FLAG, 1)?,
+            items: Vec::new().into(),
         })
     }
 
     /// (order's number, place, line)
-    fn item(self) -> Option<(i32, i32, OrderItem)> {
+    fn item(&self) -> Read<(i32, i32, OrderItem)> {
         let item = OrderItem {
-            external_id: self.int_3,
-            product_number: self.int_4,
-            quantity: self.int_5?,
-            product_id: self.text_1?,
-            sender_id: self.text_2,
-            name: self.text_3,
-            price: self.amount_1?,
-            order_product_id: self.big,
+            external_id: self.maybe_int(3)?,
+            product_number: self.maybe_int(4)?,
+            quantity: self.int(5)?,
+            product_id: self.text(1)?,
+            sender_id: self.maybe_text(2)?,
+            name: self.maybe_text(3)?,
+            price: self.amount(1)?,
+            order_product_id: self.get(at::BIG, 1)?,
         };
-        Some((self.int_1?, self.int_2?, item))
+        Ok((self.int(1)?, self.int(2)?, item))
     }
 
-    fn client(self) -> Option<Client> {
-        Some(Client {
-            number: self.int_1?,
-            version: self.int_2?,
-            sender_id: self.text_1,
-            guest_phone: self.text_2,
-            username: self.text_3?,
-            phone: self.text_4,
-            email: self.text_5,
-            comment: self.text_6,
-            kind: ClientType::parse(&self.text_7?)?,
-            phones: self.texts_1?,
-            legal_address: self.texts_2?,
-            coins_amount: self.amount_1?,
-            bank_account: held::<BankAccount>(self.json)?,
-            loyalty_system_is_active: self.flag,
-            account_number: self.big,
-            addresses: Vec::new(),
-            prices: Vec::new(),
-        })
+    /// (stamp, client)
+    fn client(&self) -> Read<(Arc<str>, Client)> {
+        let kind: &str = self.get(at::TEXT, 7)?;
+        let client = Client {
+            number: self.int(1)?,
+            version: self.int(2)?,
+            sender_id: self.maybe_text(1)?,
+            guest_phone: self.maybe_text(2)?,
+            username: self.text(3)?,
+            phone: self.maybe_text(4)?,
+            email: self.maybe_text(5)?,
+            comment: self.maybe_text(6)?,
+            kind: ClientType::parse(kind).ok_or_else(|| corrupt("a client's type"))?,
+            phones: self.get(at::TEXTS, 1)?,
+            legal_address: self.get(at::TEXTS, 2)?,
+            coins_amount: self.amount(1)?,
+            bank_account: self.json::<BankAccount>()?,
+            loyalty_system_is_active: self.get(at::FLAG, 1)?,
+            account_number: self.get(at::BIG, 1)?,
+            addresses: Vec::new().into(),
+            prices: Vec::new().into(),
+        };
+        let stamp: &str = self.get(at::TEXT, 8)?;
+        Ok((stamp.into(), client))
     }
 
     /// (client's number, address)
-    fn address(self) -> Option<(i32, Address)> {
+    fn address(&self) -> Read<(i32, Address)> {
         let content = AddressContent {
-            city: self.text_2?,
-            street: self.text_3?,
-            house: self.text_4?,
-            str: self.text_5?,
-            entrance: self.text_6,
-            floor: self.text_7,
-            room: self.text_8,
+            city: self.text(2)?,
+            street: self.text(3)?,
+            house: self.text(4)?,
+            str: self.text(5)?,
+            entrance: self.maybe_text(6)?,
+            floor: self.maybe_text(7)?,
+            room: self.maybe_text(8)?,
         };
         let address = Address {
-            number: self.int_1?,
-            district_number: self.int_3,
-            sender_id: self.text_1,
-            district_name: self.text_9,
+            number: self.int(1)?,
+            district_number: self.maybe_int(3)?,
+            sender_id: self.maybe_text(1)?,
+            district_name: self.maybe_text(9)?,
             content,
         };
-        Some((self.int_2?, address))
+        Ok((self.int(2)?, address))
     }
 
     /// (client's number, price)
-    fn price(self) -> Option<(i32, ClientPrice)> {
+    fn price(&self) -> Read<(i32, ClientPrice)> {
         let price = ClientPrice {
-            product_number: self.int_1?,
-            external_product_id: self.text_1,
-            price: self.amount_1?,
-            active: self.flag?,
+            product_number: self.int(1)?,
+            external_product_id: self.maybe_text(1)?,
+            price: self.amount(1)?,
+            active: self.get(at::FLAG, 1)?,
         };
-        Some((self.int_2?, price))
+        Ok((self.int(2)?, price))
     }
 
     /// (the sender's id, product)
-    fn product(self) -> Option<(String, Product)> {
+    fn product(&self) -> Read<(String, Product)> {
         let product = Product {
-            number: self.int_1?,
-            name: self.text_2?,
+            number: self.int(1)?,
+            name: self.text(2)?,
         };
-        Some((self.text_1?, product))
+        Ok((self.text(1)?, product))
     }
 }
+
+/// The rows so far, still apart.
+#[derive(Default)]
+struct Rows {
+    now: Option<DateTime<Utc>>,
+    catalogue: i64,
+    /// (number, stamp) of clients.
+    cached: Vec<(i32, Arc<str>)>,
+    order_numbers: Vec<i32>,
+    address_numbers: Vec<i32>,
+    orders: Vec<Order>,
+    items: Vec<(i32, i32, OrderItem)>,
+    clients: Vec<(Arc<str>, Client)>,
+    addresses: Vec<(i32, Address)>,
+    prices: Vec<(i32, ClientPrice)>,
+    products: HashMap<String, Product>,
+}
+
+impl Rows {
+    fn add(&mut self, row: PgRow) -> Read<()> {
+        let row = Row(row);
+        match row.get::<i16>(at::KIND, 1)? {
+            0 => {
+                self.now = Some(row.moment(1)?);
+                self.catalogue = row.get(at::BIG, 1)?;
+                let numbers: Vec<i32> = row.get(at::INTS, 1)?;
+                let stamps: Vec<String> = row.get(at::TEXTS, 1)?;
+                self.cached = numbers
+                    .into_iter()
+                    .zip(stamps.into_iter().map(Arc::from))
+                    .collect();
+                self.order_numbers = row.get(at::INTS, 2)?;
+                self.address_numbers = row.get(at::INTS, 3)?;
+            }
+            1 => self.orders.push(row.order()?),
+            2 => self.items.push(row.item()?),
+            3 => self.clients.push(row.client()?),
+            4 => self.addresses.push(row.address()?),
+            5 => self.prices.push(row.price()?),
+            6 => self.products.extend([row.product()?]),
+            _ => return Err(corrupt("a kind of row")),
+        }
+        Ok(())
+    }
+}
+
+const READ: &str = include_str!("read.sql");
 
 impl Store {
     /// Reads all that is stored under a batch's keys, of one moment, in one round trip.
     ///
     /// # Errors
-    /// [`Error::Unsure`] where the connection broke: the next one is fresh. [`Error::Unavailable`] else.
+    /// [`Error::Unsure`] where the connection broke: the next one is fresh. [`Error::Corrupt`] where what is stored is
+    /// not of our making. [`Error::Unavailable`] else.
     pub async fn read(&self, publication: &str, keys: &Keys) -> Result<Known, Error> {
+        let cached = self.client_cache.get(publication, keys);
         let mut connection = self.connection().await?;
-        let rows = sqlx::query_file_as!(
-            Row,
-            "src/store/read.sql",
-            publication,
-            &list(&keys.order_ids) as &[&String],
-            &list(&keys.order_numbers) as &[&i32],
-            &list(&keys.client_ids) as &[&String],
-            &list(&keys.client_numbers) as &[&i32],
-            &list(&keys.guest_phones) as &[&String],
-            &list(&keys.product_ids) as &[&String],
-            &list(&keys.address_numbers) as &[&i32],
-        )
-        .fetch_all(&mut *connection);
-        let rows = self.in_time(rows).await;
-        let rows = self.done(connection, rows)?;
-        in_place(rows.len(), || known(rows)).ok_or(Error::Corrupt("a row of read.sql"))
+        let mut rows = Rows::default();
+        let Stamps {
+            ids,
+            numbers,
+            guest_phones,
+        } = &cached.stamps;
+        // Each row is taken apart as it comes, while PostgreSQL makes the next.
+        let read = sqlx::query(READ)
+            .bind(publication)
+            .bind(list(&keys.order_ids))
+            .bind(list(&keys.order_numbers))
+            .bind(list(&keys.client_ids))
+            .bind(list(&keys.client_numbers))
+            .bind(list(&keys.guest_phones))
+            .bind(list(&keys.product_ids))
+            .bind(list(&keys.address_numbers))
+            .bind(texts(ids))
+            .bind(texts(numbers))
+            .bind(texts(guest_phones))
+            .bind(cached.catalogue)
+            .try_map(|row| rows.add(row))
+            .fetch_all(&mut *connection);
+        let read = self.in_time(read).await;
+        let count = self.done(connection, read)?.len();
+        in_place(count, || {
+            let catalogue = rows.catalogue;
+            let (known, stamps) = known(rows, cached)
+                .ok_or_else(|| Error::corrupt("a row without what it belongs to"))?;
+            let read = stamps.iter().zip(&known.clients);
+            self.client_cache.put(publication, keys, catalogue, read);
+            Ok(known)
+        })
     }
+}
+
+/// Never called: with it the macro checks, when we compile, that `read.sql` fits the schema and what [`Row`] takes its
+/// columns for.
+#[expect(dead_code, reason = "only the compiler reads it")]
+async fn checked(connection: &mut sqlx::PgConnection, texts: &[String], ints: &[i32]) -> Read<()> {
+    let row = sqlx::query_file!(
+        "src/store/read.sql",
+        "",
+        texts,
+        ints,
+        texts,
+        ints,
+        texts,
+        texts,
+        ints,
+        texts,
+        texts,
+        texts,
+        0_i64,
+    )
+    .fetch_one(connection)
+    .await?;
+    let _: (i16, [Option<i32>; 5]) = (
+        row.kind,
+        [row.int_1, row.int_2, row.int_3, row.int_4, row.int_5],
+    );
+    let _: [Option<String>; 9] = [
+        row.text_1, row.text_2, row.text_3, row.text_4, row.text_5, row.text_6, row.text_7,
+        row.text_8, row.text_9,
+    ];
+    let _: [Option<Vec<String>>; 2] = [row.texts_1, row.texts_2];
+    let _: [Option<Decimal>; 3] = [row.amount_1, row.amount_2, row.amount_3];
+    let _: [Option<DateTime<Utc>>; 3] = [row.at_1, row.at_2, row.at_3];
+    let _: (Option<Value>, Option<Uuid>, Option<bool>, Option<i64>) =
+        (row.json, row.uuid, row.flag, row.big);
+    let _: [Option<Vec<i32>>; 3] = [row.ints_1, row.ints_2, row.ints_3];
+    Ok(())
+}
+
+fn texts(texts: &[Arc<str>]) -> Vec<&str> {
+    texts.iter().map(|text| &**text).collect()
 }
 
 fn list<T>(set: &BTreeSet<T>) -> Vec<&T> {
     set.iter().collect()
 }
 
-fn known(rows: Vec<Row>) -> Option<Known> {
-    let mut now = None;
-    let mut known = Known {
-        now: DateTime::UNIX_EPOCH,
-        orders: Vec::new(),
-        order_numbers: BTreeSet::new(),
-        clients: Vec::new(),
-        address_numbers: BTreeSet::new(),
-        products: HashMap::new(),
-    };
-    let mut items: Vec<(i32, i32, OrderItem)> = Vec::new();
-    let mut addresses: Vec<(i32, Address)> = Vec::new();
-    let mut prices: Vec<(i32, ClientPrice)> = Vec::new();
-    for row in rows {
-        match row.kind {
-            0 => now = row.at_1,
-            1 => known.orders.push(row.order()?),
-            2 => items.push(row.item()?),
-            3 => {
-                known.order_numbers.insert(row.int_1?);
-            }
-            4 => known.clients.push(row.client()?),
-            5 => addresses.push(row.address()?),
-            6 => prices.push(row.price()?),
-            7 => {
-                known.address_numbers.insert(row.int_1?);
-            }
-            8 => {
-                let (id, product) = row.product()?;
-                known.products.insert(id, product);
-            }
-            _ => return None,
-        }
-    }
-    known.now = now?;
+/// Puts the rows together, and adds what is cached. The clients that were read come first, and their stamps beside.
+fn known(rows: Rows, cached: Cached) -> Option<(Known, Vec<Arc<str>>)> {
+    let Rows {
+        now,
+        mut orders,
+        mut items,
+        mut clients,
+        mut addresses,
+        mut prices,
+        ..
+    } = rows;
 
-    let order_index: HashMap<i32, usize> = known
-        .orders
-        .iter()
-        .enumerate()
-        .map(|(i, order)| (order.number, i))
-        .collect();
+    let order_index: HashMap<i32, usize> = index(orders.iter().map(|order| order.number));
     items.sort_unstable_by_key(|(order, position, _)| (*order, *position));
-    for (order, _, item) in items {
-        known.orders[*order_index.get(&order)?].items.push(item);
+    let items = items.into_iter().map(|(order, _, item)| (order, item));
+    for (order, items) in grouped(items) {
+        orders[*order_index.get(&order)?].items = items.into();
     }
     // A client that was found in two ways came twice, and so did what it has.
-    known.clients.sort_unstable_by_key(|client| client.number);
-    known.clients.dedup_by_key(|client| client.number);
-    let client_index: HashMap<i32, usize> = known
-        .clients
-        .iter()
-        .enumerate()
-        .map(|(i, client)| (client.number, i))
-        .collect();
-    addresses.sort_unstable_by_key(|(_, address)| address.number);
+    clients.sort_unstable_by_key(|(_, client)| client.number);
+    clients.dedup_by_key(|(_, client)| client.number);
+    let client_index = index(clients.iter().map(|(_, client)| client.number));
+    addresses.sort_unstable_by_key(|(client, address)| (*client, address.number));
     addresses.dedup_by_key(|(_, address)| address.number);
-    for (client, address) in addresses {
-        known.clients[*client_index.get(&client)?]
-            .addresses
-            .push(address);
+    for (client, addresses) in grouped(addresses.into_iter()) {
+        clients[*client_index.get(&client)?].1.addresses = addresses.into();
     }
     prices.sort_unstable_by_key(|(client, price)| (*client, price.product_number));
     prices.dedup_by_key(|(client, price)| (*client, price.product_number));
-    for (client, price) in prices {
-        known.clients[*client_index.get(&client)?]
-            .prices
-            .push(price);
+    for (client, prices) in grouped(prices.into_iter()) {
+        clients[*client_index.get(&client)?].1.prices = prices.into();
     }
-    Some(known)
+
+    let (stamps, mut clients): (Vec<_>, Vec<_>) = clients
+        .into_iter()
+        .map(|(stamp, client)| (stamp, Arc::new(client)))
+        .unzip();
+    let mut from_cache = cached.clients;
+    for seen in rows.cached {
+        // Found in two ways, and cached in one or both.
+        if !client_index.contains_key(&seen.0)
+            && let Some(client) = from_cache.remove(&seen)
+        {
+            clients.push(client);
+        }
+    }
+    let known = Known {
+        now: now?,
+        orders,
+        order_numbers: rows.order_numbers.into_iter().collect(),
+        clients,
+        address_numbers: rows.address_numbers.into_iter().collect(),
+        products: rows.products,
+    };
+    Some((known, stamps))
+}
+
+fn index(numbers: impl Iterator<Item = i32>) -> HashMap<i32, usize> {
+    numbers.zip(0..).collect()
+}
+
+/// What belongs together, of what comes in order.
+fn grouped<T>(rows: impl Iterator<Item = (i32, T)>) -> Vec<(i32, Vec<T>)> {
+    let mut groups: Vec<(i32, Vec<T>)> = Vec::new();
+    for (whose, row) in rows {
+        match groups.last_mut() {
+            Some((last, group)) if *last == whose => group.push(row),
+            _ => groups.push((whose, vec![row])),
+        }
+    }
+    groups
 }

@@ -8,6 +8,7 @@
 mod access;
 mod answer;
 mod cli;
+mod client_cache;
 mod example;
 mod faults;
 mod fields;

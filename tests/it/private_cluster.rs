@@ -26,6 +26,7 @@ fn settings(data_dir: impl Into<PathBuf>) -> config::Database {
         url: None,
         data_dir: data_dir.into(),
         connections: 10,
+        client_cache_bytes: 0,
         statement_timeout: Duration::from_secs(5),
         lock_timeout: Duration::from_secs(2),
         start_timeout: Duration::from_mins(1),

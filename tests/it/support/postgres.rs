@@ -203,6 +203,7 @@ impl TestDatabase {
             url: Some(config::Secret::new(self.url())),
             data_dir: PathBuf::from("/nonexistent"),
             connections: 10,
+            client_cache_bytes: 1024 * 1024,
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(2),
             start_timeout: Duration::from_secs(30),

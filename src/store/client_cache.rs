@@ -1,0 +1,237 @@
+//! Clients as they were read last. The same clients order again and again, some with thousands of addresses, and hardly
+//! an order changes them.
+//!
+//! Nothing is believed without a look: each reading tells the database the stamp that a client was read with, and what
+//! the database still has under that stamp it does not send (read.sql). A stamp is the row's `xmin`, which any write
+//! replaces, one by hand too, and the client is written whenever the service writes an address of it. What import
+//! changes beside clients (districts' names, products' ids, prices), the catalogue's version tells. Of addresses and
+//! prices that somebody changes by hand, past the service, nothing tells; so after a minute all is read anew.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use quick_cache::{
+    DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
+
+use crate::order::{known::Keys, model::Client};
+
+/// How long a client is kept.
+const LIFETIME: Duration = Duration::from_mins(1);
+/// Bytes that a client takes besides its lists.
+const CLIENT_BYTES: usize = 1024;
+/// Bytes of an address, and of its text in an answer.
+const ADDRESS_BYTES: usize = 1024;
+/// The same of a price.
+const PRICE_BYTES: usize = 256;
+
+/// In which way a client is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Way<T> {
+    Id(T),
+    Number(i32),
+    GuestPhone(T),
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key<T> {
+    publication: T,
+    way: Way<T>,
+}
+
+impl Key<&str> {
+    fn to_owned(&self) -> Key<String> {
+        Key {
+            publication: self.publication.to_owned(),
+            way: match self.way {
+                Way::Id(id) => Way::Id(id.to_owned()),
+                Way::Number(number) => Way::Number(number),
+                Way::GuestPhone(phone) => Way::GuestPhone(phone.to_owned()),
+            },
+        }
+    }
+}
+
+impl Equivalent<Key<String>> for Key<&str> {
+    fn equivalent(&self, other: &Key<String>) -> bool {
+        self.publication == other.publication
+            && match (&self.way, &other.way) {
+                (Way::Id(one), Way::Id(other)) | (Way::GuestPhone(one), Way::GuestPhone(other)) => {
+                    one == other
+                }
+                (Way::Number(one), Way::Number(other)) => one == other,
+                _ => false,
+            }
+    }
+}
+
+/// A client as read, and what tells whether it still is so.
+#[derive(Debug, Clone)]
+struct Seen {
+    client: Arc<Client>,
+    stamp: Arc<str>,
+    catalogue: i64,
+    at: Instant,
+}
+
+#[derive(Debug, Clone)]
+struct Bytes;
+
+impl Weighter<Key<String>, Seen> for Bytes {
+    fn weight(&self, _key: &Key<String>, seen: &Seen) -> u64 {
+        let Client {
+            addresses, prices, ..
+        } = &*seen.client;
+        (CLIENT_BYTES + addresses.len() * ADDRESS_BYTES + prices.len() * PRICE_BYTES) as u64
+    }
+}
+
+/// Clients of all publications.
+#[derive(Debug)]
+pub(super) struct ClientCache {
+    clients: Option<Cache<Key<String>, Seen, Bytes>>,
+    /// Of each publication the catalogue's version when it was read last.
+    catalogues: Mutex<HashMap<String, i64>>,
+}
+
+/// What is cached of a batch's clients.
+#[derive(Debug, Default)]
+pub(super) struct Cached {
+    /// The version of the catalogue that all of it holds for.
+    pub catalogue: i64,
+    /// The stamps, in the order of the batch's keys; empty where nothing is cached.
+    pub stamps: Stamps,
+    /// By number and stamp: what was kept in two ways may be of two moments.
+    pub clients: HashMap<(i32, Arc<str>), Arc<Client>>,
+}
+
+/// A stamp for each key of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Stamps {
+    pub ids: Vec<Arc<str>>,
+    pub numbers: Vec<Arc<str>>,
+    pub guest_phones: Vec<Arc<str>>,
+}
+
+impl ClientCache {
+    /// Holds about so many bytes.
+    pub(super) fn new(bytes: usize) -> Self {
+        let options = OptionsBuilder::new()
+            // One lock for all is short enough, and a client with many addresses needs the room undivided.
+            .shards(1)
+            .estimated_items_capacity(bytes / CLIENT_BYTES)
+            .weight_capacity(bytes as u64)
+            .build();
+        let cache = |options| {
+            Cache::with_options(
+                options,
+                Bytes,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            )
+        };
+        Self {
+            clients: options.ok().filter(|_| bytes > 0).map(cache),
+            catalogues: Mutex::default(),
+        }
+    }
+
+    fn catalogues(&self) -> MutexGuard<'_, HashMap<String, i64>> {
+        // Nothing under this lock can leave it half changed.
+        self.catalogues
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is of the clients that a batch names.
+    pub(super) fn get(&self, publication: &str, keys: &Keys) -> Cached {
+        let catalogue = self.catalogues().get(publication).copied();
+        let mut cached = Cached {
+            catalogue: catalogue.unwrap_or_default(),
+            ..Cached::default()
+        };
+        let nothing: Arc<str> = "".into();
+        let mut stamp = |way| {
+            let clients = self.clients.as_ref();
+            let seen = clients.and_then(|clients| clients.get(&Key { publication, way }));
+            let is_fresh =
+                |seen: &Seen| seen.catalogue == cached.catalogue && seen.at.elapsed() < LIFETIME;
+            let Some(seen) = seen.filter(is_fresh) else {
+                return Arc::clone(&nothing);
+            };
+            let key = (seen.client.number, Arc::clone(&seen.stamp));
+            cached.clients.insert(key, seen.client);
+            seen.stamp
+        };
+        cached.stamps = Stamps {
+            ids: keys
+                .client_ids
+                .iter()
+                .map(|id| stamp(Way::Id(id)))
+                .collect(),
+            numbers: keys
+                .client_numbers
+                .iter()
+                .map(|number| stamp(Way::Number(*number)))
+                .collect(),
+            guest_phones: keys
+                .guest_phones
+                .iter()
+                .map(|phone| stamp(Way::GuestPhone(phone)))
+                .collect(),
+        };
+        cached
+    }
+
+    /// Keeps clients as they were just read, with their stamps, in the ways in which they were asked for.
+    pub(super) fn put<'c>(
+        &self,
+        publication: &str,
+        keys: &Keys,
+        catalogue: i64,
+        clients: impl IntoIterator<Item = (&'c Arc<str>, &'c Arc<Client>)>,
+    ) {
+        let Some(cache) = &self.clients else {
+            return;
+        };
+        {
+            let mut catalogues = self.catalogues();
+            match catalogues.get_mut(publication) {
+                Some(known) => *known = catalogue,
+                None => drop(catalogues.insert(publication.to_owned(), catalogue)),
+            }
+        }
+        let at = Instant::now();
+        for (stamp, client) in clients {
+            let seen = Seen {
+                client: Arc::clone(client),
+                stamp: Arc::clone(stamp),
+                catalogue,
+                at,
+            };
+            let ways = [
+                client
+                    .sender_id
+                    .as_ref()
+                    .filter(|id| keys.client_ids.contains(*id))
+                    .map(|id| Way::Id(id.as_str())),
+                Some(client.number)
+                    .filter(|number| keys.client_numbers.contains(number))
+                    .map(Way::Number),
+                client
+                    .guest_phone
+                    .as_ref()
+                    .filter(|phone| keys.guest_phones.contains(*phone))
+                    .map(|phone| Way::GuestPhone(phone.as_str())),
+            ];
+            for way in ways.into_iter().flatten() {
+                cache.insert(Key { publication, way }.to_owned(), seen.clone());
+            }
+        }
+    }
+}
