@@ -171,8 +171,8 @@ fn batch(case: Case, orders: &mut Orders, size: usize) -> Batch {
 
 /// What the store would say.
 fn known(
-    orders: Vec<aqua_orders::order::model::Order>,
-    clients: Vec<aqua_orders::order::model::Client>,
+    orders: Vec<Arc<aqua_orders::order::model::Order>>,
+    clients: Vec<Arc<aqua_orders::order::model::Client>>,
 ) -> Known {
     let product = |number: i32| {
         let name = format!("Вода питьевая 19 л. «Ключ {number}»");
@@ -183,7 +183,7 @@ fn known(
         now: received_at(),
         orders,
         order_numbers: BTreeSet::new(),
-        clients: clients.into_iter().map(Arc::new).collect(),
+        clients,
         address_numbers: BTreeSet::new(),
         products: (1..=40).map(product).collect(),
     }

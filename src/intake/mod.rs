@@ -298,7 +298,7 @@ impl Inner {
 }
 
 impl Job {
-    fn keys(&self, keys: &mut Keys) {
+    fn keys<'k>(&'k self, keys: &mut Keys<'k>) {
         for element in &self.elements {
             keys.add(element);
         }

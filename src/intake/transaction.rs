@@ -230,7 +230,7 @@ async fn transact(
             }
         };
         let read_at = Instant::now();
-        let decided = decide_with_numbers(inner, jobs, &known, &batches, orders).await;
+        let decided = decide_with_numbers(inner, jobs, &known, &batches, &keys, orders).await;
         let (decision, lease, rest) = match decided {
             Ok(decided) => decided,
             Err(error) => {
@@ -317,10 +317,11 @@ async fn decide_with_numbers<'k>(
     jobs: &[Arc<Job>],
     known: &'k Known,
     batches: &[Batch<'_>],
+    keys: &Keys<'_>,
     orders: usize,
 ) -> Result<(Decision<'k>, FreeNumbers, FreeNumbers), Error> {
     let publication = &jobs[0].publication;
-    let mut want = guess(jobs, known);
+    let mut want = guess(jobs, keys, known);
     let mut lease = inner.numbers.lease(&publication.name, want);
     loop {
         if let Err(error) = inner
@@ -350,7 +351,7 @@ fn unchanged_clients(inner: &Inner, decision: &Decision<'_>) -> impl Iterator<It
     decision
         .clients
         .iter()
-        .filter(|record| record.before == Some(&record.after))
+        .filter(|record| record.is_unchanged())
         .flat_map(|record| {
             let client = &record.after;
             inner.client_claims(
@@ -362,7 +363,7 @@ fn unchanged_clients(inner: &Inner, decision: &Decision<'_>) -> impl Iterator<It
 }
 
 /// The numbers that came along with new records: their turn in the reserve must not come any more.
-fn adopted(decision: &Decision<'_>, keys: &Keys) -> FreeNumbers {
+fn adopted(decision: &Decision<'_>, keys: &Keys<'_>) -> FreeNumbers {
     let new_orders = decision
         .orders
         .iter()
@@ -392,37 +393,19 @@ fn adopted(decision: &Decision<'_>, keys: &Keys) -> FreeNumbers {
     }
 }
 
-/// How many numbers a batch will likely need, so that it is rarely decided twice.
-fn guess(jobs: &[Arc<Job>], known: &Known) -> Shortage {
-    let orders: HashSet<&str> = known
-        .orders
-        .iter()
-        .map(|order| order.sender_id.as_str())
-        .collect();
-    let clients: HashSet<&str> = known
-        .clients
-        .iter()
-        .flat_map(|client| client.sender_id.iter().chain(&client.guest_phone))
-        .map(String::as_str)
-        .collect();
-    let mut new_orders = HashSet::new();
-    let mut new_clients = HashSet::new();
-    for element in jobs
-        .iter()
-        .flat_map(|job| &job.elements)
-        .filter(|element| element.order.is_some())
-    {
-        new_orders.extend(element.id.as_deref().filter(|id| !orders.contains(id)));
-        let client = &element.client;
-        let key = client.id.as_deref().or(client.phone.as_deref());
-        if client.external_id.is_none() {
-            new_clients.extend(key.filter(|key| !clients.contains(key)));
-        }
-    }
+/// How many numbers a batch will likely need, so that it is rarely decided twice. What is too much is given back.
+fn guess(jobs: &[Arc<Job>], keys: &Keys<'_>, known: &Known) -> Shortage {
+    let elements = jobs.iter().flat_map(|job| &job.elements);
+    let good = elements.filter(|element| element.order.is_some()).count();
+    let new = |named: usize, known: usize| named.saturating_sub(known).min(good);
+    let clients = new(
+        keys.client_ids.len() + keys.guest_phones.len(),
+        known.clients.len(),
+    );
     Shortage {
-        order: new_orders.len(),
-        client: new_clients.len(),
-        address: new_clients.len(),
+        order: new(keys.order_ids.len(), known.orders.len()),
+        client: clients,
+        address: clients,
     }
 }
 

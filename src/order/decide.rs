@@ -4,7 +4,10 @@
 //! the picture before and after. So an order sent twice in a batch, clients shared by orders and a change that is
 //! taken back need no rules of their own, and what changes nothing writes nothing.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -14,8 +17,8 @@ use super::{
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     known::Known,
     list::List,
-    model::{Address, Client, ClientType, Order, OrderItem, Product},
-    wire::{ClientKey, Element, SentAddress, SentClient, SentItem, SentOrder},
+    model::{Address, Client, ClientType, Order, Product},
+    wire::{ClientKey, Element, Sent, SentAddress, SentClient, SentItem, SentOrder},
 };
 
 /// A batch to decide on.
@@ -92,9 +95,32 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Record<'a, T> {
     /// As stored; `None` for a new one.
-    pub before: Option<&'a T>,
-    /// As it is to be.
-    pub after: T,
+    pub before: Option<&'a Arc<T>>,
+    /// As it is to be; the stored one itself while nothing of it has changed.
+    pub after: Arc<T>,
+}
+
+impl<'a, T: PartialEq> Record<'a, T> {
+    fn stored(stored: &'a Arc<T>) -> Self {
+        Self {
+            before: Some(stored),
+            after: Arc::clone(stored),
+        }
+    }
+
+    fn new(record: T) -> Self {
+        Self {
+            before: None,
+            after: Arc::new(record),
+        }
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.before
+            .is_some_and(|before| Arc::ptr_eq(before, &self.after) || *before == self.after)
+    }
 }
 
 /// What is to be written and answered.
@@ -112,9 +138,9 @@ pub struct Decision<'a> {
 ///
 /// # Errors
 /// [`Shortage`] when `numbers` ran out. What was taken of them stays taken; the caller gives them again.
-pub fn decide<'a>(
+pub fn decide<'a: 'e, 'e>(
     known: &'a Known,
-    batches: &[Batch<'_>],
+    batches: &[Batch<'e>],
     numbers: &mut FreeNumbers,
 ) -> Result<Decision<'a>, Shortage> {
     let mut picture = Picture::new(known, numbers, Brought::of(batches));
@@ -172,9 +198,9 @@ pub fn decide<'a>(
 ///
 /// Whether a client is known depends on the entries before, and those on one another; so this repeats until nothing
 /// more falls. Almost always the second look finds nothing.
-fn reject(
-    picture: &Picture<'_, '_>,
-    batches: &[Batch<'_>],
+fn reject<'e>(
+    picture: &Picture<'_, 'e, '_>,
+    batches: &[Batch<'e>],
     indexed: &[Vec<usize>],
 ) -> Vec<HashMap<usize, Vec<Fault>>> {
     let mut rejected: Vec<HashMap<usize, Vec<Fault>>> =
@@ -234,12 +260,12 @@ fn reject(
 
 /// What the elements before make, as far as [`Picture::check`] needs to know.
 #[derive(Default)]
-struct Made {
+struct Made<'e> {
     /// New orders, and the number that each brings along.
-    orders: HashMap<String, Option<i32>>,
+    orders: HashMap<&'e str, Option<i32>>,
     order_numbers: HashSet<i32>,
     /// The ids of clients that are new or take theirs.
-    clients: HashSet<String>,
+    clients: HashSet<&'e str>,
     /// Numbers of clients that are brought along or take an id, and whether they have one then.
     client_numbers: HashMap<i32, bool>,
 }
@@ -279,18 +305,18 @@ impl Brought {
 }
 
 /// The stored records as they become, element by element.
-struct Picture<'a, 'n> {
+struct Picture<'a, 'e, 'n> {
     known: &'a Known,
     numbers: &'n mut FreeNumbers,
     brought: Brought,
     shortage: Shortage,
     orders: Vec<Record<'a, Order>>,
-    order_by_id: HashMap<String, usize>,
+    order_by_id: HashMap<&'e str, usize>,
     order_numbers: BTreeSet<i32>,
     clients: Vec<Record<'a, Client>>,
-    client_by_id: HashMap<String, usize>,
+    client_by_id: HashMap<&'e str, usize>,
     client_by_number: HashMap<i32, usize>,
-    guest_by_phone: HashMap<String, usize>,
+    guest_by_phone: HashMap<&'e str, usize>,
     address_numbers: BTreeSet<i32>,
 }
 
@@ -349,7 +375,7 @@ fn next_number(
     -i32::try_from(*short).unwrap_or(i32::MAX)
 }
 
-impl<'a, 'n> Picture<'a, 'n> {
+impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
     fn new(known: &'a Known, numbers: &'n mut FreeNumbers, brought: Brought) -> Self {
         let mut picture = Self {
             known,
@@ -368,19 +394,20 @@ impl<'a, 'n> Picture<'a, 'n> {
         for order in &known.orders {
             picture
                 .order_by_id
-                .insert(order.sender_id.clone(), picture.orders.len());
+                .insert(&order.sender_id, picture.orders.len());
             picture.order_numbers.insert(order.number);
-            picture.orders.push(Record {
-                before: Some(order),
-                after: order.clone(),
-            });
+            picture.orders.push(Record::stored(order));
         }
         for client in &known.clients {
-            picture.index_client(picture.clients.len(), client);
-            picture.clients.push(Record {
-                before: Some(&**client),
-                after: Client::clone(client),
-            });
+            let index = picture.clients.len();
+            picture.client_by_number.insert(client.number, index);
+            if let Some(id) = &client.sender_id {
+                picture.client_by_id.insert(id, index);
+            }
+            if let Some(phone) = &client.guest_phone {
+                picture.guest_by_phone.insert(phone, index);
+            }
+            picture.clients.push(Record::stored(client));
         }
         picture
     }
@@ -399,24 +426,14 @@ impl<'a, 'n> Picture<'a, 'n> {
         numbers.address.retain(|n| !address_numbers.contains(n));
     }
 
-    fn index_client(&mut self, index: usize, client: &Client) {
-        self.client_by_number.insert(client.number, index);
-        if let Some(id) = &client.sender_id {
-            self.client_by_id.insert(id.clone(), index);
-        }
-        if let Some(phone) = &client.guest_phone {
-            self.guest_by_phone.insert(phone.clone(), index);
-        }
-    }
-
     /// The faults that show only against what is stored.
-    fn check(&self, element: &Element, made: &Made) -> Vec<Fault> {
+    fn check(&self, element: &Element, made: &Made<'_>) -> Vec<Fault> {
         let mut faults = Vec::new();
         if let (Some(id), Some(number)) = (&element.id, element.external_id) {
-            let stored = self.order_by_id.get(id);
+            let stored = self.order_by_id.get(id.as_str());
             let own = stored
                 .map(|index| self.orders[*index].after.number)
-                .or_else(|| made.orders.get(id).copied().flatten());
+                .or_else(|| made.orders.get(id.as_str()).copied().flatten());
             let is_anothers = own != Some(number)
                 && (self.order_numbers.contains(&number) || made.order_numbers.contains(&number));
             if is_anothers {
@@ -445,12 +462,12 @@ impl<'a, 'n> Picture<'a, 'n> {
     }
 
     /// Notes what an element without faults makes.
-    fn make(&self, element: &Element, made: &mut Made) {
-        if let Some(id) = &element.id
+    fn make(&self, element: &'e Element, made: &mut Made<'e>) {
+        if let Some(id) = element.id.as_deref()
             && !self.order_by_id.contains_key(id)
             && !made.orders.contains_key(id)
         {
-            made.orders.insert(id.clone(), element.external_id);
+            made.orders.insert(id, element.external_id);
             made.order_numbers.extend(element.external_id);
         }
         let client = &element.client;
@@ -463,11 +480,11 @@ impl<'a, 'n> Picture<'a, 'n> {
             Who::Adopts(number) => made.client_numbers.insert(number, client.id.is_some()),
             Who::New => None,
         };
-        made.clients.extend(client.id.clone());
+        made.clients.extend(client.id.as_deref());
     }
 
-    fn who(&self, key: &ClientKey, made: &Made) -> Who {
-        if let Some(id) = &key.id
+    fn who(&self, key: &ClientKey, made: &Made<'_>) -> Who {
+        if let Some(id) = key.id.as_deref()
             && (self.client_by_id.contains_key(id) || made.clients.contains(id))
         {
             return Who::Known;
@@ -492,9 +509,9 @@ impl<'a, 'n> Picture<'a, 'n> {
     /// Applies one element without faults; says which order it became.
     fn apply(
         &mut self,
-        id: &str,
-        element: &Element,
-        sent: &SentOrder,
+        id: &'e str,
+        element: &'e Element,
+        sent: &'e SentOrder,
         received_at: DateTime<Utc>,
         warnings: &mut Vec<Warning>,
     ) -> usize {
@@ -512,7 +529,7 @@ impl<'a, 'n> Picture<'a, 'n> {
         }
         let address = self.shipping_address(client, &sent.shipping_address, warnings);
         let client_number = self.clients[client].after.number;
-        let items = self.items(&sent.items, warnings);
+        let products = self.products(&sent.items, warnings);
 
         let Some(&index) = self.order_by_id.get(id) else {
             let number = match element.external_id {
@@ -524,7 +541,7 @@ impl<'a, 'n> Picture<'a, 'n> {
                     &mut self.shortage.order,
                 ),
             };
-            let mut order = Order {
+            let order = Order {
                 number,
                 uuid: Uuid::now_v7(),
                 version: 1,
@@ -545,14 +562,12 @@ impl<'a, 'n> Picture<'a, 'n> {
                 ask_for_checkout: None,
                 items: List::default(),
             };
-            sent_content(&mut order, sent, items);
+            let mut record = Record::new(order);
+            sent_content(&mut record.after, sent, &products);
             let index = self.orders.len();
             self.order_numbers.insert(number);
-            self.order_by_id.insert(id.to_owned(), index);
-            self.orders.push(Record {
-                before: None,
-                after: order,
-            });
+            self.order_by_id.insert(id, index);
+            self.orders.push(record);
             return index;
         };
 
@@ -568,31 +583,48 @@ impl<'a, 'n> Picture<'a, 'n> {
             });
         }
         if order.status.may_become(sent.status) {
-            order.status = sent.status;
+            put(order, &sent.status, |o| &o.status, |o| &mut o.status);
         } else {
             warnings.push(Warning {
                 field: root.field("status").to_string(),
                 code: WarningCode::StatusNotChanged,
             });
         }
-        order.client_number = client_number;
-        order.address_number = address;
-        order.total = sent.total;
-        order.shipping_date_from = sent.shipping_date_from;
-        order.shipping_date_to = sent.shipping_date_to;
-        if let Some(created_at) = sent.created_at {
-            order.created_at = created_at;
+        if (order.client_number, order.address_number) != (client_number, address) {
+            let order = Arc::make_mut(order);
+            (order.client_number, order.address_number) = (client_number, address);
         }
-        sent_content(order, sent, items);
+        put(order, &sent.total, |o| &o.total, |o| &mut o.total);
+        put(
+            order,
+            &sent.shipping_date_from,
+            |o| &o.shipping_date_from,
+            |o| &mut o.shipping_date_from,
+        );
+        put(
+            order,
+            &sent.shipping_date_to,
+            |o| &o.shipping_date_to,
+            |o| &mut o.shipping_date_to,
+        );
+        if let Some(created_at) = &sent.created_at {
+            put(order, created_at, |o| &o.created_at, |o| &mut o.created_at);
+        }
+        sent_content(order, sent, &products);
         index
     }
 
-    fn client(&mut self, key: &ClientKey, sent: &SentClient, warnings: &mut Vec<Warning>) -> usize {
+    fn client(
+        &mut self,
+        key: &'e ClientKey,
+        sent: &SentClient,
+        warnings: &mut Vec<Warning>,
+    ) -> usize {
         let found = if key.is_registered() {
             let by_id = key
                 .id
                 .as_ref()
-                .and_then(|id| self.client_by_id.get(id).copied());
+                .and_then(|id| self.client_by_id.get(id.as_str()).copied());
             let by_number = key
                 .external_id
                 .and_then(|number| self.client_by_number.get(&number))
@@ -623,7 +655,7 @@ impl<'a, 'n> Picture<'a, 'n> {
             match key
                 .phone
                 .as_ref()
-                .and_then(|phone| self.guest_by_phone.get(phone))
+                .and_then(|phone| self.guest_by_phone.get(phone.as_str()))
             {
                 Some(index) => Found::There(*index),
                 None => Found::New,
@@ -665,11 +697,15 @@ impl<'a, 'n> Picture<'a, 'n> {
                     prices: List::default(),
                 };
                 let index = self.clients.len();
-                self.index_client(index, &client);
-                self.clients.push(Record {
-                    before: None,
-                    after: client,
-                });
+                self.client_by_number.insert(number, index);
+                match (&key.id, &key.phone) {
+                    (Some(id), _) => drop(self.client_by_id.insert(id, index)),
+                    (None, Some(phone)) if !key.is_registered() => {
+                        self.guest_by_phone.insert(phone, index);
+                    }
+                    (None, _) => {}
+                }
+                self.clients.push(Record::new(client));
                 index
             }
         };
@@ -677,24 +713,36 @@ impl<'a, 'n> Picture<'a, 'n> {
         let client = &mut self.clients[index].after;
         if let (Some(id), None) = (&key.id, &client.sender_id) {
             // Known by number only: it takes this id, and is no guest any more.
+            let client = Arc::make_mut(client);
             client.sender_id = Some(id.clone());
-            self.client_by_id.insert(id.clone(), index);
+            self.client_by_id.insert(id, index);
             if let Some(phone) = client.guest_phone.take() {
-                self.guest_by_phone.remove(&phone);
+                self.guest_by_phone.remove(phone.as_str());
             }
         }
         // A name cannot be cleared, and no account number means "none of mine": the stored ones stay.
         if let Some(username) = &sent.username {
-            client.username.clone_from(username);
+            put(client, username, |c| &c.username, |c| &mut c.username);
         }
-        if let Some(account_number) = sent.account_number {
-            client.account_number = Some(account_number);
+        if sent.account_number.is_some() {
+            put(
+                client,
+                &sent.account_number,
+                |c| &c.account_number,
+                |c| &mut c.account_number,
+            );
         }
-        sent.phone.apply(&mut client.phone);
-        sent.phones.apply_or(&mut client.phones, Vec::new());
-        sent.email.apply(&mut client.email);
-        sent.comment.apply(&mut client.comment);
-        sent.kind.apply_or(&mut client.kind, ClientType::default());
+        apply(&sent.phone, client, |c| &c.phone, |c| &mut c.phone);
+        let none = Vec::new();
+        let phones = sent.phones.applied(&client.phones, &none);
+        if *phones != client.phones {
+            let phones = phones.clone();
+            Arc::make_mut(client).phones = phones;
+        }
+        apply(&sent.email, client, |c| &c.email, |c| &mut c.email);
+        apply(&sent.comment, client, |c| &c.comment, |c| &mut c.comment);
+        let kind = *sent.kind.applied(&client.kind, &ClientType::default());
+        put(client, &kind, |c| &c.kind, |c| &mut c.kind);
         index
     }
 
@@ -776,18 +824,17 @@ impl<'a, 'n> Picture<'a, 'n> {
     fn put_address(&mut self, client: usize, found: &Found, sent: &SentAddress) -> i32 {
         let number = match *found {
             Found::There(index) => {
-                let addresses = &mut self.clients[client].after.addresses;
-                let stored = &addresses[index];
+                let client = &mut self.clients[client].after;
+                let stored = &client.addresses[index];
                 let takes_id = stored.sender_id.is_none() && sent.id.is_some();
-                // A list that is written to is copied; most orders name an address just as it is.
                 if takes_id || sent.changes(&stored.content) {
-                    let address = &mut addresses[index];
+                    let address = &mut Arc::make_mut(client).addresses[index];
                     if takes_id {
                         address.sender_id.clone_from(&sent.id);
                     }
                     sent.apply(&mut address.content);
                 }
-                return addresses[index].number;
+                return client.addresses[index].number;
             }
             Found::Adopt(number) => number,
             Found::New => next_number(
@@ -806,14 +853,14 @@ impl<'a, 'n> Picture<'a, 'n> {
             district_name: None,
         };
         // By number, as they will be read: an answer must not change when the same is sent again.
-        let addresses = &mut self.clients[client].after.addresses;
+        let addresses = &mut Arc::make_mut(&mut self.clients[client].after).addresses;
         let place = addresses.partition_point(|other| other.number < number);
         addresses.insert(place, address);
         number
     }
 
     /// Looks each line's product up: by `product_id`, then by `id` (contract §5).
-    fn items(&self, sent: &[SentItem], warnings: &mut Vec<Warning>) -> List<OrderItem> {
+    fn products(&self, sent: &[SentItem], warnings: &mut Vec<Warning>) -> Vec<Option<i32>> {
         let list = Path::ROOT.field("order_item_list");
         let number = |id: &str| {
             self.known
@@ -828,10 +875,10 @@ impl<'a, 'n> Picture<'a, 'n> {
                     let field = list.index(index).field("product_id").to_string();
                     warnings.push(Warning { field, code });
                 };
-                let product_number = match (
-                    number(&item.product_id),
-                    item.id.as_deref().and_then(number),
-                ) {
+                let first = number(&item.product_id);
+                // Most senders write the same id in both.
+                let other = item.id.as_deref().filter(|id| *id != item.product_id);
+                match (first, other.and_then(number)) {
                     (Some(first), Some(second)) if first != second => {
                         warn(WarningCode::ProductAmbiguous);
                         Some(first)
@@ -841,32 +888,80 @@ impl<'a, 'n> Picture<'a, 'n> {
                         None
                     }
                     (first, second) => first.or(second),
-                };
-                OrderItem {
-                    product_id: item.product_id.clone(),
-                    sender_id: item.id.clone(),
-                    external_id: item.external_id,
-                    product_number,
-                    name: item.name.clone(),
-                    price: item.price,
-                    quantity: item.quantity,
-                    order_product_id: item.order_product_id,
                 }
             })
             .collect()
     }
 }
 
-/// The content that may be absent or cleared, and the lines, which replace the list.
-fn sent_content(order: &mut Order, sent: &SentOrder, items: List<OrderItem>) {
-    sent.delivery_cost.apply(&mut order.delivery_cost);
-    sent.coins.apply(&mut order.coins);
-    sent.payment_type.apply(&mut order.payment_type);
-    sent.payment_status
-        .apply_or(&mut order.payment_status, false);
-    sent.comment.apply(&mut order.comment);
-    sent.count_of_returned_bottles
-        .apply_or(&mut order.count_of_returned_bottles, 0);
-    sent.ask_for_checkout.apply(&mut order.ask_for_checkout);
-    order.items = items;
+/// Writes a field where it differs. A stored record is copied when it is first written to; most come just as they are.
+fn put<T: Clone, V: Clone + PartialEq>(
+    record: &mut Arc<T>,
+    value: &V,
+    field: fn(&T) -> &V,
+    field_mut: fn(&mut T) -> &mut V,
+) {
+    if field(record) != value {
+        field_mut(Arc::make_mut(record)).clone_from(value);
+    }
+}
+
+/// The same of a field that may be absent or cleared.
+fn apply<T: Clone, V: Clone + PartialEq>(
+    sent: &Sent<V>,
+    record: &mut Arc<T>,
+    field: fn(&T) -> &Option<V>,
+    field_mut: fn(&mut T) -> &mut Option<V>,
+) {
+    if sent.changes(field(record).as_ref()) {
+        sent.apply(field_mut(Arc::make_mut(record)));
+    }
+}
+
+/// The content that may be absent or cleared, and the lines with their products, which replace the list.
+fn sent_content(order: &mut Arc<Order>, sent: &SentOrder, products: &[Option<i32>]) {
+    apply(
+        &sent.delivery_cost,
+        order,
+        |o| &o.delivery_cost,
+        |o| &mut o.delivery_cost,
+    );
+    apply(&sent.coins, order, |o| &o.coins, |o| &mut o.coins);
+    apply(
+        &sent.payment_type,
+        order,
+        |o| &o.payment_type,
+        |o| &mut o.payment_type,
+    );
+    let paid = *sent.payment_status.applied(&order.payment_status, &false);
+    put(
+        order,
+        &paid,
+        |o| &o.payment_status,
+        |o| &mut o.payment_status,
+    );
+    apply(&sent.comment, order, |o| &o.comment, |o| &mut o.comment);
+    let bottles = &sent.count_of_returned_bottles;
+    let bottles = *bottles.applied(&order.count_of_returned_bottles, &0);
+    put(
+        order,
+        &bottles,
+        |o| &o.count_of_returned_bottles,
+        |o| &mut o.count_of_returned_bottles,
+    );
+    apply(
+        &sent.ask_for_checkout,
+        order,
+        |o| &o.ask_for_checkout,
+        |o| &mut o.ask_for_checkout,
+    );
+    let lines = || sent.items.iter().zip(products);
+    let are_stored = order.items.len() == sent.items.len()
+        && lines()
+            .zip(&order.items)
+            .all(|((item, product), stored)| item.is(*product, stored));
+    if !are_stored {
+        let items = lines().map(|(item, product)| item.with(*product));
+        Arc::make_mut(order).items = items.collect();
+    }
 }

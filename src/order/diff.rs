@@ -77,10 +77,11 @@ impl Changes<'_> {
 #[must_use]
 pub fn changes<'d>(decision: &'d Decision<'_>) -> Changes<'d> {
     let mut changes = Changes::default();
-    for Record { before, after } in &decision.clients {
-        if *before == Some(after) {
+    for record in &decision.clients {
+        if record.is_unchanged() {
             continue;
         }
+        let Record { before, after } = record;
         changes
             .clients
             .push((before.map_or(0, |client| client.version), after));
@@ -97,10 +98,11 @@ pub fn changes<'d>(decision: &'d Decision<'_>) -> Changes<'d> {
             }
         }
     }
-    for Record { before, after } in &decision.orders {
-        if *before == Some(after) {
+    for record in &decision.orders {
+        if record.is_unchanged() {
             continue;
         }
+        let Record { before, after } = record;
         changes
             .orders
             .push((before.map_or(0, |order| order.version), after));

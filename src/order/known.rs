@@ -6,48 +6,45 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use indexmap::IndexSet;
 
 use super::{
     model::{Client, Order, Product},
     wire::Element,
 };
 
-/// All keys of a batch: what to read in one statement.
+/// All keys of a batch, each once and in the order in which they came: what to read in one statement.
 #[derive(Debug, Default, Clone)]
-pub struct Keys {
+pub struct Keys<'k> {
     /// The sender's ids of orders.
-    pub order_ids: BTreeSet<String>,
+    pub order_ids: IndexSet<&'k str>,
     /// Our numbers of orders, as sent.
-    pub order_numbers: BTreeSet<i32>,
+    pub order_numbers: IndexSet<i32>,
     /// The sender's ids of clients.
-    pub client_ids: BTreeSet<String>,
+    pub client_ids: IndexSet<&'k str>,
     /// Our numbers of clients, as sent.
-    pub client_numbers: BTreeSet<i32>,
+    pub client_numbers: IndexSet<i32>,
     /// Phones of guests, E.164.
-    pub guest_phones: BTreeSet<String>,
+    pub guest_phones: IndexSet<&'k str>,
     /// The sender's ids of products.
-    pub product_ids: BTreeSet<String>,
+    pub product_ids: IndexSet<&'k str>,
     /// Our numbers of addresses, as sent.
-    pub address_numbers: BTreeSet<i32>,
+    pub address_numbers: IndexSet<i32>,
 }
 
-impl Keys {
+impl<'k> Keys<'k> {
     /// Adds what one element names.
-    pub fn add(&mut self, element: &Element) {
-        self.order_ids.extend(element.id.clone());
+    pub fn add(&mut self, element: &'k Element) {
+        self.order_ids.extend(element.id.as_deref());
         self.order_numbers.extend(element.external_id);
         let client = &element.client;
-        self.client_ids.extend(client.id.clone());
+        self.client_ids.extend(client.id.as_deref());
         self.client_numbers.extend(client.external_id);
         if !client.is_registered() {
-            self.guest_phones.extend(client.phone.clone());
+            self.guest_phones.extend(client.phone.as_deref());
         }
         if let Some(order) = &element.order {
-            for id in order.product_ids() {
-                if !self.product_ids.contains(id) {
-                    self.product_ids.insert(id.to_owned());
-                }
-            }
+            self.product_ids.extend(order.product_ids());
             self.address_numbers.extend(order.address_numbers());
         }
     }
@@ -59,7 +56,7 @@ pub struct Known {
     /// The database's clock at the reading.
     pub now: DateTime<Utc>,
     /// Orders found by their id, with their lines.
-    pub orders: Vec<Order>,
+    pub orders: Vec<Arc<Order>>,
     /// Those of the sent numbers that orders bear, whosever.
     pub order_numbers: BTreeSet<i32>,
     /// Clients found by id, number or guest's phone, with all their addresses and prices.

@@ -1,6 +1,9 @@
 //! The stored order -> the document's answer shape (contract §2, §6): every key, always.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono_tz::Tz;
 use serde::{
@@ -32,11 +35,11 @@ const USUAL_ENTRY: usize = 2048;
 #[derive(Debug)]
 pub struct Stored {
     /// Orders, as [`Verdict::Accepted`] counts them.
-    pub orders: Vec<Order>,
+    pub orders: Vec<Arc<Order>>,
     /// For each order its client, into `clients`.
     pub client_of: Vec<usize>,
     /// Clients.
-    pub clients: Vec<Client>,
+    pub clients: Vec<Arc<Client>>,
 }
 
 impl Stored {

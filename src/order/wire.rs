@@ -11,7 +11,7 @@ use super::{
     amount::Invalid,
     datetime,
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
-    model::{AddressContent, Checkout, ClientType, Status},
+    model::{AddressContent, Checkout, ClientType, OrderItem, Status},
     phone,
     raw::{self, Value},
 };
@@ -43,6 +43,15 @@ impl<T: Clone> Sent<T> {
             Self::Absent => {}
             Self::Null => *stored = default,
             Self::Value(value) => *stored = value.clone(),
+        }
+    }
+
+    /// The value after this was applied to the stored one, of a field that falls back to a default.
+    pub fn applied<'s>(&'s self, stored: &'s T, default: &'s T) -> &'s T {
+        match self {
+            Self::Absent => stored,
+            Self::Null => default,
+            Self::Value(value) => value,
         }
     }
 
@@ -137,6 +146,44 @@ pub(super) struct SentItem {
     pub order_product_id: Option<i64>,
 }
 
+impl SentItem {
+    /// Whether it is this stored line, with that product.
+    pub fn is(&self, product_number: Option<i32>, stored: &OrderItem) -> bool {
+        let OrderItem {
+            product_id,
+            sender_id,
+            external_id,
+            product_number: stored_product,
+            name,
+            price,
+            quantity,
+            order_product_id,
+        } = stored;
+        self.product_id == *product_id
+            && self.id == *sender_id
+            && self.external_id == *external_id
+            && product_number == *stored_product
+            && self.name == *name
+            && self.price == *price
+            && self.quantity == *quantity
+            && self.order_product_id == *order_product_id
+    }
+
+    /// The line to store, with that product.
+    pub fn with(&self, product_number: Option<i32>) -> OrderItem {
+        OrderItem {
+            product_id: self.product_id.clone(),
+            sender_id: self.id.clone(),
+            external_id: self.external_id,
+            product_number,
+            name: self.name.clone(),
+            price: self.price,
+            quantity: self.quantity,
+            order_product_id: self.order_product_id,
+        }
+    }
+}
+
 /// A client's content, as sent.
 #[derive(Debug, Clone)]
 pub(super) struct SentClient {
@@ -219,9 +266,10 @@ impl SentAddress {
 impl SentOrder {
     /// The sender's ids of products that its lines name.
     pub fn product_ids(&self) -> impl Iterator<Item = &str> {
-        self.items
-            .iter()
-            .flat_map(|item| std::iter::once(item.product_id.as_str()).chain(item.id.as_deref()))
+        self.items.iter().flat_map(|item| {
+            let other = item.id.as_deref().filter(|id| *id != item.product_id);
+            std::iter::once(item.product_id.as_str()).chain(other)
+        })
     }
 
     /// The numbers of addresses that it names.

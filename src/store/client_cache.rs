@@ -149,7 +149,7 @@ impl ClientCache {
     }
 
     /// What there is of the clients that a batch names.
-    pub(super) fn get(&self, publication: &str, keys: &Keys) -> Cached {
+    pub(super) fn get(&self, publication: &str, keys: &Keys<'_>) -> Cached {
         let catalogue = self.catalogues().get(publication).copied();
         let mut cached = Cached {
             catalogue: catalogue.unwrap_or_default(),
@@ -192,7 +192,7 @@ impl ClientCache {
     pub(super) fn put<'c>(
         &self,
         publication: &str,
-        keys: &Keys,
+        keys: &Keys<'_>,
         catalogue: i64,
         clients: impl IntoIterator<Item = (&'c Arc<str>, &'c Arc<Client>)>,
     ) {
@@ -218,7 +218,7 @@ impl ClientCache {
                 client
                     .sender_id
                     .as_ref()
-                    .filter(|id| keys.client_ids.contains(*id))
+                    .filter(|id| keys.client_ids.contains(id.as_str()))
                     .map(|id| Way::Id(id.as_str())),
                 Some(client.number)
                     .filter(|number| keys.client_numbers.contains(number))
@@ -226,7 +226,7 @@ impl ClientCache {
                 client
                     .guest_phone
                     .as_ref()
-                    .filter(|phone| keys.guest_phones.contains(*phone))
+                    .filter(|phone| keys.guest_phones.contains(phone.as_str()))
                     .map(|phone| Way::GuestPhone(phone.as_str())),
             ];
             for way in ways.into_iter().flatten() {

@@ -68,11 +68,12 @@ impl Store {
         found: &Found,
     ) -> Result<Option<(Order, Client)>, Error> {
         let mut keys = Keys::default();
-        keys.order_ids.insert(found.sender_id.clone());
+        keys.order_ids.insert(&found.sender_id);
         keys.client_numbers.insert(found.client_number);
         let mut known = self.read(publication, &keys).await?;
+        let order = known.orders.pop().map(Arc::unwrap_or_clone);
         let client = known.clients.pop().map(Arc::unwrap_or_clone);
-        let both = known.orders.pop().zip(client);
+        let both = order.zip(client);
         Ok(both.filter(|(order, client)| order.client_number == client.number))
     }
 

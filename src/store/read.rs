@@ -1,11 +1,9 @@
 //! The reading statement of a batch, and the way from its rows to records.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use indexmap::IndexSet;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -249,7 +247,7 @@ impl Store {
     /// # Errors
     /// [`Error::Unsure`] where the connection broke: the next one is fresh. [`Error::Corrupt`] where what is stored is
     /// not of our making. [`Error::Unavailable`] else.
-    pub async fn read(&self, publication: &str, keys: &Keys) -> Result<Known, Error> {
+    pub async fn read(&self, publication: &str, keys: &Keys<'_>) -> Result<Known, Error> {
         let cached = self.client_cache.get(publication, keys);
         let mut connection = self.connection().await?;
         let mut rows = Rows::default();
@@ -329,8 +327,8 @@ fn texts(texts: &[Arc<str>]) -> Vec<&str> {
     texts.iter().map(|text| &**text).collect()
 }
 
-fn list<T>(set: &BTreeSet<T>) -> Vec<&T> {
-    set.iter().collect()
+fn list<T: Copy>(keys: &IndexSet<T>) -> Vec<T> {
+    keys.iter().copied().collect()
 }
 
 /// Puts the rows together, and adds what is cached. The clients that were read come first, and their stamps beside.
@@ -381,7 +379,7 @@ fn known(rows: Rows, cached: Cached) -> Option<(Known, Vec<Arc<str>>)> {
     }
     let known = Known {
         now: now?,
-        orders,
+        orders: orders.into_iter().map(Arc::new).collect(),
         order_numbers: rows.order_numbers.into_iter().collect(),
         clients,
         address_numbers: rows.address_numbers.into_iter().collect(),
