@@ -352,9 +352,9 @@ fn object(
     let mut cells = BTreeMap::new();
     for (name, raw) in fields {
         if let Some(plain) = plain.iter().find(|plain| **plain == name) {
-            cells.insert(*plain, value(raw));
+            cells.insert(*plain, value(raw.get()));
         } else if let Some(found) = groups.iter().find(|known| known.name == name) {
-            cells.insert(found.name, group_value(text, raw, found)?);
+            cells.insert(found.name, group_value(text, raw.get(), found)?);
         } else {
             let all = plain.iter().chain(groups.iter().map(|group| &group.name));
             let place = format!("key on line {line}");
@@ -364,7 +364,7 @@ fn object(
     Ok(Some(Row { line, group, cells }))
 }
 
-fn group_value(text: &str, raw: &RawValue, group: &'static Group) -> Result<Value, Unreadable> {
+fn group_value(text: &str, raw: &str, group: &'static Group) -> Result<Value, Unreadable> {
     let read = |part| {
         Ok(match object(text, part, group.name, group.columns, &[])? {
             Some(row) => Value::Object(row),
@@ -375,26 +375,26 @@ fn group_value(text: &str, raw: &RawValue, group: &'static Group) -> Result<Valu
         raw::Value::Null => Ok(Value::Null),
         raw::Value::Object(part) if !group.many => read(part),
         raw::Value::Array(part) if group.many => {
-            let entries = raw::entries(part).into_iter();
-            entries
-                .map(|entry| read(entry.get()))
-                .collect::<Result<_, _>>()
-                .map(Value::List)
+            let entries = raw::entries(part, usize::MAX).into_iter();
+            entries.map(read).collect::<Result<_, _>>().map(Value::List)
         }
         _ => Ok(Value::BadText),
     }
 }
 
-fn value(raw: &RawValue) -> Value {
+fn value(raw: &str) -> Value {
     match raw::value(raw) {
         raw::Value::Null => Value::Null,
         raw::Value::Bool(flag) => Value::Bool(flag),
         raw::Value::Number(number) => Value::Number(number.to_owned()),
         raw::Value::Text(text) => Value::Text(text.into_owned()),
         raw::Value::BadText | raw::Value::Object(_) => Value::BadText,
-        raw::Value::Array(array) => {
-            Value::List(raw::entries(array).into_iter().map(value).collect())
-        }
+        raw::Value::Array(array) => Value::List(
+            raw::entries(array, usize::MAX)
+                .into_iter()
+                .map(value)
+                .collect(),
+        ),
     }
 }
 

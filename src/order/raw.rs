@@ -1,48 +1,107 @@
 //! JSON as it came: an object's fields still unread, a value's kind, and what of JSON we cannot hold (contract §2).
 
-use std::{borrow::Cow, fmt, ops::Range};
+use std::{borrow::Cow, ops::Range};
 
-use serde::{
-    Deserializer as _,
-    de::{MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use memchr::memchr2;
 
 /// The deepest nesting of an element that is held.
 const MAX_DEPTH: usize = 127;
 /// Any integer of so many digits is a finite float.
 const MOST_FLOAT_DIGITS: usize = 308;
 
-/// Reads an object's fields of these names, unread yet, in the order of `names`; of a doubled key the last counts.
-pub fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> [Option<&'a RawValue>; N] {
-    struct Fields<'n, const N: usize>([&'n str; N]);
+// All texts here were read as JSON before (http::body, catalogue::table), so these walk through them and check nothing
+// again; on what is no JSON they stop somewhere, and never panic.
 
-    impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
-        type Value = [Option<&'de RawValue>; N];
-
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("an object")
+/// Where the string whose text begins at `at` is closed: at this quote.
+fn closing_quote(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
+            return bytes.len();
+        };
+        if bytes[at + found] == b'"' {
+            return at + found;
         }
+        at += found + 2;
+    }
+}
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = [None; N];
-            // Keys come as written too: one with a lone surrogate is no field of ours, and hides none.
-            while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                let Some(key) = string(key.get()) else {
-                    continue;
-                };
-                if let Some(index) = self.0.iter().position(|name| *name == key) {
-                    found[index] = Some(value);
-                }
+fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// Where the value that begins at `at` ends.
+fn value_end(bytes: &[u8], mut at: usize) -> usize {
+    let mut depth = 0_usize;
+    while let Some(b) = bytes.get(at) {
+        match b {
+            b'"' => at = closing_quote(bytes, at + 1),
+            b'{' | b'[' => depth += 1,
+            // The end of what a number or a word stands in.
+            b'}' | b']' | b',' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => return at,
+            b'}' | b']' => depth -= 1,
+            _ => {
+                at += 1;
+                continue;
             }
-            Ok(found)
+        }
+        at += 1;
+        if depth == 0 {
+            break;
+        }
+    }
+    at.min(bytes.len())
+}
+
+/// Steps through the values of an array, or the keys and values of an object, one after another.
+struct Steps<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Steps<'a> {
+    /// Behind the bracket or brace that `container` begins with.
+    fn into(container: &'a str) -> Self {
+        Self {
+            text: container,
+            at: skip_space(container.as_bytes(), 0) + 1,
         }
     }
 
-    // The whole was read as JSON before, and whoever calls saw the brace: this cannot fail.
-    serde_json::Deserializer::from_str(object)
-        .deserialize_map(Fields(names))
-        .unwrap_or([None; N])
+    /// The next value or key, and whatever separates it from the one behind.
+    fn next(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        let start = skip_space(bytes, self.at);
+        if matches!(bytes.get(start), None | Some(b'}' | b']')) {
+            return None;
+        }
+        let end = value_end(bytes, start);
+        // A comma or a colon comes, or the end.
+        self.at = skip_space(bytes, end) + 1;
+        let is_last = matches!(bytes.get(self.at - 1), None | Some(b'}' | b']'));
+        if is_last {
+            self.at -= 1;
+        }
+        self.text.get(start..end)
+    }
+}
+
+/// Reads an object's fields of these names, unread yet, in the order of `names`; of a doubled key the last counts.
+pub fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> [Option<&'a str>; N] {
+    let mut found = [None; N];
+    let mut steps = Steps::into(object);
+    while let (Some(key), Some(value)) = (steps.next(), steps.next()) {
+        // Keys come as written too: one with a lone surrogate is no field of ours, and hides none.
+        let Some(key) = string(key) else {
+            continue;
+        };
+        if let Some(index) = names.iter().position(|name| *name == key) {
+            found[index] = Some(value);
+        }
+    }
+    found
 }
 
 /// A value, read as far as needed to see what it is.
@@ -65,8 +124,7 @@ pub enum Value<'a> {
 }
 
 /// Reads a value.
-pub fn value(raw: &RawValue) -> Value<'_> {
-    let text = raw.get();
+pub fn value(text: &str) -> Value<'_> {
     match text.as_bytes().first() {
         Some(b'"') => match string(text) {
             Some(text) if text.is_empty() => Value::Null,
@@ -83,19 +141,21 @@ pub fn value(raw: &RawValue) -> Value<'_> {
 }
 
 fn string(quoted: &str) -> Option<Cow<'_, str>> {
-    let inside = &quoted[1..quoted.len() - 1];
+    let inside = quoted.strip_prefix('"')?.strip_suffix('"')?;
     // Without an escape the text stands as it is.
-    if !inside.contains('\\') {
+    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inside));
     }
     let text: String = serde_json::from_str(quoted).ok()?;
     (!text.contains('\0')).then_some(Cow::Owned(text))
 }
 
-/// An array's entries, unread yet.
-pub fn entries(array: &str) -> Vec<&RawValue> {
-    // The whole was read as JSON before, and `value` saw the bracket: this cannot fail.
-    serde_json::from_str(array).unwrap_or_default()
+/// An array's entries, unread yet; of more than `most` one more than that.
+pub fn entries(array: &str, most: usize) -> Vec<&str> {
+    let mut steps = Steps::into(array);
+    std::iter::from_fn(|| steps.next())
+        .take(most.saturating_add(1))
+        .collect()
 }
 
 /// Whether an element has something that JSON's grammar allows and we cannot hold: a lone surrogate, a number beyond
@@ -155,18 +215,18 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
         u16::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
     };
     loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at),
-            b'\\' => match unit(at) {
-                None => at += 2,
-                Some(0xD800..=0xDBFF) => {
-                    matches!(unit(at + 6), Some(0xDC00..=0xDFFF)).then_some(())?;
-                    at += 12;
-                }
-                Some(0xDC00..=0xDFFF) => return None,
-                Some(_) => at += 6,
-            },
-            _ => at += 1,
+        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at);
+        }
+        match unit(at) {
+            None => at += 2,
+            Some(0xD800..=0xDBFF) => {
+                matches!(unit(at + 6), Some(0xDC00..=0xDFFF)).then_some(())?;
+                at += 12;
+            }
+            Some(0xDC00..=0xDFFF) => return None,
+            Some(_) => at += 6,
         }
     }
 }
@@ -175,36 +235,86 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn raw(text: &str) -> &RawValue {
-        serde_json::from_str(text).expect("JSON")
-    }
-
     #[test]
     fn of_a_doubled_key_the_last_counts() {
         let [a, b] = fields(r#"{"a":1,"x":{"a":9},"a":2,"\u0062":3}"#, ["a", "b"]);
-        assert_eq!(a.map(RawValue::get), Some("2"));
-        assert_eq!(b.map(RawValue::get), Some("3"));
+        assert_eq!(a, Some("2"));
+        assert_eq!(b, Some("3"));
+    }
+
+    #[test]
+    fn fields_are_found_however_they_are_written() {
+        let written = " {\r\n\t\"a\" : \"}\\\"]\\\\\" , \"b\":[ {\"c\" : \"[\"} , -1.5e2 ] ,\"c\":true,\"d\" : {}\n} ";
+        assert_eq!(
+            fields(written, ["a", "b", "c", "d", "e"]),
+            [
+                Some(r#""}\"]\\""#),
+                Some(r#"[ {"c" : "["} , -1.5e2 ]"#),
+                Some("true"),
+                Some("{}"),
+                None
+            ]
+        );
+        assert_eq!(fields("{}", ["a"]), [None]);
+        assert_eq!(fields("{ }", ["a"]), [None]);
+        assert_eq!(fields(r#"{"a":0}"#, ["a"]), [Some("0")]);
+    }
+
+    #[test]
+    fn entries_are_counted_no_further_than_they_may_be() {
+        assert_eq!(entries("[]", 2), [""; 0]);
+        assert_eq!(entries("[ \n]", 2), [""; 0]);
+        assert_eq!(
+            entries(r#"[ 1 ,"],",[[],{}]]"#, 3),
+            ["1", r#""],""#, "[[],{}]"]
+        );
+        assert_eq!(entries("[1,2,3,4,5]", 2), ["1", "2", "3"]);
+        assert_eq!(entries("[1,2,3]", usize::MAX), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn what_is_no_json_is_walked_through_without_a_panic() {
+        for text in [
+            "",
+            "{",
+            "[",
+            "{\"",
+            "{\"a",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":\"\\",
+            "[1",
+            "[1,",
+            "]",
+            "}",
+            "[}",
+            "\"",
+        ] {
+            let _ = fields(text, ["a"]);
+            let _ = entries(text, 9);
+            let _ = value(text);
+        }
     }
 
     #[test]
     fn an_unreadable_key_hides_no_field() {
         let [a, b] = fields(r#"{"a":1,"\ud800":2,"b":3,"a\u0000":4}"#, ["a", "b"]);
-        assert_eq!(a.map(RawValue::get), Some("1"));
-        assert_eq!(b.map(RawValue::get), Some("3"));
+        assert_eq!(a, Some("1"));
+        assert_eq!(b, Some("3"));
     }
 
     #[test]
     fn an_empty_text_counts_as_null() {
-        assert_eq!(value(raw("\"\"")), Value::Null);
-        assert_eq!(value(raw("null")), Value::Null);
-        assert_eq!(value(raw("\" \"")), Value::Text(" ".into()));
+        assert_eq!(value("\"\""), Value::Null);
+        assert_eq!(value("null"), Value::Null);
+        assert_eq!(value("\" \""), Value::Text(" ".into()));
     }
 
     #[test]
     fn a_text_with_a_nul_or_a_lone_surrogate_is_bad() {
-        assert_eq!(value(raw(r#""a\u0000""#)), Value::BadText);
-        assert_eq!(value(raw(r#""\ud800""#)), Value::BadText);
-        assert_eq!(value(raw(r#""\ud83d\ude00""#)), Value::Text("😀".into()));
+        assert_eq!(value(r#""a\u0000""#), Value::BadText);
+        assert_eq!(value(r#""\ud800""#), Value::BadText);
+        assert_eq!(value(r#""\ud83d\ude00""#), Value::Text("😀".into()));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::{borrow::Cow, fmt::Display, ops::Range};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use serde_json::value::RawValue;
 
 use super::{
     Rules, amount,
@@ -297,7 +296,8 @@ const OBJECT: Hint = Hint::Expected("объект", "an object");
 const MOMENT: Hint = Hint::Allowed("YYYY-MM-DDTHH:MM:SSZ, YYYY-MM-DD HH:MM:SS");
 const PHONE: Hint = Hint::Allowed("+79191991919, 89191991919, 79191991919, 9191991919");
 
-type Raw<'a> = Option<&'a RawValue>;
+/// A field's value as written, if it is there.
+type Raw<'a> = Option<&'a str>;
 
 /// Collects the faults and warnings of one element.
 struct Reader<'r> {
@@ -513,8 +513,8 @@ impl Reader<'_> {
             value => read(self, value),
         };
         if self.faults.len() > faults {
-            let start = raw.get().as_ptr().addr() - self.element.as_ptr().addr();
-            self.blamed.push(start..start + raw.get().len());
+            let start = raw.as_ptr().addr() - self.element.as_ptr().addr();
+            self.blamed.push(start..start + raw.len());
         }
         // A value with a fault: nothing is stored of this order, so it hardly matters what is said here.
         read.map_or(Sent::Absent, Sent::Value)
@@ -708,13 +708,13 @@ impl Reader<'_> {
         if empty { Sent::Null } else { sent }
     }
 
-    fn list<'a>(&mut self, raw: Raw<'a>, path: Path<'_>, max: usize) -> Sent<Vec<&'a RawValue>> {
+    fn list<'a>(&mut self, raw: Raw<'a>, path: Path<'_>, max: usize) -> Sent<Vec<&'a str>> {
         self.sent(raw, path, |r, value| {
             let Value::Array(array) = value else {
                 r.fault(&path, FaultCode::WrongType, ARRAY);
                 return None;
             };
-            let entries = raw::entries(array);
+            let entries = raw::entries(array, max);
             if entries.len() > max {
                 r.fault(&path, FaultCode::TooMany, Hint::Max(max));
                 return None;
@@ -755,7 +755,7 @@ impl Reader<'_> {
         Sent::Value(items)
     }
 
-    fn item(&mut self, raw: &RawValue, path: Path<'_>) -> Option<SentItem> {
+    fn item(&mut self, raw: &str, path: Path<'_>) -> Option<SentItem> {
         let names = [
             "product_id",
             "id",
@@ -802,7 +802,7 @@ impl Reader<'_> {
     /// An entry of a list, which must be an object: null is none.
     fn entry<'a, const N: usize>(
         &mut self,
-        raw: &'a RawValue,
+        raw: &'a str,
         path: Path<'_>,
         names: [&str; N],
     ) -> Option<[Raw<'a>; N]> {
