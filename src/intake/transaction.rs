@@ -219,7 +219,9 @@ async fn transact(
         if Instant::now() >= store_until {
             return Err(Failure::Unavailable);
         }
-        let known = match inner.store.read(&publication.name, &keys).await {
+        // Overtaken, by somebody's own hand perhaps, of whom the cache does not know.
+        let anew = attempt > 0;
+        let known = match inner.store.read(&publication.name, &keys, anew).await {
             Ok(known) => known,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "reading failed");

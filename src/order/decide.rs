@@ -17,7 +17,7 @@ use super::{
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     known::Known,
     list::List,
-    model::{Address, Client, ClientType, Order, Product},
+    model::{Address, Client, ClientType, Order},
     wire::{ClientKey, Element, Sent, SentAddress, SentClient, SentItem, SentOrder},
 };
 
@@ -862,12 +862,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
     /// Looks each line's product up: by `product_id`, then by `id` (contract §5).
     fn products(&self, sent: &[SentItem], warnings: &mut Vec<Warning>) -> Vec<Option<i32>> {
         let list = Path::ROOT.field("order_item_list");
-        let number = |id: &str| {
-            self.known
-                .products
-                .get(id)
-                .map(|product: &Product| product.number)
-        };
+        let number = |id: &str| self.known.products.get(id).copied();
         sent.iter()
             .enumerate()
             .map(|(index, item)| {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexSet;
 
 use super::{
-    model::{Client, Order, Product},
+    model::{Client, Order},
     wire::Element,
 };
 
@@ -63,6 +63,6 @@ pub struct Known {
     pub clients: Vec<Arc<Client>>,
     /// Those of the sent numbers that addresses bear, whosever.
     pub address_numbers: BTreeSet<i32>,
-    /// Products by the sender's id.
-    pub products: HashMap<String, Product>,
+    /// Our numbers of products, by the sender's id.
+    pub products: HashMap<String, i32>,
 }

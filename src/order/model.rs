@@ -273,15 +273,6 @@ pub struct BankAccount {
     pub bank_name: Option<String>,
 }
 
-/// What an order line needs to know of a product.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Product {
-    /// Our number.
-    pub number: i32,
-    /// Its name in the catalogue.
-    pub name: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,9 @@
 //! Nothing is believed without a look: each reading tells the database the stamp that a client was read with, and what
 //! the database still has under that stamp it does not send (read.sql). A stamp is the row's `xmin`, which any write
 //! replaces, one by hand too, and the client is written whenever the service writes an address of it. What import
-//! changes beside clients (districts' names, products' ids, prices), the catalogue's version tells. Of addresses and
-//! prices that somebody changes by hand, past the service, nothing tells; so after a minute all is read anew.
+//! changes beside clients (districts' names, prices, and products' ids, which are kept here as well) the catalogue's
+//! version tells. Of what else somebody changes by hand, past the service, nothing tells; so after a minute all is read
+//! anew.
 
 use std::{
     collections::HashMap,
@@ -21,8 +22,10 @@ use quick_cache::{
 
 use crate::order::{known::Keys, model::Client};
 
-/// How long a client is kept.
+/// How long anything is kept.
 const LIFETIME: Duration = Duration::from_mins(1);
+/// Of a publication no more products than this are kept.
+const MOST_PRODUCTS: usize = 10_000;
 /// Bytes that a client takes besides its lists.
 const CLIENT_BYTES: usize = 1024;
 /// Bytes of an address, and of its text in an answer.
@@ -95,15 +98,55 @@ impl Weighter<Key<String>, Seen> for Bytes {
 #[derive(Debug)]
 pub(super) struct ClientCache {
     clients: Option<Cache<Key<String>, Seen, Bytes>>,
-    /// Of each publication the catalogue's version when it was read last.
-    catalogues: Mutex<HashMap<String, i64>>,
+    catalogues: Mutex<HashMap<String, Catalogue>>,
+}
+
+/// What is kept of a publication's catalogue.
+#[derive(Debug)]
+struct Catalogue {
+    /// When it was read last.
+    version: i64,
+    /// Our numbers by the sender's ids, of those that were found.
+    products: HashMap<String, i32>,
+    /// The first of those products was read then.
+    since: Instant,
+}
+
+impl Catalogue {
+    /// The products of a batch, if all of them are here.
+    fn products(&self, keys: &Keys<'_>) -> Option<HashMap<String, i32>> {
+        if self.since.elapsed() >= LIFETIME {
+            return None;
+        }
+        let mut found = HashMap::with_capacity(keys.product_ids.len());
+        for id in &keys.product_ids {
+            // What was not found may have come meanwhile.
+            found.insert((*id).to_owned(), *self.products.get(*id)?);
+        }
+        Some(found)
+    }
+
+    fn keep(&mut self, found: &HashMap<String, i32>) {
+        let is_full = self.products.len() + found.len() > MOST_PRODUCTS;
+        if is_full || self.since.elapsed() >= LIFETIME {
+            self.products.clear();
+        }
+        if self.products.is_empty() {
+            self.since = Instant::now();
+        }
+        let found = found.iter().take(MOST_PRODUCTS);
+        self.products
+            .extend(found.map(|(id, number)| (id.clone(), *number)));
+    }
 }
 
 /// What is cached of a batch's clients.
 #[derive(Debug, Default)]
 pub(super) struct Cached {
-    /// The version of the catalogue that all of it holds for.
-    pub catalogue: i64,
+    /// The version of the catalogue that all of it holds for; with another it is void.
+    pub holds_for: Option<i64>,
+    /// The batch's products; `None` when not all of them are known.
+    pub products: Option<HashMap<String, i32>>,
     /// The stamps, in the order of the batch's keys; empty where nothing is cached.
     pub stamps: Stamps,
     /// By number and stamp: what was kept in two ways may be of two moments.
@@ -116,6 +159,25 @@ pub(super) struct Stamps {
     pub ids: Vec<Arc<str>>,
     pub numbers: Vec<Arc<str>>,
     pub guest_phones: Vec<Arc<str>>,
+}
+
+impl Cached {
+    /// As if the batch's clients and products were seen for the first time.
+    pub(super) fn nothing(keys: &Keys<'_>) -> Self {
+        let none = |count| vec![Arc::from(""); count];
+        Self {
+            stamps: Stamps {
+                ids: none(keys.client_ids.len()),
+                numbers: none(keys.client_numbers.len()),
+                guest_phones: none(keys.guest_phones.len()),
+            },
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.products.is_none() && self.clients.is_empty()
+    }
 }
 
 impl ClientCache {
@@ -141,26 +203,48 @@ impl ClientCache {
         }
     }
 
-    fn catalogues(&self) -> MutexGuard<'_, HashMap<String, i64>> {
+    fn catalogues(&self) -> MutexGuard<'_, HashMap<String, Catalogue>> {
         // Nothing under this lock can leave it half changed.
         self.catalogues
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What there is of the clients that a batch names.
-    pub(super) fn get(&self, publication: &str, keys: &Keys<'_>) -> Cached {
-        let catalogue = self.catalogues().get(publication).copied();
-        let mut cached = Cached {
-            catalogue: catalogue.unwrap_or_default(),
-            ..Cached::default()
+    /// Takes note of the version that a publication's catalogue has.
+    fn see(&self, publication: &str, version: i64, keep: impl FnOnce(&mut Catalogue)) {
+        let mut catalogues = self.catalogues();
+        let new = || Catalogue {
+            version,
+            products: HashMap::new(),
+            since: Instant::now(),
         };
+        match catalogues.get_mut(publication) {
+            Some(catalogue) => {
+                if catalogue.version != version {
+                    *catalogue = new();
+                }
+                keep(catalogue);
+            }
+            None => keep(catalogues.entry(publication.to_owned()).or_insert_with(new)),
+        }
+    }
+
+    /// What there is of the clients and products that a batch names.
+    pub(super) fn get(&self, publication: &str, keys: &Keys<'_>) -> Cached {
+        let Some(clients) = &self.clients else {
+            return Cached::nothing(keys);
+        };
+        let mut cached = Cached::default();
+        if let Some(catalogue) = self.catalogues().get(publication) {
+            cached.holds_for = Some(catalogue.version);
+            cached.products = catalogue.products(keys);
+        }
         let nothing: Arc<str> = "".into();
         let mut stamp = |way| {
-            let clients = self.clients.as_ref();
-            let seen = clients.and_then(|clients| clients.get(&Key { publication, way }));
-            let is_fresh =
-                |seen: &Seen| seen.catalogue == cached.catalogue && seen.at.elapsed() < LIFETIME;
+            let seen = clients.get(&Key { publication, way });
+            let is_fresh = |seen: &Seen| {
+                cached.holds_for == Some(seen.catalogue) && seen.at.elapsed() < LIFETIME
+            };
             let Some(seen) = seen.filter(is_fresh) else {
                 return Arc::clone(&nothing);
             };
@@ -188,24 +272,24 @@ impl ClientCache {
         cached
     }
 
-    /// Keeps clients as they were just read, with their stamps, in the ways in which they were asked for.
+    /// Keeps clients as they were just read, with their stamps, in the ways in which they were asked for; and the batch's
+    /// products, where they were read.
     pub(super) fn put<'c>(
         &self,
         publication: &str,
         keys: &Keys<'_>,
         catalogue: i64,
+        products: Option<&HashMap<String, i32>>,
         clients: impl IntoIterator<Item = (&'c Arc<str>, &'c Arc<Client>)>,
     ) {
         let Some(cache) = &self.clients else {
             return;
         };
-        {
-            let mut catalogues = self.catalogues();
-            match catalogues.get_mut(publication) {
-                Some(known) => *known = catalogue,
-                None => drop(catalogues.insert(publication.to_owned(), catalogue)),
+        self.see(publication, catalogue, |catalogue| {
+            if let Some(products) = products {
+                catalogue.keep(products);
             }
-        }
+        });
         let at = Instant::now();
         for (stamp, client) in clients {
             let seen = Seen {

@@ -1,6 +1,9 @@
 //! The reading statement of a batch, and the way from its rows to records.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, OnceLock},
+};
 
 use chrono::{DateTime, Utc};
 use indexmap::IndexSet;
@@ -20,7 +23,7 @@ use crate::{
         known::{Keys, Known},
         model::{
             Address, AddressContent, BankAccount, Checkout, Client, ClientPrice, ClientType, Order,
-            OrderItem, Product, Status,
+            OrderItem, Status,
         },
     },
 };
@@ -184,13 +187,9 @@ impl Row {
         Ok((self.int(2)?, price))
     }
 
-    /// (the sender's id, product)
-    fn product(&self) -> Read<(String, Product)> {
-        let product = Product {
-            number: self.int(1)?,
-            name: self.text(2)?,
-        };
-        Ok((self.text(1)?, product))
+    /// (the sender's id, our number)
+    fn product(&self) -> Read<(String, i32)> {
+        Ok((self.text(1)?, self.int(1)?))
     }
 }
 
@@ -201,17 +200,21 @@ struct Rows {
     catalogue: i64,
     /// (number, stamp) of clients.
     cached: Vec<(i32, Arc<str>)>,
-    order_numbers: Vec<i32>,
-    address_numbers: Vec<i32>,
+    order_numbers: BTreeSet<i32>,
+    address_numbers: BTreeSet<i32>,
     orders: Vec<Order>,
     items: Vec<(i32, i32, OrderItem)>,
     clients: Vec<(Arc<str>, Client)>,
     addresses: Vec<(i32, Address)>,
     prices: Vec<(i32, ClientPrice)>,
-    products: HashMap<String, Product>,
+    products: HashMap<String, i32>,
 }
 
 impl Rows {
+    fn count(&self) -> usize {
+        self.orders.len() + self.items.len() + self.clients.len() + self.addresses.len()
+    }
+
     fn add(&mut self, row: PgRow) -> Read<()> {
         let row = Row(row);
         match row.get::<i16>(at::KIND, 1)? {
@@ -224,8 +227,6 @@ impl Rows {
                     .into_iter()
                     .zip(stamps.into_iter().map(Arc::from))
                     .collect();
-                self.order_numbers = row.get(at::INTS, 2)?;
-                self.address_numbers = row.get(at::INTS, 3)?;
             }
             1 => self.orders.push(row.order()?),
             2 => self.items.push(row.item()?),
@@ -233,6 +234,8 @@ impl Rows {
             4 => self.addresses.push(row.address()?),
             5 => self.prices.push(row.price()?),
             6 => self.products.extend([row.product()?]),
+            7 => drop(self.order_numbers.insert(row.int(1)?)),
+            8 => drop(self.address_numbers.insert(row.int(1)?)),
             _ => return Err(corrupt("a kind of row")),
         }
         Ok(())
@@ -241,14 +244,89 @@ impl Rows {
 
 const READ: &str = include_str!("read.sql");
 
+/// The parts of `read.sql` that may be left out.
+const PARTS: usize = 5;
+
+/// The reading statement for such keys; nothing else is in it than what PostgreSQL must prepare.
+fn statement(keys: &Keys<'_>, cached: &Cached) -> &'static str {
+    static STATEMENTS: [OnceLock<String>; 1 << PARTS] = [const { OnceLock::new() }; 1 << PARTS];
+    let parts: [(&str, bool); PARTS] = [
+        ("client numbers", !keys.client_numbers.is_empty()),
+        ("guests' phones", !keys.guest_phones.is_empty()),
+        ("products", cached.products.is_none()),
+        ("order numbers", !keys.order_numbers.is_empty()),
+        ("address numbers", !keys.address_numbers.is_empty()),
+    ];
+    let bits = parts.iter().enumerate();
+    let which: usize = bits
+        .map(|(bit, (_, wanted))| usize::from(*wanted) << bit)
+        .sum();
+    STATEMENTS[which].get_or_init(|| with_parts(&parts))
+}
+
+fn with_parts(parts: &[(&str, bool)]) -> String {
+    let mut statement = String::with_capacity(READ.len());
+    let mut wanted = true;
+    for line in READ.lines() {
+        match line.trim_start().strip_prefix("--").map(str::trim) {
+            Some("end") => wanted = true,
+            Some(comment) => {
+                if let Some(name) = comment.strip_prefix("part ") {
+                    wanted = parts.contains(&(name, true));
+                }
+            }
+            None if wanted => {
+                statement.push_str(line);
+                statement.push('\n');
+            }
+            None => {}
+        }
+    }
+    statement
+}
+
 impl Store {
-    /// Reads all that is stored under a batch's keys, of one moment, in one round trip.
+    /// Reads all that is stored under a batch's keys, of one moment, in one round trip; in two where an import came
+    /// since the last reading. `anew`: nothing that was read before counts, as when it turned out to be wrong.
     ///
     /// # Errors
     /// [`Error::Unsure`] where the connection broke: the next one is fresh. [`Error::Corrupt`] where what is stored is
     /// not of our making. [`Error::Unavailable`] else.
-    pub async fn read(&self, publication: &str, keys: &Keys<'_>) -> Result<Known, Error> {
-        let cached = self.client_cache.get(publication, keys);
+    pub async fn read(
+        &self,
+        publication: &str,
+        keys: &Keys<'_>,
+        anew: bool,
+    ) -> Result<Known, Error> {
+        let mut cached = if anew {
+            Cached::nothing(keys)
+        } else {
+            self.client_cache.get(publication, keys)
+        };
+        let mut rows = self.rows(publication, keys, &cached).await?;
+        if cached.holds_for != Some(rows.catalogue) && !cached.is_empty() {
+            cached = Cached::nothing(keys);
+            rows = self.rows(publication, keys, &cached).await?;
+        }
+        in_place(rows.count(), || {
+            let catalogue = rows.catalogue;
+            let products_are_read = cached.products.is_none();
+            let (known, stamps) = known(rows, cached)
+                .ok_or_else(|| Error::corrupt("a row without what it belongs to"))?;
+            let products = products_are_read.then_some(&known.products);
+            let clients = stamps.iter().zip(&known.clients);
+            self.client_cache
+                .put(publication, keys, catalogue, products, clients);
+            Ok(known)
+        })
+    }
+
+    async fn rows(
+        &self,
+        publication: &str,
+        keys: &Keys<'_>,
+        cached: &Cached,
+    ) -> Result<Rows, Error> {
         let mut connection = self.connection().await?;
         let mut rows = Rows::default();
         let Stamps {
@@ -257,7 +335,7 @@ impl Store {
             guest_phones,
         } = &cached.stamps;
         // Each row is taken apart as it comes, while PostgreSQL makes the next.
-        let read = sqlx::query(READ)
+        let read = sqlx::query(statement(keys, cached))
             .bind(publication)
             .bind(list(&keys.order_ids))
             .bind(list(&keys.order_numbers))
@@ -269,19 +347,11 @@ impl Store {
             .bind(texts(ids))
             .bind(texts(numbers))
             .bind(texts(guest_phones))
-            .bind(cached.catalogue)
             .try_map(|row| rows.add(row))
             .fetch_all(&mut *connection);
         let read = self.in_time(read).await;
-        let count = self.done(connection, read)?.len();
-        in_place(count, || {
-            let catalogue = rows.catalogue;
-            let (known, stamps) = known(rows, cached)
-                .ok_or_else(|| Error::corrupt("a row without what it belongs to"))?;
-            let read = stamps.iter().zip(&known.clients);
-            self.client_cache.put(publication, keys, catalogue, read);
-            Ok(known)
-        })
+        self.done(connection, read)?;
+        Ok(rows)
     }
 }
 
@@ -302,7 +372,6 @@ async fn checked(connection: &mut sqlx::PgConnection, texts: &[String], ints: &[
         texts,
         texts,
         texts,
-        0_i64,
     )
     .fetch_one(connection)
     .await?;
@@ -319,7 +388,7 @@ async fn checked(connection: &mut sqlx::PgConnection, texts: &[String], ints: &[
     let _: [Option<DateTime<Utc>>; 3] = [row.at_1, row.at_2, row.at_3];
     let _: (Option<Value>, Option<Uuid>, Option<bool>, Option<i64>) =
         (row.json, row.uuid, row.flag, row.big);
-    let _: [Option<Vec<i32>>; 3] = [row.ints_1, row.ints_2, row.ints_3];
+    let _: Option<Vec<i32>> = row.ints;
     Ok(())
 }
 
@@ -380,10 +449,13 @@ fn known(rows: Rows, cached: Cached) -> Option<(Known, Vec<Arc<str>>)> {
     let known = Known {
         now: now?,
         orders: orders.into_iter().map(Arc::new).collect(),
-        order_numbers: rows.order_numbers.into_iter().collect(),
+        order_numbers: rows.order_numbers,
         clients,
-        address_numbers: rows.address_numbers.into_iter().collect(),
-        products: rows.products,
+        address_numbers: rows.address_numbers,
+        products: match cached.products {
+            Some(products) => products,
+            None => rows.products,
+        },
     };
     Some((known, stamps))
 }
@@ -402,4 +474,46 @@ fn grouped<T>(rows: impl Iterator<Item = (i32, T)>) -> Vec<(i32, Vec<T>)> {
         }
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_not_wanted_is_left_out_and_every_comment() {
+        let parts = |wanted| {
+            [
+                "client numbers",
+                "guests' phones",
+                "products",
+                "order numbers",
+                "address numbers",
+            ]
+            .map(|name| (name, wanted))
+        };
+        let (all, none) = (with_parts(&parts(true)), with_parts(&parts(false)));
+        assert!(!all.contains("--") && !none.contains("--"));
+        for unnested in [
+            "$5::int[]",
+            "$6::text[]",
+            "$7::text[]",
+            "$3::int[]",
+            "$8::int[]",
+        ] {
+            assert!(all.contains(unnested), "{unnested} in {all}");
+            assert!(!none.contains(unnested), "{unnested} in {none}");
+        }
+        for unnested in ["$2::text[]", "$4::text[]"] {
+            assert!(none.contains(unnested), "{unnested} in {none}");
+        }
+        let lines = READ
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("--"));
+        assert_eq!(all.lines().collect::<Vec<_>>(), lines.collect::<Vec<_>>());
+        let marks = READ
+            .lines()
+            .filter(|line| line.trim_start().starts_with("-- part "));
+        assert_eq!(marks.count(), PARTS);
+    }
 }

@@ -10,7 +10,7 @@ use crate::support::{
 
 /// Done past the service, as an administrator would.
 async fn by_hand(app: &TestApp, sql: &str) {
-    sqlx::query(AssertSqlSafe(sql.to_owned()))
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
         .execute(&app.pool())
         .await
         .unwrap();
@@ -145,4 +145,45 @@ async fn a_guest_who_was_cached_and_has_become_a_registered_client_is_taken_for_
     assert_eq!(answer.order("fifth")["client"]["external_id"], "he");
     assert_ne!(answer.order("sixth")["client"]["id"], *number);
     assert_eq!(app.count("client").await, 2);
+}
+
+#[tokio::test]
+async fn a_product_that_an_import_brings_or_moves_is_found_at_once() {
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    let number_in = |answer: &Value| answer["order_item_list"][0]["product_id"].clone();
+    for id in ["first", "second"] {
+        assert_eq!(number_in(&app.accept(&order(id)).await), Value::Null);
+    }
+    for (number, id) in [(28, "third"), (36, "fourth")] {
+        let file = format!("number;name;sender_ids\n{number};Вода;water-19\n");
+        operator.imported("products", &file).await;
+        for again in ["", " again"] {
+            let answer = app.accept(&order(&format!("{id}{again}"))).await;
+            assert_eq!(number_in(&answer), number);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_taken_away_by_hand_is_read_anew_when_the_database_misses_it() {
+    let app = TestApp::start().await;
+    Operator::of(&app.database)
+        .imported("products", "number;name;sender_ids\n28;Вода;water-19\n")
+        .await;
+    let first = app.accept(&order("first")).await;
+    let second = app.accept(&again("second")).await;
+    assert_eq!(second["order_item_list"][0]["product_id"], 28);
+    by_hand(
+        &app,
+        "DELETE FROM order_item; DELETE FROM orders; DELETE FROM address; DELETE FROM product_sender_id; DELETE FROM product",
+    )
+    .await;
+    let third = app.accept(&again("third")).await;
+    assert_eq!(third["order_item_list"][0]["product_id"], Value::Null);
+    assert_ne!(
+        third["shipping_address"]["id"],
+        first["shipping_address"]["id"]
+    );
+    assert_eq!(third["client"]["addresses"].as_array().unwrap().len(), 1);
 }

@@ -388,7 +388,7 @@ async fn plans(database: &TestDatabase) -> Vec<String> {
     let mut connection = store.pool().acquire().await.unwrap();
     let mut plans = Vec::new();
     for (name, sql, parameters) in [
-        ("reads", include_str!("../../src/store/read.sql"), 12),
+        ("reads", include_str!("../../src/store/read.sql"), 11),
         ("writes", include_str!("../../src/store/write.sql"), 68),
         (
             "writes_new",
