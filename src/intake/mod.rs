@@ -180,7 +180,14 @@ impl Intake {
         coalesce::submit(&self.inner, job, sender)?;
         // A sender that is gone without a word died in a panic: nothing of the batch is known to be stored.
         let done = receiver.await.unwrap_or(Err(Unavailable::Storage))?;
-        off_thread(large, move || done.reply(language)).await?
+        let (reply, done) = off_thread(large, move || (done.reply(language), done)).await?;
+        // Freeing its many texts takes a while, for which the caller need not wait.
+        if large {
+            tokio::task::spawn_blocking(|| drop(done));
+        } else {
+            tokio::spawn(async { drop(done) });
+        }
+        reply
     }
 }
 
