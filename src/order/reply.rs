@@ -28,8 +28,8 @@ use super::{
 const START: &[u8] = br#"{"success":true,"data":{"#;
 /// … and behind them.
 const END: &[u8] = b"}}";
-/// Room for an accepted order's entry of the usual size, bytes.
-const USUAL_ENTRY: usize = 2048;
+/// Room for an accepted order's entry of the usual size, bytes; too little, and the whole answer is copied to make room.
+const USUAL_ENTRY: usize = 2560;
 
 /// The stored records that an answer shows.
 #[derive(Debug)]

@@ -1,11 +1,10 @@
-//! Clients as they were read last. The same clients order again and again, some with thousands of addresses, and hardly
+//! Clients, and products, as they were read last. The same clients order again and again, some with thousands of addresses, and hardly
 //! an order changes them.
 //!
 //! Nothing is believed without a look: each reading tells the database the stamp that a client was read with, and what
 //! the database still has under that stamp it does not send (read.sql). A stamp is the row's `xmin`, which any write
 //! replaces, one by hand too, and the client is written whenever the service writes an address of it. What import
-//! changes beside clients (districts' names, prices, and products' ids, which are kept here as well) the catalogue's
-//! version tells. Of what else somebody changes by hand, past the service, nothing tells; so after a minute all is read
+//! changes beside clients (districts' names, prices, products' ids) the catalogue's version tells. Of what else somebody changes by hand, past the service, nothing tells; so after a minute all is read
 //! anew.
 
 use std::{
@@ -94,7 +93,7 @@ impl Weighter<Key<String>, Seen> for Bytes {
     }
 }
 
-/// Clients of all publications.
+/// Clients and products of all publications.
 #[derive(Debug)]
 pub(super) struct ClientCache {
     clients: Option<Cache<Key<String>, Seen, Bytes>>,
@@ -126,7 +125,8 @@ impl Catalogue {
         Some(found)
     }
 
-    fn keep(&mut self, found: &HashMap<String, i32>) {
+    /// Keeps what was found of a batch's products.
+    fn keep(&mut self, keys: &Keys<'_>, found: &HashMap<String, i32>) {
         let is_full = self.products.len() + found.len() > MOST_PRODUCTS;
         if is_full || self.since.elapsed() >= LIFETIME {
             self.products.clear();
@@ -134,13 +134,16 @@ impl Catalogue {
         if self.products.is_empty() {
             self.since = Instant::now();
         }
-        let found = found.iter().take(MOST_PRODUCTS);
-        self.products
-            .extend(found.map(|(id, number)| (id.clone(), *number)));
+        for id in keys.product_ids.iter().take(MOST_PRODUCTS) {
+            match found.get(*id) {
+                Some(number) => self.products.insert((*id).to_owned(), *number),
+                None => self.products.remove(*id),
+            };
+        }
     }
 }
 
-/// What is cached of a batch's clients.
+/// What is cached of a batch's clients and products.
 #[derive(Debug, Default)]
 pub(super) struct Cached {
     /// The version of the catalogue that all of it holds for; with another it is void.
@@ -287,7 +290,7 @@ impl ClientCache {
         };
         self.see(publication, catalogue, |catalogue| {
             if let Some(products) = products {
-                catalogue.keep(products);
+                catalogue.keep(keys, products);
             }
         });
         let at = Instant::now();

@@ -26,27 +26,27 @@ WITH found_order AS MATERIALIZED (
         SELECT * FROM orders o WHERE o.publication = $1 AND o.sender_id = k.id OFFSET 0
     ) o
 ), found_client AS MATERIALIZED (
-    SELECT c.*, c.stamp = k.stamp AS is_cached
+    SELECT c.number, c.stamp, c.stamp = k.stamp AS is_cached
     FROM unnest($4::text[], $9::text[]) AS k (id, stamp)
     CROSS JOIN LATERAL (
-        SELECT c.*, c.xmin::text AS stamp
+        SELECT c.number, c.xmin::text AS stamp
         FROM client c WHERE c.publication = $1 AND c.sender_id = k.id OFFSET 0
     ) c
     -- part client numbers
     UNION ALL
-    SELECT c.*, c.stamp = k.stamp
+    SELECT c.number, c.stamp, c.stamp = k.stamp
     FROM unnest($5::int[], $10::text[]) AS k (number, stamp)
     CROSS JOIN LATERAL (
-        SELECT c.*, c.xmin::text AS stamp
+        SELECT c.number, c.xmin::text AS stamp
         FROM client c WHERE c.publication = $1 AND c.number = k.number OFFSET 0
     ) c
     -- end
     -- part guests' phones
     UNION ALL
-    SELECT c.*, c.stamp = k.stamp
+    SELECT c.number, c.stamp, c.stamp = k.stamp
     FROM unnest($6::text[], $11::text[]) AS k (phone, stamp)
     CROSS JOIN LATERAL (
-        SELECT c.*, c.xmin::text AS stamp
+        SELECT c.number, c.xmin::text AS stamp
         FROM client c WHERE c.publication = $1 AND c.guest_phone = k.phone OFFSET 0
     ) c
     -- end
@@ -77,10 +77,13 @@ CROSS JOIN LATERAL (
 ) i
 UNION ALL
 SELECT 3::smallint, c.number, c.version, NULL, NULL, NULL, c.sender_id, c.guest_phone, c.username, c.phone, c.email,
-       c.comment, c.type, c.stamp, NULL, c.phones, c.legal_address, c.coins_amount, NULL, NULL, NULL, NULL, NULL,
+       c.comment, c.type, f.stamp, NULL, c.phones, c.legal_address, c.coins_amount, NULL, NULL, NULL, NULL, NULL,
        c.bank_account, NULL, c.loyalty_system_is_active, c.account_number, NULL
-FROM found_client c
-WHERE NOT c.is_cached
+FROM found_client f
+CROSS JOIN LATERAL (
+    SELECT * FROM client c WHERE c.publication = $1 AND c.number = f.number OFFSET 0
+) c
+WHERE NOT f.is_cached
 UNION ALL
 SELECT 4::smallint, a.number, a.client_number, a.district_number, NULL, NULL, a.sender_id, a.city, a.street, a.house,
        a.str, a.entrance, a.floor, a.room,
