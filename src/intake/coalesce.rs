@@ -5,7 +5,9 @@
 //! with a batch being written, or with one that waits before it, waits too. Big batches go by themselves, beside.
 //!
 //! Most batches change no client, though the same clients order again and again: once a transaction knows which clients
-//! it leaves as they are, nobody waits for those any longer.
+//! it leaves as they are, nobody waits for those any longer. A big batch takes a while to know; small ones do not wait
+//! for that, for a lone order is somebody at a counter. Should one of them change a client that the big one changes too,
+//! one of the two is overtaken and starts again.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -14,7 +16,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Done, Inner, Job, Unavailable, transaction};
+use super::{Claims, Done, Inner, Job, Unavailable, transaction};
 
 /// A batch of more orders than this goes by itself.
 const SMALL_BATCH: usize = 100;
@@ -45,6 +47,8 @@ struct Lane {
     waiting: VecDeque<(Job, Answer)>,
     /// Claims of what is being written.
     busy: HashSet<u64>,
+    /// Claims on clients of big batches that are not decided on yet: other big ones wait for those.
+    undecided: HashSet<u64>,
     small: usize,
     big: usize,
 }
@@ -86,12 +90,18 @@ impl Lane {
     fn start(&mut self, inner: &Arc<Inner>, publication: &str) {
         while let Some(group) = self.next_group(inner.lanes.coalesce) {
             let big = is_big(&group[0].0);
-            let claims: HashSet<u64> = group
-                .iter()
-                .flat_map(|(job, _)| job.claims.iter().copied())
-                .collect();
+            let mut claims = Claims::default();
+            for (job, _) in &group {
+                claims.extend(&job.claims);
+            }
             *if big { &mut self.big } else { &mut self.small } += 1;
-            self.busy.extend(&claims);
+            self.busy.extend(&claims.orders);
+            let clients = if big {
+                &mut self.undecided
+            } else {
+                &mut self.busy
+            };
+            clients.extend(&claims.clients);
             let under_way = UnderWay {
                 inner: Arc::clone(inner),
                 publication: publication.to_owned(),
@@ -114,26 +124,44 @@ impl Lane {
         }
     }
 
+    /// Lets go of a client that a big or a small batch holds.
+    fn give_up(&mut self, claim: u64, big: bool) {
+        if !(big && self.undecided.remove(&claim)) {
+            self.busy.remove(&claim);
+        }
+    }
+
     /// Takes the jobs of the next transaction out of the queue.
     fn next_group(&mut self, coalesce: bool) -> Option<Vec<(Job, Answer)>> {
         let mut group: Vec<(Job, Answer)> = Vec::new();
         let mut orders = 0;
         // What waits before, and may not be overtaken.
         let mut blocked: HashSet<u64> = HashSet::new();
+        let mut blocked_for_big: HashSet<u64> = HashSet::new();
         let mut at = 0;
         while let Some((job, _)) = self.waiting.get(at) {
-            let clashes = job
-                .claims
-                .iter()
-                .any(|claim| self.busy.contains(claim) || blocked.contains(claim));
+            let Claims {
+                orders: theirs,
+                clients,
+            } = &job.claims;
+            let is_taken = |claim| self.busy.contains(claim) || blocked.contains(claim);
+            let is_taken_from_big =
+                |claim| self.undecided.contains(claim) || blocked_for_big.contains(claim);
+            let clashes = theirs.iter().chain(clients).any(is_taken)
+                || (is_big(job) && clients.iter().any(is_taken_from_big));
             let room = match (is_big(job), group.is_empty()) {
                 (true, empty) => empty && self.big < BIG_WRITERS,
                 (false, true) => self.small < SMALL_WRITERS,
                 (false, false) => orders + job.elements.len() <= GROUP,
             };
             if clashes || !room {
-                blocked.extend(&job.claims);
-                if blocked.len() > FAR_ENOUGH {
+                blocked.extend(theirs);
+                if is_big(job) {
+                    blocked_for_big.extend(clients);
+                } else {
+                    blocked.extend(clients);
+                }
+                if blocked.len() + blocked_for_big.len() > FAR_ENOUGH {
                     break;
                 }
                 at += 1;
@@ -154,21 +182,28 @@ impl Lane {
 pub(super) struct UnderWay {
     pub(super) inner: Arc<Inner>,
     publication: String,
-    claims: Mutex<HashSet<u64>>,
+    claims: Mutex<Claims>,
     big: bool,
 }
 
 impl UnderWay {
-    /// Gives up claims on what it will not change after all, so that others need not wait for its end.
-    pub(super) fn release(&self, claims: impl Iterator<Item = u64>) {
+    /// It is decided: gives up claims on the clients that it will not change after all, so that others need not wait for
+    /// its end.
+    pub(super) fn release(&self, unchanged: impl Iterator<Item = u64>) {
         let mut held = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lanes = self.inner.lanes.lock();
         let Some(lane) = lanes.get_mut(&self.publication) else {
             return;
         };
-        for claim in claims {
-            if held.remove(&claim) {
-                lane.busy.remove(&claim);
+        for claim in unchanged {
+            if held.clients.remove(&claim) {
+                lane.give_up(claim, self.big);
+            }
+        }
+        if self.big {
+            for claim in &held.clients {
+                lane.undecided.remove(claim);
+                lane.busy.insert(*claim);
             }
         }
         lane.start(&self.inner, &self.publication);
@@ -185,8 +220,11 @@ impl Drop for UnderWay {
             .claims
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        for claim in &*held {
+        for claim in &held.orders {
             lane.busy.remove(claim);
+        }
+        for claim in &held.clients {
+            lane.give_up(*claim, self.big);
         }
         *if self.big {
             &mut lane.big

@@ -122,10 +122,23 @@ struct Job {
     body: String,
     places: Vec<Range<usize>>,
     elements: Vec<Element>,
-    /// What its elements name, hashed: batches that share one keep their order of arrival.
-    claims: HashSet<u64>,
+    claims: Claims,
     received_at: DateTime<Utc>,
     taken_at: Instant,
+}
+
+/// What a batch's elements name, hashed: batches that share one keep their order of arrival.
+#[derive(Debug, Default)]
+struct Claims {
+    orders: HashSet<u64>,
+    clients: HashSet<u64>,
+}
+
+impl Claims {
+    fn extend(&mut self, more: &Self) {
+        self.orders.extend(&more.orders);
+        self.clients.extend(&more.clients);
+    }
 }
 
 /// A batch stored: what to answer it.
@@ -225,24 +238,27 @@ impl Inner {
         let rules = &batch.publication.rules;
         let read = |_place, places: &[Range<usize>]| {
             let mut faults_left = MOST_FAULTS;
-            let mut claims = Vec::with_capacity(places.len() * 2);
+            let mut orders = Vec::with_capacity(places.len());
+            let mut clients = Vec::with_capacity(places.len());
             let elements: Vec<Element> = places
                 .iter()
                 .map(|place| {
                     let mut element = wire::parse(&batch.body[place.clone()], rules);
                     limit_faults(&mut element, &mut faults_left);
-                    claims.extend(self.claims(&element));
+                    orders.extend(self.order_claims(&element));
+                    clients.extend(self.client_claims_of(&element));
                     element
                 })
                 .collect();
-            (elements, claims)
+            (elements, orders, clients)
         };
         let places = &batch.elements;
         let mut elements = Vec::with_capacity(places.len());
-        let mut claims = HashSet::with_capacity(places.len() * 2);
-        for (more_elements, more_claims) in shared(places, threads(&batch.body), read) {
+        let mut claims = Claims::default();
+        for (more_elements, orders, clients) in shared(places, threads(&batch.body), read) {
             elements.extend(more_elements);
-            claims.extend(more_claims);
+            claims.orders.extend(orders);
+            claims.clients.extend(clients);
         }
         // Each thread kept within the bound by itself; all of them together must, too.
         let mut faults_left = MOST_FAULTS;
@@ -263,28 +279,24 @@ impl Inner {
         }
     }
 
-    /// The records an element is about: its order, its client, a guest's phone.
-    fn claims(&self, element: &Element) -> impl Iterator<Item = u64> {
-        let client = &element.client;
-        let guest = if client.is_registered() {
-            None
-        } else {
-            client.phone.as_deref()
-        };
-        let order = [
-            element
-                .id
-                .as_deref()
-                .map(|id| self.hasher.hash_one((0, id))),
+    /// What an element's order is known by.
+    fn order_claims(&self, element: &Element) -> impl Iterator<Item = u64> {
+        let id = element.id.as_deref();
+        [
+            id.map(|id| self.hasher.hash_one((0, id))),
             element
                 .external_id
                 .map(|number| self.hasher.hash_one((1, number))),
-        ];
-        order.into_iter().flatten().chain(self.client_claims(
-            client.id.as_deref(),
-            client.external_id,
-            guest,
-        ))
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// What an element's client is known by.
+    fn client_claims_of(&self, element: &Element) -> impl Iterator<Item = u64> {
+        let client = &element.client;
+        let guest = client.phone.as_deref().filter(|_| !client.is_registered());
+        self.client_claims(client.id.as_deref(), client.external_id, guest)
     }
 
     /// What a client is known by.

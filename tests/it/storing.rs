@@ -1030,6 +1030,50 @@ async fn a_batch_waits_for_one_with_the_same_client_only_where_that_changes_the_
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_batch_does_not_wait_for_what_a_big_one_will_make_of_its_client() {
+    let app = Arc::new(TestApp::start().await);
+    app.accept(&order_of("shared", "first")).await;
+    // The big one has to wait for its numbers before it can be decided on.
+    let pool = app.pool();
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM number_counter FOR UPDATE")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let many: Vec<Value> = (0..120)
+        .map(|n| order_of("shared", &format!("of many {n}")))
+        .collect();
+    let big = tokio::spawn(posted(Arc::clone(&app), json!(many)));
+    while number_of(
+        &pool,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+    .await
+        == 0
+    {
+        sleep(Duration::from_millis(10)).await;
+    }
+    // It changes the client, too: the big one, which knows the client as it was, sees that when it is decided on or written.
+    let again = with(
+        with(order_of("shared", "first"), "/total", 5),
+        "/client/comment",
+        "changed meanwhile",
+    );
+    let answer = posted(Arc::clone(&app), json!([again])).await;
+    assert_eq!(answer.order("first")["total"], 5);
+    assert!(!big.is_finished(), "that one still waits");
+    other.rollback().await.unwrap();
+    let answer = big.await.unwrap();
+    for n in 0..120 {
+        answer.order(&format!("of many {n}"));
+    }
+    let last = app.accept(&order_of("shared", "last")).await;
+    assert_eq!(last["client"]["comment"], "changed meanwhile");
+    assert_eq!(last["client"]["addresses"].as_array().unwrap().len(), 1);
+    assert_eq!(app.count("orders").await, 122);
+}
+
 #[tokio::test]
 async fn a_refused_order_harms_no_batch_that_shared_its_transaction() {
     let direct = Direct::start().await;
