@@ -33,6 +33,19 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// The first line of a file, as Docker's secrets are handed over.
+    fn from_file(path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        match text.lines().next().map(str::trim) {
+            None | Some("") => Err(format!(
+                "there is nothing on the first line of {}",
+                path.display()
+            )),
+            Some(secret) => Ok(Self::new(secret)),
+        }
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -80,6 +93,9 @@ pub struct Database {
     pub connections: u32,
     /// Memory for clients as read last; 0: none.
     pub client_cache_bytes: usize,
+    /// Whether a server may be used that forgets in a power cut (`fsync`, `synchronous_commit` or `full_page_writes`
+    /// off).
+    pub may_lose_orders: bool,
     /// PostgreSQL's own `statement_timeout`; shorter than `times.answer`, so that what was given up on never lands.
     pub statement_timeout: Duration,
     /// PostgreSQL's own `lock_timeout`.
@@ -173,6 +189,8 @@ pub struct FirstNumbers {
 pub struct Environment {
     /// `DATABASE_URL`
     pub database_url: Option<Secret>,
+    /// `DATABASE_URL_FILE`: a file with the same.
+    pub database_url_file: Option<PathBuf>,
     /// `AQUA_LISTEN`
     pub listen: Option<String>,
     /// `AQUA_DATA_DIR`
@@ -186,6 +204,7 @@ impl Environment {
         let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
         Self {
             database_url: text("DATABASE_URL").map(Secret::new),
+            database_url_file: text("DATABASE_URL_FILE").map(PathBuf::from),
             listen: text("AQUA_LISTEN"),
             data_dir: text("AQUA_DATA_DIR").map(PathBuf::from),
         }
@@ -262,6 +281,7 @@ mod default {
     pub(super) const DATA_DIR: &str = "data/postgres";
     pub(super) const CONNECTIONS: i64 = 8;
     pub(super) const CLIENT_CACHE_BYTES: i64 = 16 * 1024 * 1024;
+    pub(super) const MAY_LOSE_ORDERS: bool = false;
     pub(super) const STATEMENT_TIMEOUT: u64 = 10;
     pub(super) const LOCK_TIMEOUT: u64 = 5;
     pub(super) const START_TIMEOUT: u64 = 60;
@@ -420,6 +440,7 @@ fn database(
     });
     let connections = table.number("connections", 2..=500);
     let client_cache_bytes = table.number("client_cache_bytes", 0..=1 << 32);
+    let may_lose_orders = table.flag("may_lose_orders");
     let mut timeout = |key, default| {
         let at = table.at(key).unwrap_or(table.at);
         let time = table.seconds(key).unwrap_or(Duration::from_secs(default));
@@ -438,11 +459,23 @@ fn database(
         .seconds("start_timeout")
         .unwrap_or(Duration::from_secs(default::START_TIMEOUT));
     table.finish(&[]);
+    let from_environment = match (&environment.database_url, &environment.database_url_file) {
+        (Some(_), Some(_)) => {
+            problems.add(
+                0,
+                "DATABASE_URL and DATABASE_URL_FILE are both in the environment: take one of them out",
+            );
+            None
+        }
+        (None, Some(path)) => Secret::from_file(path)
+            .map_err(|what| {
+                problems.add(0, format!("DATABASE_URL_FILE in the environment: {what}"));
+            })
+            .ok(),
+        (url, None) => url.clone(),
+    };
     Database {
-        url: environment
-            .database_url
-            .clone()
-            .or_else(|| url.map(|url| Secret::new(url.value))),
+        url: from_environment.or_else(|| url.map(|url| Secret::new(url.value))),
         data_dir: environment
             .data_dir
             .clone()
@@ -453,6 +486,7 @@ fn database(
             client_cache_bytes.unwrap_or(default::CLIENT_CACHE_BYTES),
         )
         .unwrap_or(usize::MAX),
+        may_lose_orders: may_lose_orders.unwrap_or(default::MAY_LOSE_ORDERS),
         statement_timeout,
         lock_timeout,
         start_timeout,
@@ -536,7 +570,7 @@ fn publication<'t>(
         }
     }
 
-    let access = access(&mut table, !allow_from.is_empty(), listen, problems);
+    let access = access(&mut table, path, !allow_from.is_empty(), listen, problems);
 
     let timezone = table.parsed("timezone", |text| {
         text.parse::<chrono_tz::Tz>().map_err(|_| {
@@ -567,8 +601,7 @@ fn publication<'t>(
         product: first("first_product_number"),
     };
     let demo_data = table.parsed("demo_data", |text| {
-        // Beside the file that names it, wherever the service is started.
-        let folder = path.parent().unwrap_or(Path::new("")).join(text);
+        let folder = beside(path, text);
         if folder.is_dir() {
             Ok(folder)
         } else {
@@ -597,10 +630,16 @@ fn publication<'t>(
     }
 }
 
+/// A path that a settings file names lies beside that file, wherever the service is started.
+fn beside(settings: &Path, path: &str) -> PathBuf {
+    settings.parent().unwrap_or(Path::new("")).join(path)
+}
+
 const PLAIN: &str = "plain passwords are never kept; write `password_hash` with what `aqua-orders hash-password` prints";
 
 fn access(
     table: &mut Table<'_, '_>,
+    path: &Path,
     has_networks: bool,
     listen: Option<SocketAddr>,
     problems: &Problems<'_>,
@@ -635,14 +674,14 @@ fn access(
         }
         // A typing mistake inside is reported all the same.
         for table in tables.into_iter().flatten() {
-            user(table, problems);
+            user(table, path, problems);
         }
         return Access::Anonymous;
     }
     let mut users: Vec<User> = Vec::new();
     for table in tables.into_iter().flatten() {
         let at = table.at;
-        if let Some(user) = user(table, problems) {
+        if let Some(user) = user(table, path, problems) {
             if users.iter().any(|other| other.login == user.login) {
                 problems.add(
                     at,
@@ -664,7 +703,22 @@ fn access(
     Access::Users(users)
 }
 
-fn user(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Option<User> {
+/// An argon2id hash, of whose kind alone passwords are kept.
+fn password_hash(text: &str) -> Result<Secret, String> {
+    let how = "write what `aqua-orders hash-password` prints";
+    match PasswordHash::new(text) {
+        Ok(hash) if hash.algorithm != ARGON2ID_IDENT || hash.hash.is_none() => {
+            Err(format!("only argon2id hashes are taken; {how}"))
+        }
+        Ok(hash) => match Params::try_from(&hash) {
+            Ok(_) => Ok(Secret::new(text)),
+            Err(_) => Err(format!("its parameters are not argon2id's; {how}")),
+        },
+        Err(_) => Err(format!("this is no PHC string; {how}")),
+    }
+}
+
+fn user(mut table: Table<'_, '_>, path: &Path, problems: &Problems<'_>) -> Option<User> {
     let at = table.at;
     let login = table.parsed("login", |text| {
         if text.is_empty() || text.contains(':') || text.chars().any(char::is_control) {
@@ -676,24 +730,21 @@ fn user(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Option<User> {
     if table.at("login").is_none() {
         problems.add(at, "a user without `login`");
     }
-    let hash = table.parsed("password_hash", |text| {
-        let how = "write what `aqua-orders hash-password` prints";
-        match PasswordHash::new(text) {
-            Ok(hash) if hash.algorithm != ARGON2ID_IDENT || hash.hash.is_none() => {
-                Err(format!("only argon2id hashes are taken; {how}"))
-            }
-            Ok(hash) => match Params::try_from(&hash) {
-                Ok(_) => Ok(Secret::new(text)),
-                Err(_) => Err(format!("its parameters are not argon2id's; {how}")),
-            },
-            Err(_) => Err(format!("this is no PHC string; {how}")),
-        }
+    let hash = table.parsed("password_hash", password_hash);
+    let in_file = table.parsed("password_hash_file", |text| {
+        let hash = Secret::from_file(&beside(path, text))?;
+        password_hash(hash.expose())
     });
-    if table.at("password_hash").is_none() {
-        problems.add(
+    match (table.at("password_hash"), table.at("password_hash_file")) {
+        (Some(_), Some(_)) => problems.add(
+            at,
+            "`password_hash` and `password_hash_file` say the same thing: take one of them out",
+        ),
+        (None, None) => problems.add(
             at,
             "a user without `password_hash`: write what `aqua-orders hash-password` prints",
-        );
+        ),
+        _ => {}
     }
     table.finish(&[
         ("password", PLAIN),
@@ -702,7 +753,7 @@ fn user(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Option<User> {
     ]);
     Some(User {
         login: login?.value,
-        password_hash: hash?.value,
+        password_hash: hash.or(in_file)?.value,
     })
 }
 
@@ -858,9 +909,68 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_may_lie_in_a_file_of_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("a file");
+            path
+        };
+        let in_file = |path: &Path| Environment {
+            database_url_file: Some(path.to_owned()),
+            ..Environment::default()
+        };
+        let url = file("url", "postgres://somebody:hidden@db/aqua\n");
+        let config = parse_with(ANONYMOUS, &in_file(&url)).expect("right");
+        let url = config.database.url.expect("a URL");
+        assert_eq!(url.expose(), "postgres://somebody:hidden@db/aqua");
+
+        for (path, why) in [
+            (folder.path().join("nothing"), "cannot read"),
+            (file("empty", " \n"), "there is nothing on the first line"),
+        ] {
+            let report = parse_with(ANONYMOUS, &in_file(&path)).expect_err("a fault");
+            assert!(
+                report.contains("DATABASE_URL_FILE in the environment") && report.contains(why),
+                "{report}"
+            );
+        }
+        let both = Environment {
+            database_url: Some(Secret::new("postgres://db/aqua")),
+            ..in_file(&folder.path().join("url"))
+        };
+        let report = parse_with(ANONYMOUS, &both).expect_err("a fault");
+        assert!(report.contains("both in the environment"), "{report}");
+
+        // Beside the settings, as long as its path says nothing else.
+        file("site.hash", &format!("{HASH}\n"));
+        file("plain", "secret\n");
+        let settings = folder.path().join("aqua.toml");
+        let with = |user: &str| {
+            let text = format!(
+                "[[publication]]\nname = \"demo\"\nusers = [{{ login = \"site\", {user} }}]\n"
+            );
+            Config::parse(&settings, &text, &Environment::default())
+                .map_err(|error| error.to_string())
+        };
+        let config = with("password_hash_file = \"site.hash\"").expect("right");
+        let Access::Users(users) = &config.publications[0].access else {
+            panic!("users")
+        };
+        assert_eq!(users[0].password_hash.expose(), HASH);
+        let report = with("password_hash_file = \"plain\"").expect_err("a fault");
+        assert!(report.contains("no PHC string"), "{report}");
+        assert!(!report.contains("secret"), "{report}");
+        let both = format!("password_hash = \"{HASH}\", password_hash_file = \"site.hash\"");
+        let report = with(&both).expect_err("a fault");
+        assert!(report.contains("say the same thing"), "{report}");
+    }
+
+    #[test]
     fn the_environment_overrides_the_file() {
         let environment = Environment {
             database_url: Some(Secret::new("postgres://somebody:hidden@db/aqua")),
+            database_url_file: None,
             listen: Some("127.0.0.1:9999".into()),
             data_dir: Some("/srv/orders".into()),
         };

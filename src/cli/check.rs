@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Failure, because};
 use crate::{
-    config::Config,
+    config::{Config, Database},
     database::{self, State, binaries},
 };
 
@@ -32,7 +32,7 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
     }
     let state = look(config).await?;
     println!("database: PostgreSQL {} answers", state.version);
-    match faults(&state).as_slice() {
+    match faults(&state, settings).as_slice() {
         [] => {
             println!(
                 "schema: {}",
@@ -66,7 +66,7 @@ pub(super) async fn look(config: &Config) -> Result<State, Failure> {
 }
 
 /// What of a database that answers keeps the service from working on it.
-pub(super) fn faults(state: &State) -> Vec<String> {
+pub(super) fn faults(state: &State, settings: &Database) -> Vec<String> {
     let mut faults = Vec::new();
     if state.version_number < OLDEST {
         faults.push(format!(
@@ -85,5 +85,21 @@ pub(super) fn faults(state: &State) -> Vec<String> {
             "the database is read-only (a standby?): name the primary in DATABASE_URL".into(),
         );
     }
+    if !state.not_durable.is_empty() && !settings.may_lose_orders {
+        faults.push(format!(
+            "{}: ALTER SYSTEM SET {} = on, then restart PostgreSQL; or, where nothing is at stake, `may_lose_orders = true` \
+             in [database]",
+            forgets(state),
+            state.not_durable.join(" = on, and ")
+        ));
+    }
     faults
+}
+
+/// What a server that forgets means.
+pub(super) fn forgets(state: &State) -> String {
+    format!(
+        "{} = off: an order that was answered may be lost in a power cut",
+        state.not_durable.join(", ")
+    )
 }

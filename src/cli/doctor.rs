@@ -113,18 +113,17 @@ async fn database(config: &Config, found: &mut Findings) {
     match check::look(config).await {
         Err(failure) => found.fault(failure),
         Ok(state) => {
-            let faults = check::faults(&state);
+            let faults = check::faults(&state, settings);
             if faults.is_empty() {
                 good(format!("database: PostgreSQL {} answers", state.version));
             }
             for fault in faults {
                 found.fault(fault);
             }
-            if !state.not_durable.is_empty() {
-                found.fault(format!(
-                    "{} = off: an order that was answered may be lost in a power cut; ALTER SYSTEM SET {} = on, then restart PostgreSQL",
-                    state.not_durable.join(", "),
-                    state.not_durable.join(" = on, and ")
+            if !state.not_durable.is_empty() && settings.may_lose_orders {
+                note(format!(
+                    "{}, which the settings allow",
+                    check::forgets(&state)
                 ));
             }
             if state.pending > 0 {

@@ -8,9 +8,9 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Failure, because};
+use super::{Failure, because, check};
 use crate::{
-    config::Config,
+    config::{self, Config},
     database::{self, PrivateCluster},
     http::{self, App, auth::Gate},
     import,
@@ -73,6 +73,7 @@ async fn serve(
             migrated.map_err(|error| because("the database cannot be used", &error))?;
         }
     }
+    refuse_what_forgets(&options, &config.database).await?;
     let store = Store::new(options, &config.database);
     load_demo_data(&store, &config).await?;
     let app = App {
@@ -97,6 +98,24 @@ async fn serve(
         tracing::info!("stopped, every request answered");
     }
     Ok(())
+}
+
+/// 200 means committed (contract §7): on a server that forgets in a power cut that would be a lie.
+async fn refuse_what_forgets(
+    options: &sqlx::postgres::PgConnectOptions,
+    settings: &config::Database,
+) -> Result<(), Failure> {
+    let state = database::state(options, settings.start_timeout)
+        .await
+        .map_err(|error| because("the database cannot be used", &error))?;
+    if state.not_durable.is_empty() {
+        return Ok(());
+    }
+    if settings.may_lose_orders {
+        tracing::warn!("{}, which the settings allow", check::forgets(&state));
+        return Ok(());
+    }
+    Err(check::faults(&state, settings).join("\n"))
 }
 
 /// Loads what the publications have to try out with, before the first order can come.

@@ -466,6 +466,7 @@ mod tests {
                 data_dir: PathBuf::new(),
                 connections: 1,
                 client_cache_bytes: 0,
+                may_lose_orders: false,
                 statement_timeout: second,
                 lock_timeout: second,
                 start_timeout: second,

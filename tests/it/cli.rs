@@ -39,7 +39,10 @@ impl Operator {
     }
 
     fn with_anonymous_publication() -> Self {
-        Self::new("[[publication]]\nname = \"demodelivery\"\nanonymous = true\n")
+        // The tests' own server is quick because it forgets.
+        Self::new(&format!(
+            "[database]\nmay_lose_orders = true\n{PUBLICATION}"
+        ))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -50,6 +53,7 @@ impl Operator {
             .env("AQUA_CONFIG", "aqua.toml")
             .env("AQUA_LISTEN", "127.0.0.1:0")
             .env_remove("DATABASE_URL")
+            .env_remove("DATABASE_URL_FILE")
             .env_remove("AQUA_DATA_DIR")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null());
@@ -60,6 +64,8 @@ impl Operator {
         Ran::of(&mut self.command(arguments))
     }
 }
+
+const PUBLICATION: &str = "[[publication]]\nname = \"demodelivery\"\nanonymous = true\n";
 
 /// A command that ended.
 struct Ran {
@@ -216,7 +222,7 @@ async fn serve_without_a_database_makes_a_private_one_and_a_second_start_finds_i
 async fn database_url_and_aqua_listen_override_the_settings_file() {
     let database = database().await;
     let operator = Operator::new(
-        "listen = \"127.0.0.1:1\"\n[database]\nurl = \"postgres://nobody@127.0.0.1:1/nothing\"\n\
+        "listen = \"127.0.0.1:1\"\n[database]\nurl = \"postgres://nobody@127.0.0.1:1/nothing\"\nmay_lose_orders = true\n\
          [[publication]]\nname = \"demodelivery\"\nanonymous = true\n",
     );
     let mut command = operator.command(&[]);
@@ -225,6 +231,31 @@ async fn database_url_and_aqua_listen_override_the_settings_file() {
     serving.post_example().await;
     serving.signal(Signal::SIGTERM);
     assert_eq!(serving.end().0, Some(0));
+}
+
+#[tokio::test]
+async fn a_server_that_forgets_is_refused_unless_the_settings_say_so_in_words() {
+    let database = database().await;
+    let operator = Operator::new(PUBLICATION);
+    for command in ["serve", "check"] {
+        let mut command = operator.command(&[command]);
+        with_database(&mut command, &database);
+        let ran = Ran::of(&mut command);
+        assert_eq!(ran.code, Some(1), "{}", ran.err);
+        for said in [
+            "fsync, synchronous_commit, full_page_writes = off",
+            "may be lost in a power cut",
+            "ALTER SYSTEM SET fsync = on",
+            "`may_lose_orders = true`",
+        ] {
+            assert!(ran.err.contains(said), "{said} in {}", ran.err);
+        }
+    }
+    let operator = Operator::with_anonymous_publication();
+    let mut command = operator.command(&[]);
+    with_database(&mut command, &database);
+    let serving = Serving::start(&mut command);
+    serving.post_example().await;
 }
 
 #[tokio::test]
@@ -361,7 +392,7 @@ fn wrong_use_is_exit_code_2_and_help_is_everywhere() {
 #[tokio::test]
 async fn doctor_tells_each_fault_with_its_mend_and_changes_nothing() {
     let database = database().await;
-    let operator = Operator::with_anonymous_publication();
+    let operator = Operator::new(PUBLICATION);
     let mut command = operator.command(&["doctor"]);
     with_database(&mut command, &database);
     let ran = Ran::of(&mut command);

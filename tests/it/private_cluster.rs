@@ -27,6 +27,7 @@ fn settings(data_dir: impl Into<PathBuf>) -> config::Database {
         data_dir: data_dir.into(),
         connections: 10,
         client_cache_bytes: 0,
+        may_lose_orders: false,
         statement_timeout: Duration::from_secs(5),
         lock_timeout: Duration::from_secs(2),
         start_timeout: Duration::from_mins(1),

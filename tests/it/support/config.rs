@@ -22,6 +22,7 @@ pub fn demo_config() -> Config {
             data_dir: PathBuf::from("data/postgres"),
             connections: 4,
             client_cache_bytes: 1024 * 1024,
+            may_lose_orders: false,
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(5),
             start_timeout: Duration::from_secs(30),

@@ -204,6 +204,7 @@ impl TestDatabase {
             data_dir: PathBuf::from("/nonexistent"),
             connections: 10,
             client_cache_bytes: 1024 * 1024,
+            may_lose_orders: false,
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(2),
             start_timeout: Duration::from_secs(30),
