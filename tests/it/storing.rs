@@ -978,6 +978,14 @@ async fn batches_that_share_an_order_a_client_or_a_phone_keep_their_order_of_arr
     );
 }
 
+/// Until a statement on this database waits for a lock.
+async fn until_somebody_waits(pool: &PgPool) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while number_of(pool, waiting).await == 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_waits_for_one_with_the_same_client_only_where_that_changes_the_client() {
     let app = Arc::new(TestApp::start().await);
@@ -1000,15 +1008,7 @@ async fn a_batch_waits_for_one_with_the_same_client_only_where_that_changes_the_
             held = with(held, "/client/comment", "another");
         }
         let held = tokio::spawn(posted(Arc::clone(&app), json!([held])));
-        while number_of(
-            &pool,
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        )
-        .await
-            == 0
-        {
-            sleep(Duration::from_millis(10)).await;
-        }
+        until_somebody_waits(&pool).await;
 
         let next = order_of("shared", &format!("next {changes}"));
         let mut next = tokio::spawn(posted(Arc::clone(&app), json!([next])));
@@ -1045,15 +1045,7 @@ async fn a_small_batch_does_not_wait_for_what_a_big_one_will_make_of_its_client(
         .map(|n| order_of("shared", &format!("of many {n}")))
         .collect();
     let big = tokio::spawn(posted(Arc::clone(&app), json!(many)));
-    while number_of(
-        &pool,
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-    )
-    .await
-        == 0
-    {
-        sleep(Duration::from_millis(10)).await;
-    }
+    until_somebody_waits(&pool).await;
     // It changes the client, too: the big one, which knows the client as it was, sees that when it is decided on or written.
     let again = with(
         with(order_of("shared", "first"), "/total", 5),
