@@ -1,11 +1,17 @@
 #!/bin/sh
 # Runs every test: installs what is missing (PostgreSQL above all; the tests start their own server, away from any other).
+# `./test.sh faults` instead causes every fault again and again, under load, and prints what became of the orders.
 set -eu
 cd "$(dirname "$0")"
 . scripts/ensure.sh
 
 ensure_rust
 ensure_postgres
+# Tests name no server of their own choice; a DATABASE_URL that happens to be set is nobody's business here.
+unset DATABASE_URL DATABASE_URL_FILE AQUA_LISTEN AQUA_CONFIG AQUA_DATA_DIR
+if [ "${1:-}" = faults ]; then
+    exec cargo test --locked --test it -- --ignored --exact fault_run::the_fault_run --nocapture
+fi
 if cargo fmt --version >/dev/null 2>&1; then
     cargo fmt --check
 else
@@ -17,6 +23,4 @@ else
     say "note: clippy is not installed (rustup component add clippy): lints are not checked"
 fi
 scripts/sqlx-prepare.sh --check
-# Tests name no server of their own choice; a DATABASE_URL that happens to be set is nobody's business here.
-unset DATABASE_URL AQUA_LISTEN AQUA_CONFIG AQUA_DATA_DIR
 exec cargo test --locked "$@"

@@ -50,10 +50,11 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
 
 /// Looks at the configured database, running the private cluster for that moment if nobody else does.
 pub(super) async fn look(config: &Config) -> Result<State, Failure> {
-    let opened = database::open_beside(&config.database)
+    let mut opened = database::open_beside(&config.database)
         .await
         .map_err(|error| because("the database cannot be used", &error))?;
-    let state = database::state(&opened.options, PATIENCE)
+    opened.servers.put_primary_first(PATIENCE).await;
+    let state = database::state(opened.servers.first(), PATIENCE)
         .await
         .map_err(|error| because("the database cannot be used", &error));
     if let Some(cluster) = opened.private {

@@ -148,7 +148,7 @@ pub(super) async fn run(load: &Load, config: &Config) -> Result<(), Failure> {
         let opened = database::open_beside(&config.database)
             .await
             .map_err(|error| because("the database cannot be used", &error))?;
-        let measured = match Floor::open(&opened.options, plan.batch, plan.seed).await {
+        let measured = match Floor::open(opened.servers.first(), plan.batch, plan.seed).await {
             Ok(mut floor) => {
                 let measured = measure(load, &target, &plan, rounds, Some(&mut floor)).await;
                 let closed = floor.close().await;

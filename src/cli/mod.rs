@@ -134,14 +134,16 @@ where
     F: Future<Output = Result<String, Failure>>,
 {
     let away = |error: database::Error| because("the database cannot be used", &error);
-    let opened = database::open_beside(&config.database)
+    let mut opened = database::open_beside(&config.database)
         .await
         .map_err(away)?;
+    let patience = config.database.start_timeout;
+    opened.servers.put_primary_first(patience).await;
     // An import may well come before the first start of the service.
-    let migrated = database::migrate(&opened.options, config.database.start_timeout).await;
+    let migrated = database::migrate(opened.servers.first(), patience).await;
     let said = match migrated {
         Ok(()) => {
-            let store = Store::new(opened.options, &config.database);
+            let store = Store::new(opened.servers, &config.database);
             let said = command(store.clone()).await;
             store.close().await;
             said

@@ -1,17 +1,24 @@
 //! `serve`: the service, from its database to its last answer.
 
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    task::JoinHandle,
     time::sleep,
 };
 
 use super::{Failure, because, check};
 use crate::{
     config::{self, Config},
-    database::{self, PrivateCluster},
+    database::{self, Opened, PrivateCluster, Servers},
     http::{self, App, auth::Gate},
     import,
     intake::Intake,
@@ -20,7 +27,8 @@ use crate::{
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let stop = stop_signal()?;
-    // Before the database, which may take its time: a port that is taken is known at once.
+    // Before the database, which may take its time: a port that is taken is known at once, and whoever calls meanwhile
+    // is answered 503 and not left to wait.
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         because(
             format!("cannot listen on {} (`listen`, AQUA_LISTEN)", config.listen),
@@ -30,19 +38,75 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let address = listener
         .local_addr()
         .map_err(|error| because("cannot listen", &error))?;
-    let opened = database::open(&config.database)
-        .await
-        .map_err(|error| because("the database cannot be used", &error))?;
-    let served = serve(config, listener, address, opened.options, stop);
-    let Some(mut cluster) = opened.private else {
-        return served.await;
+    let config = Arc::new(config);
+    let intake = Arc::new(OnceLock::new());
+    let app = App {
+        gate: Gate::new(&config),
+        intake: Arc::clone(&intake),
+        config: Arc::clone(&config),
     };
-    let served = tokio::select! {
-        served = served => served,
-        never = keep_running(&mut cluster) => match never {},
+    // In a task of its own: a stop must not leave an `initdb` behind that nobody knows of.
+    let mut opening = tokio::spawn({
+        let config = Arc::clone(&config);
+        async move { database::open(&config.database).await }
+    });
+    let mut opened = None;
+    let busy = tokio::select! {
+        busy = http::serve(listener, app, stop) => Ok(busy),
+        failure = work(&config, address, &intake, &mut opening, &mut opened) => Err(failure),
     };
-    stop_cluster(cluster).await;
-    served
+    match busy {
+        Ok(0) => tracing::info!("stopped, every request answered"),
+        Ok(busy) => tracing::warn!(
+            connections = busy,
+            "stopped, not waiting for the last answers any longer"
+        ),
+        Err(_) => {}
+    }
+    let cluster = match opened {
+        Some(opened) => opened.private,
+        None if busy.is_ok() => match opening.await {
+            Ok(Ok(opened)) => opened.private,
+            _ => None,
+        },
+        None => None,
+    };
+    if let Some(cluster) = cluster {
+        stop_cluster(cluster).await;
+    }
+    busy.map(|_| ())
+}
+
+/// Opens the database and lets the orders in; after that keeps the private cluster, where there is one, running. Ends
+/// only when it cannot begin.
+async fn work(
+    config: &Config,
+    address: SocketAddr,
+    intake: &OnceLock<Intake>,
+    opening: &mut JoinHandle<Result<Opened, database::Error>>,
+    opened: &mut Option<Opened>,
+) -> Failure {
+    let Opened {
+        servers,
+        private: cluster,
+    } = match opening.await {
+        Ok(Ok(now)) => opened.insert(now),
+        Ok(Err(error)) => return because("the database cannot be used", &error),
+        Err(error) => return because("the database cannot be used", &error),
+    };
+    let begun = begin(config, servers.clone(), address, intake);
+    let begun = match cluster {
+        None => begun.await,
+        Some(cluster) => tokio::select! {
+            begun = begun => begun,
+            never = keep_running(cluster) => match never {},
+        },
+    };
+    match (begun, cluster) {
+        (Err(failure), _) => failure,
+        (Ok(()), Some(cluster)) => match keep_running(cluster).await {},
+        (Ok(()), None) => std::future::pending().await,
+    }
 }
 
 /// How long a private cluster that does not start again is left alone before the next try.
@@ -58,46 +122,35 @@ async fn keep_running(cluster: &mut PrivateCluster) -> Infallible {
     }
 }
 
-async fn serve(
-    config: Config,
-    listener: TcpListener,
-    address: std::net::SocketAddr,
-    options: sqlx::postgres::PgConnectOptions,
-    stop: impl Future<Output = ()>,
+/// Makes the database ready, and lets the orders in.
+async fn begin(
+    config: &Config,
+    mut servers: Servers,
+    address: SocketAddr,
+    intake: &OnceLock<Intake>,
 ) -> Result<(), Failure> {
-    let mut stop = Box::pin(stop);
-    tokio::select! {
-        // A stop while the database is still waited for.
-        () = &mut stop => return Ok(()),
-        migrated = database::migrate(&options, config.database.start_timeout) => {
-            migrated.map_err(|error| because("the database cannot be used", &error))?;
-        }
-    }
-    refuse_what_forgets(&options, &config.database).await?;
-    let store = Store::new(options, &config.database);
-    load_demo_data(&store, &config).await?;
-    let app = App {
-        gate: Gate::new(&config),
-        intake: Intake::new(store, &config),
-        config: Arc::new(config),
-    };
+    make_ready(&mut servers, &config.database).await?;
+    let store = Store::new(servers, &config.database);
+    load_demo_data(&store, config).await?;
+    // Nobody else sets it.
+    let _ = intake.set(Intake::new(store, config));
     tracing::info!(
         listen = %address,
-        publications = app.config.publications.len(),
+        publications = config.publications.len(),
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    greet(address, &app.config);
-    let busy = http::serve(listener, app, stop).await;
-    if busy > 0 {
-        tracing::warn!(
-            connections = busy,
-            "stopped, not waiting for the last answers any longer"
-        );
-    } else {
-        tracing::info!("stopped, every request answered");
-    }
+    greet(address, config);
     Ok(())
+}
+
+/// Waits for a server that takes writes, and brings its schema up to ours.
+async fn make_ready(servers: &mut Servers, settings: &config::Database) -> Result<(), Failure> {
+    servers.put_primary_first(settings.start_timeout).await;
+    database::migrate(servers.first(), settings.start_timeout)
+        .await
+        .map_err(|error| because("the database cannot be used", &error))?;
+    refuse_what_forgets(servers.first(), settings).await
 }
 
 /// 200 means committed (contract §7): on a server that forgets in a power cut that would be a lie.
@@ -138,7 +191,7 @@ async fn load_demo_data(store: &Store, config: &Config) -> Result<(), Failure> {
 }
 
 /// Says on a terminal what to try.
-fn greet(address: std::net::SocketAddr, config: &Config) {
+fn greet(address: SocketAddr, config: &Config) {
     use std::io::IsTerminal;
     if !std::io::stdout().is_terminal() {
         return;

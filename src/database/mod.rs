@@ -13,6 +13,7 @@ pub use self::{
     account::Account,
     error::Error,
     private::PrivateCluster,
+    servers::{Servers, place},
     state::{State, state},
 };
 use crate::config;
@@ -22,6 +23,7 @@ pub mod binaries;
 mod error;
 mod folder;
 mod private;
+mod servers;
 mod state;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -30,7 +32,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 #[derive(Debug)]
 pub struct Opened {
     /// How to connect.
-    pub options: PgConnectOptions,
+    pub servers: Servers,
     /// The private cluster, when we run it: to be kept as long as the database is needed, then stopped.
     pub private: Option<PrivateCluster>,
 }
@@ -43,13 +45,13 @@ pub struct Opened {
 pub async fn open(settings: &config::Database) -> Result<Opened, Error> {
     if let Some(url) = &settings.url {
         return Ok(Opened {
-            options: parse(url.expose())?,
+            servers: url.expose().parse()?,
             private: None,
         });
     }
     let cluster = PrivateCluster::start(settings).await?;
     Ok(Opened {
-        options: cluster.options(),
+        servers: cluster.options().into(),
         private: Some(cluster),
     })
 }
@@ -62,7 +64,7 @@ pub async fn open(settings: &config::Database) -> Result<Opened, Error> {
 pub async fn open_beside(settings: &config::Database) -> Result<Opened, Error> {
     match open(settings).await {
         Err(Error::InUse { .. }) => Ok(Opened {
-            options: private::beside_running(settings).await?,
+            servers: private::beside_running(settings).await?.into(),
             private: None,
         }),
         opened => opened,
@@ -143,17 +145,3 @@ async fn connect(options: &PgConnectOptions, patience: Duration) -> Result<PgCon
 const STARTING: &str = "57P03";
 /// `too_many_connections`
 const TOO_MANY: &str = "53300";
-
-fn parse(url: &str) -> Result<PgConnectOptions, Error> {
-    if !["postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme))
-    {
-        return Err(Error::Url("it does not start with postgres://".to_owned()));
-    }
-    url.parse::<PgConnectOptions>()
-        .map_err(|error| match error {
-            sqlx::Error::Configuration(why) => Error::Url(why.to_string()),
-            other => Error::Url(other.to_string()),
-        })
-}

@@ -12,7 +12,7 @@ use std::{
     io,
     net::IpAddr,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -48,8 +48,8 @@ pub struct App {
     pub config: Arc<Config>,
     /// Who may come in.
     pub gate: Gate,
-    /// Where batches go.
-    pub intake: Intake,
+    /// Where batches go. Empty while the database is not ready yet: then they are answered 503.
+    pub intake: Arc<OnceLock<Intake>>,
 }
 
 /// Who is on the other end of the connection.

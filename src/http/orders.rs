@@ -50,6 +50,7 @@ async fn take(
         .await?;
     facts.publication = Some(Arc::clone(&caller.publication));
     facts.login.clone_from(&caller.login);
+    let intake = app.intake.get().ok_or(Failure::StorageUnavailable)?;
 
     let (limits, times) = (&app.config.limits, &app.config.times);
     let elements = body::read(&head.headers, body, limits, times.body).await?;
@@ -66,7 +67,7 @@ async fn take(
     };
     // The intake's database work runs in its own task, with shorter deadlines than this one: dropping it here is
     // harmless, and nothing lands after this answer.
-    let reply = timeout(times.answer, app.intake.accept(batch))
+    let reply = timeout(times.answer, intake.accept(batch))
         .await
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);

@@ -11,16 +11,15 @@ use std::{
 };
 
 use sqlx::{
-    Connection, PgConnection, PgPool, Postgres,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    Connection, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
 };
 
 use super::Error;
+use crate::database::{Servers, place};
 
 /// How long a free connection is waited for.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -28,6 +27,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_mins(1);
 /// One that is older makes way for a fresh one: PostgreSQL's processes grow with time.
 const LIFETIME: Duration = Duration::from_mins(30);
+/// Between two looks for the server that takes writes.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The connections of a store.
 #[derive(Debug)]
@@ -38,6 +39,9 @@ pub(super) struct Connections {
     permits: Arc<Semaphore>,
     /// When a connection last turned out to be broken: those made before it are not trusted any more.
     broken_at: Arc<Mutex<Option<Instant>>>,
+    /// Where there is a choice: locked while somebody looks for the one that takes writes.
+    servers: Arc<AsyncMutex<Servers>>,
+    are_many: bool,
 }
 
 #[derive(Debug)]
@@ -77,7 +81,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Connections {
     /// Up to `most` at a time, which the pool must be able to give. It connects lazily.
-    pub(super) fn new(pool: PgPoolOptions, options: PgConnectOptions, most: usize) -> Self {
+    pub(super) fn new(pool: PgPoolOptions, servers: Servers, most: usize) -> Self {
         let broken_at = Arc::new(Mutex::new(None::<Instant>));
         let seen_broken_at = Arc::clone(&broken_at);
         let pool = pool
@@ -90,12 +94,14 @@ impl Connections {
                 Box::pin(async move { Ok(is_younger) })
             })
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(options);
+            .connect_lazy_with(servers.first().clone());
         Self {
             pool,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(most)),
             broken_at,
+            are_many: servers.are_many(),
+            servers: Arc::new(AsyncMutex::new(servers)),
         }
     }
 
@@ -135,7 +141,10 @@ impl Connections {
             }
         }
         let since = Instant::now();
-        let connection = self.pool.acquire().await.map_err(Error::Unavailable)?;
+        let connection = self.pool.acquire().await.map_err(|error| {
+            self.look_for_primary();
+            Error::Unavailable(error)
+        })?;
         Ok(Taken {
             connection,
             since,
@@ -182,5 +191,35 @@ impl Connections {
         *lock(&self.broken_at) = Some(Instant::now());
         // Not back to the pool, which would ask a silent server how it is.
         drop(taken.connection.detach());
+        self.look_for_primary();
+    }
+
+    /// Where there are several servers, looks for the one that takes writes until it is found, and has new connections
+    /// lead there. One look at a time; nobody waits for it.
+    fn look_for_primary(&self) {
+        if !self.are_many {
+            return;
+        }
+        let Ok(mut servers) = Arc::clone(&self.servers).try_lock_owned() else {
+            return;
+        };
+        let (pool, broken_at) = (self.pool.clone(), Arc::clone(&self.broken_at));
+        tokio::spawn(async move {
+            let before = place(servers.first());
+            while !pool.is_closed() {
+                if !servers.look_for_primary().await {
+                    sleep(LOOK_AGAIN).await;
+                    continue;
+                }
+                let now = place(servers.first());
+                if now != before {
+                    tracing::warn!(server = now, "another server takes the writes now");
+                    pool.set_connect_options(servers.first().clone());
+                    // Whatever still leads to the old one.
+                    *lock(&broken_at) = Some(Instant::now());
+                }
+                break;
+            }
+        });
     }
 }

@@ -1,5 +1,8 @@
 //! What a failed statement means for the batch. SQLSTATEs and constraint names are read here and nowhere else.
 
+/// `read_only_sql_transaction`
+const READ_ONLY: &str = "25006";
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,6 +30,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether another connection may do what this one did not: it broke, or it leads to a server that takes no writes
+    /// (any more: a primary that became a standby).
+    pub(super) fn is_of_the_connection(&self) -> bool {
+        match self {
+            Self::Unsure(_) => true,
+            Self::Unavailable(sqlx::Error::Database(error)) => {
+                error.code().as_deref() == Some(READ_ONLY)
+            }
+            _ => false,
+        }
+    }
+
     /// Says what is not as it should be.
     pub(super) fn corrupt(what: &'static str) -> Self {
         Self::Corrupt(sqlx::Error::Decode(what.into()))

@@ -5,10 +5,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::time::timeout;
 
 pub mod catalogue;
@@ -29,7 +26,7 @@ use self::{
     client_cache::ClientCache,
     connection::{Connections, Taken},
 };
-use crate::config;
+use crate::{config, database::Servers};
 
 /// How statements are planned. The hot ones look rows up by key, a few or a few thousand: one plan, made once for each
 /// connection, that walks the indexes whatever the statistics say (see also read.sql and statistics.rs).
@@ -56,26 +53,30 @@ pub struct Store {
 impl Store {
     /// Makes the pool; connects lazily, so that a database that is away at the start is no reason to stay down.
     #[must_use]
-    pub fn new(options: PgConnectOptions, settings: &config::Database) -> Self {
+    pub fn new(servers: impl Into<Servers>, settings: &config::Database) -> Self {
         let milliseconds = |duration: Duration| duration.as_millis().to_string();
-        let options = options.application_name("aqua-orders").options([
-            // What was given up on must never land after its answer (contract §1).
-            (
-                "statement_timeout",
-                milliseconds(settings.statement_timeout),
-            ),
-            ("lock_timeout", milliseconds(settings.lock_timeout)),
-            (
-                "idle_in_transaction_session_timeout",
-                milliseconds(settings.statement_timeout),
-            ),
-        ]);
-        let options = options.options(PLANNING);
+        let servers = servers.into().map(|options| {
+            options
+                .application_name("aqua-orders")
+                .options([
+                    // What was given up on must never land after its answer (contract §1).
+                    (
+                        "statement_timeout",
+                        milliseconds(settings.statement_timeout),
+                    ),
+                    ("lock_timeout", milliseconds(settings.lock_timeout)),
+                    (
+                        "idle_in_transaction_session_timeout",
+                        milliseconds(settings.statement_timeout),
+                    ),
+                ])
+                .options(PLANNING)
+        });
         let pool = PgPoolOptions::new().max_connections(settings.connections);
         // One is left to what goes on beside the batches.
         let for_batches = settings.connections.saturating_sub(1).max(1) as usize;
         Self {
-            connections: Arc::new(Connections::new(pool, options, for_batches)),
+            connections: Arc::new(Connections::new(pool, servers, for_batches)),
             growth: Arc::default(),
             client_cache: Arc::new(ClientCache::new(settings.client_cache_bytes)),
             patience: settings.statement_timeout + GRACE,
@@ -100,7 +101,7 @@ impl Store {
     /// Gives a connection back, or closes it where it broke, and says what the statement's error means.
     fn done<T>(&self, connection: Taken, outcome: Result<T, sqlx::Error>) -> Result<T, Error> {
         let outcome = outcome.map_err(Error::of_statement);
-        if matches!(outcome, Err(Error::Unsure(_))) {
+        if outcome.as_ref().is_err_and(Error::is_of_the_connection) {
             self.connections.broke(connection);
         } else {
             self.connections.give_back(connection);

@@ -2,29 +2,21 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::mpsc,
+    process::{Command, Output, Stdio},
     thread,
-    time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::{
     app::{ORDERS, example_request},
     postgres::{TestDatabase, database},
     process::Scratch,
+    serving::Serving,
 };
-
-/// Long enough for a machine that is busy with all the other tests.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The program in a folder of its own, with a settings file and nothing of our environment that it would heed.
 struct Operator {
@@ -91,93 +83,6 @@ impl Ran {
     /// What an operator reads who looks at the end of the log.
     fn last_line(&self) -> &str {
         self.err.trim_end().lines().last().unwrap_or_default()
-    }
-}
-
-/// `serve` in a process of its own.
-struct Serving {
-    child: Child,
-    address: SocketAddr,
-    lines: mpsc::Receiver<String>,
-}
-
-impl Serving {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .arg("serve")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, lines) = mpsc::channel();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        thread::spawn(move || {
-            for line in log.lines().map_while(Result::ok) {
-                // Nobody listens any more when the test is over.
-                let _ = sender.send(line);
-            }
-        });
-        let mut serving = Self {
-            child,
-            address: ([127, 0, 0, 1], 0).into(),
-            lines,
-        };
-        let line = serving.hear("serving");
-        serving.address = line
-            .split("listen=")
-            .nth(1)
-            .and_then(|rest| rest.split_whitespace().next())
-            .unwrap()
-            .parse()
-            .unwrap();
-        serving
-    }
-
-    /// Waits for the log line that says this.
-    fn hear(&mut self, what: &str) -> String {
-        let until = Instant::now() + PATIENCE;
-        let mut said = Vec::new();
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
-                Ok(line) if line.contains(what) => return line,
-                Ok(line) => said.push(line),
-                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
-                    panic!("it never said {what:?}, but:\n{}", said.join("\n"))
-                }
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
-    }
-
-    /// Its exit code, and the lines it still had to say.
-    fn end(mut self) -> (Option<i32>, Vec<String>) {
-        let code = self.child.wait().unwrap().code();
-        (code, self.lines.iter().collect())
-    }
-
-    async fn post_example(&self) -> Value {
-        let answer = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .unwrap()
-            .post(format!("http://{}{ORDERS}", self.address))
-            .body(example_request().to_string())
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(answer.status(), 200);
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
     }
 }
 

@@ -3,12 +3,13 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use aqua_orders::{
     config::{self, Config},
+    database::Servers,
     http::{App, auth::Gate, serve},
     intake::Intake,
     store::Store,
@@ -61,12 +62,12 @@ impl Service {
         config.database = database;
         change(&mut config);
         let url = config.database.url.as_ref().unwrap().expose();
-        let store = Store::new(url.parse().unwrap(), &config.database);
+        let store = Store::new(url.parse::<Servers>().unwrap(), &config.database);
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = App {
             gate: Gate::new(&config),
-            intake: Intake::new(store, &config),
+            intake: Arc::new(OnceLock::from(Intake::new(store, &config))),
             config: Arc::new(config),
         };
         let (stop, stopped) = oneshot::channel();

@@ -10,6 +10,7 @@ mod answer;
 mod cli;
 mod client_cache;
 mod example;
+mod fault_run;
 mod faults;
 mod fields;
 mod http;

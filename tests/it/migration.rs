@@ -81,7 +81,7 @@ async fn a_url_is_checked_without_showing_its_password() {
     let mut settings = database.settings();
     let opened = database::open(&settings).await.expect("a good URL");
     assert!(opened.private.is_none());
-    database::migrate(&opened.options, PATIENCE)
+    database::migrate(opened.servers.first(), PATIENCE)
         .await
         .expect("reached");
 

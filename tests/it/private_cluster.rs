@@ -38,7 +38,7 @@ async fn start(data_dir: &Path) -> PrivateCluster {
     let opened = database::open(&settings(data_dir))
         .await
         .expect("the cluster");
-    database::migrate(&opened.options, Duration::from_secs(5))
+    database::migrate(opened.servers.first(), Duration::from_secs(5))
         .await
         .expect("the schema");
     opened.private.expect("a cluster of our own")
@@ -126,7 +126,7 @@ async fn as_a_service() {
     };
     match database::open(&settings(data_dir)).await {
         Ok(opened) => {
-            database::migrate(&opened.options, Duration::from_secs(5))
+            database::migrate(opened.servers.first(), Duration::from_secs(5))
                 .await
                 .expect("the schema");
             let cluster = opened.private.expect("a cluster of our own");
@@ -473,7 +473,7 @@ async fn a_second_service_on_one_folder_says_so_and_stops() {
         .await
         .expect("a way in");
     assert!(opened.private.is_none());
-    note(&opened.options, "beside").await;
+    note(opened.servers.first(), "beside").await;
 
     first.release();
     assert_eq!(first.hear(), "stopped");
@@ -482,7 +482,7 @@ async fn a_second_service_on_one_folder_says_so_and_stops() {
     let opened = database::open_beside(&settings(&data_dir))
         .await
         .expect("a way in");
-    assert_eq!(notes(&opened.options).await, ["beside"]);
+    assert_eq!(notes(opened.servers.first()).await, ["beside"]);
     opened
         .private
         .expect("nobody else runs it")

@@ -1,9 +1,13 @@
 //! The service in this process, on a database of its own, and a sender who talks to it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use aqua_orders::{
     config::Config,
+    database::Servers,
     http::{App, auth::Gate, serve},
     intake::Intake,
     store::Store,
@@ -56,13 +60,13 @@ impl TestApp {
                 .as_ref()
                 .unwrap()
                 .expose()
-                .parse()
+                .parse::<Servers>()
                 .unwrap(),
             &config.database,
         );
         let app = App {
             gate: Gate::new(&config),
-            intake: Intake::new(store, &config),
+            intake: Arc::new(OnceLock::from(Intake::new(store, &config))),
             config: Arc::new(config),
         };
         let (stop, stopped) = oneshot::channel();

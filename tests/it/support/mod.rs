@@ -1,9 +1,12 @@
 //! What the tests share.
 
 pub mod app;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod register;
+pub mod serving;

@@ -28,6 +28,9 @@ pub struct Scratch {
     keeper: Child,
 }
 
+/// A file system that a test may have mounted in its [`Scratch`].
+pub const SMALL_DISK: &str = "small-disk";
+
 /// $1 = the folder.
 const KEEPER: &str = r#"
 cat >/dev/null
@@ -35,6 +38,7 @@ find "$1" -name postmaster.pid | while read -r file; do
     pid=$(head -n 1 "$file")
     case "$(readlink "/proc/$pid/cwd")" in "$1"/*) kill -QUIT "$pid" ;; esac
 done
+umount -l "$1/small-disk" 2>/dev/null
 while ! rm -rf "$1"; do sleep 0.1; done
 "#;
 

@@ -1,0 +1,213 @@
+//! One server, or several of which one takes writes: a primary and its standbys, in a URL as libpq has it.
+
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::Error;
+
+/// How long one of several servers may take to say whether it takes writes: a node that is lost says nothing at all.
+const ASK: Duration = Duration::from_secs(2);
+/// Between two rounds of questions.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How to connect to each of them; the one that took writes when it was last asked comes first.
+#[derive(Clone)]
+pub struct Servers(Vec<PgConnectOptions>);
+
+impl Servers {
+    /// The one to connect to now.
+    #[must_use]
+    pub fn first(&self) -> &PgConnectOptions {
+        // Neither way to make one leaves it empty.
+        &self.0[0]
+    }
+
+    /// Whether there is a choice.
+    #[must_use]
+    pub fn are_many(&self) -> bool {
+        self.0.len() > 1
+    }
+
+    /// The same servers, connected to in another way.
+    #[must_use]
+    pub fn map(self, change: impl FnMut(PgConnectOptions) -> PgConnectOptions) -> Self {
+        Self(self.0.into_iter().map(change).collect())
+    }
+
+    /// Puts the one that takes writes in front, and waits for one at most `patience`. Where there is none, or no
+    /// choice, nothing changes: whoever connects will see.
+    pub async fn put_primary_first(&mut self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while self.are_many() && !self.look_for_primary().await && Instant::now() < deadline {
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Asks all of them at once and puts the first that takes writes in front. `false`: none does.
+    pub async fn look_for_primary(&mut self) -> bool {
+        let mut asked = JoinSet::new();
+        for (place, options) in self.0.iter().cloned().enumerate() {
+            asked.spawn(async move {
+                let takes = timeout(ASK, takes_writes(&options)).await;
+                matches!(takes, Ok(Ok(true))).then_some(place)
+            });
+        }
+        while let Some(answer) = asked.join_next().await {
+            if let Ok(Some(place)) = answer {
+                self.0.swap(0, place);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+async fn takes_writes(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
+    let mut connection: PgConnection = options.connect().await?;
+    let takes = sqlx::query_scalar(
+        "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    connection.close().await?;
+    Ok(takes)
+}
+
+impl From<PgConnectOptions> for Servers {
+    fn from(only: PgConnectOptions) -> Self {
+        Self(vec![only])
+    }
+}
+
+/// `postgres://user:password@host:port,host:port/database?parameters`; sqlx itself knows one host.
+impl FromStr for Servers {
+    type Err = Error;
+
+    fn from_str(url: &str) -> Result<Self, Error> {
+        let rest = ["postgres://", "postgresql://"]
+            .iter()
+            .find_map(|scheme| url.strip_prefix(scheme))
+            .ok_or_else(|| Error::Url("it does not start with postgres://".to_owned()))?;
+        let (authority, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (user, hosts) = authority
+            .rsplit_once('@')
+            .map_or(("", authority), |(_, hosts)| {
+                authority.split_at(authority.len() - hosts.len())
+            });
+        let tail = without_target(tail)?;
+        hosts
+            .split(',')
+            .map(|host| {
+                format!("postgres://{user}{host}{tail}")
+                    .parse()
+                    .map_err(|error| match error {
+                        sqlx::Error::Configuration(why) => Error::Url(why.to_string()),
+                        other => Error::Url(other.to_string()),
+                    })
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map(Self)
+    }
+}
+
+/// What libpq is told to look for in several servers is what we look for anyway.
+fn without_target(tail: &str) -> Result<String, Error> {
+    const NAME: &str = "target_session_attrs=";
+    let Some((path, parameters)) = tail.split_once('?') else {
+        return Ok(tail.to_owned());
+    };
+    let mut kept = Vec::new();
+    for parameter in parameters.split('&') {
+        match parameter.strip_prefix(NAME) {
+            None => kept.push(parameter),
+            Some("read-write" | "primary" | "any") => {}
+            Some(_) => {
+                return Err(Error::Url(format!(
+                    "orders are written, so {NAME} can only be read-write"
+                )));
+            }
+        }
+    }
+    Ok(if kept.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", kept.join("&"))
+    })
+}
+
+/// Where they are. sqlx's own options print the password.
+impl fmt::Debug for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(place)).finish()
+    }
+}
+
+/// Where a server is, for the log.
+#[must_use]
+pub fn place(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(url: &str) -> Result<String, String> {
+        url.parse::<Servers>()
+            .map(|servers| format!("{servers:?}"))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_url_names_one_server_or_several() {
+        assert_eq!(
+            servers("postgres://u:p@one/db"),
+            Ok(r#"["one:5432"]"#.into())
+        );
+        assert_eq!(
+            servers(
+                "postgresql://u:p%40,@one:1,[::1]:2,%2Ftmp%2Fthree/db?target_session_attrs=read-write&sslmode=disable"
+            ),
+            Ok(r#"["one:1", "[::1]:2", "/tmp/three"]"#.into())
+        );
+        let parsed: Servers = "postgres://u:p@one:1,two:2/db?user=w"
+            .parse()
+            .expect("servers");
+        assert!(parsed.are_many());
+        for options in &parsed.0 {
+            assert_eq!(options.get_username(), "w");
+            assert_eq!(options.get_database(), Some("db"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_without_its_password() {
+        for url in [
+            "mysql://u:secret@one/db",
+            "postgres://u:secret@one:port/db",
+            "postgres://u:secret@one,two:99999/db",
+            "postgres://u:secret@one,two/db?target_session_attrs=standby",
+        ] {
+            let error = servers(url).expect_err(url);
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_password_is_in_its_debug_text() {
+        let text = servers("postgres://u:secret@one,two/db").expect("servers");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

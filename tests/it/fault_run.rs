@@ -1,0 +1,502 @@
+//! Faults caused for real, under load: processes are killed and stopped, the disk is full, the primary is gone. Each
+//! time a register of what was promised is compared with what is there (contract §1, §7).
+//!
+//! `./test.sh faults` does them all in turn on one database, some rounds of it, and prints the figures.
+
+use std::{fs, io::Write, path::PathBuf, process::Command, time::Duration};
+
+use aqua_orders::{config, database};
+use nix::sys::signal::Signal;
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tokio::time::sleep;
+
+use crate::support::{
+    cluster::{Cluster, until},
+    config::demo_config,
+    process::{SMALL_DISK, Scratch},
+    register::{Figures, Register},
+    serving::{PATIENCE, Serving},
+};
+
+/// How long a fault lasts that has to be ended.
+const WHILE: Duration = Duration::from_secs(2);
+/// How long the service is left in peace before and after a fault.
+const PEACE: Duration = Duration::from_millis(700);
+
+/// Gives up soon, so that a database that says nothing is a 503 within seconds.
+const SETTINGS: &str = r#"
+[database]
+statement_timeout = 2
+lock_timeout = 1
+start_timeout = 60
+
+[times]
+answer = 6
+stop = 15
+
+[[publication]]
+name = "demodelivery"
+anonymous = true
+"#;
+
+/// What is done to the service or its database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    ServiceKilled,
+    ServiceTerminated,
+    ServiceStopped,
+    PostgresKilled,
+    PostgresStoppedImmediately,
+    PostgresStoppedFast,
+    PostgresFrozen,
+    ConnectionsTerminated,
+    PostgresRestarted,
+    PostgresAwayAtTheStart,
+    PostgresReadOnly,
+}
+
+const FAULTS: [(Fault, &str); 11] = [
+    (Fault::ServiceKilled, "service: kill -9"),
+    (Fault::ServiceTerminated, "service: SIGTERM"),
+    (Fault::ServiceStopped, "service: SIGSTOP for 2 s"),
+    (Fault::PostgresKilled, "PostgreSQL: kill -9"),
+    (
+        Fault::PostgresStoppedImmediately,
+        "PostgreSQL: immediate stop",
+    ),
+    (Fault::PostgresStoppedFast, "PostgreSQL: fast stop"),
+    (Fault::PostgresFrozen, "PostgreSQL: SIGSTOP for 4 s"),
+    (Fault::ConnectionsTerminated, "every connection terminated"),
+    (Fault::PostgresRestarted, "PostgreSQL: restart"),
+    (
+        Fault::PostgresAwayAtTheStart,
+        "PostgreSQL away at the start",
+    ),
+    (Fault::PostgresReadOnly, "PostgreSQL read-only for 2 s"),
+];
+
+/// A service in a process of its own.
+struct Service {
+    scratch: Scratch,
+    database: Database,
+    process: Serving,
+}
+
+enum Database {
+    Url(String),
+    /// The private cluster's folder.
+    Private(PathBuf),
+}
+
+impl Service {
+    fn start(scratch: Scratch, database: Database) -> Self {
+        fs::write(scratch.join("aqua.toml"), SETTINGS).unwrap();
+        let process = Serving::start(&mut command(&scratch, &database, 0));
+        Self {
+            scratch,
+            database,
+            process,
+        }
+    }
+
+    /// Starts it anew at the same address, as whoever runs it would.
+    fn start_again(&mut self) {
+        self.spawn_again();
+        self.process.is_ready();
+    }
+
+    fn spawn_again(&mut self) {
+        let port = self.process.address.port();
+        self.process = Serving::spawn(&mut command(&self.scratch, &self.database, port));
+    }
+}
+
+fn command(scratch: &Scratch, database: &Database, port: u16) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aqua-orders"));
+    command
+        .current_dir(scratch.path())
+        .env("AQUA_CONFIG", "aqua.toml")
+        .env("AQUA_LISTEN", format!("127.0.0.1:{port}"))
+        .env_remove("DATABASE_URL")
+        .env_remove("DATABASE_URL_FILE")
+        .env_remove("AQUA_DATA_DIR")
+        .env_remove("RUST_LOG");
+    match database {
+        Database::Url(url) => command.env("DATABASE_URL", url),
+        Database::Private(data_dir) => command.env("AQUA_DATA_DIR", data_dir),
+    };
+    command
+}
+
+/// A service and a PostgreSQL beside it.
+struct World {
+    // The service first: dropped, it is to find its database.
+    service: Service,
+    postgres: Cluster,
+}
+
+impl World {
+    async fn make() -> Self {
+        let scratch = Scratch::new();
+        let mut postgres = Cluster::make(&scratch, "postgres", "");
+        postgres.start().await;
+        let url = postgres.url();
+        Self {
+            service: Service::start(scratch, Database::Url(url)),
+            postgres,
+        }
+    }
+
+    fn pool(&self) -> PgPool {
+        pool(&self.postgres)
+    }
+
+    /// Has the senders at work, does it, and lets them work on.
+    async fn suffer(&mut self, fault: Fault, name: &str) -> Figures {
+        let register = Register::open(name, self.service.process.address);
+        register.hears_something().await;
+        sleep(PEACE).await;
+        self.cause(fault).await;
+        register.hears_something().await;
+        sleep(PEACE).await;
+        let figures = register.close(name, &self.pool()).await;
+        assert!(self.service.process.lives());
+        figures
+    }
+
+    async fn cause(&mut self, fault: Fault) {
+        let Self { service, postgres } = self;
+        match fault {
+            Fault::ServiceKilled => {
+                service.process.signal(Signal::SIGKILL);
+                service.start_again();
+            }
+            Fault::ServiceTerminated => {
+                service.process.signal(Signal::SIGTERM);
+                service.process.hear("stopped, every request answered");
+                until("it ends", || !service.process.lives());
+                service.start_again();
+            }
+            Fault::ServiceStopped => {
+                service.process.signal(Signal::SIGSTOP);
+                sleep(WHILE).await;
+                service.process.signal(Signal::SIGCONT);
+            }
+            Fault::PostgresKilled => {
+                postgres.end(Signal::SIGKILL);
+                postgres.start().await;
+            }
+            Fault::PostgresStoppedImmediately | Fault::PostgresStoppedFast => {
+                postgres.end(if fault == Fault::PostgresStoppedFast {
+                    Signal::SIGINT
+                } else {
+                    Signal::SIGQUIT
+                });
+                sleep(WHILE).await;
+                postgres.start().await;
+            }
+            Fault::PostgresFrozen => {
+                postgres.signal_all(Signal::SIGSTOP);
+                // Longer than a statement is waited for.
+                sleep(2 * WHILE).await;
+                postgres.signal_all(Signal::SIGCONT);
+            }
+            Fault::ConnectionsTerminated => {
+                for _ in 0..10 {
+                    terminate(postgres).await;
+                    sleep(WHILE / 10).await;
+                }
+            }
+            Fault::PostgresRestarted => {
+                postgres.end(Signal::SIGINT);
+                postgres.start().await;
+            }
+            Fault::PostgresAwayAtTheStart => {
+                service.process.signal(Signal::SIGKILL);
+                postgres.end(Signal::SIGINT);
+                service.spawn_again();
+                sleep(WHILE).await;
+                assert!(service.process.lives());
+                postgres.start().await;
+                service.process.is_ready();
+            }
+            Fault::PostgresReadOnly => {
+                // As a primary that was made a standby: whoever comes now can read only, and stays so although the
+                // next who come can write.
+                run(
+                    postgres,
+                    "ALTER DATABASE postgres SET default_transaction_read_only = on",
+                )
+                .await;
+                terminate(postgres).await;
+                sleep(WHILE).await;
+                run(
+                    postgres,
+                    "ALTER DATABASE postgres RESET default_transaction_read_only",
+                )
+                .await;
+            }
+        }
+    }
+}
+
+fn pool(postgres: &Cluster) -> PgPool {
+    PgPoolOptions::new().max_connections(1).connect_lazy_with(
+        postgres
+            .options("postgres")
+            .options([("default_transaction_read_only", "off")]),
+    )
+}
+
+async fn run(postgres: &Cluster, sql: &'static str) {
+    sqlx::query(sql).execute(&pool(postgres)).await.unwrap();
+}
+
+/// Ends every connection of the service's.
+async fn terminate(postgres: &Cluster) {
+    run(
+        postgres,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'aqua-orders'",
+    )
+    .await;
+}
+
+/// What a fault did, on a line of its own.
+fn print(what: &str, figures: &Figures) {
+    println!("{what:<30} {figures}");
+}
+
+/// The private cluster's disk: a small file system of its own, as long as its scratch folder is kept.
+struct SmallDisk {
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    /// `None` where none may be made.
+    fn mount(scratch: &Scratch) -> Option<Self> {
+        // The scratch folder's keeper knows the name, for a test run that is killed.
+        let folder = scratch.join(SMALL_DISK);
+        fs::create_dir(&folder).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=320m,mode=755", "tmpfs"])
+            .arg(&folder)
+            .output();
+        mounted
+            .is_ok_and(|output| output.status.success())
+            .then_some(Self { folder })
+    }
+
+    /// Writes to it until no byte is left.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.folder.join("filler")).unwrap();
+        let block = vec![1; 64 * 1024];
+        while file.write_all(&block).is_ok() {}
+        while file.write_all(&[1]).is_ok() {}
+    }
+
+    fn clear(&self) {
+        fs::remove_file(self.folder.join("filler")).unwrap();
+    }
+}
+
+/// A service with its private cluster on a disk that gets full, and has room again after a while. Nobody starts anything
+/// again by hand.
+async fn a_full_disk(rounds: usize) -> Option<Figures> {
+    let scratch = Scratch::new();
+    let disk = SmallDisk::mount(&scratch)?;
+    let data_dir = disk.folder.join("postgres");
+    let mut service = Service::start(scratch, Database::Private(data_dir.clone()));
+    let settings = config::Database {
+        url: None,
+        data_dir,
+        start_timeout: PATIENCE,
+        ..demo_config().database
+    };
+    let mut figures = Figures::default();
+    for round in 0..rounds {
+        let name = format!("full {round}");
+        let register = Register::open(&name, service.process.address);
+        register.hears_something().await;
+        disk.fill();
+        register.is_refused().await;
+        sleep(WHILE).await;
+        disk.clear();
+        register.hears_something().await;
+        sleep(PEACE).await;
+        // What closes waits for answers, so it may be asked now.
+        let opened = database::open_beside(&settings).await.unwrap();
+        let pool = PgPoolOptions::new().connect_lazy_with(opened.servers.first().clone());
+        figures = figures.and(register.close(&name, &pool).await);
+        assert!(service.process.lives());
+    }
+    service.process.signal(Signal::SIGTERM);
+    until("it ends", || !service.process.lives());
+    Some(figures)
+}
+
+/// A primary and a standby that has everything before an order is answered; the primary is lost for good.
+async fn a_standby_takes_over() -> Figures {
+    let scratch = Scratch::new();
+    let mut primary = Cluster::make(&scratch, "one", "");
+    primary.start().await;
+    let mut standby = primary.standby(&scratch, "two");
+    standby.start().await;
+    run(
+        &primary,
+        "ALTER SYSTEM SET synchronous_standby_names = 'two'",
+    )
+    .await;
+    run(&primary, "SELECT pg_reload_conf()").await;
+    while scalar(
+        &primary,
+        "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'",
+    )
+    .await
+        == 0
+    {
+        sleep(Duration::from_millis(50)).await;
+    }
+    let url = format!(
+        "postgres://postgres@{},{}/postgres?target_session_attrs=read-write",
+        standby.host(),
+        primary.host()
+    );
+    let mut service = Service::start(scratch, Database::Url(url));
+    let register = Register::open("order", service.process.address);
+    register.hears_something().await;
+    sleep(PEACE).await;
+    primary.end(Signal::SIGKILL);
+    standby.promote();
+    register.hears_something().await;
+    sleep(PEACE).await;
+    let figures = register.close("order", &pool(&standby)).await;
+    assert!(service.process.lives());
+    figures
+}
+
+async fn scalar(postgres: &Cluster, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql)
+        .fetch_one(&pool(postgres))
+        .await
+        .unwrap()
+}
+
+async fn survives(fault: Fault) {
+    let figures = World::make().await.suffer(fault, "order").await;
+    let what = FAULTS.iter().find(|(other, _)| *other == fault).unwrap().1;
+    print(what, &figures);
+    figures.hold();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_killed_under_load_loses_tears_and_doubles_nothing() {
+    survives(Fault::ServiceKilled).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_terminated_under_load_answers_what_it_took() {
+    survives(Fault::ServiceTerminated).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_stopped_for_seconds_goes_on() {
+    survives(Fault::ServiceStopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_postgres_loses_tears_and_doubles_nothing() {
+    survives(Fault::PostgresKilled).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_immediate_stop_of_postgres_is_survived() {
+    survives(Fault::PostgresStoppedImmediately).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fast_stop_of_postgres_is_survived() {
+    survives(Fault::PostgresStoppedFast).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_postgres_is_survived() {
+    survives(Fault::PostgresFrozen).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_connection_terminated_again_and_again_is_survived() {
+    survives(Fault::ConnectionsTerminated).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_of_postgres_is_survived() {
+    survives(Fault::PostgresRestarted).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_is_away_at_the_services_start_is_waited_for() {
+    survives(Fault::PostgresAwayAtTheStart).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_read_only_for_a_while_is_survived() {
+    survives(Fault::PostgresReadOnly).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_survived_by_the_private_cluster_and_its_service() {
+    match a_full_disk(1).await {
+        Some(figures) => {
+            print(FULL_DISK, &figures);
+            figures.hold();
+        }
+        None => println!("{FULL_DISK}: not tried, for no file system may be mounted here"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_primary_is_lost_the_standby_has_every_acknowledged_order_and_takes_the_next() {
+    let figures = a_standby_takes_over().await;
+    print(TAKE_OVER, &figures);
+    figures.hold();
+}
+
+const FULL_DISK: &str = "disk full for 2 s";
+const TAKE_OVER: &str = "primary lost, standby promoted";
+
+/// `./test.sh faults`: every fault, again and again, on one database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: ./test.sh faults"]
+async fn the_fault_run() {
+    let rounds = std::env::var("AQUA_FAULT_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap());
+    let mut world = World::make().await;
+    let mut all = Figures::default();
+    let mut count = 0;
+    println!("\nEvery fault {rounds} times, under the load of 6 senders:");
+    for (fault, what) in FAULTS {
+        let mut figures = Figures::default();
+        for round in 0..rounds {
+            figures = figures.and(world.suffer(fault, &format!("{fault:?} {round} ")).await);
+        }
+        count += rounds;
+        print(what, &figures);
+        all = all.and(figures);
+    }
+    match a_full_disk(rounds).await {
+        Some(figures) => {
+            print(FULL_DISK, &figures);
+            count += rounds;
+            all = all.and(figures);
+        }
+        None => println!("{FULL_DISK:<30}   not tried: no file system may be mounted here"),
+    }
+    let mut figures = Figures::default();
+    for _ in 0..rounds {
+        figures = figures.and(a_standby_takes_over().await);
+    }
+    count += rounds;
+    print(TAKE_OVER, &figures);
+    all = all.and(figures);
+    print(&format!("{count} faults"), &all);
+    all.hold();
+}

@@ -1,0 +1,124 @@
+//! `serve` as its operator meets it: a process with a log.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use super::app::{ORDERS, example_request};
+
+/// Long enough for a machine that is busy with all the other tests.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// `serve` in a process of its own.
+pub struct Serving {
+    child: Child,
+    pub address: SocketAddr,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Serving {
+    /// Starts it and waits until it serves.
+    pub fn start(command: &mut Command) -> Self {
+        let mut serving = Self::spawn(command);
+        serving.is_ready();
+        serving
+    }
+
+    /// Starts it.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .arg("serve")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::channel();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                // Nobody listens any more when the test is over.
+                let _ = sender.send(line);
+            }
+        });
+        Self {
+            child,
+            address: ([127, 0, 0, 1], 0).into(),
+            lines,
+        }
+    }
+
+    /// Waits until it serves.
+    pub fn is_ready(&mut self) {
+        let line = self.hear("serving");
+        self.address = line
+            .split("listen=")
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next())
+            .unwrap()
+            .parse()
+            .unwrap();
+    }
+
+    /// Waits for the log line that says this.
+    pub fn hear(&mut self, what: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        let mut said = Vec::new();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line.contains(what) => return line,
+                Ok(line) => said.push(line),
+                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
+                    panic!("it never said {what:?}, but:\n{}", said.join("\n"))
+                }
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Whether it runs still.
+    pub fn lives(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Its exit code, and the lines it still had to say.
+    pub fn end(mut self) -> (Option<i32>, Vec<String>) {
+        let code = self.child.wait().unwrap().code();
+        (code, self.lines.iter().collect())
+    }
+
+    pub async fn post_example(&self) -> Value {
+        let answer = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .unwrap()
+            .post(format!("http://{}{ORDERS}", self.address))
+            .body(example_request().to_string())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
