@@ -69,6 +69,12 @@ pub struct Config {
     pub limits: Limits,
     /// `[times]`
     pub times: Times,
+    /// `[logins]`
+    pub logins: Logins,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `tls`: where senders speak TLS with us.
+    pub tls: Option<Tls>,
     /// `[[publication]]`, at least one.
     pub publications: Vec<Publication>,
 }
@@ -119,6 +125,12 @@ pub struct Limits {
     pub waiting_batches: usize,
     /// Whether small batches that wait together share a transaction.
     pub coalesce: bool,
+    /// Most connections at the same time; one more is answered 503.
+    pub connections: usize,
+    /// Of them, most of one address.
+    pub connections_per_address: usize,
+    /// Most bytes of bodies that are received, worked on or answered at the same time; what goes beyond is answered 503.
+    pub bytes_in_flight: usize,
 }
 
 /// How long things may take.
@@ -130,8 +142,30 @@ pub struct Times {
     pub headers: Duration,
     /// For a caller to send its whole body.
     pub body: Duration,
+    /// For a caller to take in a part of its answer; one that takes none of it for so long is hung up on.
+    pub write: Duration,
     /// How long a stop waits for what was taken.
     pub stop: Duration,
+}
+
+/// How wrong passwords are slowed down, per address and per login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logins {
+    /// So many wrong ones cost nothing.
+    pub free_failures: u32,
+    /// The pause between two tries doubles with each wrong one, up to this.
+    pub longest_pause: Duration,
+    /// After so long without a wrong one all is forgotten.
+    pub forget: Duration,
+}
+
+/// Files for TLS, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate with those that vouch for it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// One 1C infobase published under a name: one tenant (contract, "Words").
@@ -291,9 +325,16 @@ mod default {
     pub(super) const CLIENT_ADDRESSES: i64 = 100;
     pub(super) const WAITING_BATCHES: i64 = 256;
     pub(super) const COALESCE: bool = true;
+    pub(super) const CONNECTIONS_OF_CALLERS: i64 = 2_000;
+    pub(super) const CONNECTIONS_PER_ADDRESS: i64 = 500;
+    pub(super) const BYTES_IN_FLIGHT: i64 = 128 * 1024 * 1024;
+    pub(super) const FREE_FAILURES: i64 = 5;
+    pub(super) const LONGEST_PAUSE: u64 = 4;
+    pub(super) const FORGET: u64 = 900;
     pub(super) const ANSWER: u64 = 20;
     pub(super) const HEADERS: u64 = 10;
     pub(super) const BODY: u64 = 60;
+    pub(super) const WRITE: u64 = 30;
     pub(super) const STOP: u64 = 25;
     pub(super) const TIMEZONE: chrono_tz::Tz = chrono_tz::Europe::Moscow;
 }
@@ -307,8 +348,12 @@ fn read(
 ) -> Config {
     let listen = listen(&mut root, environment, problems);
     let log = log(root.table("log"));
-    let limits = limits(root.table("limits"));
+    let limits = limits(root.table("limits"), problems);
     let times = times(root.table("times"));
+    let logins = logins(root.table("logins"));
+    let trusted_proxies = networks(&mut root, "trusted_proxies", problems);
+    let has_tls = root.at("tls").is_some();
+    let tls = tls(root.table("tls"), has_tls, path, problems);
     let database = database(root.table("database"), &times, environment, problems);
 
     let like = "written as [[publication]], one block for each";
@@ -336,8 +381,63 @@ fn read(
         database,
         limits,
         times,
+        logins,
+        trusted_proxies,
+        tls,
         publications,
     }
+}
+
+/// A list of networks; an address is one of its own.
+fn networks(table: &mut Table<'_, '_>, key: &'static str, problems: &Problems<'_>) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for At { at, value } in table.texts(key).unwrap_or_default() {
+        match value.parse::<IpNet>().or_else(|error| {
+            value
+                .parse::<std::net::IpAddr>()
+                .map(IpNet::from)
+                .map_err(|_| error)
+        }) {
+            Ok(network) => networks.push(network),
+            Err(_) => problems.add(
+                at,
+                format!("`{key}`: {value:?} is no network; write one as in \"10.0.0.0/8\" or \"192.0.2.7\""),
+            ),
+        }
+    }
+    networks
+}
+
+fn logins(mut table: Table<'_, '_>) -> Logins {
+    let free = table.number("free_failures", 0..=1_000_000);
+    let mut seconds = |key, default| table.seconds(key).unwrap_or(Duration::from_secs(default));
+    let logins = Logins {
+        longest_pause: seconds("longest_pause", default::LONGEST_PAUSE),
+        forget: seconds("forget", default::FORGET),
+        free_failures: u32::try_from(free.unwrap_or(default::FREE_FAILURES)).unwrap_or(u32::MAX),
+    };
+    table.finish(&[]);
+    logins
+}
+
+fn tls(
+    mut table: Table<'_, '_>,
+    wanted: bool,
+    path: &Path,
+    problems: &Problems<'_>,
+) -> Option<Tls> {
+    let at = table.at;
+    let mut file = |key| table.text(key).map(|file| beside(path, file.value));
+    let (cert, key) = (file("cert"), file("key"));
+    table.finish(&[]);
+    let tls = cert.zip(key).map(|(cert, key)| Tls { cert, key });
+    if wanted && tls.is_none() {
+        problems.add(
+            at,
+            "`tls` needs both files: tls = { cert = \"fullchain.pem\", key = \"privkey.pem\" }",
+        );
+    }
+    tls
 }
 
 fn listen(
@@ -387,7 +487,7 @@ fn size(number: Option<i64>, default: i64) -> usize {
     usize::try_from(number.unwrap_or(default)).unwrap_or(usize::MAX)
 }
 
-fn limits(mut table: Table<'_, '_>) -> Limits {
+fn limits(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Limits {
     let limits = Limits {
         body_bytes: size(
             table.number("body_bytes", 1024..=1024 * 1024 * 1024),
@@ -410,7 +510,25 @@ fn limits(mut table: Table<'_, '_>) -> Limits {
             default::WAITING_BATCHES,
         ),
         coalesce: table.flag("coalesce").unwrap_or(default::COALESCE),
+        connections: size(
+            table.number("connections", 1..=1_000_000),
+            default::CONNECTIONS_OF_CALLERS,
+        ),
+        connections_per_address: size(
+            table.number("connections_per_address", 1..=1_000_000),
+            default::CONNECTIONS_PER_ADDRESS,
+        ),
+        bytes_in_flight: size(
+            table.number("bytes_in_flight", 1024..=1 << 40),
+            default::BYTES_IN_FLIGHT,
+        ),
     };
+    if limits.bytes_in_flight < limits.body_bytes {
+        problems.add(
+            table.at("bytes_in_flight").unwrap_or(table.at),
+            "`bytes_in_flight` must be at least `body_bytes`: else the largest body is never taken",
+        );
+    }
     table.finish(&[]);
     limits
 }
@@ -421,6 +539,7 @@ fn times(mut table: Table<'_, '_>) -> Times {
         answer: seconds("answer", default::ANSWER),
         headers: seconds("headers", default::HEADERS),
         body: seconds("body", default::BODY),
+        write: seconds("write", default::WRITE),
         stop: seconds("stop", default::STOP),
     };
     table.finish(&[]);
@@ -554,22 +673,7 @@ fn publication<'t>(
         }
     }
 
-    let mut allow_from = Vec::new();
-    for At { at, value } in table.texts("allow_from").unwrap_or_default() {
-        match value.parse::<IpNet>().or_else(|error| {
-            value
-                .parse::<std::net::IpAddr>()
-                .map(IpNet::from)
-                .map_err(|_| error)
-        }) {
-            Ok(network) => allow_from.push(network),
-            Err(_) => problems.add(
-                at,
-                format!("`allow_from`: {value:?} is no network; write one as in \"10.0.0.0/8\" or \"192.0.2.7\""),
-            ),
-        }
-    }
-
+    let allow_from = networks(&mut table, "allow_from", problems);
     let access = access(&mut table, path, !allow_from.is_empty(), listen, problems);
 
     let timezone = table.parsed("timezone", |text| {
@@ -786,6 +890,9 @@ mod tests {
         assert_eq!(file.log, minimal.log);
         assert_eq!(file.limits, minimal.limits);
         assert_eq!(file.times, minimal.times);
+        assert_eq!(file.logins, minimal.logins);
+        assert_eq!(file.trusted_proxies, minimal.trusted_proxies);
+        assert_eq!(file.tls, minimal.tls);
         assert_eq!(
             format!("{:?}", file.database),
             format!("{:?}", minimal.database)

@@ -6,6 +6,7 @@ use super::{Failure, because};
 use crate::{
     config::{Config, Database},
     database::{self, State, binaries},
+    http::tls::Tls,
 };
 
 /// How long a database may take to answer: a health check must not hang.
@@ -19,6 +20,10 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
         config.path.display(),
         config.publications.len()
     );
+    if let Some(files) = &config.tls {
+        Tls::open(files).map_err(|error| error.to_string())?;
+        println!("tls: the certificate and its key can be used");
+    }
     let settings = &config.database;
     if settings.url.is_none() && !database::has_private_cluster(settings) {
         let found = binaries::find(None).map_err(|error| error.to_string())?;

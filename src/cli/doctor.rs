@@ -9,6 +9,7 @@ use super::{Failure, check};
 use crate::{
     config::{Access, Config, Environment},
     database::{self, binaries},
+    http::tls::Tls,
 };
 
 /// With less room than this an operator should be told.
@@ -42,6 +43,7 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
         Ok(config) => {
             good(format!("settings: {}", path.display()));
             publications(&config);
+            tls(&config, &mut found);
             listener(&config, &mut found).await;
             database(&config, &mut found).await;
         }
@@ -69,11 +71,20 @@ fn publications(config: &Config) {
             publication.name
         ));
     }
-    if !config.listen.ip().is_loopback() {
+    if config.tls.is_none() && !config.listen.ip().is_loopback() {
         note(format!(
-            "{} is reached from other machines in plain text: put a proxy with TLS in front",
+            "{} is reached from other machines in plain text: set `tls`, or put a proxy with TLS in front",
             config.listen
         ));
+    }
+}
+
+fn tls(config: &Config, found: &mut Findings) {
+    if let Some(files) = &config.tls {
+        match Tls::open(files) {
+            Ok(_) => good("tls: the certificate and its key can be used"),
+            Err(error) => found.fault(error.to_string()),
+        }
     }
 }
 

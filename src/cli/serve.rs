@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -19,7 +20,7 @@ use super::{Failure, because, check};
 use crate::{
     config::{self, Config},
     database::{self, Opened, PrivateCluster, Servers},
-    http::{self, App, auth::Gate},
+    http::{self, App, auth::Gate, body::Room, tls::Tls},
     import,
     intake::Intake,
     store::Store,
@@ -38,11 +39,19 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let address = listener
         .local_addr()
         .map_err(|error| because("cannot listen", &error))?;
+    let tls = config
+        .tls
+        .as_ref()
+        .map(Tls::open)
+        .transpose()
+        .map_err(|error| error.to_string())?;
+    make_room_for_connections(&config.limits);
     let config = Arc::new(config);
     let intake = Arc::new(OnceLock::new());
     let app = App {
         gate: Gate::new(&config),
         intake: Arc::clone(&intake),
+        room: Room::new(config.limits.bytes_in_flight),
         config: Arc::clone(&config),
     };
     // In a task of its own: a stop must not leave an `initdb` behind that nobody knows of.
@@ -52,7 +61,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     });
     let mut opened = None;
     let busy = tokio::select! {
-        busy = http::serve(listener, app, stop) => Ok(busy),
+        busy = http::serve(listener, app, tls, stop) => Ok(busy),
         failure = work(&config, address, &intake, &mut opening, &mut opened) => Err(failure),
     };
     match busy {
@@ -75,6 +84,28 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
         stop_cluster(cluster).await;
     }
     busy.map(|_| ())
+}
+
+/// Connections are files to the system, and of those it grants a process few unless asked for more.
+fn make_room_for_connections(limits: &config::Limits) {
+    // The listener, the log, PostgreSQL and whatever the libraries open.
+    const OTHERS: u64 = 600;
+    let want = limits.connections as u64 + OTHERS;
+    let granted = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(now, most)| {
+        if now < want {
+            setrlimit(Resource::RLIMIT_NOFILE, want.min(most), most)?;
+        }
+        Ok(now.max(want.min(most)))
+    });
+    match granted {
+        Ok(granted) if granted >= want => {}
+        Ok(granted) => tracing::warn!(
+            granted,
+            wanted = want,
+            "the system grants fewer open files (ulimit -n) than `connections` in [limits] may take"
+        ),
+        Err(error) => tracing::warn!(%error, "the number of open files cannot be raised"),
+    }
 }
 
 /// Opens the database and lets the orders in; after that keeps the private cluster, where there is one, running. Ends

@@ -2,7 +2,8 @@
 //!
 //! Whoever is not let in learns nothing from it, not even from the time it took: every credential that is not known
 //! to be right costs one argon2 run of the same price, whether its publication and login exist or not. That price is
-//! paid once: a credential that was right is known again by a keyed hash.
+//! paid once: a credential that was right is known again by a keyed hash. Wrong ones slow their senders down
+//! ([`super::throttle`]).
 
 use std::{
     collections::HashMap,
@@ -11,6 +12,7 @@ use std::{
     num::NonZero,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::available_parallelism,
+    time::Instant,
 };
 
 use argon2::{
@@ -28,6 +30,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::{
+    forwarded::is_in,
+    throttle::{Throttle, TooMany},
+};
 use crate::config::{Access, Config, Publication};
 
 /// Who was let in, and where.
@@ -68,6 +74,8 @@ pub struct Gate {
     running: Arc<Semaphore>,
     /// Checks under way: whoever brings the same credential meanwhile waits for the same check.
     under_way: Mutex<HashMap<Tag, Arc<OnceCell<bool>>>>,
+    /// Who brought wrong ones.
+    throttle: Throttle,
 }
 
 /// A credential's keyed hash.
@@ -124,6 +132,7 @@ impl Gate {
             places: Arc::new(Semaphore::new(running + waiting)),
             running: Arc::new(Semaphore::new(running)),
             under_way: Mutex::default(),
+            throttle: Throttle::new(&config.logins),
         }
     }
 
@@ -161,12 +170,21 @@ impl Gate {
         if !proven {
             let tag: Tag = mac.finalize().into_bytes().into();
             let whose = user.unwrap_or(&self.nobody);
+            let login = self.login_of(&name, &credentials.login);
+            let wait = self
+                .throttle
+                .turn(peer, login, Instant::now())
+                .map_err(|TooMany| Refused::Overloaded)?;
+            tokio::time::sleep(wait).await;
             let right = self
                 .check_once(tag, whose, credentials.password.into_bytes())
                 .await?;
             match user {
                 Some(user) if right => user.proven.get_or_init(|| tag),
-                _ => return Err(Refused::Unauthorized),
+                _ => {
+                    self.throttle.failed(peer, login, Instant::now());
+                    return Err(Refused::Unauthorized);
+                }
             };
         }
         door.map(|door| door.caller(Some(credentials.login)))
@@ -174,8 +192,22 @@ impl Gate {
     }
 
     fn mac_of(&self, name: &str, credentials: &Credentials) -> Hmac<Sha256> {
+        self.mac_of_parts(&[name, &credentials.login, &credentials.password])
+    }
+
+    /// What a login is known by to the throttle, whether it exists or not.
+    fn login_of(&self, name: &str, login: &str) -> u64 {
+        let tag: Tag = self
+            .mac_of_parts(&[name, login])
+            .finalize()
+            .into_bytes()
+            .into();
+        u64::from_be_bytes(std::array::from_fn(|place| tag[place]))
+    }
+
+    fn mac_of_parts(&self, parts: &[&str]) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
-        for part in [name, &credentials.login, &credentials.password] {
+        for part in parts {
             // The length first: `a` with `bc` is not `ab` with `c`.
             mac.update(&part.len().to_be_bytes());
             mac.update(part.as_bytes());
@@ -294,7 +326,7 @@ impl Door {
 
     fn is_open_to(&self, peer: IpAddr) -> bool {
         let networks = &self.publication.allow_from;
-        networks.is_empty() || networks.iter().any(|network| network.contains(&peer))
+        networks.is_empty() || is_in(networks, peer)
     }
 
     fn caller(&self, login: Option<String>) -> Caller {
@@ -393,21 +425,14 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        net::{Ipv4Addr, SocketAddr},
-        path::PathBuf,
-        time::Duration,
-    };
+    use std::{net::Ipv4Addr, path::Path};
 
     use argon2::PasswordHasher;
     use base64::prelude::BASE64_STANDARD;
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::{
-        config::{self, Database, FirstNumbers, Limits, Log, Secret, Times},
-        order::{Rules, phone::Region},
-    };
+    use crate::config::{Environment, Secret};
 
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -419,74 +444,24 @@ mod tests {
         Secret::new(hash.to_string())
     }
 
-    fn publication(name: &str, access: Access) -> Publication {
-        Publication {
-            name: name.into(),
-            aliases: Vec::new(),
-            access,
-            allow_from: Vec::new(),
-            rules: Rules {
-                timezone: chrono_tz::Europe::Moscow,
-                phone_region: Region::Ru,
-                payment_types: None,
-                loyalty_system_is_active: true,
-                max_order_items: 500,
-                max_client_addresses: 100,
-            },
-            first_numbers: FirstNumbers {
-                order: 1,
-                client: 1,
-                address: 1,
-                product: 1,
-            },
-            demo_data: None,
-        }
-    }
-
-    /// `closed` for the user `site` with the password `secret`, `elsewhere` the same from other networks only.
+    /// `closed` for the user `site` with the password `secret`, `elsewhere` the same from other networks only. Nobody is
+    /// slowed down.
     fn gate(running: usize, waiting: usize) -> Gate {
-        let site = || {
-            Access::Users(vec![config::User {
-                login: "site".into(),
-                password_hash: hash("secret", 1),
-            }])
-        };
-        let mut elsewhere = publication("elsewhere", site());
-        elsewhere.allow_from = vec!["10.0.0.0/8".parse().expect("a network")];
-        let second = Duration::from_secs(1);
-        let config = Config {
-            path: PathBuf::new(),
-            listen: SocketAddr::new(PEER, 0),
-            log: Log {
-                json: false,
-                level: "info".into(),
-            },
-            database: Database {
-                url: None,
-                data_dir: PathBuf::new(),
-                connections: 1,
-                client_cache_bytes: 0,
-                may_lose_orders: false,
-                statement_timeout: second,
-                lock_timeout: second,
-                start_timeout: second,
-            },
-            limits: Limits {
-                body_bytes: 1,
-                batch_orders: 1,
-                order_items: 1,
-                client_addresses: 1,
-                waiting_batches: 1,
-                coalesce: true,
-            },
-            times: Times {
-                answer: second,
-                headers: second,
-                body: second,
-                stop: second,
-            },
-            publications: vec![publication("closed", site()), elsewhere],
-        };
+        let hash = hash("secret", 1);
+        let user = format!("{{ login = 'site', password_hash = '{}' }}", hash.expose());
+        let text = format!(
+            "[logins]
+             free_failures = 1000
+             [[publication]]
+             name = 'closed'
+             users = [{user}]
+             [[publication]]
+             name = 'elsewhere'
+             users = [{user}]
+             allow_from = ['10.0.0.0/8']"
+        );
+        let config = Config::parse(Path::new("test.toml"), &text, &Environment::default())
+            .expect("settings");
         Gate::with(&config, running, waiting)
     }
 

@@ -1,6 +1,6 @@
 //! Bytes -> a JSON array's elements: limits, decompression, charset (contract §1).
 
-use std::{borrow::Cow, fmt, ops::Range, time::Duration};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc, time::Duration};
 
 use async_compression::{
     tokio::bufread::{BrotliDecoder, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder},
@@ -14,7 +14,10 @@ use encoding_rs::{Encoding, UTF_8};
 use http_body_util::BodyExt;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use super::failure::Failure;
 use crate::config::Limits;
@@ -26,6 +29,53 @@ const COMPRESSION_OVERHEAD: usize = 64 * 1024;
 /// zstd's largest window, as a power of two, that RFC 9659 grants HTTP: 8 MiB. The library's own bound is 128 MiB.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// So many large or compressed bodies are unpacked and split at a time: each may take several times its room meanwhile.
+const UNPACKED_AT_ONCE: usize = 2;
+
+/// Room for bodies: the memory that callers can take up is bounded by it (`limits.bytes_in_flight`).
+#[derive(Debug, Clone)]
+pub struct Room {
+    bytes: Arc<Semaphore>,
+    unpacking: Arc<Semaphore>,
+}
+
+impl Room {
+    /// So many bytes.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self {
+            bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
+            unpacking: Arc::new(Semaphore::new(UNPACKED_AT_ONCE)),
+        }
+    }
+
+    /// Takes so much more for a body, or none where there is not so much left.
+    fn more(&self, place: &mut Place, bytes: usize) -> Result<(), Failure> {
+        let bytes = u32::try_from(bytes).map_err(|_far_too_many| Failure::Overloaded)?;
+        let more = Arc::clone(&self.bytes)
+            .try_acquire_many_owned(bytes)
+            .map_err(|_full| Failure::Overloaded)?;
+        match &mut place.0 {
+            Some(taken) => taken.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// The room that a body takes up, until its answer is gone too.
+#[derive(Debug, Default)]
+pub struct Place(Option<OwnedSemaphorePermit>);
+
+impl Place {
+    /// Gives back what goes beyond so many bytes.
+    fn shrink_to(&mut self, bytes: usize) {
+        if let Some(taken) = &mut self.0 {
+            drop(taken.split(taken.num_permits().saturating_sub(bytes)));
+        }
+    }
+}
+
 /// A batch as text, and where its orders stand in it.
 #[derive(Debug)]
 pub struct Elements {
@@ -35,16 +85,19 @@ pub struct Elements {
     pub ranges: Vec<Range<usize>>,
     /// Bytes of the body after decompression.
     pub bytes: usize,
+    /// To be kept as long as the batch and its answer.
+    pub place: Place,
 }
 
 /// Reads a request's body within the limits and `deadline`, and takes the array apart.
 ///
 /// # Errors
-/// The 400s, 408 and 413s of contract §1.
+/// The 400s, 408 and 413s of contract §1, and `overloaded` where no room is left.
 pub async fn read(
     headers: &HeaderMap,
     body: Body,
     limits: &Limits,
+    room: &Room,
     deadline: Duration,
 ) -> Result<Elements, Failure> {
     let coding = Coding::of(headers)?;
@@ -53,7 +106,8 @@ pub async fn read(
         Coding::Identity => limits.body_bytes,
         _ => limits.body_bytes.saturating_add(COMPRESSION_OVERHEAD),
     };
-    let bytes = tokio::time::timeout(deadline, collect(body, most_bytes))
+    let mut place = Place::default();
+    let bytes = tokio::time::timeout(deadline, collect(body, most_bytes, room, &mut place))
         .await
         .map_err(|_elapsed| Failure::RequestTimeout)?
         // A compressed body is measured by another yardstick while it comes in; the caller hears of the limit.
@@ -63,20 +117,38 @@ pub async fn read(
         })?;
 
     if coding == Coding::Identity && bytes.len() <= SMALL {
-        return take_apart(bytes, charset, limits.batch_orders);
+        return take_apart(bytes, charset, limits.batch_orders, place);
     }
     let (most_bytes, most_orders) = (limits.body_bytes, limits.batch_orders);
+    let turn = Arc::clone(&room.unpacking).acquire_owned().await;
+    let turn = turn.map_err(|_closed| Failure::Internal)?;
+    let room = room.clone();
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         // The decoders are async, but over bytes at hand they never wait: this only turns their crank.
         let bytes = runtime.block_on(decompress(coding, bytes, most_bytes))?;
-        take_apart(bytes, charset, most_orders)
+        let taken = place
+            .0
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
+        match bytes.len().checked_sub(taken) {
+            Some(more) => room.more(&mut place, more)?,
+            None => place.shrink_to(bytes.len()),
+        }
+        let elements = take_apart(bytes, charset, most_orders, place);
+        drop(turn);
+        elements
     })
     .await
     .map_err(|_panic| Failure::Internal)?
 }
 
-async fn collect(mut body: Body, most: usize) -> Result<Vec<u8>, Failure> {
+async fn collect(
+    mut body: Body,
+    most: usize,
+    room: &Room,
+    place: &mut Place,
+) -> Result<Vec<u8>, Failure> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > most {
         return Err(Failure::BodyTooLarge(most));
@@ -90,6 +162,7 @@ async fn collect(mut body: Body, most: usize) -> Result<Vec<u8>, Failure> {
         if data.len() > most - bytes.len() {
             return Err(Failure::BodyTooLarge(most));
         }
+        room.more(place, data.len())?;
         bytes.extend_from_slice(&data);
     }
     // It grew by doubling, and is kept until its batch is answered.
@@ -208,6 +281,7 @@ fn take_apart(
     bytes: Vec<u8>,
     charset: &'static Encoding,
     most_orders: usize,
+    place: Place,
 ) -> Result<Elements, Failure> {
     let length = bytes.len();
     let text = decode(bytes, charset)?;
@@ -216,6 +290,7 @@ fn take_apart(
         text,
         ranges,
         bytes: length,
+        place,
     })
 }
 

@@ -239,7 +239,7 @@ impl Failure {
         // Texts and nothing else: there is no way for this to fail, and the status tells the rest if it did.
         let mut response = json(
             self.status(),
-            serde_json::to_vec(&envelope).unwrap_or_default(),
+            serde_json::to_vec(&envelope).unwrap_or_default().into(),
         );
         response.headers_mut().extend(self.header());
         response
@@ -275,14 +275,9 @@ impl From<Unavailable> for Failure {
 }
 
 /// A JSON answer as the contract wants its header.
-pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
+pub fn json(status: StatusCode, body: Body) -> Response {
     let content_type = HeaderValue::from_static("application/json; charset=utf-8");
-    (
-        status,
-        [(header::CONTENT_TYPE, content_type)],
-        Body::from(body),
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
 /// Any method but POST at the orders' address, for every publication alike.

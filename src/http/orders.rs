@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
+    body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -11,7 +12,8 @@ use axum::{
 use tokio::time::timeout;
 
 use super::{
-    App, Peer, body,
+    App, Peer,
+    body::{self, Place},
     exchange::{Exchange, Facts},
     failure::{Failure, json},
     publication_of,
@@ -30,6 +32,18 @@ pub async fn receive(
     let mut response = outcome.into_response();
     response.extensions_mut().insert(facts);
     response
+}
+
+/// An answer keeps its batch's place until it is sent: a caller that does not read it takes up room, too.
+struct Answer {
+    text: Vec<u8>,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
 }
 
 async fn take(
@@ -53,10 +67,11 @@ async fn take(
     let intake = app.intake.get().ok_or(Failure::StorageUnavailable)?;
 
     let (limits, times) = (&app.config.limits, &app.config.times);
-    let elements = body::read(&head.headers, body, limits, times.body).await?;
+    let elements = body::read(&head.headers, body, limits, &app.room, times.body).await?;
     facts.bytes = elements.bytes;
     facts.orders = elements.ranges.len();
 
+    let place = elements.place;
     let batch = Batch {
         publication: caller.publication,
         request_id: exchange.request_id,
@@ -71,5 +86,9 @@ async fn take(
         .await
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
-    Ok(json(StatusCode::OK, reply.body))
+    let answer = Answer {
+        text: reply.body,
+        _place: place,
+    };
+    Ok(json(StatusCode::OK, Body::from(Bytes::from_owner(answer))))
 }

@@ -39,6 +39,9 @@ const LARGE_BODY: usize = 256 * 1024;
 const HUGE_BODY: usize = 1024 * 1024;
 /// While one is written, another is made ready or answered.
 const HUGE_AT_ONCE: usize = 2;
+/// Of bodies between this and [`HUGE_BODY`] so many bytes are under way, and the others wait unread, too.
+const MEDIUM_BODY: usize = 64 * 1024;
+const MEDIUM_AT_ONCE: usize = 16 * 1024 * 1024;
 /// Reading a body larger than this takes longer than starting a thread.
 const WORTH_SHARING: usize = 64 * 1024;
 /// A large batch is shared by no more threads than this.
@@ -63,6 +66,8 @@ struct Inner {
     lanes: coalesce::Lanes,
     /// See [`HUGE_BODY`].
     huge: Semaphore,
+    /// See [`MEDIUM_BODY`].
+    medium: Semaphore,
     /// Past this PostgreSQL begins to store nothing any more, and what it has begun it ends within its own timeout: all
     /// that before the answer's deadline (contract §1).
     store_within: Duration,
@@ -159,6 +164,7 @@ impl Intake {
                 numbers: Numbers::default(),
                 lanes: coalesce::Lanes::new(config.limits.waiting_batches, config.limits.coalesce),
                 huge: Semaphore::new(HUGE_AT_ONCE),
+                medium: Semaphore::new(MEDIUM_AT_ONCE),
                 store_within: config
                     .times
                     .answer
@@ -181,12 +187,16 @@ impl Intake {
         let taken_at = Instant::now();
         let language = batch.language;
         let large = batch.body.len() > LARGE_BODY;
-        let _turn = if batch.body.len() > HUGE_BODY {
-            let turn = self.inner.huge.acquire().await;
-            Some(turn.map_err(|_closed| Unavailable::Storage)?)
-        } else {
-            None
-        };
+        let _turn = match batch.body.len() {
+            length if length > HUGE_BODY => Some(self.inner.huge.acquire().await),
+            length if length > MEDIUM_BODY => {
+                let bytes = u32::try_from(length).unwrap_or(u32::MAX);
+                Some(self.inner.medium.acquire_many(bytes).await)
+            }
+            _ => None,
+        }
+        .transpose()
+        .map_err(|_closed| Unavailable::Storage)?;
         let inner = Arc::clone(&self.inner);
         let job = off_thread(large, move || inner.read(batch, taken_at)).await?;
         let (sender, receiver) = oneshot::channel();

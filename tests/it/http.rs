@@ -2,263 +2,28 @@
 
 use std::{
     io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use aqua_orders::{
-    config::{self, Config},
-    database::Servers,
-    http::{App, auth::Gate, serve},
-    intake::Intake,
-    store::Store,
-};
+use aqua_orders::config::{self};
 use async_compression::{
     tokio::write::{BrotliEncoder, DeflateEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder},
     zstd::CParameter,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
-    sync::oneshot,
-    task::JoinHandle,
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
     time::{sleep, timeout},
 };
 
 use crate::support::{
+    app::ORDERS,
     config::demo_config,
-    postgres::{TestDatabase, database},
+    postgres::database,
+    talk::{PATIENCE, Service, post},
 };
-
-const ORDERS: &str = "/demodelivery/hs/AquaDeliveri/getOrdersURL";
-/// Nothing here takes as long: a test that would hang fails.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The service, in this process, on a port of its own.
-struct Service {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<usize>,
-    database: Option<TestDatabase>,
-}
-
-impl Service {
-    async fn demo() -> Self {
-        Self::with(|_| ()).await
-    }
-
-    async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let database = database().await;
-        let mut service = Self::on(database.settings(), change).await;
-        service.database = Some(database);
-        service
-    }
-
-    /// On a database that somebody else keeps.
-    async fn on(database: config::Database, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = demo_config();
-        config.database = database;
-        change(&mut config);
-        let url = config.database.url.as_ref().unwrap().expose();
-        let store = Store::new(url.parse::<Servers>().unwrap(), &config.database);
-        let listener = TcpListener::bind(config.listen).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let app = App {
-            gate: Gate::new(&config),
-            intake: Arc::new(OnceLock::from(Intake::new(store, &config))),
-            config: Arc::new(config),
-        };
-        let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, app, async {
-            // A dropped sender means the test is over.
-            let _ = stopped.await;
-        }));
-        Self {
-            address,
-            stop,
-            served,
-            database: None,
-        }
-    }
-
-    async fn connect(&self) -> Caller {
-        Caller(BufReader::new(
-            TcpStream::connect(self.address).await.unwrap(),
-        ))
-    }
-
-    /// One request on a connection of its own.
-    async fn ask(&self, request: impl AsRef<[u8]>) -> Answer {
-        let mut caller = self.connect().await;
-        caller.send(request).await;
-        caller.answer().await
-    }
-
-    /// A POST to the demo publication.
-    async fn post(&self, headers: &str, body: impl AsRef<[u8]>) -> Answer {
-        self.ask(post(ORDERS, headers, body)).await
-    }
-}
-
-fn post(path: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
-    let body = body.as_ref();
-    let length = body.len();
-    let mut request =
-        format!("POST {path} HTTP/1.1\r\nHost: test\r\n{headers}Content-Length: {length}\r\n\r\n")
-            .into_bytes();
-    request.extend_from_slice(body);
-    request
-}
-
-/// A sender that says exactly what the test wants said.
-struct Caller(BufReader<TcpStream>);
-
-impl Caller {
-    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.write_all(bytes.as_ref()).await.unwrap();
-    }
-
-    async fn answer(&mut self) -> Answer {
-        timeout(PATIENCE, self.read(true)).await.unwrap().unwrap()
-    }
-
-    /// The answer to a HEAD, whose announced body never comes.
-    async fn answer_without_body(&mut self) -> Answer {
-        timeout(PATIENCE, self.read(false)).await.unwrap().unwrap()
-    }
-
-    async fn read(&mut self, has_body: bool) -> io::Result<Answer> {
-        let status_line = self.line().await?;
-        let mut headers = Vec::new();
-        loop {
-            let line = self.line().await?;
-            let Some((name, value)) = line.split_once(':') else {
-                assert_eq!(line, "", "a header");
-                break;
-            };
-            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-        }
-        let status = status_line
-            .split(' ')
-            .nth(1)
-            .and_then(|s| s.parse().ok())
-            .expect("a status");
-        let mut answer = Answer {
-            status_line,
-            status,
-            headers,
-            body: Vec::new(),
-        };
-        if !has_body || status < 200 {
-            return Ok(answer);
-        }
-        if let Some(length) = answer.header("content-length") {
-            answer.body = vec![0; length.parse().expect("a length")];
-            self.0.read_exact(&mut answer.body).await?;
-        } else if answer.header("transfer-encoding") == Some("chunked") {
-            loop {
-                let length = usize::from_str_radix(&self.line().await?, 16).expect("a chunk");
-                let mut chunk = vec![0; length];
-                self.0.read_exact(&mut chunk).await?;
-                answer.body.extend_from_slice(&chunk);
-                assert_eq!(self.line().await?, "");
-                if length == 0 {
-                    break;
-                }
-            }
-        } else {
-            self.0.read_to_end(&mut answer.body).await?;
-        }
-        Ok(answer)
-    }
-
-    async fn line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        if self.0.read_line(&mut line).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-    }
-
-    /// Whether the service hung up, cleanly and without another word.
-    async fn is_hung_up_on(&mut self) -> bool {
-        let mut rest = Vec::new();
-        matches!(
-            timeout(PATIENCE, self.0.read_to_end(&mut rest)).await,
-            Ok(Ok(0))
-        )
-    }
-
-    async fn hears_nothing_for(&mut self, time: Duration) -> bool {
-        timeout(time, self.0.fill_buf()).await.is_err()
-    }
-}
-
-#[derive(Debug)]
-struct Answer {
-    status_line: String,
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.iter().filter(|(known, _)| known == name);
-        let value = values.next().map(|(_, value)| value.as_str());
-        assert!(values.next().is_none(), "{name} stands twice");
-        value
-    }
-
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("UTF-8")
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).expect("JSON")
-    }
-
-    fn message(&self) -> String {
-        self.json()["message"]
-            .as_str()
-            .expect("a message")
-            .to_owned()
-    }
-
-    /// A 200 with one entry for each of so many elements.
-    #[track_caller]
-    fn took(&self, elements: usize) {
-        assert_eq!(self.status, 200, "{}", self.text());
-        let body = self.json();
-        assert_eq!(body["success"], json!(true));
-        assert_eq!(
-            body["data"].as_object().map(serde_json::Map::len),
-            Some(elements)
-        );
-    }
-
-    /// A whole-request failure: this status, this code, and the envelope to the letter.
-    #[track_caller]
-    fn refused(&self, status: u16, code: &str) -> &Self {
-        assert_eq!(self.status, status, "{}", self.text());
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/json; charset=utf-8")
-        );
-        let message = self.message();
-        assert!(!message.is_empty());
-        let quoted = serde_json::to_string(&message).expect("a text");
-        assert_eq!(
-            self.text(),
-            format!(
-                r#"{{"success":false,"data":{{}},"message":{quoted},"errors":[{{"field":"","code":"{code}","message":{quoted}}}]}}"#
-            )
-        );
-        self
-    }
-}
 
 // --- The address ---
 

@@ -7,6 +7,7 @@
 
 mod access;
 mod answer;
+mod callers;
 mod cli;
 mod client_cache;
 mod example;

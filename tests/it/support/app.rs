@@ -8,7 +8,7 @@ use std::{
 use aqua_orders::{
     config::Config,
     database::Servers,
-    http::{App, auth::Gate, serve},
+    http::{App, auth::Gate, body::Room, serve},
     intake::Intake,
     store::Store,
 };
@@ -67,10 +67,11 @@ impl TestApp {
         let app = App {
             gate: Gate::new(&config),
             intake: Arc::new(OnceLock::from(Intake::new(store, &config))),
+            room: Room::new(config.limits.bytes_in_flight),
             config: Arc::new(config),
         };
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, app, async {
+        let served = tokio::spawn(serve(listener, app, None, async {
             // A dropped sender means the test is over.
             let _ = stopped.await;
         }));

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use aqua_orders::{
-    config::{Access, Config, Database, FirstNumbers, Limits, Log, Publication, Times},
+    config::{Access, Config, Database, FirstNumbers, Limits, Log, Logins, Publication, Times},
     order::{Rules, phone::Region},
 };
 
@@ -34,13 +34,25 @@ pub fn demo_config() -> Config {
             client_addresses: 100,
             waiting_batches: 256,
             coalesce: true,
+            connections: 5_000,
+            connections_per_address: 5_000,
+            bytes_in_flight: 128 * 1024 * 1024,
         },
         times: Times {
             answer: Duration::from_secs(30),
             headers: Duration::from_secs(10),
             body: Duration::from_mins(1),
+            write: Duration::from_secs(30),
             stop: Duration::from_secs(10),
         },
+        // Nobody is slowed down.
+        logins: Logins {
+            free_failures: 1_000_000,
+            longest_pause: Duration::from_secs(4),
+            forget: Duration::from_mins(15),
+        },
+        trusted_proxies: Vec::new(),
+        tls: None,
         publications: vec![
             anonymous_publication("demodelivery", &["demodelivery_web"]),
             anonymous_publication("доставка", &[]),

@@ -10,3 +10,4 @@ pub mod proxy;
 pub mod raw;
 pub mod register;
 pub mod serving;
+pub mod talk;

@@ -1,0 +1,372 @@
+//! Connections: who may have one, for how long, and how it ends. Every caller's time and room is bounded here, so that
+//! none takes them from the others (contract §1).
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    net::{IpAddr, Ipv6Addr},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, http::Request, middleware::from_fn};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_io_timeout::TimeoutStream;
+use tower::ServiceExt;
+
+use super::{
+    App, Peer, canonical, exchange,
+    failure::Failure,
+    forwarded::{is_in, sender},
+    router,
+    tls::Tls,
+};
+use crate::config::Limits;
+
+/// How long to wait when the machine has no more sockets to give.
+const OUT_OF_SOCKETS: Duration = Duration::from_millis(200);
+/// How long, and for how much, a caller whose request was not read to its end may go on sending before we hang up.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+const LINGER_BYTES: u64 = 64 * 1024 * 1024;
+/// The most that a request's line and headers may take, and what is read of a body at a time.
+const BUFFER: usize = 64 * 1024;
+/// So many callers who found no place hear of it at the same time; more are hung up on.
+const TURNED_AWAY_AT_ONCE: usize = 64;
+/// How long such a one has for its headers.
+const TURNED_AWAY_WITHIN: Duration = Duration::from_secs(2);
+
+/// Serves until `shutdown` resolves, then lets running requests finish for at most `config.times.stop`.
+/// Returns how many connections were still busy when that time was over.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    tls: Option<Tls>,
+    shutdown: impl Future<Output = ()>,
+) -> usize {
+    let config = Arc::clone(&app.config);
+    let (limits, times) = (&config.limits, &config.times);
+    let trusted: Arc<[IpNet]> = config.trusted_proxies.clone().into();
+    let slots = Slots::new(limits, Arc::clone(&trusted));
+    let turned_away = Slots::turned_away();
+    let door = Arc::new(Door {
+        router: router(app),
+        protocol: protocol(times.headers),
+        trusted,
+        tls,
+        headers: times.headers,
+        write: times.write,
+    });
+    let closed_door = Arc::new(Door {
+        router: Router::new()
+            .fallback(async || Failure::Overloaded)
+            .layer(from_fn(exchange::answer)),
+        protocol: {
+            let mut protocol = protocol(times.headers.min(TURNED_AWAY_WITHIN));
+            protocol.keep_alive(false);
+            protocol
+        },
+        trusted: Arc::default(),
+        tls: door.tls.clone(),
+        headers: times.headers.min(TURNED_AWAY_WITHIN),
+        write: times.write.min(TURNED_AWAY_WITHIN),
+    });
+
+    // Every connection holds a receiver: it learns from it that we stop, and we learn when the last one is gone.
+    let (stop, stopping) = watch::channel(());
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let (stream, peer) = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
+                Err(error) => {
+                    survive(&error).await;
+                    continue;
+                }
+            },
+        };
+        let (door, slot) = match slots.take(peer) {
+            Some(slot) => (&door, slot),
+            None => match turned_away.take(peer) {
+                Some(slot) => (&closed_door, slot),
+                None => continue,
+            },
+        };
+        let (door, stopping) = (Arc::clone(door), stopping.clone());
+        tokio::spawn(async move {
+            door.receive(stream, peer, stopping).await;
+            drop(slot);
+        });
+    }
+    drop((listener, stopping));
+    stop.send_replace(());
+    match timeout(times.stop, stop.closed()).await {
+        Ok(()) => 0,
+        Err(_elapsed) => stop.receiver_count(),
+    }
+}
+
+fn protocol(headers: Duration) -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(headers)
+        .max_buf_size(BUFFER)
+        // A caller that closes its sending side after the request still gets its answer.
+        .half_close(true);
+    protocol
+}
+
+/// A caller that left before it was welcomed is its own affair; a lack of sockets or memory may pass.
+async fn survive(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    ) {
+        tracing::warn!(%error, "cannot accept connections");
+        sleep(OUT_OF_SOCKETS).await;
+    }
+}
+
+/// Places for connections: so many in all, and so many for each address.
+#[derive(Debug)]
+struct Slots {
+    most: usize,
+    most_of_an_address: usize,
+    /// Proxies speak for many.
+    exempt: Arc<[IpNet]>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// A place, free again when it is dropped.
+#[derive(Debug)]
+struct Slot {
+    slots: Arc<Slots>,
+    address: IpAddr,
+}
+
+impl Slots {
+    fn new(limits: &Limits, exempt: Arc<[IpNet]>) -> Arc<Self> {
+        Arc::new(Self {
+            most: limits.connections,
+            most_of_an_address: limits.connections_per_address,
+            exempt,
+            taken: Mutex::default(),
+        })
+    }
+
+    fn turned_away() -> Arc<Self> {
+        Arc::new(Self {
+            most: TURNED_AWAY_AT_ONCE,
+            most_of_an_address: TURNED_AWAY_AT_ONCE / 4,
+            exempt: Arc::default(),
+            taken: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        // Nothing under this lock can leave the counts wrong.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
+        let address = network_of(peer);
+        let mut taken = self.lock();
+        if taken.all >= self.most {
+            return None;
+        }
+        let here = taken.by_address.entry(address).or_default();
+        if *here >= self.most_of_an_address && !is_in(&self.exempt, peer) {
+            return None;
+        }
+        *here += 1;
+        taken.all += 1;
+        Some(Slot {
+            slots: Arc::clone(self),
+            address,
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.slots.lock();
+        taken.all -= 1;
+        if let Some(here) = taken.by_address.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                taken.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Whom an address stands for: under IPv6 a caller has a whole /64 to choose from.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+    }
+}
+
+/// What lies behind a connection.
+struct Door {
+    router: Router,
+    protocol: http1::Builder,
+    trusted: Arc<[IpNet]>,
+    tls: Option<Tls>,
+    headers: Duration,
+    write: Duration,
+}
+
+impl Door {
+    async fn receive(&self, stream: TcpStream, peer: IpAddr, stopping: watch::Receiver<()>) {
+        // An answer must not wait for the acknowledgement of the one before.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+        let Some(tls) = &self.tls else {
+            return self.converse(stream, peer, stopping).await;
+        };
+        match timeout(self.headers, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.converse(stream, peer, stopping).await,
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS with this caller"),
+            Err(_elapsed) => tracing::debug!("a caller was too slow for TLS"),
+        }
+    }
+
+    /// One connection, from its first request to its end.
+    async fn converse(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + 'static,
+        peer: IpAddr,
+        mut stopping: watch::Receiver<()>,
+    ) {
+        let mut stream = TimeoutStream::new(stream);
+        // A caller that does not take its answer, and does not even take a little of it.
+        stream.set_write_timeout(Some(self.write));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(uri) = canonical(request.uri()) {
+                *request.uri_mut() = uri;
+            }
+            let sender = sender(peer, request.headers(), &self.trusted);
+            request.extensions_mut().insert(Peer(sender));
+            let answer = self.router.clone().oneshot(request.map(Body::new));
+            Box::pin(async { answer.await.map_err(|never: Infallible| never) })
+        });
+        let mut connection = self
+            .protocol
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let mut told = false;
+        let ended = loop {
+            tokio::select! {
+                ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+                Ok(()) = stopping.changed() => told = true,
+            }
+            Pin::new(&mut connection).graceful_shutdown();
+        };
+        let stream = connection.into_parts().io.into_inner();
+        match ended {
+            // A stop waits for answers, not for callers who keep idle connections open.
+            Ok(()) if !told => tokio::select! {
+                () = linger(stream) => {}
+                _ = stopping.changed() => {}
+            },
+            Ok(()) => {}
+            Err(error) => {
+                tracing::debug!(%error, "connection broken off");
+                // It may be the caller that was too slow to send; one that does not read is not waited for again.
+                if !told && !is_timed_out(&error) {
+                    tokio::select! {
+                        () = linger(stream) => {}
+                        _ = stopping.changed() => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_timed_out(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Closes our side and waits for the caller to close theirs. Hanging up on a caller that still sends a body would
+/// reset the connection, and the answer that says why would be lost on its way.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    if stream.shutdown().await.is_ok() {
+        let mut rest = stream.take(LINGER_BYTES);
+        let mut nowhere = tokio::io::sink();
+        // Whatever comes of it, the connection is over.
+        let _ = timeout(LINGER_TIME, tokio::io::copy(&mut rest, &mut nowhere)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn an_address_has_its_share_of_the_places_and_a_proxy_all_of_them() {
+        let slots = Arc::new(Slots {
+            most: 4,
+            most_of_an_address: 2,
+            exempt: ["10.0.0.1/32".parse().expect("a network")].into(),
+            taken: Mutex::default(),
+        });
+        let take = |from| slots.take(address(from));
+        let first = take("192.0.2.1").expect("a place");
+        let second = take("192.0.2.1").expect("a place");
+        assert!(take("192.0.2.1").is_none());
+        drop(first);
+        let third = take("192.0.2.1").expect("free again");
+        drop((second, third));
+        assert!(slots.lock().by_address.is_empty());
+
+        let all: Vec<_> = (0..4).map(|_| take("10.0.0.1").expect("a place")).collect();
+        assert!(take("10.0.0.1").is_none());
+        assert!(take("192.0.2.1").is_none());
+        drop(all);
+        assert_eq!(slots.lock().all, 0);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_address() {
+        assert_eq!(
+            network_of(address("2001:db8:1:2:3:4:5:6")),
+            network_of(address("2001:db8:1:2::1"))
+        );
+        assert_ne!(
+            network_of(address("2001:db8:1:3::1")),
+            network_of(address("2001:db8:1:2::1"))
+        );
+        assert_eq!(network_of(address("192.0.2.1")), address("192.0.2.1"));
+    }
+}

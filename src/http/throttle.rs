@@ -1,0 +1,242 @@
+//! Wrong passwords slow down those who bring them: the address they come from, and the login they are meant for.
+//!
+//! Whoever was let in once is not asked again (see [`super::auth`]), so an honest site is not slowed by those who guess
+//! at its password. One that is new, as after our restart, waits for a few pauses at most: an address without a wrong
+//! password of its own does not stand in the queue of those who guess at the same login.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use quick_cache::sync::Cache;
+
+use super::connections::network_of;
+use crate::config::Logins;
+
+/// How many addresses, and how many logins, are remembered; those that were not heard of for longest make way.
+const REMEMBERED: usize = 10_000;
+/// The first pause; it doubles from here.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// How many tries of an address, or at a login, may wait for their turn. One more is turned away, unchecked.
+const WAITING: u32 = 4;
+
+/// What is known of wrong passwords.
+#[derive(Debug)]
+pub struct Throttle {
+    settings: Logins,
+    addresses: Cache<IpAddr, Arc<Mutex<Record>>>,
+    /// By a keyed hash of the publication's name and the login, whether such exist or not.
+    logins: Cache<u64, Arc<Mutex<Record>>>,
+}
+
+/// Of one address or login.
+#[derive(Debug, Default)]
+struct Record {
+    failures: u32,
+    last_failure: Option<Instant>,
+    /// The next try may begin then.
+    free_at: Option<Instant>,
+}
+
+/// Too many tries wait already.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooMany;
+
+impl Throttle {
+    /// Nothing is known yet.
+    pub fn new(settings: &Logins) -> Self {
+        Self {
+            settings: settings.clone(),
+            addresses: Cache::new(REMEMBERED),
+            logins: Cache::new(REMEMBERED),
+        }
+    }
+
+    /// Has a try take its turn: how long it must wait before its password is looked at.
+    ///
+    /// # Errors
+    /// [`TooMany`]
+    pub fn turn(&self, address: IpAddr, login: u64, now: Instant) -> Result<Duration, TooMany> {
+        let is_clean = match self.addresses.get(&network_of(address)) {
+            None => true,
+            Some(record) => lock(&record).fresh(&self.settings, now).failures == 0,
+        };
+        if is_clean {
+            return Ok(Duration::ZERO);
+        }
+        let mut wait = Duration::ZERO;
+        for record in [
+            self.addresses.get(&network_of(address)),
+            self.logins.get(&login),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            wait = wait.max(lock(&record).turn(&self.settings, now)?);
+        }
+        Ok(wait)
+    }
+
+    /// Its password was wrong.
+    pub fn failed(&self, address: IpAddr, login: u64, now: Instant) {
+        let records = [
+            remembered(&self.addresses, &network_of(address)),
+            remembered(&self.logins, &login),
+        ];
+        for record in records {
+            let mut record = lock(&record);
+            record.fresh(&self.settings, now);
+            record.failures = record.failures.saturating_add(1);
+            record.last_failure = Some(now);
+        }
+    }
+}
+
+fn remembered<K: Eq + std::hash::Hash + Clone>(
+    cache: &Cache<K, Arc<Mutex<Record>>>,
+    key: &K,
+) -> Arc<Mutex<Record>> {
+    let made = cache.get_or_insert_with(key, || Ok::<_, std::convert::Infallible>(Arc::default()));
+    match made {
+        Ok(record) => record,
+        Err(never) => match never {},
+    }
+}
+
+fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
+    // Nothing under this lock can panic half-way.
+    record.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Record {
+    /// Forgets what is long ago.
+    fn fresh(&mut self, settings: &Logins, now: Instant) -> &mut Self {
+        if self
+            .last_failure
+            .is_some_and(|last| now.saturating_duration_since(last) >= settings.forget)
+        {
+            *self = Self::default();
+        }
+        self
+    }
+
+    /// The pause that follows the next try.
+    fn pause(&self, settings: &Logins) -> Duration {
+        match self.failures.checked_sub(settings.free_failures) {
+            None => Duration::ZERO,
+            Some(more) => FIRST_PAUSE
+                .saturating_mul(1 << more.min(20))
+                .min(settings.longest_pause),
+        }
+    }
+
+    fn turn(&mut self, settings: &Logins, now: Instant) -> Result<Duration, TooMany> {
+        let pause = self.fresh(settings, now).pause(settings);
+        let begin = self.free_at.map_or(now, |at| at.max(now));
+        let wait = begin - now;
+        if wait > pause * WAITING {
+            return Err(TooMany);
+        }
+        self.free_at = Some(begin + pause);
+        Ok(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUESSER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const SITE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
+
+    fn throttle() -> Throttle {
+        Throttle::new(&Logins {
+            free_failures: 3,
+            longest_pause: Duration::from_secs(4),
+            forget: Duration::from_mins(10),
+        })
+    }
+
+    /// Tries one after the other, each wrong; how long it took them.
+    fn guess(
+        throttle: &Throttle,
+        from: IpAddr,
+        login: u64,
+        mut now: Instant,
+        tries: u32,
+    ) -> Instant {
+        for _ in 0..tries {
+            now += throttle.turn(from, login, now).expect("a turn");
+            throttle.failed(from, login, now);
+        }
+        now
+    }
+
+    #[test]
+    fn the_pause_doubles_with_each_wrong_password_after_the_first_few() {
+        let throttle = throttle();
+        let begin = Instant::now();
+        let mut now = guess(&throttle, GUESSER, 1, begin, 3);
+        assert_eq!(now, begin);
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let wait = throttle.turn(GUESSER, 1, now).expect("a turn");
+            pauses.push(wait.as_millis());
+            now += wait;
+            throttle.failed(GUESSER, 1, now);
+        }
+        assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 4000, 4000]);
+    }
+
+    #[test]
+    fn tries_at_once_wait_one_behind_the_other_and_only_a_few_of_them() {
+        let throttle = throttle();
+        let now = guess(&throttle, GUESSER, 1, Instant::now(), 20);
+        let mut turns = 0;
+        while let Ok(wait) = throttle.turn(GUESSER, 1, now) {
+            turns += 1;
+            assert!(wait <= Duration::from_secs(16), "{wait:?}");
+        }
+        assert_eq!(turns, WAITING);
+    }
+
+    #[test]
+    fn another_login_does_not_help_the_address() {
+        let throttle = throttle();
+        let mut now = Instant::now();
+        for login in 0..20 {
+            now = guess(&throttle, GUESSER, login, now, 1);
+        }
+        assert!(throttle.turn(GUESSER, 99, now).expect("a turn") > Duration::ZERO);
+    }
+
+    #[test]
+    fn another_address_helps_for_one_try() {
+        let throttle = throttle();
+        let now = guess(&throttle, GUESSER, 1, Instant::now(), 20);
+        // A turn of the login's is taken, so whoever has failed before waits for the next.
+        throttle.turn(GUESSER, 1, now).expect("a turn");
+        let other = IpAddr::from([192, 0, 2, 2]);
+        assert_eq!(throttle.turn(other, 1, now), Ok(Duration::ZERO));
+        throttle.failed(other, 1, now);
+        assert!(throttle.turn(other, 1, now).expect("a turn") > Duration::ZERO);
+    }
+
+    #[test]
+    fn the_honest_site_is_not_slowed_by_those_who_guess_at_its_login() {
+        let throttle = throttle();
+        let now = guess(&throttle, GUESSER, 1, Instant::now(), 50);
+        while throttle.turn(GUESSER, 1, now).is_ok() {}
+        assert_eq!(throttle.turn(SITE, 1, now), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn all_is_forgotten_after_a_while() {
+        let throttle = throttle();
+        let now = guess(&throttle, GUESSER, 1, Instant::now(), 20) + Duration::from_mins(10);
+        assert_eq!(throttle.turn(GUESSER, 1, now), Ok(Duration::ZERO));
+        assert_eq!(guess(&throttle, GUESSER, 1, now, 3), now);
+    }
+}
