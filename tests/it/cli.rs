@@ -4,7 +4,7 @@ use std::{
     fs,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     thread,
 };
 
@@ -15,7 +15,7 @@ use crate::support::{
     app::{ORDERS, example_request},
     postgres::{TestDatabase, database},
     process::Scratch,
-    serving::Serving,
+    serving::{self, Serving},
 };
 
 /// The program in a folder of its own, with a settings file and nothing of our environment that it would heed.
@@ -38,17 +38,8 @@ impl Operator {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_aqua-orders"));
-        command
-            .args(arguments)
-            .current_dir(self.scratch.path())
-            .env("AQUA_CONFIG", "aqua.toml")
-            .env("AQUA_LISTEN", "127.0.0.1:0")
-            .env_remove("DATABASE_URL")
-            .env_remove("DATABASE_URL_FILE")
-            .env_remove("AQUA_DATA_DIR")
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null());
+        let mut command = serving::command(&self.scratch);
+        command.args(arguments);
         command
     }
 

@@ -15,7 +15,7 @@ use crate::support::{
     config::demo_config,
     process::{SMALL_DISK, Scratch},
     register::{Figures, Register},
-    serving::{PATIENCE, Serving},
+    serving::{self, PATIENCE, Serving},
 };
 
 /// How long a fault lasts that has to be ended.
@@ -112,15 +112,8 @@ impl Service {
 }
 
 fn command(scratch: &Scratch, database: &Database, port: u16) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aqua-orders"));
-    command
-        .current_dir(scratch.path())
-        .env("AQUA_CONFIG", "aqua.toml")
-        .env("AQUA_LISTEN", format!("127.0.0.1:{port}"))
-        .env_remove("DATABASE_URL")
-        .env_remove("DATABASE_URL_FILE")
-        .env_remove("AQUA_DATA_DIR")
-        .env_remove("RUST_LOG");
+    let mut command = serving::command(scratch);
+    command.env("AQUA_LISTEN", format!("127.0.0.1:{port}"));
     match database {
         Database::Url(url) => command.env("DATABASE_URL", url),
         Database::Private(data_dir) => command.env("AQUA_DATA_DIR", data_dir),

@@ -10,6 +10,7 @@ mod answer;
 mod callers;
 mod cli;
 mod client_cache;
+mod crowd;
 mod example;
 mod fault_run;
 mod faults;

@@ -1,6 +1,7 @@
 //! `serve` as its operator meets it: a process with a log.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, Stdio},
@@ -15,7 +16,10 @@ use nix::{
 };
 use serde_json::Value;
 
-use super::app::{ORDERS, example_request};
+use super::{
+    app::{ORDERS, example_request},
+    process::Scratch,
+};
 
 /// Long enough for a machine that is busy with all the other tests.
 pub const PATIENCE: Duration = Duration::from_mins(2);
@@ -25,6 +29,21 @@ pub struct Serving {
     child: Child,
     pub address: SocketAddr,
     lines: mpsc::Receiver<String>,
+}
+
+/// The program with `aqua.toml` of that folder, and nothing of our environment that it would heed.
+pub fn command(scratch: &Scratch) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aqua-orders"));
+    command
+        .current_dir(scratch.path())
+        .env("AQUA_CONFIG", "aqua.toml")
+        .env("AQUA_LISTEN", "127.0.0.1:0")
+        .env_remove("DATABASE_URL")
+        .env_remove("DATABASE_URL_FILE")
+        .env_remove("AQUA_DATA_DIR")
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null());
+    command
 }
 
 impl Serving {
@@ -93,6 +112,19 @@ impl Serving {
     /// Whether it runs still.
     pub fn lives(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The most memory it had since [`Self::forget_peak`], in MiB.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = peak.unwrap().trim().trim_end_matches(" kB");
+        kilobytes.parse::<u64>().unwrap() / 1024
+    }
+
+    /// Begins to measure anew, from what it has now.
+    pub fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
 
     /// Its exit code, and the lines it still had to say.

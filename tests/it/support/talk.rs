@@ -121,6 +121,10 @@ pub fn post(path: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
 pub struct Caller<S = TcpStream>(pub BufReader<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
+    pub fn new(stream: S) -> Self {
+        Self(BufReader::new(stream))
+    }
+
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }
