@@ -4,23 +4,46 @@
 say() { printf '%s\n' "$*" >&2; }
 give_up() { say "$@"; exit 1; }
 
-# install PACKAGE…: through apt, as root or with a sudo that asks for no password.
+# as_root COMMAND…: as root, or with a sudo that asks for no password; fails where neither is to be had.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# install PACKAGE…: through apt.
 install() {
     if ! command -v apt-get >/dev/null; then
         give_up "Please install by hand: $* (there is no apt here), then start again."
     fi
-    if [ "$(id -u)" -eq 0 ]; then
-        as_root=
-    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-        as_root='sudo -n'
-    else
+    as_root true >/dev/null 2>&1 ||
         give_up "Please install as root: apt-get install --no-install-recommends $*, then start again."
-    fi
     say "installing $*"
-    # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2 ||
-        { $as_root apt-get update -q >&2 && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2; } ||
+    apt_install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2; }
+    apt_install "$@" || { as_root apt-get update -q >&2 && apt_install "$@"; } ||
         give_up "apt could not install $*; what it says stands above."
+}
+
+# install_programs PACKAGE…: the same without the services that some packages start, now and whenever the machine starts:
+# whoever tries out a proxy wants its program, and no server on port 80.
+install_programs() {
+    enabled() { systemctl list-unit-files --no-legend --state=enabled 2>/dev/null | cut -d' ' -f1 | tr '\n' ' '; }
+    before=$(enabled)
+    policy=/usr/sbin/policy-rc.d
+    # A policy that is there already starts nothing, as in a container, or is somebody's own.
+    if [ -e "$policy" ] || ! as_root true >/dev/null 2>&1; then policy=; fi
+    if [ -n "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+    # In a subshell, for the policy must go again when it gives up.
+    if (install "$@"); then failed=; else failed=1; fi
+    [ -z "$policy" ] || as_root rm -f "$policy"
+    [ -z "$failed" ] || exit 1
+    for unit in $(enabled); do
+        case " $before" in
+        *" $unit "*) ;;
+        *) as_root systemctl --quiet disable "$unit" >&2 || true ;;
+        esac
+    done
 }
 
 # Rust itself, the C compiler that links and builds ring and zstd, and make, with which jemalloc is built.
