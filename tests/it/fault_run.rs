@@ -493,3 +493,73 @@ async fn the_fault_run() {
     print(&format!("{count} faults"), &all);
     all.hold();
 }
+
+/// Two servers under Patroni (deploy/failover/patroni.sh), stopped and removed when this is dropped.
+struct Patroni {
+    scratch: Scratch,
+}
+
+impl Patroni {
+    fn new() -> Self {
+        Self {
+            scratch: Scratch::new(),
+        }
+    }
+
+    /// Runs one of the script's commands; gives the last line of what it says.
+    fn script(&self, command: &str) -> String {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/failover/patroni.sh");
+        let output = Command::new(script)
+            .arg(command)
+            .arg(self.scratch.join("patroni"))
+            .stderr(std::process::Stdio::inherit())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {}", output.status);
+        let said = String::from_utf8(output.stdout).unwrap();
+        said.lines().last().unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Patroni {
+    fn drop(&mut self) {
+        self.script("down");
+    }
+}
+
+/// `./test.sh failover`: the primary is lost again and again, and the other takes over by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes, and Patroni: ./test.sh failover"]
+async fn the_failover_run() {
+    let rounds = std::env::var("AQUA_FAULT_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap());
+    let patroni = Patroni::new();
+    let url = patroni.script("up");
+    let mut service = Service::start(Scratch::new(), Database::Url(url.clone()));
+    let mut all = Figures::default();
+    println!("\nPatroni, synchronous, two nodes, under the load of 6 senders:");
+    for (command, what) in [
+        ("kill", "node lost (Patroni too)"),
+        ("crash", "PostgreSQL killed, Patroni not"),
+    ] {
+        let mut figures = Figures::default();
+        for round in 0..rounds {
+            let name = format!("{command} {round} ");
+            let register = Register::open(&name, service.process.address);
+            register.hears_something().await;
+            sleep(PEACE).await;
+            patroni.script(command);
+            register.hears_something().await;
+            sleep(PEACE).await;
+            let mut servers: database::Servers = url.parse().unwrap();
+            servers.put_primary_first(PATIENCE).await;
+            let pool = PgPoolOptions::new().connect_lazy_with(servers.first().clone());
+            figures = figures.and(register.close(&name, &pool).await);
+            assert!(service.process.lives());
+            patroni.script("revive");
+        }
+        print(what, &figures);
+        all = all.and(figures);
+    }
+    print(&format!("{} fail-overs", 2 * rounds), &all);
+    all.hold();
+}
