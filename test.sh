@@ -12,10 +12,10 @@ ensure_postgres
 # Tests name no server of their own choice; a DATABASE_URL that happens to be set is nobody's business here.
 unset DATABASE_URL DATABASE_URL_FILE AQUA_LISTEN AQUA_CONFIG AQUA_DATA_DIR
 if [ "${1:-}" = faults ]; then
-    exec cargo test --locked --test it -- --ignored --exact fault_run::the_fault_run crowd::the_crowds --nocapture --test-threads 1
+    exec cargo test --release --locked --test it -- --ignored --exact fault_run::the_fault_run crowd::the_crowds --nocapture --test-threads 1
 fi
 if [ "${1:-}" = failover ]; then
-    exec cargo test --locked --test it -- --ignored --exact fault_run::the_failover_run --nocapture
+    exec cargo test --release --locked --test it -- --ignored --exact fault_run::the_failover_run --nocapture
 fi
 if cargo fmt --version >/dev/null 2>&1; then
     cargo fmt --check
