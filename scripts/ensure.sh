@@ -87,3 +87,16 @@ postgres_user() {
 as_postgres() {
     if [ "$(id -u)" -eq 0 ]; then runuser -u "$(postgres_user)" -- "$@"; else "$@"; fi
 }
+
+# free_ports COUNT: ports of 127.0.0.1 that nobody listens on, below those that the system gives to outgoing connections:
+# nobody takes one while the server that it is for is down for a while.
+free_ports() {
+    ports=
+    # shellcheck disable=SC2086
+    until set -- "$1" $ports && [ $# -gt "$1" ]; do
+        port=$((15000 + $(od -An -N2 -tu2 /dev/urandom) % 17000))
+        case " $ports " in *" $port "*) continue ;; esac
+        if ! grep -qi ":$(printf %04X "$port") " /proc/net/tcp /proc/net/tcp6 2>/dev/null; then ports="$ports $port"; fi
+    done
+    echo "${ports# }"
+}

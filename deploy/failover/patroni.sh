@@ -35,23 +35,6 @@ ensure_programs() {
     fi
 }
 
-# Six free ports, below those that the system gives to outgoing connections: while a node is down nobody must take its.
-free_ports() {
-    /usr/bin/python3 -c '
-import random, socket
-taken = []
-for port in random.sample(range(15000, 32000), 1000):
-    try:
-        s = socket.socket()
-        s.bind(("127.0.0.1", port))
-    except OSError:
-        continue
-    taken.append((port, s))
-    if len(taken) == 6:
-        break
-print(*(port for port, _ in taken))'
-}
-
 password() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
 # daemon NAME COMMAND…: in the background, apart from this terminal and its environment, with its process id in a file.
@@ -242,8 +225,7 @@ up() {
     case $dir in *[!A-Za-z0-9._/+-]*) give_up "$dir: please a path of letters, digits and ._/+- (it goes into settings)." ;; esac
     bin=$(postgres_bin)
     # shellcheck disable=SC2046
-    set -- $(free_ports)
-    [ $# -eq 6 ] || give_up "no six free ports between 15000 and 32000"
+    set -- $(free_ports 6)
     umask 077
     cat >"$dir/settings" <<SETTINGS
 etcd_port=$1
