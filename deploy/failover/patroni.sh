@@ -160,7 +160,8 @@ bootstrap:
     # A commit waits for the standby's disk, and only a standby that has it all is ever promoted. While no standby is
     # there, the primary goes on by itself, and what it then takes is on one disk. \`synchronous_mode_strict: true\` would
     # have it wait instead: no order is ever on one disk only, and the loss of either node stops the intake (503) until
-    # the node is back, or a third one takes its place. With three nodes take strict.
+    # the node is back, or a third one takes its place. With three nodes take strict: it also closes a gap that a Patroni
+    # leaves which died alone and comes back to its PostgreSQL (docs/deployment.md).
     synchronous_mode: true
     synchronous_mode_strict: false
     # A synchronous standby has all that was confirmed; that it has not all of a large import, which was not, must not
@@ -211,7 +212,8 @@ postgresql:
   basebackup:
     - checkpoint: fast
 
-# /dev/watchdog, on machines of one's own, resets a primary whose Patroni hangs. Here it would reset everything.
+# On machines of their own: mode: required. /dev/watchdog then resets a primary whose Patroni hangs or died, for it would
+# go on as a second primary. Here it would reset everything.
 watchdog:
   mode: "off"
 YAML
@@ -305,6 +307,14 @@ revive() {
     pid_of etcd.pid >/dev/null || start_etcd
     for node in node1 node2; do
         patroni_pid "$node" >/dev/null && continue
+        # A PostgreSQL that outlived its Patroni must not see it come back: a starting Patroni first takes away
+        # synchronous_standby_names, and for a second the old primary would confirm what nobody else has.
+        if pid=$(postmaster_pid "$node"); then
+            # shellcheck disable=SC2046
+            set -- $(family "$pid")
+            kill -KILL "$@" 2>/dev/null || true
+            wait_for "the death of $node" gone "$@"
+        fi
         # Started sooner it would find the lock its own, and simply go on as the primary.
         if patroni_pid "$(other "$node")" >/dev/null; then
             wait_for "$(other "$node") to take over" is_primary "$(other "$node")"
