@@ -436,3 +436,79 @@ async fn load_measures_a_running_service_and_checks_every_answer() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.last_line().contains("--yes-really"), "{}", ran.err);
 }
+
+#[tokio::test]
+async fn no_secret_and_nothing_about_people_is_in_the_log_at_its_most_talkative() {
+    let database = database().await;
+    let hash = serving::hash_password(&Scratch::new(), "the-password-42");
+    let operator = Operator::new(&format!(
+        "[database]\nmay_lose_orders = true\n[[publication]]\nname = 'demodelivery'\n\
+         users = [{{ login = 'site', password_hash = '{hash}' }}]\n"
+    ));
+    let url = database
+        .url()
+        .replace("postgres@", "postgres:database-password-42@");
+    let mut command = operator.command(&[]);
+    let mut serving = Serving::start(command.env("DATABASE_URL", url).env("RUST_LOG", "trace"));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut order = example_request()[0].clone();
+    order["client"]["username"] = "Имярек Незнакомов".into();
+    order["client"]["email"] = "somebody@example.org".into();
+    order["client"]["phone"] = "+79991234567".into();
+    order["shipping_address"]["street"] = "Потаённая".into();
+    order["shipping_address"]["str"] = "Потаённая, 1".into();
+    let mut rejected = order.clone();
+    rejected["id"] = "rejected".into();
+    rejected["total"] = (-1).into();
+    for (password, status) in [("the-password-42", 200), ("wrong-password-42", 401)] {
+        let answer = client
+            .post(format!("http://{}{ORDERS}", serving.address))
+            .basic_auth("site", Some(password))
+            .body(serde_json::json!([order, rejected]).to_string())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), status);
+    }
+    // And an order that PostgreSQL itself complains about.
+    sqlx::raw_sql(
+        "CREATE FUNCTION complain() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '23514'; END $$;
+         CREATE TRIGGER complain BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION complain();",
+    )
+    .execute(&database.pool())
+    .await
+    .unwrap();
+    order["total"] = 777.into();
+    let answer = client
+        .post(format!("http://{}{ORDERS}", serving.address))
+        .basic_auth("site", Some("the-password-42"))
+        .body(serde_json::json!([order]).to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    serving.hear("refused by the database");
+    serving.signal(Signal::SIGTERM);
+    let said = serving.said_so_far();
+    let (code, rest) = serving.end();
+    assert_eq!(code, Some(0));
+    let log = [said, rest].concat().join("\n");
+    assert!(log.contains("DEBUG"), "it is at its most talkative");
+    for secret in [
+        "the-password-42",
+        "wrong-password-42",
+        "database-password-42",
+        "argon2id",
+        &hash,
+        "c2l0ZTp0aGUtcGFzc3dvcmQtNDI",
+        "Basic ",
+        "Незнакомов",
+        "somebody@",
+        "9991234567",
+        "Потаённая",
+    ] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret}: {}", line.unwrap_or_default());
+    }
+}

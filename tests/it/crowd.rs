@@ -91,7 +91,7 @@ async fn against_crowds(time: Duration) {
     let scratch = Scratch::new();
     let mut postgres = Cluster::make(&scratch, "postgres", "");
     postgres.start().await;
-    let hash = hash_password(&scratch);
+    let hash = serving::hash_password(&scratch, "secret");
     fs::write(
         scratch.join("aqua.toml"),
         format!(
@@ -133,20 +133,6 @@ async fn against_crowds(time: Duration) {
             assert_eq!(seen.overloaded, 0, "{what}");
         }
     }
-}
-
-fn hash_password(scratch: &Scratch) -> String {
-    use std::io::Write;
-    let mut command = serving::command(scratch);
-    let mut child = command
-        .arg("hash-password")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(b"secret\n").unwrap();
-    let output = child.wait_with_output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 async fn beside(service: &Serving, crowd: Crowd, size: usize, time: Duration) -> Seen {

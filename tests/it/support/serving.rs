@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -29,6 +29,7 @@ pub struct Serving {
     child: Child,
     pub address: SocketAddr,
     lines: mpsc::Receiver<String>,
+    heard: Vec<String>,
 }
 
 /// The program with `aqua.toml` of that folder, and nothing of our environment that it would heed.
@@ -44,6 +45,19 @@ pub fn command(scratch: &Scratch) -> Command {
         .env_remove("RUST_LOG")
         .stdin(Stdio::null());
     command
+}
+
+/// The hash of a password, as an operator gets it.
+pub fn hash_password(scratch: &Scratch, password: &str) -> String {
+    let mut child = command(scratch)
+        .arg("hash-password")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 impl Serving {
@@ -74,6 +88,7 @@ impl Serving {
             child,
             address: ([127, 0, 0, 1], 0).into(),
             lines,
+            heard: Vec::new(),
         }
     }
 
@@ -92,17 +107,26 @@ impl Serving {
     /// Waits for the log line that says this.
     pub fn hear(&mut self, what: &str) -> String {
         let until = Instant::now() + PATIENCE;
-        let mut said = Vec::new();
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
-                Ok(line) if line.contains(what) => return line,
-                Ok(line) => said.push(line),
+                Ok(line) => {
+                    self.heard.push(line);
+                    let line = &self.heard[self.heard.len() - 1];
+                    if line.contains(what) {
+                        return line.clone();
+                    }
+                }
                 Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
-                    panic!("it never said {what:?}, but:\n{}", said.join("\n"))
+                    panic!("it never said {what:?}, but:\n{}", self.heard.join("\n"))
                 }
             }
         }
+    }
+
+    /// The lines that were heard.
+    pub fn said_so_far(&self) -> Vec<String> {
+        self.heard.clone()
     }
 
     pub fn signal(&self, signal: Signal) {
