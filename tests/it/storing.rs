@@ -1,7 +1,7 @@
 //! Contract §7 and how a batch is stored: what is stored never lies.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     future::Future,
     sync::{
@@ -121,6 +121,54 @@ async fn the_same_batch_at_once_through_two_instances_leaves_what_one_sending_do
         assert_eq!(answer.text, answers[0].text);
     }
     assert_eq!(rows(&here).await, [10, 10, 6, 6]);
+}
+
+/// Nine senders spread over three instances send the same forty orders of eight clients, each in batches and an order of
+/// its own, twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_of_the_same_orders_spread_over_three_instances_make_no_doubles_and_hear_the_same_numbers()
+ {
+    let first = Arc::new(TestApp::start().await);
+    let database = &first.database;
+    let mut apps = vec![Arc::clone(&first)];
+    for _ in 0..2 {
+        apps.push(Arc::new(
+            TestApp::beside(Arc::clone(database), |_| ()).await,
+        ));
+    }
+    let senders = (0..9).map(|sender: usize| {
+        let app = Arc::clone(&apps[sender % 3]);
+        async move {
+            let mut numbers = BTreeMap::new();
+            for round in 0..2 {
+                // Steps that have nothing in common with forty: every order comes once, and everybody's turn is another.
+                let order_of_turn: Vec<usize> = (0..40)
+                    .map(|turn| (turn * [1, 3, 7, 9, 11, 13, 17, 19, 21][sender] + round) % 40)
+                    .collect();
+                for part in order_of_turn.chunks(3 + sender) {
+                    let orders = part
+                        .iter()
+                        .map(|n| order_of(&format!("client {}", n % 8), &format!("order {n}")));
+                    let answer = app.post(&json!(orders.collect::<Vec<_>>())).await;
+                    for n in part {
+                        let id = format!("order {n}");
+                        let number = answer.order(&id)["id"].as_str().unwrap().to_owned();
+                        let client = answer.order(&id)["client"]["id"].clone();
+                        let before = numbers.insert(id, (number.clone(), client.clone()));
+                        assert!(before.is_none_or(|before| before == (number, client)));
+                    }
+                }
+            }
+            numbers
+        }
+    });
+    let heard = at_once(senders).await;
+    for other in &heard {
+        assert_eq!(*other, heard[0]);
+    }
+    let numbers: HashSet<&String> = heard[0].values().map(|(number, _)| number).collect();
+    assert_eq!(numbers.len(), 40);
+    assert_eq!(rows(&first).await, [40, 40, 8, 8]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
