@@ -23,7 +23,7 @@ use crate::{
     http::{self, App, auth::Gate, body::Room, tls::Tls},
     import,
     intake::Intake,
-    store::Store,
+    store::{Store, session_settings},
 };
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
@@ -181,7 +181,37 @@ async fn make_ready(servers: &mut Servers, settings: &config::Database) -> Resul
     database::migrate(servers.first(), settings.start_timeout)
         .await
         .map_err(|error| because("the database cannot be used", &error))?;
+    refuse_what_drops(servers.first(), settings).await?;
     refuse_what_forgets(servers.first(), settings).await
+}
+
+/// Without its timeouts a statement could land after its answer, and without its plans it is slow: a pooler on the way
+/// must not drop them.
+async fn refuse_what_drops(
+    options: &sqlx::postgres::PgConnectOptions,
+    settings: &config::Database,
+) -> Result<(), Failure> {
+    let wanted = session_settings(settings);
+    let session = options.clone().options(wanted.clone());
+    let dropped = database::dropped_settings(&session, &wanted, settings.start_timeout)
+        .await
+        .map_err(|error| because("the database cannot be used", &error))?;
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    let user = options.get_username();
+    let role = options.get_database().map_or_else(
+        || format!("ALTER ROLE {user}"),
+        |database| format!("ALTER ROLE {user} IN DATABASE {database}"),
+    );
+    let mend: String = dropped
+        .iter()
+        .map(|(name, value)| format!("\n  {role} SET {name} = '{value}';"))
+        .collect();
+    Err(format!(
+        "the pooler before the database drops the settings that our sessions ask for: give them to the role, then RECONNECT \
+         the pooler:{mend}"
+    ))
 }
 
 /// 200 means committed (contract §7): on a server that forgets in a power cut that would be a lie.

@@ -224,6 +224,13 @@ pub enum Error {
     #[error("the database could not be set up: {0}; its log says more")]
     Setup(#[from] sqlx::Error),
 
+    /// Prepared statements get lost on the way.
+    #[error(
+        "the pooler before the database does not keep prepared statements ({0}): PgBouncer 1.21 or newer keeps them with \
+         max_prepared_statements = 200; older ones need pool_mode = session (deploy/pgbouncer.ini)"
+    )]
+    NotPrepared(sqlx::Error),
+
     /// A newer program has worked on this database.
     #[error(
         "the database is at migration {found}, and this program knows migrations up to {known}: a newer aqua-orders has \
@@ -249,6 +256,19 @@ pub enum Error {
          TO …)"
     )]
     Migration(MigrateError),
+}
+
+impl Error {
+    /// What an error of a first, harmless statement says of the way there.
+    pub(super) fn of_pooler(error: sqlx::Error) -> Self {
+        // invalid_sql_statement_name, duplicate_prepared_statement: of another's session.
+        let code = error.as_database_error().and_then(|error| error.code());
+        if matches!(code.as_deref(), Some("26000" | "42P05")) {
+            Self::NotPrepared(error)
+        } else {
+            Self::Setup(error)
+        }
+    }
 }
 
 fn holder(pid: Option<&str>) -> String {

@@ -74,21 +74,38 @@ pub async fn open_beside(settings: &config::Database) -> Result<Opened, Error> {
 /// Brings the schema up to this program's. Waits for the server to answer, at most `patience`; then any number of
 /// instances may do this at once: an advisory lock of the database's lets them through one by one.
 ///
+/// All in one transaction, and the lock is the transaction's: sqlx's own lock is the session's, and behind a pooler that
+/// shares sessions (PgBouncer) it would stay with whichever session was asked first, for ever.
+///
 /// # Errors
 /// [`Error::NoAnswer`] and [`Error::Refused`] by the server, [`Error::Newer`], [`Error::Altered`] and
 /// [`Error::Migration`] by the schema.
 pub async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<(), Error> {
-    // Without the notice that the migrations' own table exists already, which every start but the first would log.
-    let quiet = options
-        .clone()
-        .options([("client_min_messages", "warning")]);
-    let mut connection = connect(&quiet, patience).await?;
+    let mut connection = connect(options, patience).await?;
+    let mut transaction = connection.begin().await?;
+    // Without the notice that the migrations' own table exists already, which every start but the first would log, and
+    // without timeouts that the role may have: others may take their time with the lock.
+    sqlx::query(
+        "SELECT set_config('client_min_messages', 'warning', true), set_config('lock_timeout', '0', true),
+                set_config('statement_timeout', '0', true),
+                set_config('idle_in_transaction_session_timeout', '0', true)",
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('aqua-orders migrations', 0))")
+        .execute(&mut *transaction)
+        .await?;
     let known = known();
-    // On a connection of its own, closed on every path: that is what lets go of the lock after an error.
-    let outcome = MIGRATIONS.run_direct(None, &mut connection, false).await;
-    let closed = connection.close().await;
-    match outcome {
-        Ok(()) => Ok(closed?),
+    let migrations = Migrator {
+        migrations: MIGRATIONS.migrations.clone(),
+        locking: false,
+        ..Migrator::DEFAULT
+    };
+    match migrations.run_direct(None, &mut *transaction, false).await {
+        Ok(()) => {
+            transaction.commit().await?;
+            Ok(connection.close().await?)
+        }
         Err(MigrateError::VersionMissing(found)) if found > known => {
             Err(Error::Newer { found, known })
         }
@@ -97,6 +114,31 @@ pub async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<(
         }
         Err(error) => Err(Error::Migration(error)),
     }
+}
+
+/// The session's settings that did not arrive, as (name, what it should be): a pooler on the way dropped them.
+///
+/// # Errors
+/// [`Error::NoAnswer`] and [`Error::Refused`] by the server, [`Error::NotPrepared`] by a pooler.
+pub async fn dropped_settings(
+    options: &PgConnectOptions,
+    wanted: &[(&'static str, String)],
+    patience: Duration,
+) -> Result<Vec<(&'static str, String)>, Error> {
+    let mut connection = connect(options, patience).await?;
+    let mut dropped = Vec::new();
+    for (name, value) in wanted {
+        let set: String = sqlx::query_scalar("SELECT setting FROM pg_settings WHERE name = $1")
+            .bind(name)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(Error::of_pooler)?;
+        if set != *value {
+            dropped.push((*name, value.clone()));
+        }
+    }
+    connection.close().await?;
+    Ok(dropped)
 }
 
 /// The last migration that this program carries.

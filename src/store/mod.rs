@@ -37,6 +37,24 @@ pub const PLANNING: [(&str, &str); 5] = [
     ("enable_mergejoin", "off"),
     ("jit", "off"),
 ];
+/// What every session is set to, with the value as `pg_settings` has it.
+#[must_use]
+pub fn session_settings(settings: &config::Database) -> Vec<(&'static str, String)> {
+    let milliseconds = |duration: Duration| duration.as_millis().to_string();
+    let timeouts = [
+        // What was given up on must never land after its answer (contract §1).
+        ("statement_timeout", settings.statement_timeout),
+        ("lock_timeout", settings.lock_timeout),
+        (
+            "idle_in_transaction_session_timeout",
+            settings.statement_timeout,
+        ),
+    ];
+    let timeouts = timeouts.map(|(name, duration)| (name, milliseconds(duration)));
+    let planning = PLANNING.map(|(name, value)| (name, value.to_owned()));
+    timeouts.into_iter().chain(planning).collect()
+}
+
 /// How much longer than PostgreSQL's own timeout a statement is waited for.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -54,23 +72,10 @@ impl Store {
     /// Makes the pool; connects lazily, so that a database that is away at the start is no reason to stay down.
     #[must_use]
     pub fn new(servers: impl Into<Servers>, settings: &config::Database) -> Self {
-        let milliseconds = |duration: Duration| duration.as_millis().to_string();
         let servers = servers.into().map(|options| {
             options
                 .application_name("aqua-orders")
-                .options([
-                    // What was given up on must never land after its answer (contract §1).
-                    (
-                        "statement_timeout",
-                        milliseconds(settings.statement_timeout),
-                    ),
-                    ("lock_timeout", milliseconds(settings.lock_timeout)),
-                    (
-                        "idle_in_transaction_session_timeout",
-                        milliseconds(settings.statement_timeout),
-                    ),
-                ])
-                .options(PLANNING)
+                .options(session_settings(settings))
         });
         let pool = PgPoolOptions::new().max_connections(settings.connections);
         // One is left to what goes on beside the batches.
