@@ -52,34 +52,37 @@ impl Servers {
         }
     }
 
-    /// Asks all of them at once and puts the first that takes writes in front. `false`: none does.
+    /// Asks all of them at once and puts the one that takes writes in front. `false`: none does.
+    ///
+    /// Of two that do, as when a primary outlived the software that watches over it, the one promoted last counts: what
+    /// the other still takes will be thrown away.
     pub async fn look_for_primary(&mut self) -> bool {
         let mut asked = JoinSet::new();
         for (place, options) in self.0.iter().cloned().enumerate() {
             asked.spawn(async move {
-                let takes = timeout(ASK, takes_writes(&options)).await;
-                matches!(takes, Ok(Ok(true))).then_some(place)
+                let timeline = timeout(ASK, timeline_of_writes(&options)).await;
+                timeline.ok()?.ok()?.map(|timeline| (timeline, place))
             });
         }
-        while let Some(answer) = asked.join_next().await {
-            if let Ok(Some(place)) = answer {
-                self.0.swap(0, place);
-                return true;
-            }
+        let primary = asked.join_all().await.into_iter().flatten().max();
+        if let Some((_, place)) = primary {
+            self.0.swap(0, place);
         }
-        false
+        primary.is_some()
     }
 }
 
-async fn takes_writes(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
+/// The timeline that a server writes; each promotion begins the next. `None`: it takes no writes.
+async fn timeline_of_writes(options: &PgConnectOptions) -> Result<Option<i64>, sqlx::Error> {
     let mut connection: PgConnection = options.connect().await?;
-    let takes = sqlx::query_scalar(
-        "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'",
+    let timeline = sqlx::query_scalar(
+        "SELECT CASE WHEN NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'
+                     THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END",
     )
     .fetch_one(&mut connection)
     .await?;
     connection.close().await?;
-    Ok(takes)
+    Ok(timeline)
 }
 
 impl From<PgConnectOptions> for Servers {
