@@ -204,13 +204,14 @@ async fn refuse_what_drops(
         || format!("ALTER ROLE {user}"),
         |database| format!("ALTER ROLE {user} IN DATABASE {database}"),
     );
-    let mend: String = dropped
+    let mends: Vec<String> = dropped
         .iter()
-        .map(|(name, value)| format!("\n  {role} SET {name} = '{value}';"))
+        .map(|(name, value)| format!("  {role} SET {name} = '{value}';"))
         .collect();
+    let mend = mends.join("\n");
     Err(format!(
         "the pooler before the database drops the settings that our sessions ask for: give them to the role, then RECONNECT \
-         the pooler:{mend}"
+         the pooler:\n{mend}"
     ))
 }
 

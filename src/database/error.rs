@@ -262,7 +262,9 @@ impl Error {
     /// What an error of a first, harmless statement says of the way there.
     pub(super) fn of_pooler(error: sqlx::Error) -> Self {
         // invalid_sql_statement_name, duplicate_prepared_statement: of another's session.
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         if matches!(code.as_deref(), Some("26000" | "42P05")) {
             Self::NotPrepared(error)
         } else {

@@ -75,7 +75,7 @@ pub async fn open_beside(settings: &config::Database) -> Result<Opened, Error> {
 /// instances may do this at once: an advisory lock of the database's lets them through one by one.
 ///
 /// All in one transaction, and the lock is the transaction's: sqlx's own lock is the session's, and behind a pooler that
-/// shares sessions (PgBouncer) it would stay with whichever session was asked first, for ever.
+/// shares sessions (`PgBouncer`) it would stay with whichever session was asked first, for ever.
 ///
 /// # Errors
 /// [`Error::NoAnswer`] and [`Error::Refused`] by the server, [`Error::Newer`], [`Error::Altered`] and

@@ -1,6 +1,7 @@
 //! One server, or several of which one takes writes: a primary and its standbys, in a URL as libpq has it.
 
 use std::{
+    cmp::Reverse,
     fmt,
     str::FromStr,
     time::{Duration, Instant},
@@ -64,7 +65,12 @@ impl Servers {
                 timeline.ok()?.ok()?.map(|timeline| (timeline, place))
             });
         }
-        let primary = asked.join_all().await.into_iter().flatten().max();
+        let primary = asked
+            .join_all()
+            .await
+            .into_iter()
+            .flatten()
+            .max_by_key(|(timeline, place)| (*timeline, Reverse(*place)));
         if let Some((_, place)) = primary {
             self.0.swap(0, place);
         }

@@ -15,6 +15,7 @@ use crate::support::{
     app::{ORDERS, example_request},
     postgres::{TestDatabase, database},
     process::Scratch,
+    proxy::{Proxy, Rule},
     serving::{self, Serving},
 };
 
@@ -152,6 +153,38 @@ async fn a_server_that_forgets_is_refused_unless_the_settings_say_so_in_words() 
     with_database(&mut command, &database);
     let serving = Serving::start(&mut command);
     serving.post_example().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_drops_the_sessions_settings_is_refused_with_what_the_role_must_have() {
+    let database = database().await;
+    let (line, folder) = Proxy::before_postgres(database.folder());
+    let operator = Operator::with_anonymous_publication();
+    let serve = || {
+        let mut command = operator.command(&["serve"]);
+        command.env("DATABASE_URL", database.url_by_way_of(folder.path()));
+        command
+    };
+    line.set(Rule::DropOptions);
+    let ran = Ran::of(&mut serve());
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    for said in [
+        "the pooler before the database drops",
+        "SET statement_timeout = '10000';",
+        "SET plan_cache_mode = 'force_generic_plan';",
+    ] {
+        assert!(ran.err.contains(said), "{said} in {}", ran.err);
+    }
+    // What it says is what helps.
+    for mend in ran.err.lines().filter(|line| line.contains("ALTER ROLE")) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(mend.to_owned()))
+            .execute(&database.pool())
+            .await
+            .unwrap();
+    }
+    let mut command = operator.command(&[]);
+    command.env("DATABASE_URL", database.url_by_way_of(folder.path()));
+    Serving::start(&mut command).post_example().await;
 }
 
 #[tokio::test]

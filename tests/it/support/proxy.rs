@@ -30,6 +30,8 @@ pub enum Rule {
     Silent,
     /// What is sent arrives. The next answer does not: the line is cut instead, once.
     LoseAnswer,
+    /// What a client asks for its session when it connects does not arrive, as by way of a pooler.
+    DropOptions,
     /// The line is cut at this moment of the next writing statement, once; then `then`.
     CutWrite { moment: Moment, then: Then },
 }
@@ -173,7 +175,10 @@ impl Line {
                 bytes.clear();
                 continue;
             };
-            while let Some(message) = messages.next(&mut bytes) {
+            while let Some(mut message) = messages.next(&mut bytes) {
+                if *self.rule.borrow() == Rule::DropOptions {
+                    message = without_options(message);
+                }
                 if messages.begins_write(&message)
                     && let Some((moment, then)) = self.take_cut()
                 {
@@ -262,6 +267,27 @@ impl Line {
 
 /// A question for TLS may come before the first message; no version of the protocol has so high a number.
 const QUESTIONS: usize = 1234 << 16;
+
+/// The first message without its parameter `options`; any other as it is.
+fn without_options(message: Vec<u8>) -> Vec<u8> {
+    /// Version 3.0 of the protocol, in whose place no later message has this.
+    const STARTUP: [u8; 4] = [0, 3, 0, 0];
+    if message.get(4..8) != Some(&STARTUP) {
+        return message;
+    }
+    let texts: Vec<&[u8]> = message[8..].split(|byte| *byte == 0).collect();
+    let mut body = STARTUP.to_vec();
+    for pair in texts.chunks(2).filter(|pair| pair[0] != b"options") {
+        if let [name, value] = pair
+            && !name.is_empty()
+        {
+            body.extend([*name, &[0], *value, &[0]].concat());
+        }
+    }
+    body.push(0);
+    let length = u32::try_from(body.len() + 4).unwrap();
+    [&length.to_be_bytes()[..], &body].concat()
+}
 
 /// What a client says to PostgreSQL, message by message.
 #[derive(Debug, Default)]
