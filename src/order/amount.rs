@@ -13,6 +13,9 @@ pub enum Invalid {
     OutOfRange,
 }
 
+/// As far as an exponent is followed.
+const FAR: i64 = 1_000_000_000;
+
 /// A decimal number split into what it is made of: `digits × 10^-scale`, without needless zeros at its end.
 struct Exact<'a> {
     negative: bool,
@@ -31,23 +34,16 @@ fn split(text: &str) -> Option<Exact<'_>> {
     let (mantissa, exponent) = match rest.find(['e', 'E']) {
         None => (rest, 0),
         Some(at) => {
-            let digits = rest[at + 1..].strip_prefix('+').unwrap_or(&rest[at + 1..]);
-            let unsigned = digits.strip_prefix('-').unwrap_or(digits);
-            if unsigned.is_empty() || !unsigned.bytes().all(|b| b.is_ascii_digit()) {
+            let exponent = &rest[at + 1..];
+            let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+            if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
                 return None;
             }
             // An exponent that does not even fit is out of any range; its sign alone matters then.
-            let far = if digits.starts_with('-') {
-                -1_000_000_000
-            } else {
-                1_000_000_000
-            };
+            let far = digits.parse().unwrap_or(FAR).min(FAR);
             (
                 &rest[..at],
-                digits
-                    .parse::<i64>()
-                    .unwrap_or(far)
-                    .clamp(-1_000_000_000, 1_000_000_000),
+                if exponent.starts_with('-') { -far } else { far },
             )
         }
     };
@@ -73,36 +69,45 @@ fn split(text: &str) -> Option<Exact<'_>> {
 }
 
 impl Exact<'_> {
-    /// How many digits the mantissa has, before the point and in all.
-    fn digits(&self) -> (i64, i64) {
+    /// The mantissa's digits.
+    fn digits(&self) -> impl Iterator<Item = u8> {
+        self.whole.bytes().chain(self.fraction.bytes())
+    }
+
+    /// How many of them there are, and how many stand before the point once it is moved by exponent and scale.
+    fn lengths(&self, scale: u32) -> (i64, i64) {
         // No text has so many that they do not fit.
         let count = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX / 4);
-        (count(self.whole), count(self.whole) + count(self.fraction))
+        let whole = count(self.whole);
+        (
+            whole + count(self.fraction),
+            whole + self.exponent + i64::from(scale),
+        )
+    }
+
+    /// Whether `value × 10^scale` is an integer.
+    fn is_whole(&self, scale: u32) -> bool {
+        let (_, keep) = self.lengths(scale);
+        let behind = usize::try_from(keep.max(0)).unwrap_or(usize::MAX);
+        self.digits().skip(behind).all(|b| b == b'0')
     }
 
     /// `value × 10^scale`, when that is an integer that an `i64` holds.
     fn scaled(&self, scale: u32) -> Option<i64> {
-        let digits = || self.whole.bytes().chain(self.fraction.bytes());
-        if digits().all(|b| b == b'0') {
+        if self.digits().all(|b| b == b'0') {
             return Some(0);
         }
-        // How many digits of the mantissa stand before the point once it is moved by exponent and scale.
-        let (whole, length) = self.digits();
-        let keep = whole + self.exponent + i64::from(scale);
-        if keep < length
-            && digits()
-                .skip(usize::try_from(keep.max(0)).ok()?)
-                .any(|b| b != b'0')
-        {
+        if !self.is_whole(scale) {
             return None;
         }
+        let (length, keep) = self.lengths(scale);
         // Counted away from zero, so that the least i64, which has no opposite, comes through too.
         let away = |value: i64, digit: i64| {
             let digit = if self.negative { -digit } else { digit };
             value.checked_mul(10)?.checked_add(digit)
         };
         let mut value: i64 = 0;
-        for b in digits().take(usize::try_from(keep.max(0)).ok()?) {
+        for b in self.digits().take(usize::try_from(keep.max(0)).ok()?) {
             value = away(value, i64::from(b - b'0'))?;
         }
         for _ in length..keep {
@@ -137,8 +142,7 @@ pub fn parse_whole(text: &str, min: i64, max: i64) -> Result<i64, Invalid> {
     match exact.scaled(0) {
         Some(value) if (min..=max).contains(&value) => Ok(value),
         Some(_) => Err(Invalid::OutOfRange),
-        // Too large for an i64, or broken: told apart by what lies behind the point.
-        None if exact.digits().0 + exact.exponent > 18 => Err(Invalid::OutOfRange),
+        None if exact.is_whole(0) => Err(Invalid::OutOfRange),
         None => Err(Invalid::NotANumber),
     }
 }
@@ -194,7 +198,7 @@ mod tests {
     fn what_is_no_amount_is_told_apart_from_what_is_out_of_range() {
         for text in [
             "", "-", "abc", "1,5", ".5", "5.", "1e", "1e+", "0x10", "1 000", "NaN", "Infinity",
-            "--1", "1.2.3", "е1",
+            "--1", "1.2.3", "е1", "1e+-2", "1e-+2",
         ] {
             assert_eq!(parse(text, 10), Err(Invalid::NotANumber), "{text}");
         }
@@ -223,6 +227,18 @@ mod tests {
             Err(Invalid::OutOfRange)
         );
         assert_eq!(parse_whole("1e400", 1, 10), Err(Invalid::OutOfRange));
+        // Zeros in front make nothing large, and an exponent neither.
+        for broken in [
+            "00000000000000000000.5",
+            "0.00000000000000000000005e20",
+            "12345678901234567890.5",
+        ] {
+            assert_eq!(
+                parse_whole(broken, 1, 10),
+                Err(Invalid::NotANumber),
+                "{broken}"
+            );
+        }
         for (text, whole) in [
             ("9223372036854775807", Ok(i64::MAX)),
             ("-9223372036854775808", Ok(i64::MIN)),
