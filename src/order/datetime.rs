@@ -97,11 +97,13 @@ fn from_local(local: NaiveDateTime, timezone: Tz) -> Option<DateTime<Utc>> {
     let found = match timezone.from_local_datetime(&local) {
         LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => moment,
         LocalResult::None => {
-            // The clock jumped over it: what the clock shows an hour later, with the offset of before the jump.
-            let before = timezone
-                .from_local_datetime(&(local - TimeDelta::hours(3)))
-                .earliest()?;
-            before + TimeDelta::hours(3)
+            // The clock jumped over it: what it shows that much later, with the offset of before the jump. Mostly it is an
+            // hour; Samoa once left out a day.
+            [3, 27].into_iter().find_map(|hours| {
+                let hours = TimeDelta::hours(hours);
+                let before = timezone.from_local_datetime(&(local - hours)).earliest()?;
+                Some(before + hours)
+            })?
         }
     };
     Some(found.with_timezone(&Utc))
@@ -206,6 +208,9 @@ mod tests {
         let berlin = chrono_tz::Europe::Berlin;
         let gap = parse("2024-03-31 02:30:00", berlin).expect("left out by the clock");
         assert_eq!(print(gap, berlin), "2024-03-31 03:30:00");
+        let samoa = chrono_tz::Pacific::Apia;
+        let day = parse("2011-12-30 12:00:00", samoa).expect("a day left out");
+        assert_eq!(print(day, samoa), "2011-12-31 12:00:00");
         let twice = parse("2024-10-27 02:30:00", berlin).expect("comes twice");
         assert_eq!(twice.to_rfc3339(), "2024-10-27T00:30:00+00:00");
     }
