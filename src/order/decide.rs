@@ -527,7 +527,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 warnings,
             );
         }
-        let address = self.shipping_address(client, &sent.shipping_address, warnings);
+        let address = self.shipping_address(id, client, &sent.shipping_address, warnings);
         let client_number = self.clients[client].after.number;
         let products = self.products(&sent.items, warnings);
 
@@ -791,6 +791,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
     /// Finds or makes the order's address (contract §4: never another client's).
     fn shipping_address(
         &mut self,
+        order: &str,
         client: usize,
         sent: &SentAddress,
         warnings: &mut Vec<Warning>,
@@ -807,7 +808,15 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 code: WarningCode::AddressNotFound,
             });
         }
+        // Of several equal ones the order keeps its own, or it would move when it is sent again: another may have come since,
+        // under a lower number that its sender brought along.
+        let own = || {
+            let order = &self.orders[*self.order_by_id.get(order)?].after;
+            let is_own = |a: &Address| a.number == order.address_number && sent.is(&a.content);
+            addresses.iter().position(is_own)
+        };
         let found = by_number
+            .or_else(own)
             .or_else(|| self.by_content(client, sent))
             .map_or(Found::New, Found::There);
         self.put_address(client, &found, sent)

@@ -827,6 +827,19 @@ async fn addresses_are_answered_in_one_order_however_they_came() {
 }
 
 #[tokio::test]
+async fn an_order_stays_with_its_address_when_an_equal_one_brings_a_lower_number() {
+    let app = TestApp::start().await;
+    let batch = json!([
+        order_with_addresses("a", json!([])),
+        order_with_addresses("b", json!([with(address("1"), "/external_id", 1)])),
+    ]);
+    let first = app.post(&batch).await;
+    assert_eq!(shipped_to(first.order("a")), 2);
+    assert_eq!(shipped_to(first.order("b")), 1);
+    assert_eq!(app.post(&batch).await.text, first.text);
+}
+
+#[tokio::test]
 async fn user_address_id_names_an_address_of_this_client() {
     let app = TestApp::start().await;
     let first = app
