@@ -27,5 +27,6 @@ if cargo clippy --version >/dev/null 2>&1; then
 else
     say "note: clippy is not installed (rustup component add clippy): lints are not checked"
 fi
+scripts/deny.sh
 scripts/sqlx-prepare.sh --check
 exec cargo test --locked "$@"

@@ -133,6 +133,12 @@ pub struct Limits {
     pub bytes_in_flight: usize,
 }
 
+impl Limits {
+    /// An order takes up so many of `bytes_in_flight` at least, however short its text: its faults, or the order as it is
+    /// answered, do.
+    pub const ROOM_OF_AN_ORDER: usize = 1536;
+}
+
 /// How long things may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Times {
@@ -523,10 +529,17 @@ fn limits(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Limits {
             default::BYTES_IN_FLIGHT,
         ),
     };
-    if limits.bytes_in_flight < limits.body_bytes {
+    let least = limits
+        .body_bytes
+        .max(limits.batch_orders.saturating_mul(Limits::ROOM_OF_AN_ORDER));
+    if limits.bytes_in_flight < least {
         problems.add(
             table.at("bytes_in_flight").unwrap_or(table.at),
-            "`bytes_in_flight` must be at least `body_bytes`: else the largest body is never taken",
+            format!(
+                "`bytes_in_flight` must be at least {least}: as large as `body_bytes`, and {} for each of `batch_orders`; \
+                 else the largest batch is never taken",
+                Limits::ROOM_OF_AN_ORDER
+            ),
         );
     }
     table.finish(&[]);

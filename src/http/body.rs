@@ -49,8 +49,15 @@ impl Room {
         }
     }
 
-    /// Takes so much more for a body, or none where there is not so much left.
-    fn more(&self, place: &mut Place, bytes: usize) -> Result<(), Failure> {
+    /// Has a place grow to so many bytes, where there is room for that.
+    ///
+    /// # Errors
+    /// `overloaded`, and the place is as it was.
+    pub fn grow(&self, place: &mut Place, bytes: usize) -> Result<(), Failure> {
+        let bytes = bytes.saturating_sub(place.bytes());
+        if bytes == 0 {
+            return Ok(());
+        }
         let bytes = u32::try_from(bytes).map_err(|_far_too_many| Failure::Overloaded)?;
         let more = Arc::clone(&self.bytes)
             .try_acquire_many_owned(bytes)
@@ -68,6 +75,10 @@ impl Room {
 pub struct Place(Option<OwnedSemaphorePermit>);
 
 impl Place {
+    fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
     /// Gives back what goes beyond so many bytes.
     fn shrink_to(&mut self, bytes: usize) {
         if let Some(taken) = &mut self.0 {
@@ -117,7 +128,7 @@ pub async fn read(
         })?;
 
     if coding == Coding::Identity && bytes.len() <= SMALL {
-        return take_apart(bytes, charset, limits.batch_orders, place);
+        return take_apart(bytes, charset, limits.batch_orders, room, place);
     }
     let (most_bytes, most_orders) = (limits.body_bytes, limits.batch_orders);
     let turn = Arc::clone(&room.unpacking).acquire_owned().await;
@@ -127,15 +138,9 @@ pub async fn read(
     tokio::task::spawn_blocking(move || {
         // The decoders are async, but over bytes at hand they never wait: this only turns their crank.
         let bytes = runtime.block_on(decompress(coding, bytes, most_bytes))?;
-        let taken = place
-            .0
-            .as_ref()
-            .map_or(0, OwnedSemaphorePermit::num_permits);
-        match bytes.len().checked_sub(taken) {
-            Some(more) => room.more(&mut place, more)?,
-            None => place.shrink_to(bytes.len()),
-        }
-        let elements = take_apart(bytes, charset, most_orders, place);
+        room.grow(&mut place, bytes.len())?;
+        place.shrink_to(bytes.len());
+        let elements = take_apart(bytes, charset, most_orders, &room, place);
         drop(turn);
         elements
     })
@@ -162,7 +167,7 @@ async fn collect(
         if data.len() > most - bytes.len() {
             return Err(Failure::BodyTooLarge(most));
         }
-        room.more(place, data.len())?;
+        room.grow(place, bytes.len() + data.len())?;
         bytes.extend_from_slice(&data);
     }
     // It grew by doubling, and is kept until its batch is answered.
@@ -281,11 +286,13 @@ fn take_apart(
     bytes: Vec<u8>,
     charset: &'static Encoding,
     most_orders: usize,
-    place: Place,
+    room: &Room,
+    mut place: Place,
 ) -> Result<Elements, Failure> {
     let length = bytes.len();
     let text = decode(bytes, charset)?;
     let ranges = split(&text, most_orders)?;
+    room.grow(&mut place, ranges.len() * Limits::ROOM_OF_AN_ORDER)?;
     Ok(Elements {
         text,
         ranges,

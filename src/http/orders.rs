@@ -71,7 +71,7 @@ async fn take(
     facts.bytes = elements.bytes;
     facts.orders = elements.ranges.len();
 
-    let place = elements.place;
+    let mut place = elements.place;
     let batch = Batch {
         publication: caller.publication,
         request_id: exchange.request_id,
@@ -86,6 +86,8 @@ async fn take(
         .await
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
+    // It is stored, so it is answered also where the room is not there; but whoever comes next finds less.
+    let _ = app.room.grow(&mut place, reply.body.len());
     let answer = Answer {
         text: reply.body,
         _place: place,

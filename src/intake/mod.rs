@@ -41,7 +41,7 @@ const HUGE_BODY: usize = 1024 * 1024;
 const HUGE_AT_ONCE: usize = 2;
 /// Of bodies between this and [`HUGE_BODY`] so many bytes are under way, and the others wait unread, too.
 const MEDIUM_BODY: usize = 64 * 1024;
-const MEDIUM_AT_ONCE: usize = 16 * 1024 * 1024;
+const MEDIUM_AT_ONCE: usize = 8 * 1024 * 1024;
 /// Reading a body larger than this takes longer than starting a thread.
 const WORTH_SHARING: usize = 64 * 1024;
 /// A large batch is shared by no more threads than this.
@@ -49,7 +49,7 @@ const MOST_THREADS: usize = 4;
 
 /// So many faults of a batch are told in full; after that every order is told its first [`FEW_FAULTS`]. No honest batch
 /// comes near, but a body full of empty lines must not be answered, and kept in the journal, with a hundred times its size.
-const MOST_FAULTS: usize = 100_000;
+const MOST_FAULTS: usize = 20_000;
 /// See [`MOST_FAULTS`].
 const FEW_FAULTS: usize = 10;
 

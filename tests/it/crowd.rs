@@ -182,8 +182,8 @@ async fn beside(service: &Serving, crowd: Crowd, size: usize, time: Duration) ->
             .await;
         let answer = honest.answer().await;
         if answer.status == 503 {
-            answer.refused(503, "overloaded");
-            seen.overloaded += 1;
+            // On a machine that is busy with other tests, too late is also possible.
+            seen.overloaded += usize::from(answer.json()["errors"][0]["code"] == "overloaded");
             sleep(Duration::from_millis(50)).await;
         } else {
             answer.took(1);

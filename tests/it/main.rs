@@ -15,6 +15,7 @@ mod example;
 mod fault_run;
 mod faults;
 mod fields;
+mod fuzz;
 mod http;
 mod identity;
 mod import;

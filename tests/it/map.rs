@@ -238,7 +238,7 @@ async fn all_faults_of_an_order_are_listed() {
 }
 
 #[tokio::test]
-async fn a_batch_of_a_hundred_thousand_faults_is_not_answered_with_many_times_its_size() {
+async fn a_batch_of_tens_of_thousands_of_faults_is_not_answered_with_many_times_its_size() {
     let app = TestApp::start().await;
     let lines = format!("[{}{{}}]", "{},".repeat(499));
     let elements: Vec<String> = (0..80)
@@ -248,7 +248,7 @@ async fn a_batch_of_a_hundred_thousand_faults_is_not_answered_with_many_times_it
     assert_eq!(answer.keys().len(), 80);
     // Three required fields a line.
     assert_eq!(answer.faults("0").len(), 1500);
-    assert_eq!(answer.faults("65").len(), 1500);
+    assert_eq!(answer.faults("12").len(), 1500);
     assert_eq!(answer.faults("79").len(), 10);
     assert_eq!(app.count("journal_rejected").await, 80);
 }

@@ -1,0 +1,129 @@
+//! Moments: what is printed is read as what was printed, and chrono reads RFC 3339 as we do (contract §3).
+
+use aqua_orders::order::datetime::{is_empty_date, parse, print};
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
+use chrono_tz::Tz;
+
+/// With and without summer time, east and west, one that left out a whole day, one that moved by half an hour, and one
+/// whose first offset had seconds.
+pub const ZONES: [Tz; 8] = [
+    chrono_tz::Europe::Moscow,
+    chrono_tz::UTC,
+    chrono_tz::Europe::Berlin,
+    chrono_tz::America::New_York,
+    chrono_tz::Asia::Kathmandu,
+    chrono_tz::Pacific::Apia,
+    chrono_tz::Australia::Lord_Howe,
+    chrono_tz::Africa::Monrovia,
+];
+
+/// The first byte chooses a zone, the rest is a text.
+pub fn check(input: &[u8]) {
+    let Some((zone, text)) = input.split_first() else {
+        return;
+    };
+    let zone = ZONES[usize::from(*zone) % ZONES.len()];
+    let text = String::from_utf8_lossy(text);
+    let read = parse(&text, zone);
+    if is_empty_date(&text) {
+        assert_eq!(text.len() - usize::from(text.ends_with(['Z', 'z'])), 19);
+    }
+    if is_chronos(&text) {
+        let expected = rfc_3339(&text).filter(|moment| is_printable(*moment, zone));
+        assert_eq!(read, expected, "{text:?}");
+    } else {
+        local(&text, zone, read);
+    }
+    if let Some(moment) = read {
+        prints(moment, zone);
+    }
+}
+
+/// A moment leaves with its seconds, and comes in again as what left.
+pub fn prints(moment: DateTime<Utc>, zone: Tz) {
+    assert!(is_printable(moment, zone), "{moment} cannot be printed");
+    assert_eq!(
+        moment.nanosecond() % 1_000,
+        0,
+        "PostgreSQL keeps microseconds"
+    );
+    let out = print(moment, zone);
+    let expected = moment.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S");
+    assert_eq!(out, expected.to_string());
+    let again = parse(&out, zone).unwrap_or_else(|| panic!("{out} does not come in again"));
+    assert_eq!(print(again, zone), out);
+    // Of an hour that comes twice it is the first, else the same.
+    assert!(
+        again <= moment && moment - again < TimeDelta::hours(25),
+        "{out}: {again} of {moment}"
+    );
+}
+
+fn is_printable(moment: DateTime<Utc>, zone: Tz) -> bool {
+    [moment.year(), moment.with_timezone(&zone).year()]
+        .iter()
+        .all(|year| (1..=9999).contains(year))
+}
+
+/// Whether chrono may say what a text means: it has a zone and seconds, and is no leap second, which chrono keeps and we
+/// move on.
+fn is_chronos(text: &str) -> bool {
+    let (Some(seconds), Some(behind)) = (text.get(16..19), text.get(19..)) else {
+        return false;
+    };
+    text.is_ascii()
+        && seconds.starts_with(':')
+        && seconds != ":60"
+        && behind.contains(['Z', 'z', '+', '-'])
+}
+
+/// What chrono makes of it, to the microsecond.
+fn rfc_3339(text: &str) -> Option<DateTime<Utc>> {
+    let moment = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    moment.with_nanosecond(moment.nanosecond() / 1_000 * 1_000)
+}
+
+/// A text of the plain form is a moment of its zone, whatever the clocks did.
+fn local(text: &str, zone: Tz, read: Option<DateTime<Utc>>) {
+    if text.len() != 19 || !text.is_ascii() {
+        return;
+    }
+    let form = |b: u8| {
+        if b.is_ascii_digit() {
+            '0'
+        } else {
+            char::from(b)
+        }
+    };
+    let form: String = text.bytes().map(form).collect();
+    let expected = matches!(
+        &*form,
+        "0000-00-00 00:00:00" | "0000-00-00T00:00:00" | "0000-00-00t00:00:00"
+    )
+    .then(|| {
+        NaiveDateTime::parse_from_str(&text.replace(['T', 't'], " "), "%Y-%m-%d %H:%M:%S").ok()
+    })
+    .flatten()
+    // A second 60 is the second after it, wherever it stands.
+    .filter(|_| !text.ends_with(":60"));
+    let Some(expected) = expected else {
+        assert!(
+            read.is_none() || text.ends_with(":60"),
+            "{text:?} was read as {read:?}"
+        );
+        return;
+    };
+    match (zone.from_local_datetime(&expected).earliest(), read) {
+        (Some(expected), Some(read)) => assert_eq!(read, expected, "{text:?} in {zone}"),
+        (Some(expected), None) => assert!(
+            !is_printable(expected.with_timezone(&Utc), zone),
+            "{text:?} was refused in {zone}"
+        ),
+        // The clock left it out: it shows a later time then.
+        (None, Some(read)) => assert!(
+            read.with_timezone(&zone).naive_local() > expected,
+            "{text:?}"
+        ),
+        (None, None) => panic!("{text:?} was left out by the clock of {zone}, and refused"),
+    }
+}
