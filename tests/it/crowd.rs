@@ -95,7 +95,7 @@ async fn against_crowds(time: Duration) {
     fs::write(
         scratch.join("aqua.toml"),
         format!(
-            "[log]\nlevel = 'warn,aqua_orders::cli=info'\n
+            "[log]\nlevel = 'warn,aqua_orders::cli=info'\n[times]\nanswer = 15\n
              [[publication]]\nname = 'demodelivery'\nanonymous = true\n
              [[publication]]\nname = 'closed'\nusers = [{{ login = 'site', password_hash = '{hash}' }}]\n"
         ),

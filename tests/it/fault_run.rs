@@ -82,6 +82,13 @@ struct Service {
     process: Serving,
 }
 
+/// A port below those that the system gives out by itself: nobody takes it while the service is away.
+fn quiet_port() -> u16 {
+    std::iter::repeat_with(|| fastrand::u16(10_000..32_000))
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
+}
+
 enum Database {
     Url(String),
     /// The private cluster's folder.
@@ -91,12 +98,18 @@ enum Database {
 impl Service {
     fn start(scratch: Scratch, database: Database) -> Self {
         fs::write(scratch.join("aqua.toml"), SETTINGS).unwrap();
-        let process = Serving::start(&mut command(&scratch, &database, 0));
+        let process = Serving::start(&mut command(&scratch, &database, quiet_port()));
         Self {
             scratch,
             database,
             process,
         }
+    }
+
+    /// `kill -9`, and its port is free.
+    fn kill(&mut self) {
+        self.process.signal(Signal::SIGKILL);
+        until("it is gone", || !self.process.lives());
     }
 
     /// Starts it anew at the same address, as whoever runs it would.
@@ -161,7 +174,7 @@ impl World {
         let Self { service, postgres } = self;
         match fault {
             Fault::ServiceKilled => {
-                service.process.signal(Signal::SIGKILL);
+                service.kill();
                 service.start_again();
             }
             Fault::ServiceTerminated => {
@@ -205,7 +218,7 @@ impl World {
                 postgres.start().await;
             }
             Fault::PostgresAwayAtTheStart => {
-                service.process.signal(Signal::SIGKILL);
+                service.kill();
                 postgres.end(Signal::SIGINT);
                 service.spawn_again();
                 sleep(WHILE).await;
