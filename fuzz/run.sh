@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fuzzes: every target for so many seconds (300 unless told), one after another; or only those named behind it.
-# What it finds stands in fuzz/artifacts/, what it learns in fuzz/corpus/ (git shows it: keep little, drop the rest).
+# What it finds stands in fuzz/artifacts/, what it goes on from in fuzz/work/; neither is committed (docs/fuzzing.md).
 #
 #   fuzz/run.sh [SECONDS [TARGET…]]
 set -eu
@@ -21,14 +21,14 @@ if ! cargo fuzz --version >/dev/null 2>&1; then
     cargo install cargo-fuzz --locked ||
         give_up "cargo-fuzz could not be installed (what cargo says stands above): nothing is fuzzed. The kept inputs are tested without it: cargo test --test it fuzz"
 fi
-# Coverage and AddressSanitizer are for nightly alone. Without one, stable is told to do coverage, and there is no sanitizer.
-sanitizer=${SANITIZER:-address}
+# AddressSanitizer is for nightly alone; stable can do without one.
+sanitizer=address
 if rustup run nightly rustc --version >/dev/null 2>&1; then
     toolchain=+nightly
 else
     say "note: there is no nightly Rust (rustup toolchain install nightly): fuzzing with stable, WITHOUT a sanitizer"
-    toolchain='' sanitizer=none
-    export RUSTC_BOOTSTRAP=1
+    toolchain=+stable
+    sanitizer=none
 fi
 
 failed=
@@ -36,9 +36,9 @@ for target in "$@"; do
     say "$target: $seconds seconds, sanitizer: $sanitizer"
     dictionary=
     [ ! -f "fuzz/dict/$target.dict" ] || dictionary="-dict=fuzz/dict/$target.dict"
-    mkdir -p "fuzz/corpus/$target"
+    mkdir -p "fuzz/work/$target"
     # shellcheck disable=SC2086
-    cargo $toolchain fuzz run --sanitizer "$sanitizer" "$target" -- \
+    cargo "$toolchain" fuzz run --sanitizer "$sanitizer" "$target" "fuzz/work/$target" "fuzz/corpus/$target" -- \
         -max_total_time="$seconds" -max_len=4096 -timeout=10 -print_final_stats=1 $dictionary || failed="$failed $target"
 done
 [ -z "$failed" ] || give_up "found something:$failed (fuzz/artifacts/)"
