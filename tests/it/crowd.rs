@@ -32,7 +32,7 @@ use crate::support::{
 };
 
 /// What docs/deployment.md promises for the default settings, in MiB.
-const MOST_MEMORY: u64 = 900;
+const MOST_MEMORY: u64 = 1800;
 
 /// What a crowd does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
