@@ -494,40 +494,26 @@ fn size(number: Option<i64>, default: i64) -> usize {
 }
 
 fn limits(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Limits {
+    let coalesce = table.flag("coalesce").unwrap_or(default::COALESCE);
+    let mut most = |key, range, default| size(table.number(key, range), default);
     let limits = Limits {
-        body_bytes: size(
-            table.number("body_bytes", 1024..=1024 * 1024 * 1024),
-            default::BODY_BYTES,
-        ),
-        batch_orders: size(
-            table.number("batch_orders", 1..=100_000),
-            default::BATCH_ORDERS,
-        ),
-        order_items: size(
-            table.number("order_items", 1..=100_000),
-            default::ORDER_ITEMS,
-        ),
-        client_addresses: size(
-            table.number("client_addresses", 1..=100_000),
-            default::CLIENT_ADDRESSES,
-        ),
-        waiting_batches: size(
-            table.number("waiting_batches", 1..=1_000_000),
-            default::WAITING_BATCHES,
-        ),
-        coalesce: table.flag("coalesce").unwrap_or(default::COALESCE),
-        connections: size(
-            table.number("connections", 1..=1_000_000),
+        body_bytes: most("body_bytes", 1024..=1024 * 1024 * 1024, default::BODY_BYTES),
+        batch_orders: most("batch_orders", 1..=100_000, default::BATCH_ORDERS),
+        order_items: most("order_items", 1..=100_000, default::ORDER_ITEMS),
+        client_addresses: most("client_addresses", 1..=100_000, default::CLIENT_ADDRESSES),
+        waiting_batches: most("waiting_batches", 1..=1_000_000, default::WAITING_BATCHES),
+        coalesce,
+        connections: most(
+            "connections",
+            1..=1_000_000,
             default::CONNECTIONS_OF_CALLERS,
         ),
-        connections_per_address: size(
-            table.number("connections_per_address", 1..=1_000_000),
+        connections_per_address: most(
+            "connections_per_address",
+            1..=1_000_000,
             default::CONNECTIONS_PER_ADDRESS,
         ),
-        bytes_in_flight: size(
-            table.number("bytes_in_flight", 1024..=1 << 40),
-            default::BYTES_IN_FLIGHT,
-        ),
+        bytes_in_flight: most("bytes_in_flight", 1024..=1 << 40, default::BYTES_IN_FLIGHT),
     };
     let least = limits
         .body_bytes

@@ -127,6 +127,7 @@ pub async fn dropped_settings(
 ) -> Result<Vec<(&'static str, String)>, Error> {
     let mut connection = connect(options, patience).await?;
     let mut dropped = Vec::new();
+    // One by one: a pooler that loses prepared statements between its sessions shows it when one is used again and again.
     for (name, value) in wanted {
         let set: String = sqlx::query_scalar("SELECT setting FROM pg_settings WHERE name = $1")
             .bind(name)

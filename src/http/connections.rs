@@ -287,22 +287,16 @@ impl Door {
             Pin::new(&mut connection).graceful_shutdown();
         };
         let stream = connection.into_parts().io.into_inner();
-        match ended {
-            // A stop waits for answers, not for callers who keep idle connections open.
-            Ok(()) if !told => tokio::select! {
+        // A caller that was too slow to send hears why; one that does not read is not waited for again.
+        let is_deaf = ended.as_ref().is_err_and(is_timed_out);
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection broken off");
+        }
+        // A stop waits for answers, not for callers who keep idle connections open.
+        if !told && !is_deaf {
+            tokio::select! {
                 () = linger(stream) => {}
                 _ = stopping.changed() => {}
-            },
-            Ok(()) => {}
-            Err(error) => {
-                tracing::debug!(%error, "connection broken off");
-                // It may be the caller that was too slow to send; one that does not read is not waited for again.
-                if !told && !is_timed_out(&error) {
-                    tokio::select! {
-                        () = linger(stream) => {}
-                        _ = stopping.changed() => {}
-                    }
-                }
             }
         }
     }

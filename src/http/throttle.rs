@@ -59,20 +59,16 @@ impl Throttle {
     /// # Errors
     /// [`TooMany`]
     pub fn turn(&self, address: IpAddr, login: u64, now: Instant) -> Result<Duration, TooMany> {
-        let is_clean = match self.addresses.get(&network_of(address)) {
-            None => true,
-            Some(record) => lock(&record).fresh(&self.settings, now).failures == 0,
+        let Some(address) = self.addresses.get(&network_of(address)) else {
+            return Ok(Duration::ZERO);
         };
-        if is_clean {
+        if lock(&address).fresh(&self.settings, now).failures == 0 {
             return Ok(Duration::ZERO);
         }
         let mut wait = Duration::ZERO;
-        for record in [
-            self.addresses.get(&network_of(address)),
-            self.logins.get(&login),
-        ]
-        .into_iter()
-        .flatten()
+        for record in [Some(address), self.logins.get(&login)]
+            .into_iter()
+            .flatten()
         {
             wait = wait.max(lock(&record).turn(&self.settings, now)?);
         }

@@ -37,6 +37,7 @@ pub const PLANNING: [(&str, &str); 5] = [
     ("enable_mergejoin", "off"),
     ("jit", "off"),
 ];
+
 /// What every session is set to, with the value as `pg_settings` has it.
 #[must_use]
 pub fn session_settings(settings: &config::Database) -> Vec<(&'static str, String)> {
