@@ -123,6 +123,18 @@ async fn a_body_that_never_ends_is_413_and_one_that_stalls_is_408() {
 
 // --- Room ---
 
+/// So many callers from an address who were answered and stay.
+async fn settled(service: &Service, from: [u8; 4], count: usize) -> Vec<Caller> {
+    let mut callers = Vec::new();
+    for _ in 0..count {
+        let mut caller = service.connect_from(from).await;
+        caller.send(post(ORDERS, "", "[]")).await;
+        caller.answer().await.took(0);
+        callers.push(caller);
+    }
+    callers
+}
+
 #[tokio::test]
 async fn a_thousand_idle_connections_take_nothing_from_those_who_work() {
     let service = Service::demo().await;
@@ -146,13 +158,7 @@ async fn a_thousand_idle_connections_take_nothing_from_those_who_work() {
 #[tokio::test]
 async fn more_connections_than_there_are_places_for_are_503_at_once_and_places_get_free_again() {
     let service = Service::with(|config| config.limits.connections = 10).await;
-    let mut here: Vec<Caller> = Vec::new();
-    for _ in 0..10 {
-        let mut caller = service.connect().await;
-        caller.send(post(ORDERS, "", "[]")).await;
-        caller.answer().await.took(0);
-        here.push(caller);
-    }
+    let mut here = settled(&service, [127, 0, 0, 1], 10).await;
     let answer = service.post("", "[]").await;
     answer.refused(503, "overloaded");
     assert!(answer.header("retry-after").is_some());
@@ -168,13 +174,7 @@ async fn more_connections_than_there_are_places_for_are_503_at_once_and_places_g
 #[tokio::test]
 async fn one_address_cannot_take_every_place() {
     let service = Service::with(|config| config.limits.connections_per_address = 5).await;
-    let mut greedy = Vec::new();
-    for _ in 0..5 {
-        let mut caller = service.connect_from([127, 0, 0, 2]).await;
-        caller.send(post(ORDERS, "", "[]")).await;
-        caller.answer().await.took(0);
-        greedy.push(caller);
-    }
+    let _greedy = settled(&service, [127, 0, 0, 2], 5).await;
     let mut sixth = service.connect_from([127, 0, 0, 2]).await;
     sixth.send(post(ORDERS, "", "[]")).await;
     sixth.answer().await.refused(503, "overloaded");
@@ -188,13 +188,7 @@ async fn a_trusted_proxy_may_take_every_place() {
         config.trusted_proxies = vec![IpAddr::from([127, 0, 0, 2]).into()];
     })
     .await;
-    let mut callers = Vec::new();
-    for _ in 0..20 {
-        let mut caller = service.connect_from([127, 0, 0, 2]).await;
-        caller.send(post(ORDERS, "", "[]")).await;
-        caller.answer().await.took(0);
-        callers.push(caller);
-    }
+    settled(&service, [127, 0, 0, 2], 20).await;
 }
 
 #[tokio::test]

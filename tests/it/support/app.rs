@@ -8,7 +8,7 @@ use std::{
 use aqua_orders::{
     config::Config,
     database::Servers,
-    http::{App, auth::Gate, body::Room, serve},
+    http::{App, auth::Gate, body::Room, serve, tls::Tls},
     intake::Intake,
     store::Store,
 };
@@ -26,7 +26,43 @@ use super::{
 /// Where the orders of `demodelivery` go.
 pub const ORDERS: &str = "/demodelivery/hs/AquaDeliveri/getOrdersURL";
 
-/// A running service.
+/// The service in this process.
+pub struct Running {
+    pub address: SocketAddr,
+    /// Stops it as SIGTERM would; dropped, too.
+    pub stop: oneshot::Sender<()>,
+    /// How many connections were cut off then.
+    pub served: JoinHandle<usize>,
+}
+
+impl Running {
+    /// Starts it on the database that the settings name.
+    pub async fn start(config: Config) -> Self {
+        let url = config.database.url.as_ref().unwrap().expose();
+        let store = Store::new(url.parse::<Servers>().unwrap(), &config.database);
+        let listener = TcpListener::bind(config.listen).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tls = config.tls.as_ref().map(|files| Tls::open(files).unwrap());
+        let app = App {
+            gate: Gate::new(&config),
+            intake: Arc::new(OnceLock::from(Intake::new(store, &config))),
+            room: Room::new(config.limits.bytes_in_flight),
+            config: Arc::new(config),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(serve(listener, app, tls, async {
+            // A dropped sender means the test is over.
+            let _ = stopped.await;
+        }));
+        Self {
+            address,
+            stop,
+            served,
+        }
+    }
+}
+
+/// A running service, its database, and a sender.
 pub struct TestApp {
     pub address: SocketAddr,
     pub database: Arc<TestDatabase>,
@@ -51,30 +87,11 @@ impl TestApp {
         let mut config = demo_config();
         config.database = database.settings();
         change(&mut config);
-        let listener = TcpListener::bind(config.listen).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let store = Store::new(
-            config
-                .database
-                .url
-                .as_ref()
-                .unwrap()
-                .expose()
-                .parse::<Servers>()
-                .unwrap(),
-            &config.database,
-        );
-        let app = App {
-            gate: Gate::new(&config),
-            intake: Arc::new(OnceLock::from(Intake::new(store, &config))),
-            room: Room::new(config.limits.bytes_in_flight),
-            config: Arc::new(config),
-        };
-        let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, app, None, async {
-            // A dropped sender means the test is over.
-            let _ = stopped.await;
-        }));
+        let Running {
+            address,
+            stop,
+            served,
+        } = Running::start(config).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             address,

@@ -1,30 +1,19 @@
 //! HTTP as a sender writes it, byte by byte, to a service in this process.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
-use aqua_orders::{
-    config::{self, Config},
-    database::Servers,
-    http::{App, auth::Gate, body::Room, serve, tls::Tls},
-    intake::Intake,
-    store::Store,
-};
+use aqua_orders::config::{self, Config};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpSocket, TcpStream},
     sync::oneshot,
     task::JoinHandle,
     time::timeout,
 };
 
 use super::{
-    app::ORDERS,
+    app::{ORDERS, Running},
     config::demo_config,
     postgres::{TestDatabase, database},
 };
@@ -57,22 +46,11 @@ impl Service {
         let mut config = demo_config();
         config.database = database;
         change(&mut config);
-        let url = config.database.url.as_ref().unwrap().expose();
-        let store = Store::new(url.parse::<Servers>().unwrap(), &config.database);
-        let listener = TcpListener::bind(config.listen).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let tls = config.tls.as_ref().map(|files| Tls::open(files).unwrap());
-        let app = App {
-            gate: Gate::new(&config),
-            intake: Arc::new(OnceLock::from(Intake::new(store, &config))),
-            room: Room::new(config.limits.bytes_in_flight),
-            config: Arc::new(config),
-        };
-        let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, app, tls, async {
-            // A dropped sender means the test is over.
-            let _ = stopped.await;
-        }));
+        let Running {
+            address,
+            stop,
+            served,
+        } = Running::start(config).await;
         Self {
             address,
             stop,
