@@ -12,7 +12,7 @@ cd "$(dirname "$0")"
 
 ensure_rust
 ensure_postgres
-unset DATABASE_URL AQUA_LISTEN AQUA_CONFIG AQUA_DATA_DIR RUST_LOG
+unset DATABASE_URL AQUA_LISTEN AQUA_OPERATOR_LISTEN AQUA_CONFIG AQUA_DATA_DIR RUST_LOG
 # On a disk: a flush to memory, which /tmp may be, is none.
 AQUA_BENCH_DIR=$(mktemp -d "${AQUA_BENCH_DIR:-/var/tmp}/aqua-XXXXXX")
 export AQUA_BENCH_DIR

@@ -92,7 +92,7 @@ if env -u DATABASE_URL -u AQUA_LISTEN "$program" check --config "$folder/trustin
     mv "$folder/trusting.toml" "$folder/aqua-orders.toml"
 fi
 env -u DATABASE_URL -u DATABASE_URL_FILE -u AQUA_LISTEN -u AQUA_DATA_DIR \
-    "$program" serve --config "$folder/aqua-orders.toml" >"$folder/service.log" 2>&1 &
+    AQUA_OPERATOR_LISTEN=off "$program" serve --config "$folder/aqua-orders.toml" >"$folder/service.log" 2>&1 &
 pids=$!
 
 # ---- the proxies: the committed files, with ports and certificate of ours ----

@@ -61,6 +61,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Where senders connect. `listen`, overridden by `AQUA_LISTEN`.
     pub listen: SocketAddr,
+    /// `[operator]`
+    pub operator: Operator,
     /// `[log]`
     pub log: Log,
     /// `[database]`
@@ -77,6 +79,13 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// `[[publication]]`, at least one.
     pub publications: Vec<Publication>,
+}
+
+/// What an operator has of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// Where health and metrics are asked for. `listen`, overridden by `AQUA_OPERATOR_LISTEN`; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 /// How log lines look.
@@ -233,6 +242,8 @@ pub struct Environment {
     pub database_url_file: Option<PathBuf>,
     /// `AQUA_LISTEN`
     pub listen: Option<String>,
+    /// `AQUA_OPERATOR_LISTEN`
+    pub operator_listen: Option<String>,
     /// `AQUA_DATA_DIR`
     pub data_dir: Option<PathBuf>,
 }
@@ -246,6 +257,7 @@ impl Environment {
             database_url: text("DATABASE_URL").map(Secret::new),
             database_url_file: text("DATABASE_URL_FILE").map(PathBuf::from),
             listen: text("AQUA_LISTEN"),
+            operator_listen: text("AQUA_OPERATOR_LISTEN"),
             data_dir: text("AQUA_DATA_DIR").map(PathBuf::from),
         }
     }
@@ -317,6 +329,7 @@ impl Config {
 /// Where nothing else is said. `config/default.toml` says the same, which a test holds equal.
 mod default {
     pub(super) const LISTEN: &str = "127.0.0.1:8888";
+    pub(super) const OPERATOR_LISTEN: &str = "127.0.0.1:9888";
     pub(super) const LOG_LEVEL: &str = "info";
     pub(super) const DATA_DIR: &str = "data/postgres";
     pub(super) const CONNECTIONS: i64 = 8;
@@ -353,6 +366,7 @@ fn read(
     problems: &Problems<'_>,
 ) -> Config {
     let listen = listen(&mut root, environment, problems);
+    let operator = operator(root.table("operator"), environment, problems);
     let log = log(root.table("log"));
     let limits = limits(root.table("limits"), problems);
     let times = times(root.table("times"));
@@ -383,6 +397,7 @@ fn read(
     Config {
         path: path.to_owned(),
         listen: listen.unwrap_or(([127, 0, 0, 1], 0).into()),
+        operator,
         log,
         database,
         limits,
@@ -456,18 +471,58 @@ fn listen(
             "write an IP address and a port, as in \"127.0.0.1:8888\" or \"[::1]:8888\"".to_owned()
         })
     };
-    let in_file = root.at("listen").is_some();
-    let from_file = root.parsed("listen", address).map(|listen| listen.value);
-    match &environment.listen {
+    let in_environment = ("AQUA_LISTEN", environment.listen.as_deref());
+    listen_of(root, in_environment, default::LISTEN, address, problems)
+}
+
+fn operator(
+    mut table: Table<'_, '_>,
+    environment: &Environment,
+    problems: &Problems<'_>,
+) -> Operator {
+    let address = |text: &str| match text {
+        "off" => Ok(None),
+        text => text.parse::<SocketAddr>().map(Some).map_err(|_| {
+            "write an IP address and a port, as in \"127.0.0.1:9888\", or \"off\"".to_owned()
+        }),
+    };
+    let in_environment = (
+        "AQUA_OPERATOR_LISTEN",
+        environment.operator_listen.as_deref(),
+    );
+    let listen = listen_of(
+        &mut table,
+        in_environment,
+        default::OPERATOR_LISTEN,
+        address,
+        problems,
+    );
+    table.finish(&[]);
+    Operator {
+        listen: listen.flatten(),
+    }
+}
+
+/// The table's `listen`, unless the environment's variable overrides it. `None` where what counts is wrong.
+fn listen_of<T>(
+    table: &mut Table<'_, '_>,
+    (variable, value): (&str, Option<&str>),
+    default: &str,
+    address: impl Fn(&str) -> Result<T, String>,
+    problems: &Problems<'_>,
+) -> Option<T> {
+    let in_file = table.at("listen").is_some();
+    let from_file = table.parsed("listen", &address).map(|listen| listen.value);
+    match value {
         Some(text) => match address(text) {
             Ok(listen) => Some(listen),
             Err(what) => {
-                problems.add(0, format!("AQUA_LISTEN in the environment: {what}"));
+                problems.add(0, format!("{variable} in the environment: {what}"));
                 None
             }
         },
         None if in_file => from_file,
-        None => address(default::LISTEN).ok(),
+        None => address(default).ok(),
     }
 }
 
@@ -1078,10 +1133,12 @@ mod tests {
             database_url: Some(Secret::new("postgres://somebody:hidden@db/aqua")),
             database_url_file: None,
             listen: Some("127.0.0.1:9999".into()),
+            operator_listen: Some("off".into()),
             data_dir: Some("/srv/orders".into()),
         };
         let config = parse_with(ANONYMOUS, &environment).expect("a config");
         assert_eq!(config.listen, ([127, 0, 0, 1], 9999).into());
+        assert_eq!(config.operator.listen, None);
         assert!(config.database.url.is_some());
         assert_eq!(config.database.data_dir, Path::new("/srv/orders"));
         assert!(!format!("{config:?}").contains("hidden"));

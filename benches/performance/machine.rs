@@ -88,6 +88,7 @@ fn command(folder: &Path, settings: &Path, url: Option<&str>) -> Command {
         .current_dir(folder)
         .env("AQUA_CONFIG", settings)
         .env("AQUA_LISTEN", "127.0.0.1:0")
+        .env("AQUA_OPERATOR_LISTEN", "off")
         .env("AQUA_DATA_DIR", folder.join("postgres"))
         .stdin(Stdio::null());
     if let Some(url) = url {

@@ -2,18 +2,14 @@
 
 use std::path::Path;
 
-use nix::sys::statvfs::statvfs;
 use tokio::net::TcpListener;
 
 use super::{Failure, check};
 use crate::{
     config::{Access, Config, Environment},
-    database::{self, binaries},
+    database::{self, Disk, binaries},
     http::tls::Tls,
 };
-
-/// With less room than this an operator should be told.
-const SCARCE: u64 = 1024 * 1024 * 1024;
 
 /// What was found; printed as it is found.
 #[derive(Default)]
@@ -148,18 +144,13 @@ async fn database(config: &Config, found: &mut Findings) {
 
 /// Looks at the room where the private cluster is, or will be.
 fn space(folder: &Path, found: &mut Findings) {
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let Some(there) = absolute.ancestors().find(|folder| folder.exists()) else {
-        return;
-    };
-    let Ok(disk) = statvfs(there) else { return };
-    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    let Some(disk) = Disk::of(folder) else { return };
     let text = format!(
         "{} MiB free for the private cluster in {}",
-        free / (1024 * 1024),
+        disk.free / (1024 * 1024),
         folder.display()
     );
-    if free < SCARCE {
+    if disk.free < Disk::SCARCE {
         found.fault(format!(
             "only {text}: make room, or move it ([database] data_dir)"
         ));

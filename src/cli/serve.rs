@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -12,6 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::oneshot,
     task::JoinHandle,
     time::sleep,
 };
@@ -20,25 +21,25 @@ use super::{Failure, because, check};
 use crate::{
     config::{self, Config},
     database::{self, Opened, PrivateCluster, Servers},
-    http::{self, App, auth::Gate, body::Room, tls::Tls},
+    http::{self, App, auth::Gate, body::Room, operator::Operator, tls::Tls},
     import,
     intake::Intake,
     store::{Store, session_settings},
+    telemetry::metrics::Metrics,
 };
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let stop = stop_signal()?;
     // Before the database, which may take its time: a port that is taken is known at once, and whoever calls meanwhile
     // is answered 503 and not left to wait.
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        because(
-            format!("cannot listen on {} (`listen`, AQUA_LISTEN)", config.listen),
-            &error,
-        )
-    })?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| because("cannot listen", &error))?;
+    let (listener, address) = listen(config.listen, "`listen`, AQUA_LISTEN").await?;
+    let operators_listener = match config.operator.listen {
+        Some(address) => {
+            let setting = "`listen` in [operator], AQUA_OPERATOR_LISTEN; \"off\" does without";
+            Some(listen(address, setting).await?)
+        }
+        None => None,
+    };
     let tls = config
         .tls
         .as_ref()
@@ -48,12 +49,37 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     make_room_for_connections(&config.limits);
     let config = Arc::new(config);
     let intake = Arc::new(OnceLock::new());
+    let metrics = Arc::new(Metrics::new(&config));
+    let room = Room::new(config.limits.bytes_in_flight);
+    let operator = Operator::new(
+        Arc::clone(&config),
+        Arc::clone(&intake),
+        room.clone(),
+        Arc::clone(&metrics),
+    );
     let app = App {
         gate: Gate::new(&config),
         intake: Arc::clone(&intake),
-        room: Room::new(config.limits.bytes_in_flight),
+        room,
         config: Arc::clone(&config),
+        metrics: Arc::clone(&metrics),
     };
+    let stopping = Arc::clone(&operator.stopping);
+    let stop = async move {
+        stop.await;
+        stopping.store(true, Ordering::Relaxed);
+    };
+    let addresses = Addresses {
+        listen: address,
+        operator: operators_listener.as_ref().map(|(_, address)| *address),
+    };
+    // It answers until the very end: an operator wants to see a stop, too.
+    let (_until_the_end, ended) = oneshot::channel::<()>();
+    if let Some((listener, _)) = operators_listener {
+        tokio::spawn(http::serve_operator(listener, operator, async {
+            let _ = ended.await;
+        }));
+    }
     // In a task of its own: a stop must not leave an `initdb` behind that nobody knows of.
     let mut opening = tokio::spawn({
         let config = Arc::clone(&config);
@@ -62,7 +88,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let mut opened = None;
     let busy = tokio::select! {
         busy = http::serve(listener, app, tls, stop) => Ok(busy),
-        failure = work(&config, address, &intake, &mut opening, &mut opened) => Err(failure),
+        failure = work(&config, addresses, &intake, metrics, &mut opening, &mut opened) => Err(failure),
     };
     match busy {
         Ok(0) => tracing::info!("stopped, every request answered"),
@@ -84,6 +110,21 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
         stop_cluster(cluster).await;
     }
     busy.map(|_| ())
+}
+
+/// Where we listen.
+#[derive(Clone, Copy)]
+struct Addresses {
+    listen: SocketAddr,
+    operator: Option<SocketAddr>,
+}
+
+/// Listens there, which `setting` says.
+async fn listen(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+    let cannot = |error| because(format!("cannot listen on {address} ({setting})"), &error);
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    Ok((listener, address))
 }
 
 /// Connections are files to the system, and of those it grants a process few unless asked for more.
@@ -112,8 +153,9 @@ fn make_room_for_connections(limits: &config::Limits) {
 /// only when it cannot begin.
 async fn work(
     config: &Config,
-    address: SocketAddr,
+    addresses: Addresses,
     intake: &OnceLock<Intake>,
+    metrics: Arc<Metrics>,
     opening: &mut JoinHandle<Result<Opened, database::Error>>,
     opened: &mut Option<Opened>,
 ) -> Failure {
@@ -125,7 +167,7 @@ async fn work(
         Ok(Err(error)) => return because("the database cannot be used", &error),
         Err(error) => return because("the database cannot be used", &error),
     };
-    let begun = begin(config, servers.clone(), address, intake);
+    let begun = begin(config, servers.clone(), addresses, intake, metrics);
     let begun = match cluster {
         None => begun.await,
         Some(cluster) => tokio::select! {
@@ -157,21 +199,31 @@ async fn keep_running(cluster: &mut PrivateCluster) -> Infallible {
 async fn begin(
     config: &Config,
     mut servers: Servers,
-    address: SocketAddr,
+    addresses: Addresses,
     intake: &OnceLock<Intake>,
+    metrics: Arc<Metrics>,
 ) -> Result<(), Failure> {
     make_ready(&mut servers, &config.database).await?;
     let store = Store::new(servers, &config.database);
     load_demo_data(&store, config).await?;
+    for publication in &config.publications {
+        let last = store.last_accepted_at(&publication.name).await;
+        if let Some(moment) =
+            last.map_err(|error| because("the database cannot be used", &error))?
+        {
+            metrics.accepted_at(&publication.name, moment);
+        }
+    }
     // Nobody else sets it.
-    let _ = intake.set(Intake::new(store, config));
+    let _ = intake.set(Intake::new(store, config, metrics));
     tracing::info!(
-        listen = %address,
+        listen = %addresses.listen,
+        operator = addresses.operator.map(tracing::field::display),
         publications = config.publications.len(),
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    greet(address, config);
+    greet(addresses.listen, config);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 pub use self::{
     account::Account,
+    disk::Disk,
     error::Error,
     private::PrivateCluster,
     servers::{Servers, place},
@@ -20,6 +21,7 @@ use crate::config;
 
 mod account;
 pub mod binaries;
+mod disk;
 mod error;
 mod folder;
 mod private;
@@ -95,7 +97,7 @@ pub async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<(
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('aqua-orders migrations', 0))")
         .execute(&mut *transaction)
         .await?;
-    let known = known();
+    let known = last_migration();
     let migrations = Migrator {
         migrations: MIGRATIONS.migrations.clone(),
         locking: false,
@@ -143,7 +145,8 @@ pub async fn dropped_settings(
 }
 
 /// The last migration that this program carries.
-fn known() -> i64 {
+#[must_use]
+pub fn last_migration() -> i64 {
     MIGRATIONS
         .iter()
         .map(|migration| migration.version)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, Row, migrate::Migrate, postgres::PgConnectOptions};
 
-use super::{Error, MIGRATIONS, connect, known};
+use super::{Error, MIGRATIONS, connect, last_migration};
 
 /// A database that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,10 +59,10 @@ pub async fn state(options: &PgConnectOptions, patience: Duration) -> Result<Sta
             .find(|own| own.version == migration.version)
         {
             Some(own) if own.checksum == migration.checksum => {}
-            None if migration.version > known() => {
+            None if migration.version > last_migration() => {
                 return Err(Error::Newer {
                     found: migration.version,
-                    known: known(),
+                    known: last_migration(),
                 });
             }
             _ => return Err(Error::Altered(migration.version)),

@@ -36,6 +36,7 @@ const UNPACKED_AT_ONCE: usize = 2;
 #[derive(Debug, Clone)]
 pub struct Room {
     bytes: Arc<Semaphore>,
+    most: usize,
     unpacking: Arc<Semaphore>,
 }
 
@@ -43,10 +44,19 @@ impl Room {
     /// So many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
+        let most = bytes.min(Semaphore::MAX_PERMITS);
         Self {
-            bytes: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
+            bytes: Arc::new(Semaphore::new(most)),
+            most,
             unpacking: Arc::new(Semaphore::new(UNPACKED_AT_ONCE)),
         }
+    }
+
+    /// Bytes that are taken, and how many there are.
+    #[must_use]
+    pub fn taken(&self) -> (usize, usize) {
+        let free = self.bytes.available_permits();
+        (self.most.saturating_sub(free), self.most)
     }
 
     /// Has a place grow to so many bytes, where there is room for that.

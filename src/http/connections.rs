@@ -12,10 +12,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, http::Request, middleware::from_fn};
+use axum::{Router, body::Body, http::Request, middleware::from_fn_with_state};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -29,10 +30,11 @@ use super::{
     App, Peer, canonical, exchange,
     failure::Failure,
     forwarded::{is_in, sender},
+    operator::Operator,
     router,
     tls::Tls,
 };
-use crate::config::Limits;
+use crate::{config, telemetry::metrics::Metrics};
 
 /// How long to wait when the machine has no more sockets to give.
 const OUT_OF_SOCKETS: Duration = Duration::from_millis(200);
@@ -45,6 +47,8 @@ const BUFFER: usize = 64 * 1024;
 const TURNED_AWAY_AT_ONCE: usize = 64;
 /// How long such a one has for its headers.
 const TURNED_AWAY_WITHIN: Duration = Duration::from_secs(2);
+/// Connections to the operator's listener at the same time.
+const CONNECTIONS_OF_OPERATORS: usize = 64;
 
 /// Serves until `shutdown` resolves, then lets running requests finish for at most `config.times.stop`.
 /// Returns how many connections were still busy when that time was over.
@@ -55,66 +59,133 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> usize {
     let config = Arc::clone(&app.config);
-    let (limits, times) = (&config.limits, &config.times);
+    let metrics = Arc::clone(&app.metrics);
     let trusted: Arc<[IpNet]> = config.trusted_proxies.clone().into();
-    let slots = Slots::new(limits, Arc::clone(&trusted));
-    let turned_away = Slots::turned_away();
-    let door = Arc::new(Door {
+    let slots = Arc::new(Slots {
+        most: config.limits.connections,
+        most_of_an_address: config.limits.connections_per_address,
+        exempt: Arc::clone(&trusted),
+        taken: Mutex::default(),
+        count: metrics.connections.clone(),
+    });
+    let way_in = WayIn {
         router: router(app),
-        protocol: protocol(times.headers),
+        slots,
         trusted,
         tls,
-        headers: times.headers,
-        write: times.write,
-    });
-    let closed_door = Arc::new(Door {
-        router: Router::new()
-            .fallback(async || Failure::Overloaded)
-            .layer(from_fn(exchange::answer)),
-        protocol: {
-            let mut protocol = protocol(times.headers.min(TURNED_AWAY_WITHIN));
-            protocol.keep_alive(false);
-            protocol
-        },
-        trusted: Arc::default(),
-        tls: door.tls.clone(),
-        headers: times.headers.min(TURNED_AWAY_WITHIN),
-        write: times.write.min(TURNED_AWAY_WITHIN),
-    });
+        times: config.times.clone(),
+        metrics,
+    };
+    way_in.serve(listener, shutdown).await
+}
 
-    // Every connection holds a receiver: it learns from it that we stop, and we learn when the last one is gone.
-    let (stop, stopping) = watch::channel(());
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let (stream, peer) = tokio::select! {
-            biased;
-            () = &mut shutdown => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
-                Err(error) => {
-                    survive(&error).await;
-                    continue;
-                }
-            },
-        };
-        let (door, slot) = match slots.take(peer) {
-            Some(slot) => (&door, slot),
-            None => match turned_away.take(peer) {
-                Some(slot) => (&closed_door, slot),
-                None => continue,
-            },
-        };
-        let (door, stopping) = (Arc::clone(door), stopping.clone());
-        tokio::spawn(async move {
-            door.receive(stream, peer, stopping).await;
-            drop(slot);
+/// Serves the operator until `shutdown` resolves. Few connections at a time: an operator and a few machines use it.
+pub async fn serve_operator(
+    listener: TcpListener,
+    operator: Operator,
+    shutdown: impl Future<Output = ()>,
+) {
+    let metrics = Arc::clone(&operator.metrics);
+    let slots = Arc::new(Slots {
+        most: CONNECTIONS_OF_OPERATORS,
+        most_of_an_address: CONNECTIONS_OF_OPERATORS,
+        exempt: Arc::default(),
+        taken: Mutex::default(),
+        count: Gauge::default(),
+    });
+    let way_in = WayIn {
+        slots,
+        trusted: Arc::default(),
+        tls: None,
+        times: config::Times {
+            // It is asked until the very end, and nothing of it must hold up the end.
+            stop: Duration::ZERO,
+            ..operator.config.times.clone()
+        },
+        router: operator.router(),
+        metrics,
+    };
+    way_in.serve(listener, shutdown).await;
+}
+
+/// What a listener leads to, and for whom.
+struct WayIn {
+    router: Router,
+    slots: Arc<Slots>,
+    trusted: Arc<[IpNet]>,
+    tls: Option<Tls>,
+    times: config::Times,
+    metrics: Arc<Metrics>,
+}
+
+impl WayIn {
+    async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> usize {
+        let Self {
+            router,
+            slots,
+            trusted,
+            tls,
+            times,
+            metrics,
+        } = self;
+        let turned_away = Slots::turned_away();
+        let door = Arc::new(Door {
+            router,
+            protocol: protocol(times.headers),
+            trusted,
+            tls,
+            headers: times.headers,
+            write: times.write,
         });
-    }
-    drop((listener, stopping));
-    stop.send_replace(());
-    match timeout(times.stop, stop.closed()).await {
-        Ok(()) => 0,
-        Err(_elapsed) => stop.receiver_count(),
+        let closed_door = Arc::new(Door {
+            router: Router::new()
+                .fallback(async || Failure::Overloaded)
+                .layer(from_fn_with_state(metrics, exchange::answer)),
+            protocol: {
+                let mut protocol = protocol(times.headers.min(TURNED_AWAY_WITHIN));
+                protocol.keep_alive(false);
+                protocol
+            },
+            trusted: Arc::default(),
+            tls: door.tls.clone(),
+            headers: times.headers.min(TURNED_AWAY_WITHIN),
+            write: times.write.min(TURNED_AWAY_WITHIN),
+        });
+
+        // Every connection holds a receiver: it learns from it that we stop, and we learn when the last one is gone.
+        let (stop, stopping) = watch::channel(());
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let (stream, peer) = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => (stream, peer.ip().to_canonical()),
+                    Err(error) => {
+                        survive(&error).await;
+                        continue;
+                    }
+                },
+            };
+            let (door, slot) = match slots.take(peer) {
+                Some(slot) => (&door, slot),
+                None => match turned_away.take(peer) {
+                    Some(slot) => (&closed_door, slot),
+                    None => continue,
+                },
+            };
+            let (door, stopping) = (Arc::clone(door), stopping.clone());
+            tokio::spawn(async move {
+                door.receive(stream, peer, stopping).await;
+                drop(slot);
+            });
+        }
+        drop((listener, stopping));
+        stop.send_replace(());
+        match timeout(times.stop, stop.closed()).await {
+            Ok(()) => 0,
+            Err(_elapsed) => stop.receiver_count(),
+        }
     }
 }
 
@@ -149,6 +220,8 @@ struct Slots {
     /// Proxies speak for many.
     exempt: Arc<[IpNet]>,
     taken: Mutex<Taken>,
+    /// How many are taken, for `/metrics`.
+    count: Gauge,
 }
 
 #[derive(Debug, Default)]
@@ -165,21 +238,13 @@ struct Slot {
 }
 
 impl Slots {
-    fn new(limits: &Limits, exempt: Arc<[IpNet]>) -> Arc<Self> {
-        Arc::new(Self {
-            most: limits.connections,
-            most_of_an_address: limits.connections_per_address,
-            exempt,
-            taken: Mutex::default(),
-        })
-    }
-
     fn turned_away() -> Arc<Self> {
         Arc::new(Self {
             most: TURNED_AWAY_AT_ONCE,
             most_of_an_address: TURNED_AWAY_AT_ONCE / 4,
             exempt: Arc::default(),
             taken: Mutex::default(),
+            count: Gauge::default(),
         })
     }
 
@@ -200,6 +265,7 @@ impl Slots {
         }
         *here += 1;
         taken.all += 1;
+        self.count.inc();
         Some(Slot {
             slots: Arc::clone(self),
             address,
@@ -211,6 +277,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.slots.lock();
         taken.all -= 1;
+        self.slots.count.dec();
         if let Some(here) = taken.by_address.get_mut(&self.address) {
             *here -= 1;
             if *here == 0 {
@@ -334,6 +401,7 @@ mod tests {
             most_of_an_address: 2,
             exempt: ["10.0.0.1/32".parse().expect("a network")].into(),
             taken: Mutex::default(),
+            count: Gauge::default(),
         });
         let take = |from| slots.take(address(from));
         let first = take("192.0.2.1").expect("a place");

@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -20,7 +20,11 @@ use hyper::body::{Frame, SizeHint};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use crate::{config::Publication, order::fault::Language};
+use crate::{
+    config::Publication,
+    order::fault::Language,
+    telemetry::metrics::{Metrics, PROCESSED},
+};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -59,14 +63,14 @@ pub struct Facts {
 }
 
 /// Gives the request its id, runs it, and finishes its answer.
-pub async fn answer(request: Request, next: Next) -> Response {
+pub async fn answer(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let exchange = Exchange::begin(&request);
     // In its own task: a panic becomes a 500 and not a dropped connection, and a batch whose caller hangs up is
     // still taken to its end and has its log line.
-    match tokio::spawn(exchange.clone().run(request, next)).await {
+    match tokio::spawn(exchange.clone().run(request, next, Arc::clone(&metrics))).await {
         Ok(response) => response,
         Err(_panic) => {
-            let mut response = exchange.finish(Failure::Internal.into_response());
+            let mut response = exchange.finish(Failure::Internal.into_response(), &metrics);
             close(&mut response);
             response
         }
@@ -84,7 +88,7 @@ impl Exchange {
         }
     }
 
-    async fn run(self, request: Request, next: Next) -> Response {
+    async fn run(self, request: Request, next: Next, metrics: Arc<Metrics>) -> Response {
         let (mut head, body) = request.into_parts();
         let waits_to_be_asked = expects_continue(&head.headers);
         let body = SharedBody::new(body);
@@ -92,7 +96,7 @@ impl Exchange {
         let response = next
             .run(Request::from_parts(head, Body::new(body.clone())))
             .await;
-        let mut response = self.finish(response);
+        let mut response = self.finish(response, &metrics);
         // A caller that was too slow once is not waited for again.
         let timed_out = response.status() == StatusCode::REQUEST_TIMEOUT;
         if timed_out || !body.drain(waits_to_be_asked).await {
@@ -102,7 +106,7 @@ impl Exchange {
     }
 
     /// Writes the envelope of a failure, the id and the log line.
-    fn finish(&self, mut response: Response) -> Response {
+    fn finish(&self, mut response: Response, metrics: &Metrics) -> Response {
         let facts = response
             .extensions_mut()
             .remove::<Facts>()
@@ -114,6 +118,9 @@ impl Exchange {
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
+        let took = self.started.elapsed();
+        let outcome = failure.map_or(PROCESSED, Failure::code);
+        metrics.answered(outcome, facts.publication.is_some(), took);
         // Counts and names of publications only: nothing that says who ordered what (contract §7).
         tracing::info!(
             request_id = self.request_id,
@@ -125,7 +132,7 @@ impl Exchange {
             accepted = facts.accepted,
             rejected = facts.rejected,
             bytes = facts.bytes,
-            ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             status = response.status().as_u16(),
             code = failure.map(Failure::code),
             "answered"
@@ -264,17 +271,26 @@ impl HttpBody for SharedBody {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, middleware::from_fn, routing::get};
+    use axum::{Router, middleware::from_fn_with_state, routing::get};
     use tower::ServiceExt;
 
     use super::*;
+    use crate::{
+        config::{Config, Environment},
+        telemetry::metrics::Reading,
+    };
 
     #[tokio::test]
     async fn a_panic_becomes_an_internal_error_and_not_a_dropped_connection() {
         async fn defect() {
             panic!("a defect, on purpose");
         }
-        let router = Router::new().route("/", get(defect)).layer(from_fn(answer));
+        let environment = Environment::default();
+        let config = Config::load("config/default.toml".as_ref(), &environment).expect("settings");
+        let metrics = Arc::new(Metrics::new(&config));
+        let router = Router::new()
+            .route("/", get(defect))
+            .layer(from_fn_with_state(Arc::clone(&metrics), answer));
         let request = Request::get("/")
             .header(X_REQUEST_ID, "mine")
             .header(header::ACCEPT_LANGUAGE, "en")
@@ -282,6 +298,8 @@ mod tests {
         let Ok(response) = router.oneshot(request.expect("a request")).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[X_REQUEST_ID], "mine");
+        let counted = metrics.text(&Reading::default()).expect("a text");
+        assert!(counted.contains("aqua_requests_total{outcome=\"internal_error\"} 1\n"));
         assert_eq!(response.headers()[header::CONNECTION], "close");
         let body = response
             .into_body()

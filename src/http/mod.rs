@@ -6,6 +6,7 @@ mod connections;
 mod exchange;
 mod failure;
 mod forwarded;
+pub mod operator;
 mod orders;
 mod throttle;
 pub mod tls;
@@ -18,7 +19,7 @@ use std::{
 use axum::{
     Router,
     http::{Uri, uri::PathAndQuery},
-    middleware::from_fn,
+    middleware::from_fn_with_state,
     routing::post,
 };
 use percent_encoding::percent_decode_str;
@@ -27,9 +28,9 @@ use tower_http::{
     compression::{CompressionLayer, predicate::SizeAbove},
 };
 
-pub use self::connections::serve;
+pub use self::connections::{serve, serve_operator};
 use self::{auth::Gate, body::Room};
-use crate::{config::Config, intake::Intake};
+use crate::{config::Config, intake::Intake, telemetry::metrics::Metrics};
 
 /// What the handlers work with.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct App {
     pub intake: Arc<OnceLock<Intake>>,
     /// Where bodies are kept meanwhile.
     pub room: Room,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Whose request it is: who is on the other end of the connection, or whom a trusted proxy there names.
@@ -56,6 +59,7 @@ const WORTH_COMPRESSING: u64 = 1024;
 
 /// Every route and layer. A request passes the layers from the last to the first.
 fn router(app: App) -> Router {
+    let metrics = Arc::clone(&app.metrics);
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(WORTH_COMPRESSING));
@@ -65,7 +69,7 @@ fn router(app: App) -> Router {
             post(orders::receive).fallback(failure::method_not_allowed),
         )
         .fallback(failure::not_found)
-        .layer(from_fn(exchange::answer))
+        .layer(from_fn_with_state(metrics, exchange::answer))
         .layer(compression)
         .with_state(Arc::new(app))
 }

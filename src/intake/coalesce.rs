@@ -62,6 +62,14 @@ impl Lanes {
         }
     }
 
+    /// By publication: batches that wait, and transactions under way.
+    pub(super) fn lengths(&self) -> Vec<(String, usize, usize)> {
+        self.lock()
+            .iter()
+            .map(|(name, lane)| (name.clone(), lane.waiting.len(), lane.small + lane.big))
+            .collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Lane>> {
         // Nothing under this lock can leave a lane half changed.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)

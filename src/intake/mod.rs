@@ -29,6 +29,7 @@ use crate::{
         wire::{self, Element},
     },
     store::{Store, numbers::Numbers},
+    telemetry::metrics::{Metrics, Verdicts},
 };
 
 /// A body larger than this is read, and its answer written, off the threads that serve everybody.
@@ -62,6 +63,7 @@ pub struct Intake {
 #[derive(Debug)]
 struct Inner {
     store: Store,
+    metrics: Arc<Metrics>,
     numbers: Numbers,
     lanes: coalesce::Lanes,
     /// See [`HUGE_BODY`].
@@ -130,6 +132,8 @@ struct Job {
     claims: Claims,
     received_at: DateTime<Utc>,
     taken_at: Instant,
+    /// It began to wait for its turn then.
+    submitted_at: Instant,
 }
 
 /// What a batch's elements name, hashed: batches that share one keep their order of arrival.
@@ -155,12 +159,13 @@ struct Done {
 }
 
 impl Intake {
-    /// An intake that writes to `store`, within the times and limits of `config`.
+    /// An intake that writes to `store`, within the times and limits of `config`, and counts what it does.
     #[must_use]
-    pub fn new(store: Store, config: &Config) -> Self {
+    pub fn new(store: Store, config: &Config, metrics: Arc<Metrics>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 store,
+                metrics,
                 numbers: Numbers::default(),
                 lanes: coalesce::Lanes::new(config.limits.waiting_batches, config.limits.coalesce),
                 huge: Semaphore::new(HUGE_AT_ONCE),
@@ -175,6 +180,18 @@ impl Intake {
                 hasher: RandomState::new(),
             }),
         }
+    }
+
+    /// Where batches are stored.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// By publication that was heard of: batches that wait for their turn, and transactions under way.
+    #[must_use]
+    pub fn lanes(&self) -> Vec<(String, usize, usize)> {
+        self.inner.lanes.lengths()
     }
 
     /// Processes a batch: when this returns `Ok`, what it says is committed (contract §7).
@@ -203,6 +220,9 @@ impl Intake {
         coalesce::submit(&self.inner, job, sender)?;
         // A sender that is gone without a word died in a panic: nothing of the batch is known to be stored.
         let done = receiver.await.unwrap_or(Err(Unavailable::Storage))?;
+        let verdicts = Verdicts::of(&done.verdicts);
+        let publication = &done.job.publication.name;
+        self.inner.metrics.processed(publication, &verdicts);
         let (reply, done) = off_thread(large, move || (done.reply(language), done)).await?;
         // Freeing its many texts takes a while, for which the caller need not wait.
         if large {
@@ -286,6 +306,7 @@ impl Inner {
             // PostgreSQL keeps microseconds; what is answered now must be what is read back later.
             received_at: Utc::now().trunc_subsecs(6),
             taken_at,
+            submitted_at: Instant::now(),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
         reply::{self, Stored},
     },
     store::{BatchRow, Error, RejectedRow, Write},
+    telemetry::metrics::Retry,
 };
 
 /// How often somebody else may be faster before we give up. Each time somebody's batch was stored, so a crowd of
@@ -47,6 +48,13 @@ pub(super) async fn store(
     jobs: &[Arc<Job>],
 ) -> Vec<Result<Done, Unavailable>> {
     let inner = &*under_way.inner;
+    for job in jobs {
+        let waited = job.submitted_at.elapsed();
+        inner.metrics.queue.observe(waited.as_secs_f64());
+    }
+    if jobs.len() > 1 {
+        inner.metrics.coalesced_batches.inc_by(jobs.len() as u64);
+    }
     let none = vec![HashSet::new(); jobs.len()];
     let attempt = Attempt {
         refused: &none,
@@ -59,6 +67,7 @@ pub(super) async fn store(
         Err(Failure::Unavailable) => jobs.iter().map(|_| Err(Unavailable::Storage)).collect(),
         // Nobody pays for another's fault: each by itself, in their order.
         Err(Failure::Refused) => {
+            inner.metrics.retried(Retry::Refused);
             let mut results = Vec::with_capacity(jobs.len());
             for job in jobs {
                 results.push(store_apart(inner, job).await);
@@ -207,9 +216,13 @@ async fn transact(
 
     // An old connection that the server has closed meanwhile; those that come after it are fresh.
     let mut fresh_connections = FRESH_CONNECTIONS;
+    let metrics = &*inner.metrics;
     let mut broke = |error: &Error| {
         let again = matches!(error, Error::Unsure(_)) && fresh_connections > 0;
         fresh_connections -= u32::from(again);
+        if again {
+            metrics.retried(Retry::Connection);
+        }
         again
     };
     for attempt in 0..ATTEMPTS {
@@ -221,10 +234,12 @@ async fn transact(
         }
         // Overtaken, by somebody's own hand perhaps, of whom the cache does not know.
         let anew = attempt > 0;
+        metrics.transactions.inc();
+        let begun_at = Instant::now();
         let known = match inner.store.read(&publication.name, &keys, anew).await {
             Ok(known) => known,
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "reading failed");
+                tracing::warn!(error = %error.in_full(), "reading failed");
                 if broke(&error) {
                     continue;
                 }
@@ -232,11 +247,12 @@ async fn transact(
             }
         };
         let read_at = Instant::now();
+        metrics.read.observe((read_at - begun_at).as_secs_f64());
         let decided = decide_with_numbers(inner, jobs, &known, &batches, &keys, orders).await;
         let (decision, lease, rest) = match decided {
             Ok(decided) => decided,
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "numbers could not be reserved");
+                tracing::warn!(error = %error.in_full(), "numbers could not be reserved");
                 if broke(&error) {
                     continue;
                 }
@@ -252,6 +268,8 @@ async fn transact(
             under_way.release(unchanged_clients(inner, &decision));
         }
         let write = in_place(orders, || to_write(jobs, &decision, deadline, probe));
+        let decided_at = Instant::now();
+        metrics.decide.observe((decided_at - read_at).as_secs_f64());
         let used = lease != rest;
         let give_back = |numbers| inner.numbers.give_back(&publication.name, numbers);
         let stored = |decision: &Decision<'_>, rest| {
@@ -259,7 +277,9 @@ async fn transact(
             let adopted = adopted(decision, &keys);
             inner.numbers.discard(&publication.name, &adopted);
         };
-        match inner.store.write(&publication.name, &write).await {
+        let written = inner.store.write(&publication.name, &write).await;
+        metrics.write.observe(decided_at.elapsed().as_secs_f64());
+        match written {
             Ok(()) => {
                 drop(write);
                 if probe {
@@ -271,17 +291,19 @@ async fn transact(
             }
             Err(Error::Overtaken(error)) => {
                 tracing::debug!(%error, attempt, "overtaken, reading again");
+                metrics.retried(Retry::Overtaken);
                 give_back(lease);
             }
             Err(Error::NumberTaken(error)) => {
                 tracing::debug!(%error, attempt, "a number is taken, taking others");
+                metrics.retried(Retry::NumberTaken);
                 give_back(lease);
                 if let Err(error) = inner
                     .store
                     .discard_taken(&inner.numbers, &publication.name)
                     .await
                 {
-                    tracing::warn!(error = %chain(&error), "the reserve could not be sorted out");
+                    tracing::warn!(error = %error.in_full(), "the reserve could not be sorted out");
                     return Err(Failure::Unavailable);
                 }
             }
@@ -291,7 +313,7 @@ async fn transact(
                 return Err(Failure::Refused);
             }
             Err(error @ Error::Unsure(_)) => {
-                tracing::warn!(error = %chain(&error), "the connection broke while writing");
+                tracing::warn!(error = %error.in_full(), "the connection broke while writing");
                 if probe {
                     return Err(Failure::Unavailable);
                 }
@@ -300,10 +322,11 @@ async fn transact(
                     stored(&decision, rest);
                     return Ok(done(jobs, decision));
                 }
+                metrics.retried(Retry::Connection);
                 give_back(lease);
             }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), used, "writing failed");
+                tracing::warn!(error = %error.in_full(), used, "writing failed");
                 give_back(lease);
                 return Err(Failure::Unavailable);
             }
@@ -485,7 +508,7 @@ async fn settle(
                 return Ok(stored);
             }
             Err(error) => {
-                tracing::debug!(error = %chain(&error), "the journal cannot be asked yet");
+                tracing::debug!(error = %error.in_full(), "the journal cannot be asked yet");
             }
         }
         tokio::time::sleep(PAUSE).await;
@@ -513,16 +536,4 @@ fn pause(attempt: u32) -> Duration {
     let longest = Duration::from_millis(1 << attempt.min(6)).min(LONGEST_PAUSE);
     let chance = u32::try_from(Uuid::new_v4().as_u128() & 0xffff).unwrap_or(0);
     longest * chance / 0xffff
-}
-
-/// An error with its causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -42,6 +42,21 @@ pub enum FaultCode {
 }
 
 impl FaultCode {
+    /// Every code, in the order of its declaration: `ALL[code as usize] == code`.
+    pub const ALL: [Self; 11] = [
+        Self::Required,
+        Self::WrongType,
+        Self::TooLong,
+        Self::OutOfRange,
+        Self::NotAllowed,
+        Self::InvalidFormat,
+        Self::InvalidRange,
+        Self::Empty,
+        Self::TooMany,
+        Self::NotFound,
+        Self::Conflict,
+    ];
+
     /// The code as it stands on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -79,6 +94,16 @@ pub enum WarningCode {
 }
 
 impl WarningCode {
+    /// Every code, in the order of its declaration: `ALL[code as usize] == code`.
+    pub const ALL: [Self; 6] = [
+        Self::ProductNotFound,
+        Self::ProductAmbiguous,
+        Self::StatusNotChanged,
+        Self::AddressNotFound,
+        Self::ExternalIdIgnored,
+        Self::PaymentTypeUnknown,
+    ];
+
     /// The code as it stands on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -37,6 +37,7 @@ pub(super) struct Connections {
     /// The last used is the next to use: it is warm.
     idle: Mutex<Vec<Kept>>,
     permits: Arc<Semaphore>,
+    most: usize,
     /// When a connection last turned out to be broken: those made before it are not trusted any more.
     broken_at: Arc<Mutex<Option<Instant>>>,
     /// Where there is a choice: locked while somebody looks for the one that takes writes.
@@ -99,10 +100,18 @@ impl Connections {
             pool,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(most)),
+            most,
             broken_at,
             are_many: servers.are_many(),
             servers: Arc::new(AsyncMutex::new(servers)),
         }
+    }
+
+    /// At work, idle, and the most there may be.
+    pub(super) fn counts(&self) -> (usize, usize, usize) {
+        let idle = lock(&self.idle).len();
+        let busy = self.most.saturating_sub(self.permits.available_permits());
+        (busy, idle, self.most)
     }
 
     pub(super) fn pool(&self) -> &PgPool {

@@ -42,6 +42,19 @@ impl Error {
         }
     }
 
+    /// With everything behind it, in one line.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+
     /// Says what is not as it should be.
     pub(super) fn corrupt(what: &'static str) -> Self {
         Self::Corrupt(sqlx::Error::Decode(what.into()))

@@ -12,6 +12,7 @@ pub mod catalogue;
 mod client_cache;
 mod connection;
 pub mod error;
+mod health;
 pub mod numbers;
 pub mod operator;
 mod read;
@@ -20,6 +21,7 @@ mod statistics;
 pub mod write;
 
 pub use error::Error;
+pub use health::Health;
 pub use write::{BatchRow, RejectedRow, Write};
 
 use self::{
@@ -118,6 +120,12 @@ impl Store {
     /// Closes all connections, for a command that is done.
     pub async fn close(&self) {
         self.connections.close().await;
+    }
+
+    /// Connections of batches: at work, idle, and the most there may be.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize, usize) {
+        self.connections.counts()
     }
 
     /// The pool, for commands that work outside the intake.

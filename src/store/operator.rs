@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::{Error, Store};
 use crate::order::{
     known::Keys,
@@ -56,6 +58,24 @@ impl Store {
             })
             .collect::<Option<_>>()
             .ok_or_else(|| Error::corrupt("a status"))
+    }
+
+    /// When the last batch came in of which an order was accepted.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn last_accepted_at(
+        &self,
+        publication: &str,
+    ) -> Result<Option<DateTime<Utc>>, Error> {
+        sqlx::query_scalar!(
+            "SELECT received_at FROM journal_batch WHERE publication = $1 AND accepted > 0
+             ORDER BY received_at DESC LIMIT 1",
+            publication,
+        )
+        .fetch_optional(self.pool())
+        .await
+        .map_err(Error::Unavailable)
     }
 
     /// The order that was found, whole, and its client; `None` when it went to another client meanwhile.

@@ -250,7 +250,8 @@ fn an_address_that_is_taken_is_said_in_the_last_line() {
     let ran = Ran::of(
         operator
             .command(&["serve"])
-            .env("AQUA_LISTEN", address.to_string()),
+            .env("AQUA_LISTEN", address.to_string())
+            .env("AQUA_OPERATOR_LISTEN", "off"),
     );
     assert_eq!(ran.code, Some(1));
     assert!(

@@ -22,6 +22,7 @@ mod import;
 mod map;
 mod migration;
 mod model;
+mod operator;
 mod order_command;
 mod ownership;
 mod private_cluster;

@@ -16,6 +16,7 @@ use aqua_orders::{
     intake::{self, Intake, Reply, Unavailable},
     order::fault::Language,
     store::Store,
+    telemetry::metrics::Metrics,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -860,6 +861,7 @@ impl Direct {
         let intake = Intake::new(
             Store::new(database.options(), &database.settings()),
             &config,
+            Arc::new(Metrics::new(&config)),
         );
         Self {
             intake,
@@ -1156,6 +1158,7 @@ async fn a_full_queue_is_an_overload_and_stores_nothing_of_what_it_turned_away()
     direct.intake = Intake::new(
         Store::new(direct.database.options(), &direct.database.settings()),
         &direct.config,
+        Arc::new(Metrics::new(&direct.config)),
     );
     let answers = direct
         .accept((0..50).map(|n| vec![order(&n.to_string())]).collect())

@@ -1,6 +1,7 @@
 //! The service in this process, on a database of its own, and a sender who talks to it.
 
 use std::{
+    future::pending,
     net::SocketAddr,
     sync::{Arc, OnceLock},
 };
@@ -8,9 +9,10 @@ use std::{
 use aqua_orders::{
     config::Config,
     database::Servers,
-    http::{App, auth::Gate, body::Room, serve, tls::Tls},
+    http::{App, auth::Gate, body::Room, operator::Operator, serve, serve_operator, tls::Tls},
     intake::Intake,
     store::Store,
+    telemetry::metrics::Metrics,
 };
 use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -29,6 +31,8 @@ pub const ORDERS: &str = "/demodelivery/hs/AquaDeliveri/getOrdersURL";
 /// The service in this process.
 pub struct Running {
     pub address: SocketAddr,
+    /// Of the operator's listener, which lives as long as the test's runtime.
+    pub operators_address: SocketAddr,
     /// Stops it as SIGTERM would; dropped, too.
     pub stop: oneshot::Sender<()>,
     /// How many connections were cut off then.
@@ -43,12 +47,27 @@ impl Running {
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let tls = config.tls.as_ref().map(|files| Tls::open(files).unwrap());
+        let metrics = Arc::new(Metrics::new(&config));
+        let intake = Intake::new(store, &config, Arc::clone(&metrics));
+        let intake = Arc::new(OnceLock::from(intake));
+        let room = Room::new(config.limits.bytes_in_flight);
+        let config = Arc::new(config);
+        let operator = Operator::new(
+            Arc::clone(&config),
+            Arc::clone(&intake),
+            room.clone(),
+            Arc::clone(&metrics),
+        );
         let app = App {
             gate: Gate::new(&config),
-            intake: Arc::new(OnceLock::from(Intake::new(store, &config))),
-            room: Room::new(config.limits.bytes_in_flight),
-            config: Arc::new(config),
+            intake,
+            room,
+            config,
+            metrics,
         };
+        let operators_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let operators_address = operators_listener.local_addr().unwrap();
+        tokio::spawn(serve_operator(operators_listener, operator, pending()));
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(serve(listener, app, tls, async {
             // A dropped sender means the test is over.
@@ -56,6 +75,7 @@ impl Running {
         }));
         Self {
             address,
+            operators_address,
             stop,
             served,
         }
@@ -65,6 +85,7 @@ impl Running {
 /// A running service, its database, and a sender.
 pub struct TestApp {
     pub address: SocketAddr,
+    pub operators_address: SocketAddr,
     pub database: Arc<TestDatabase>,
     client: reqwest::Client,
     stop: oneshot::Sender<()>,
@@ -89,12 +110,14 @@ impl TestApp {
         change(&mut config);
         let Running {
             address,
+            operators_address,
             stop,
             served,
         } = Running::start(config).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             address,
+            operators_address,
             database,
             client,
             stop,
@@ -121,6 +144,21 @@ impl TestApp {
     /// Posts a batch.
     pub async fn post(&self, batch: &Value) -> Answer {
         Answer::of(self.request().body(batch.to_string())).await
+    }
+
+    /// What the operator's listener has there: the status, and the text.
+    pub async fn operator(&self, path: &str) -> (StatusCode, String) {
+        let address = format!("http://{}{path}", self.operators_address);
+        let answer = self.client.get(address).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    }
+
+    /// What `/metrics` says of that series, written as there; 0 where it is not there.
+    pub async fn metric(&self, series: &str) -> u64 {
+        let (_, text) = self.operator("/metrics").await;
+        let values = text.lines().filter_map(|line| line.strip_prefix(series));
+        let mut values = values.filter_map(|value| value.strip_prefix(' '));
+        values.next().map_or(0, |value| value.parse().unwrap())
     }
 
     /// Posts one order and expects it to be accepted.

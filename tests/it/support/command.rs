@@ -60,6 +60,7 @@ impl Operator {
             .env("DATABASE_URL", &self.database_url)
             .env("AQUA_CONFIG", self.folder.path().join("settings.toml"))
             .env_remove("AQUA_LISTEN")
+            .env_remove("AQUA_OPERATOR_LISTEN")
             .env_remove("AQUA_DATA_DIR")
             .output()
             .await

@@ -3,7 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use aqua_orders::{
-    config::{Access, Config, Database, FirstNumbers, Limits, Log, Logins, Publication, Times},
+    config::{
+        Access, Config, Database, FirstNumbers, Limits, Log, Logins, Operator, Publication, Times,
+    },
     order::{Rules, phone::Region},
 };
 
@@ -13,6 +15,7 @@ pub fn demo_config() -> Config {
     Config {
         path: PathBuf::from("test.toml"),
         listen: ([127, 0, 0, 1], 0).into(),
+        operator: Operator { listen: None },
         log: Log {
             json: false,
             level: "info".into(),

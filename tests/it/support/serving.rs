@@ -28,6 +28,7 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 pub struct Serving {
     child: Child,
     pub address: SocketAddr,
+    operators_address: Option<SocketAddr>,
     lines: mpsc::Receiver<String>,
     heard: Vec<String>,
 }
@@ -39,6 +40,7 @@ pub fn command(scratch: &Scratch) -> Command {
         .current_dir(scratch.path())
         .env("AQUA_CONFIG", "aqua.toml")
         .env("AQUA_LISTEN", "127.0.0.1:0")
+        .env("AQUA_OPERATOR_LISTEN", "127.0.0.1:0")
         .env_remove("DATABASE_URL")
         .env_remove("DATABASE_URL_FILE")
         .env_remove("AQUA_DATA_DIR")
@@ -58,6 +60,12 @@ pub fn hash_password(scratch: &Scratch, password: &str) -> String {
     writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
     let output = child.wait_with_output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The address that a log line has under that name.
+fn said(line: &str, name: &str) -> Option<SocketAddr> {
+    let value = line.split(&format!(" {name}=")).nth(1)?;
+    value.split_whitespace().next()?.parse().ok()
 }
 
 impl Serving {
@@ -87,6 +95,7 @@ impl Serving {
         Self {
             child,
             address: ([127, 0, 0, 1], 0).into(),
+            operators_address: None,
             lines,
             heard: Vec::new(),
         }
@@ -95,13 +104,13 @@ impl Serving {
     /// Waits until it serves.
     pub fn is_ready(&mut self) {
         let line = self.hear("serving");
-        self.address = line
-            .split("listen=")
-            .nth(1)
-            .and_then(|rest| rest.split_whitespace().next())
-            .unwrap()
-            .parse()
-            .unwrap();
+        self.address = said(&line, "listen").unwrap();
+        self.operators_address = said(&line, "operator");
+    }
+
+    /// Where its operator's listener is.
+    pub fn operators_address(&self) -> SocketAddr {
+        self.operators_address.unwrap()
     }
 
     /// Waits for the log line that says this.

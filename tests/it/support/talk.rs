@@ -50,6 +50,7 @@ impl Service {
             address,
             stop,
             served,
+            ..
         } = Running::start(config).await;
         Self {
             address,

@@ -1,4 +1,7 @@
-//! Log lines: text or JSON, to standard error (contract §7: no names, phones, addresses, bodies or secrets in them).
+//! What an operator sees. Log lines: text or JSON, to standard error (contract §7: no names, phones, addresses, bodies or
+//! secrets in them). Counts and times: [`metrics`].
+
+pub mod metrics;
 
 use std::io::{IsTerminal, stderr};
 
