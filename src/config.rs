@@ -65,6 +65,8 @@ pub struct Config {
     pub operator: Operator,
     /// `[log]`
     pub log: Log,
+    /// `[traces]`
+    pub traces: Traces,
     /// `[database]`
     pub database: Database,
     /// `[limits]` (contract §1)
@@ -95,6 +97,15 @@ pub struct Log {
     pub json: bool,
     /// An `env-filter` directive such as `info` or `aqua_orders=debug`. `RUST_LOG` overrides it.
     pub level: String,
+}
+
+/// Where spans are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// A collector that takes OTLP over HTTP; `None`: none are made.
+    pub endpoint: Option<String>,
+    /// One of so many requests is traced, where the caller does not trace it itself.
+    pub one_of: u32,
 }
 
 /// Where orders are kept.
@@ -331,6 +342,7 @@ mod default {
     pub(super) const LISTEN: &str = "127.0.0.1:8888";
     pub(super) const OPERATOR_LISTEN: &str = "127.0.0.1:9888";
     pub(super) const LOG_LEVEL: &str = "info";
+    pub(super) const ONE_OF: i64 = 1;
     pub(super) const DATA_DIR: &str = "data/postgres";
     pub(super) const CONNECTIONS: i64 = 8;
     pub(super) const CLIENT_CACHE_BYTES: i64 = 16 * 1024 * 1024;
@@ -368,6 +380,7 @@ fn read(
     let listen = listen(&mut root, environment, problems);
     let operator = operator(root.table("operator"), environment, problems);
     let log = log(root.table("log"));
+    let traces = traces(root.table("traces"));
     let limits = limits(root.table("limits"), problems);
     let times = times(root.table("times"));
     let logins = logins(root.table("logins"));
@@ -399,6 +412,7 @@ fn read(
         listen: listen.unwrap_or(([127, 0, 0, 1], 0).into()),
         operator,
         log,
+        traces,
         database,
         limits,
         times,
@@ -541,6 +555,25 @@ fn log(mut table: Table<'_, '_>) -> Log {
     Log {
         json: json.is_some_and(|json| json.value),
         level: level.map_or_else(|| default::LOG_LEVEL.into(), |level| level.value),
+    }
+}
+
+fn traces(mut table: Table<'_, '_>) -> Traces {
+    let endpoint = table.parsed("endpoint", |text| match text {
+        "" => Ok(None),
+        text if text.starts_with("http://") && text.parse::<axum::http::Uri>().is_ok() => {
+            Ok(Some(text.to_owned()))
+        }
+        _ => Err(
+            "write the address of a collector nearby, as in \"http://127.0.0.1:4318/v1/traces\"; it may speak TLS to others"
+                .into(),
+        ),
+    });
+    let one_of = table.number("one_of", 1..=1_000_000);
+    table.finish(&[]);
+    Traces {
+        endpoint: endpoint.and_then(|endpoint| endpoint.value),
+        one_of: u32::try_from(one_of.unwrap_or(default::ONE_OF)).unwrap_or(u32::MAX),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     import,
     intake::Intake,
     store::{Store, session_settings},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, traces},
 };
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
@@ -46,6 +46,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
         .map(Tls::open)
         .transpose()
         .map_err(|error| error.to_string())?;
+    let _until_the_end = traces::start(&config.traces).map_err(|error| error.to_string())?;
     make_room_for_connections(&config.limits);
     let config = Arc::new(config);
     let intake = Arc::new(OnceLock::new());
@@ -74,7 +75,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
         operator: operators_listener.as_ref().map(|(_, address)| *address),
     };
     // It answers until the very end: an operator wants to see a stop, too.
-    let (_until_the_end, ended) = oneshot::channel::<()>();
+    let (_stays, ended) = oneshot::channel::<()>();
     if let Some((listener, _)) = operators_listener {
         tokio::spawn(http::serve_operator(listener, operator, async {
             let _ = ended.await;

@@ -17,13 +17,17 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
+use opentelemetry::trace::SpanContext;
 use uuid::Uuid;
 
 use super::failure::Failure;
 use crate::{
     config::Publication,
     order::fault::Language,
-    telemetry::metrics::{Metrics, PROCESSED},
+    telemetry::{
+        metrics::{Metrics, PROCESSED},
+        traces::{self, Answered, Stage},
+    },
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -43,6 +47,8 @@ pub struct Exchange {
     method: Method,
     path: String,
     started: Instant,
+    /// The caller's own span, where it traces its call.
+    caller: Option<SpanContext>,
 }
 
 /// What the handler learns on its way and the log line tells.
@@ -60,6 +66,16 @@ pub struct Facts {
     pub accepted: usize,
     /// Orders not stored.
     pub rejected: usize,
+    /// What it waited for.
+    pub stages: Vec<Stage>,
+}
+
+impl Facts {
+    /// The request waited for that, from then until now.
+    pub fn waited(&mut self, name: &'static str, begin: Instant) {
+        let end = Instant::now();
+        self.stages.push(Stage { name, begin, end });
+    }
 }
 
 /// Gives the request its id, runs it, and finishes its answer.
@@ -85,6 +101,7 @@ impl Exchange {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             started: Instant::now(),
+            caller: traces::caller(request.headers()),
         }
     }
 
@@ -121,12 +138,26 @@ impl Exchange {
         let took = self.started.elapsed();
         let outcome = failure.map_or(PROCESSED, Failure::code);
         metrics.answered(outcome, facts.publication.is_some(), took);
+        let code = failure.map(Failure::code);
+        let publication = facts.publication.as_ref().map(|known| known.name.as_str());
+        let trace_id = traces::answered(
+            self.caller.as_ref(),
+            &Answered {
+                begin: self.started,
+                status: response.status().as_u16(),
+                request_id: &self.request_id,
+                code,
+                publication,
+                orders: (facts.orders, facts.accepted, facts.rejected),
+                stages: &facts.stages,
+            },
+        );
         // Counts and names of publications only: nothing that says who ordered what (contract §7).
         tracing::info!(
             request_id = self.request_id,
             method = %self.method,
             path = facts.publication.is_none().then_some(self.path.as_str()),
-            publication = facts.publication.as_ref().map(|publication| publication.name.as_str()),
+            publication,
             user = facts.login,
             orders = facts.orders,
             accepted = facts.accepted,
@@ -134,7 +165,8 @@ impl Exchange {
             bytes = facts.bytes,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             status = response.status().as_u16(),
-            code = failure.map(Failure::code),
+            code,
+            trace_id,
             "answered"
         );
         response

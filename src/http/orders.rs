@@ -1,6 +1,6 @@
 //! `POST /<publication>/hs/AquaDeliveri/getOrdersURL`: body -> intake -> reply (contract §1).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Extension,
@@ -58,16 +58,20 @@ async fn take(
         .headers
         .get(header::AUTHORIZATION)
         .map(HeaderValue::as_bytes);
+    let begin = Instant::now();
     let caller = app
         .gate
         .admit(&publication_of(&head.uri), credentials, peer)
         .await?;
+    facts.waited("login", begin);
     facts.publication = Some(Arc::clone(&caller.publication));
     facts.login.clone_from(&caller.login);
     let intake = app.intake.get().ok_or(Failure::StorageUnavailable)?;
 
     let (limits, times) = (&app.config.limits, &app.config.times);
+    let begin = Instant::now();
     let elements = body::read(&head.headers, body, limits, &app.room, times.body).await?;
+    facts.waited("body", begin);
     facts.bytes = elements.bytes;
     facts.orders = elements.ranges.len();
 
@@ -86,6 +90,7 @@ async fn take(
         .await
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
+    facts.stages.extend(reply.stages);
     // It is stored, so it is answered also where the room is not there; but whoever comes next finds less.
     let _ = app.room.grow(&mut place, reply.body.len());
     let answer = Answer {

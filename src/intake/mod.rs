@@ -29,7 +29,10 @@ use crate::{
         wire::{self, Element},
     },
     store::{Store, numbers::Numbers},
-    telemetry::metrics::{Metrics, Verdicts},
+    telemetry::{
+        metrics::{Metrics, Verdicts},
+        traces::Stage,
+    },
 };
 
 /// A body larger than this is read, and its answer written, off the threads that serve everybody.
@@ -107,6 +110,8 @@ pub struct Reply {
     pub accepted: usize,
     /// Of them rejected.
     pub rejected: usize,
+    /// What it waited for: its turn, then its transaction's reading, deciding and writing.
+    pub stages: Vec<Stage>,
 }
 
 /// Why a batch could not be processed. Nothing of it is stored; sending it again is safe (contract §1).
@@ -156,6 +161,7 @@ struct Done {
     job: Arc<Job>,
     verdicts: Vec<Verdict>,
     stored: Arc<Stored>,
+    stages: Vec<Stage>,
 }
 
 impl Intake {
@@ -361,6 +367,7 @@ impl Done {
             job,
             verdicts,
             stored,
+            stages,
         } = self;
         let envelope = Envelope {
             elements: &job.elements,
@@ -380,6 +387,7 @@ impl Done {
             orders: verdicts.len(),
             accepted,
             rejected: verdicts.len() - accepted,
+            stages: stages.clone(),
         })
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use prometheus_client::metrics::histogram::Histogram;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ use crate::{
         reply::{self, Stored},
     },
     store::{BatchRow, Error, RejectedRow, Write},
-    telemetry::metrics::Retry,
+    telemetry::{metrics::Retry, traces::Stage},
 };
 
 /// How often somebody else may be faster before we give up. Each time somebody's batch was stored, so a crowd of
@@ -217,6 +218,11 @@ async fn transact(
     // An old connection that the server has closed meanwhile; those that come after it are fresh.
     let mut fresh_connections = FRESH_CONNECTIONS;
     let metrics = &*inner.metrics;
+    let mut steps = Vec::with_capacity(3);
+    let mut step = |name, begin: Instant, end: Instant, histogram: &Histogram| {
+        histogram.observe((end - begin).as_secs_f64());
+        steps.push(Stage { name, begin, end });
+    };
     let mut broke = |error: &Error| {
         let again = matches!(error, Error::Unsure(_)) && fresh_connections > 0;
         fresh_connections -= u32::from(again);
@@ -247,7 +253,7 @@ async fn transact(
             }
         };
         let read_at = Instant::now();
-        metrics.read.observe((read_at - begun_at).as_secs_f64());
+        step("read", begun_at, read_at, &metrics.read);
         let decided = decide_with_numbers(inner, jobs, &known, &batches, &keys, orders).await;
         let (decision, lease, rest) = match decided {
             Ok(decided) => decided,
@@ -269,7 +275,7 @@ async fn transact(
         }
         let write = in_place(orders, || to_write(jobs, &decision, deadline, probe));
         let decided_at = Instant::now();
-        metrics.decide.observe((decided_at - read_at).as_secs_f64());
+        step("decide", read_at, decided_at, &metrics.decide);
         let used = lease != rest;
         let give_back = |numbers| inner.numbers.give_back(&publication.name, numbers);
         let stored = |decision: &Decision<'_>, rest| {
@@ -278,7 +284,7 @@ async fn transact(
             inner.numbers.discard(&publication.name, &adopted);
         };
         let written = inner.store.write(&publication.name, &write).await;
-        metrics.write.observe(decided_at.elapsed().as_secs_f64());
+        step("write", decided_at, Instant::now(), &metrics.write);
         match written {
             Ok(()) => {
                 drop(write);
@@ -287,7 +293,7 @@ async fn transact(
                 } else {
                     stored(&decision, rest);
                 }
-                return Ok(done(jobs, decision));
+                return Ok(done(jobs, decision, &steps));
             }
             Err(Error::Overtaken(error)) => {
                 tracing::debug!(%error, attempt, "overtaken, reading again");
@@ -320,7 +326,7 @@ async fn transact(
                 if settle(inner, &write, jobs, taken_at + inner.settle_within).await? {
                     drop(write);
                     stored(&decision, rest);
-                    return Ok(done(jobs, decision));
+                    return Ok(done(jobs, decision, &steps));
                 }
                 metrics.retried(Retry::Connection);
                 give_back(lease);
@@ -517,7 +523,16 @@ async fn settle(
 }
 
 /// What to answer each batch.
-fn done(jobs: &[Arc<Job>], mut decision: Decision<'_>) -> Vec<Done> {
+fn done(jobs: &[Arc<Job>], mut decision: Decision<'_>, steps: &[Stage]) -> Vec<Done> {
+    let begun = steps.first().map_or_else(Instant::now, |first| first.begin);
+    let stages_of = |job: &Job| {
+        let waiting = Stage {
+            name: "queue",
+            begin: job.submitted_at,
+            end: begun,
+        };
+        [&[waiting], steps].concat()
+    };
     let verdicts = std::mem::take(&mut decision.verdicts);
     let stored = Arc::new(Stored::of(decision));
     jobs.iter()
@@ -525,6 +540,7 @@ fn done(jobs: &[Arc<Job>], mut decision: Decision<'_>) -> Vec<Done> {
         .map(|(job, verdicts)| Done {
             job: Arc::clone(job),
             verdicts,
+            stages: stages_of(job),
             stored: Arc::clone(&stored),
         })
         .collect()

@@ -29,3 +29,4 @@ mod private_cluster;
 mod property;
 mod storing;
 mod support;
+mod traces;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use aqua_orders::{
     config::{
         Access, Config, Database, FirstNumbers, Limits, Log, Logins, Operator, Publication, Times,
+        Traces,
     },
     order::{Rules, phone::Region},
 };
@@ -19,6 +20,10 @@ pub fn demo_config() -> Config {
         log: Log {
             json: false,
             level: "info".into(),
+        },
+        traces: Traces {
+            endpoint: None,
+            one_of: 1,
         },
         database: Database {
             url: None,
