@@ -51,20 +51,14 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let config = Arc::new(config);
     let intake = Arc::new(OnceLock::new());
     let metrics = Arc::new(Metrics::new(&config));
-    let room = Room::new(config.limits.bytes_in_flight);
-    let operator = Operator::new(
-        Arc::clone(&config),
-        Arc::clone(&intake),
-        room.clone(),
-        Arc::clone(&metrics),
-    );
-    let app = App {
+    let app = Arc::new(App {
         gate: Gate::new(&config),
         intake: Arc::clone(&intake),
-        room,
+        room: Room::new(config.limits.bytes_in_flight),
         config: Arc::clone(&config),
         metrics: Arc::clone(&metrics),
-    };
+    });
+    let operator = Operator::new(Arc::clone(&app));
     let stopping = Arc::clone(&operator.stopping);
     let stop = async move {
         stop.await;

@@ -54,7 +54,7 @@ const CONNECTIONS_OF_OPERATORS: usize = 64;
 /// Returns how many connections were still busy when that time was over.
 pub async fn serve(
     listener: TcpListener,
-    app: App,
+    app: Arc<App>,
     tls: Option<Tls>,
     shutdown: impl Future<Output = ()>,
 ) -> usize {
@@ -85,7 +85,7 @@ pub async fn serve_operator(
     operator: Operator,
     shutdown: impl Future<Output = ()>,
 ) {
-    let metrics = Arc::clone(&operator.metrics);
+    let metrics = Arc::clone(&operator.app.metrics);
     let slots = Arc::new(Slots {
         most: CONNECTIONS_OF_OPERATORS,
         most_of_an_address: CONNECTIONS_OF_OPERATORS,
@@ -100,7 +100,7 @@ pub async fn serve_operator(
         times: config::Times {
             // It is asked until the very end, and nothing of it must hold up the end.
             stop: Duration::ZERO,
-            ..operator.config.times.clone()
+            ..operator.app.config.times.clone()
         },
         router: operator.router(),
         metrics,

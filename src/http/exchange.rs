@@ -25,7 +25,7 @@ use crate::{
     config::Publication,
     order::fault::Language,
     telemetry::{
-        metrics::{Metrics, PROCESSED},
+        metrics::{CHECKED, Metrics, PROCESSED},
         traces::{self, Answered, Stage},
     },
 };
@@ -58,6 +58,8 @@ pub struct Facts {
     pub publication: Option<Arc<Publication>>,
     /// `None` also where the publication is anonymous.
     pub login: Option<String>,
+    /// Whether it was only checked.
+    pub dry_run: bool,
     /// Bytes of the body after decompression.
     pub bytes: usize,
     /// Elements in the batch; entries in the answer once there is one.
@@ -136,7 +138,8 @@ impl Exchange {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
         let took = self.started.elapsed();
-        let outcome = failure.map_or(PROCESSED, Failure::code);
+        let done = if facts.dry_run { CHECKED } else { PROCESSED };
+        let outcome = failure.map_or(done, Failure::code);
         metrics.answered(outcome, facts.publication.is_some(), took);
         let code = failure.map(Failure::code);
         let publication = facts.publication.as_ref().map(|known| known.name.as_str());
@@ -162,6 +165,7 @@ impl Exchange {
             orders = facts.orders,
             accepted = facts.accepted,
             rejected = facts.rejected,
+            dry_run = facts.dry_run.then_some(true),
             bytes = facts.bytes,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             status = response.status().as_u16(),

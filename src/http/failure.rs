@@ -34,8 +34,12 @@ pub enum Failure {
     UnknownCharset,
     /// 400 `bad_encoding`: bytes that are no text in this charset.
     NotInCharset(&'static str),
+    /// 400 `invalid_parameter`: a `dry_run` that is neither true nor false.
+    InvalidDryRun,
     /// 401 `unauthorized`, with `WWW-Authenticate`.
     Unauthorized,
+    /// 403 `dry_run_only`: orders are tried out at this address, and not taken.
+    DryRunOnly,
     /// 404 `not_found`.
     NotFound,
     /// 405 `method_not_allowed`, with `Allow`.
@@ -65,8 +69,10 @@ impl Failure {
             | Self::UnknownContentEncoding
             | Self::CorruptCompression
             | Self::UnknownCharset
-            | Self::NotInCharset(_) => StatusCode::BAD_REQUEST,
+            | Self::NotInCharset(_)
+            | Self::InvalidDryRun => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::DryRunOnly => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -86,7 +92,9 @@ impl Failure {
             | Self::CorruptCompression
             | Self::UnknownCharset
             | Self::NotInCharset(_) => "bad_encoding",
+            Self::InvalidDryRun => "invalid_parameter",
             Self::Unauthorized => "unauthorized",
+            Self::DryRunOnly => "dry_run_only",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
@@ -142,7 +150,11 @@ impl Failure {
             Self::NotInCharset(charset) => format!(
                 "Тело запроса — не текст в кодировке {charset}: укажите верный charset в Content-Type или пришлите UTF-8."
             ),
+            Self::InvalidDryRun => "Параметр dry_run: true (только проверить) или false.".into(),
             Self::Unauthorized => "Нужны логин и пароль публикации.".into(),
+            Self::DryRunOnly => {
+                "По этому адресу заказы только проверяются: добавьте ?dry_run=true.".into()
+            }
             Self::NotFound => {
                 "По этому адресу ничего нет: заказы принимаются на /<публикация>/hs/AquaDeliveri/getOrdersURL.".into()
             }
@@ -184,7 +196,11 @@ impl Failure {
             Self::NotInCharset(charset) => format!(
                 "The body is no text in {charset}: name the right charset in Content-Type or send UTF-8."
             ),
+            Self::InvalidDryRun => "The parameter dry_run is true (only check) or false.".into(),
             Self::Unauthorized => "The publication's login and password are needed.".into(),
+            Self::DryRunOnly => {
+                "Orders are only checked at this address: add ?dry_run=true.".into()
+            }
             Self::NotFound => {
                 "Nothing is at this address: orders are taken at /<publication>/hs/AquaDeliveri/getOrdersURL.".into()
             }

@@ -18,9 +18,10 @@ use std::{
 
 use axum::{
     Router,
+    handler::Handler,
     http::{Uri, uri::PathAndQuery},
     middleware::from_fn_with_state,
-    routing::post,
+    routing::{MethodRouter, post},
 };
 use percent_encoding::percent_decode_str;
 use tower_http::{
@@ -53,29 +54,41 @@ struct Peer(IpAddr);
 
 /// The fixed part of the orders' address, as the router knows it.
 const ORDERS: [&str; 3] = ["hs", "AquaDeliveri", "getOrdersURL"];
+/// The same with the publication before it.
+const ORDERS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/getOrdersURL";
 
 /// Below this an answer fits into one packet anyway.
 const WORTH_COMPRESSING: u64 = 1024;
 
 /// Every route and layer. A request passes the layers from the last to the first.
-fn router(app: App) -> Router {
+fn router(app: Arc<App>) -> Router {
+    layered(
+        Router::new()
+            .route(ORDERS_ROUTE, orders_at(orders::receive))
+            .fallback(failure::not_found),
+        app,
+    )
+}
+
+/// POST to a handler, and a kind word for whoever comes otherwise.
+fn orders_at<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App>> {
+    post(handler).fallback(failure::method_not_allowed)
+}
+
+/// What every address of senders has: an id, a log line, an envelope for failures, compression.
+fn layered(router: Router<Arc<App>>, app: Arc<App>) -> Router {
     let metrics = Arc::clone(&app.metrics);
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(WORTH_COMPRESSING));
-    Router::new()
-        .route(
-            "/{publication}/hs/AquaDeliveri/getOrdersURL",
-            post(orders::receive).fallback(failure::method_not_allowed),
-        )
-        .fallback(failure::not_found)
+    router
         .layer(from_fn_with_state(metrics, exchange::answer))
         .layer(compression)
-        .with_state(Arc::new(app))
+        .with_state(app)
 }
 
-/// The orders' address spelled as the router has it, whatever case, escapes, trailing slash and query it came with.
-/// `None` for any other address. The publication stays as it came.
+/// The orders' address spelled as the router has it, whatever case, escapes and trailing slash it came with. `None` for
+/// any other address. The publication and the query stay as they came.
 fn canonical(uri: &Uri) -> Option<Uri> {
     let mut segments = uri.path().strip_prefix('/')?.split('/');
     let publication = segments.next()?;
@@ -89,7 +102,11 @@ fn canonical(uri: &Uri) -> Option<Uri> {
         (None | Some(""), None) => {}
         _ => return None,
     }
-    let path = format!("/{publication}/{}", ORDERS.join("/"));
+    let mut path = format!("/{publication}/{}", ORDERS.join("/"));
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
     Some(PathAndQuery::try_from(path).ok()?.into())
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -19,14 +19,8 @@ use axum::{
 use serde::Serialize;
 use tokio::{sync::Mutex, time::timeout};
 
-use super::body::Room;
-use crate::{
-    config::Config,
-    database::Disk,
-    intake::Intake,
-    store::Health,
-    telemetry::metrics::{Metrics, Reading},
-};
+use super::{App, ORDERS_ROUTE, layered, orders, orders_at};
+use crate::{database::Disk, intake::Intake, store::Health, telemetry::metrics::Reading};
 
 /// How long the database may take to say how it is: a probe has its own deadline, often of a few seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,14 +32,8 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 /// What the operator's listener knows of the service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Operator {
-    /// Limits, times and where the database is.
-    pub config: Arc<Config>,
-    /// Empty while the database is not ready yet.
-    pub intake: Arc<OnceLock<Intake>>,
-    /// The room that bodies take up.
-    pub room: Room,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
+    /// The service itself.
+    pub app: Arc<App>,
     /// Whether the service is on its way out.
     pub stopping: Arc<AtomicBool>,
     /// What was found out last.
@@ -98,19 +86,11 @@ impl Check {
 }
 
 impl Operator {
-    /// An operator's view of the service that has `config`, stores by `intake`, keeps bodies in `room` and counts in `metrics`.
+    /// An operator's view of that service.
     #[must_use]
-    pub fn new(
-        config: Arc<Config>,
-        intake: Arc<OnceLock<Intake>>,
-        room: Room,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(app: Arc<App>) -> Self {
         Self {
-            config,
-            intake,
-            room,
-            metrics,
+            app,
             stopping: Arc::default(),
             last: Arc::default(),
         }
@@ -118,6 +98,8 @@ impl Operator {
 
     /// Every route of the operator's listener.
     pub(super) fn router(self) -> Router {
+        let tried_out = Router::new().route(ORDERS_ROUTE, orders_at(orders::try_out));
+        let tried_out = layered(tried_out, Arc::clone(&self.app));
         Router::new()
             .route("/", get(welcome))
             .route("/healthz", get(alive))
@@ -125,6 +107,7 @@ impl Operator {
             .route("/metrics", get(metrics))
             .fallback(nothing_here)
             .with_state(self)
+            .merge(tried_out)
     }
 
     /// Looks whether orders can be taken.
@@ -144,7 +127,7 @@ impl Operator {
         let (service, asked) = if self.stopping.load(Ordering::Relaxed) {
             (Check::bad("it is stopping"), None)
         } else {
-            (Check::good(), self.intake.get())
+            (Check::good(), self.app.intake.get())
         };
         let asked = match asked {
             Some(intake) => Some(timeout(PATIENCE, intake.store().health()).await),
@@ -200,7 +183,7 @@ impl Operator {
 
     /// The private cluster's.
     fn disk(&self) -> Option<Disk> {
-        let settings = &self.config.database;
+        let settings = &self.app.config.database;
         settings
             .url
             .is_none()
@@ -213,7 +196,7 @@ async fn welcome() -> &'static str {
     concat!(
         "aqua-orders ",
         env!("CARGO_PKG_VERSION"),
-        "\n\n/healthz  alive\n/readyz   can orders be taken, and if not, why\n/metrics  for Prometheus\n"
+        "\n\n/healthz  alive\n/readyz   can orders be taken, and if not, why\n/metrics  for Prometheus\n\nPOST /<publication>/hs/AquaDeliveri/getOrdersURL?dry_run=true tries orders out.\n"
     )
 }
 
@@ -240,19 +223,20 @@ async fn ready(State(operator): State<Operator>) -> Response {
 
 async fn metrics(State(operator): State<Operator>) -> Response {
     let readiness = operator.readiness().await;
-    let intake = operator.intake.get();
+    let app = &operator.app;
+    let intake = app.intake.get();
     let reading = Reading {
         lanes: intake.map(Intake::lanes).unwrap_or_default(),
         database_connections: intake.map(|intake| intake.store().connections()),
-        bytes_in_flight: operator.room.taken(),
-        connections_max: operator.config.limits.connections,
+        bytes_in_flight: app.room.taken(),
+        connections_max: app.config.limits.connections,
         database_up: readiness.database.ok,
         ready: readiness.ready,
         disk: readiness
             .disk
             .map(|disk| (disk.free_bytes, disk.size_bytes)),
     };
-    match operator.metrics.text(&reading) {
+    match app.metrics.text(&reading) {
         Ok(text) => {
             let kind = HeaderValue::from_static(METRICS);
             ([(header::CONTENT_TYPE, kind)], text).into_response()

@@ -6,7 +6,7 @@ use axum::{
     Extension,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use tokio::time::timeout;
@@ -46,6 +46,44 @@ impl AsRef<[u8]> for Answer {
     }
 }
 
+/// Tells a caller that nothing was stored.
+const X_DRY_RUN: HeaderName = HeaderName::from_static("x-dry-run");
+
+/// Whether the batch is only to be checked, as the address's query says.
+fn is_dry_run(uri: &Uri) -> Result<bool, Failure> {
+    let parameters = uri.query().unwrap_or_default().split('&');
+    let said = parameters.filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        (name == "dry_run").then_some(value)
+    });
+    let mut dry_run = None;
+    for value in said {
+        let this = match value {
+            "true" | "1" => true,
+            "false" | "0" => false,
+            // Whoever means to try something out must not have it stored for a slip of the pen.
+            _ => return Err(Failure::InvalidDryRun),
+        };
+        if *dry_run.get_or_insert(this) != this {
+            return Err(Failure::InvalidDryRun);
+        }
+    }
+    Ok(dry_run.unwrap_or(false))
+}
+
+/// The same on the operator's listener: orders are tried out there, and not taken.
+pub async fn try_out(
+    state: State<Arc<App>>,
+    exchange: Extension<Exchange>,
+    peer: Extension<Peer>,
+    request: Request,
+) -> Response {
+    match is_dry_run(request.uri()) {
+        Ok(false) => Failure::DryRunOnly.into_response(),
+        Ok(true) | Err(_) => receive(state, exchange, peer, request).await,
+    }
+}
+
 async fn take(
     app: &App,
     exchange: Exchange,
@@ -66,6 +104,7 @@ async fn take(
     facts.waited("login", begin);
     facts.publication = Some(Arc::clone(&caller.publication));
     facts.login.clone_from(&caller.login);
+    facts.dry_run = is_dry_run(&head.uri)?;
     let intake = app.intake.get().ok_or(Failure::StorageUnavailable)?;
 
     let (limits, times) = (&app.config.limits, &app.config.times);
@@ -86,7 +125,14 @@ async fn take(
     };
     // The intake's database work runs in its own task, with shorter deadlines than this one: dropping it here is
     // harmless, and nothing lands after this answer.
-    let reply = timeout(times.answer, intake.accept(batch))
+    let reply = async {
+        if facts.dry_run {
+            intake.check(batch).await
+        } else {
+            intake.accept(batch).await
+        }
+    };
+    let reply = timeout(times.answer, reply)
         .await
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
@@ -97,5 +143,10 @@ async fn take(
         text: reply.body,
         _place: place,
     };
-    Ok(json(StatusCode::OK, Body::from(Bytes::from_owner(answer))))
+    let mut response = json(StatusCode::OK, Body::from(Bytes::from_owner(answer)));
+    if facts.dry_run {
+        let headers = response.headers_mut();
+        headers.insert(X_DRY_RUN, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }

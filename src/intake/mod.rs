@@ -13,8 +13,9 @@ use std::{
 };
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
+mod check;
 mod coalesce;
 mod transaction;
 
@@ -73,6 +74,8 @@ struct Inner {
     huge: Semaphore,
     /// See [`MEDIUM_BODY`].
     medium: Semaphore,
+    /// See [`check::AT_ONCE`].
+    checks: Semaphore,
     /// Past this PostgreSQL begins to store nothing any more, and what it has begun it ends within its own timeout: all
     /// that before the answer's deadline (contract §1).
     store_within: Duration,
@@ -176,6 +179,7 @@ impl Intake {
                 lanes: coalesce::Lanes::new(config.limits.waiting_batches, config.limits.coalesce),
                 huge: Semaphore::new(HUGE_AT_ONCE),
                 medium: Semaphore::new(MEDIUM_AT_ONCE),
+                checks: Semaphore::new(check::AT_ONCE),
                 store_within: config
                     .times
                     .answer
@@ -209,17 +213,8 @@ impl Intake {
     pub async fn accept(&self, batch: Batch) -> Result<Reply, Unavailable> {
         let taken_at = Instant::now();
         let language = batch.language;
-        let large = batch.body.len() > LARGE_BODY;
-        let _turn = match batch.body.len() {
-            length if length > HUGE_BODY => Some(self.inner.huge.acquire().await),
-            length if length > MEDIUM_BODY => {
-                let bytes = u32::try_from(length).unwrap_or(u32::MAX);
-                Some(self.inner.medium.acquire_many(bytes).await)
-            }
-            _ => None,
-        }
-        .transpose()
-        .map_err(|_closed| Unavailable::Storage)?;
+        let large = large_body(&batch.body);
+        let _turn = self.turn(&batch.body).await?;
         let inner = Arc::clone(&self.inner);
         let job = off_thread(large, move || inner.read(batch, taken_at)).await?;
         let (sender, receiver) = oneshot::channel();
@@ -238,6 +233,25 @@ impl Intake {
         }
         reply
     }
+
+    /// Waits until a body may be read: there is room for so many of its size at a time. Dropped, it makes room again.
+    async fn turn(&self, body: &str) -> Result<Option<SemaphorePermit<'_>>, Unavailable> {
+        match body.len() {
+            length if length > HUGE_BODY => Some(self.inner.huge.acquire().await),
+            length if length > MEDIUM_BODY => {
+                let bytes = u32::try_from(length).unwrap_or(u32::MAX);
+                Some(self.inner.medium.acquire_many(bytes).await)
+            }
+            _ => None,
+        }
+        .transpose()
+        .map_err(|_closed| Unavailable::Storage)
+    }
+}
+
+/// See [`LARGE_BODY`].
+fn large_body(body: &str) -> bool {
+    body.len() > LARGE_BODY
 }
 
 /// See [`MOST_FAULTS`].

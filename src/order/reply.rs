@@ -192,6 +192,11 @@ impl Serialize for Entry<'_> {
     }
 }
 
+/// A number as it is answered: one that a batch would be given, if it were not only tried out, is below zero, and nobody's.
+fn given<N: PartialOrd + From<i8>>(number: N) -> Option<N> {
+    (number > N::from(0)).then_some(number)
+}
+
 /// One order as the document answers it.
 pub struct OrderAnswer<'a> {
     /// The order.
@@ -225,11 +230,12 @@ impl Serialize for OrderAnswer<'_> {
             .find(|address| address.number == order.address_number);
         let mut s = serializer.serialize_struct("Order", 19)?;
         // A text, as in the document; the client's and the addresses' numbers are integers there.
-        s.serialize_field("id", &order.number.to_string())?;
+        let id = given(order.number).map(|number| number.to_string());
+        s.serialize_field("id", &id)?;
         s.serialize_field("external_id", &order.sender_id)?;
         s.serialize_field("status", order.status.as_str())?;
         s.serialize_field("client", &ClientAnswer { client, rules })?;
-        s.serialize_field("account_number", &client.account_number)?;
+        s.serialize_field("account_number", &client.account_number.and_then(given))?;
         s.serialize_field("total", &Number(order.total))?;
         s.serialize_field("delivery_cost", &order.delivery_cost.map(Number))?;
         s.serialize_field("coins", &order.coins.map(Number))?;
@@ -295,12 +301,12 @@ impl Serialize for ClientAnswer<'_> {
             .loyalty_system_is_active
             .unwrap_or(rules.loyalty_system_is_active);
         let mut s = serializer.serialize_struct("Client", 14)?;
-        s.serialize_field("id", &client.number)?;
+        s.serialize_field("id", &given(client.number))?;
         s.serialize_field("external_id", &client.sender_id)?;
         s.serialize_field("username", &client.username)?;
         s.serialize_field("comment", &client.comment)?;
         s.serialize_field("email", &client.email)?;
-        s.serialize_field("account_number", &client.account_number)?;
+        s.serialize_field("account_number", &client.account_number.and_then(given))?;
         s.serialize_field("type", client.kind.as_str())?;
         s.serialize_field("phones", &Phones(client, rules.phone_region))?;
         let addresses = &client.addresses;
@@ -392,9 +398,10 @@ impl Serialize for AddressAnswer<'_> {
             ..
         } = self.address;
         let mut s = serializer.serialize_struct("Address", 12)?;
-        s.serialize_field("id", number)?;
+        let number = given(*number);
+        s.serialize_field("id", &number)?;
         if self.shipping {
-            s.serialize_field("user_address_id", number)?;
+            s.serialize_field("user_address_id", &number)?;
         }
         s.serialize_field("external_id", sender_id)?;
         s.serialize_field("name", &name(self.address))?;

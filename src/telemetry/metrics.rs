@@ -47,6 +47,9 @@ const SIZES: [f64; 11] = [
 /// The outcome of a request whose batch was processed, whatever became of each order. The others are called by their codes.
 pub const PROCESSED: &str = "processed";
 
+/// The outcome of a request whose batch was checked, and not stored.
+pub const CHECKED: &str = "checked";
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,

@@ -11,6 +11,7 @@ mod callers;
 mod cli;
 mod client_cache;
 mod crowd;
+mod dry_run;
 mod example;
 mod fault_run;
 mod faults;

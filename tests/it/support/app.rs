@@ -49,22 +49,14 @@ impl Running {
         let tls = config.tls.as_ref().map(|files| Tls::open(files).unwrap());
         let metrics = Arc::new(Metrics::new(&config));
         let intake = Intake::new(store, &config, Arc::clone(&metrics));
-        let intake = Arc::new(OnceLock::from(intake));
-        let room = Room::new(config.limits.bytes_in_flight);
-        let config = Arc::new(config);
-        let operator = Operator::new(
-            Arc::clone(&config),
-            Arc::clone(&intake),
-            room.clone(),
-            Arc::clone(&metrics),
-        );
-        let app = App {
+        let app = Arc::new(App {
             gate: Gate::new(&config),
-            intake,
-            room,
-            config,
+            intake: Arc::new(OnceLock::from(intake)),
+            room: Room::new(config.limits.bytes_in_flight),
+            config: Arc::new(config),
             metrics,
-        };
+        });
+        let operator = Operator::new(Arc::clone(&app));
         let operators_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let operators_address = operators_listener.local_addr().unwrap();
         tokio::spawn(serve_operator(operators_listener, operator, pending()));

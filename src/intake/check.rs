@@ -1,0 +1,89 @@
+//! A batch tried out (`?dry_run=true`): the verdicts it would have now, and nothing is stored, not even its line in the
+//! journal. It waits for nobody and keeps nobody waiting: it only reads.
+
+use std::{collections::HashSet, sync::Arc, time::Instant};
+
+use super::{Batch, Done, Intake, Reply, Unavailable, large_body, off_thread};
+use crate::{
+    heavy::in_place,
+    order::{
+        decide::{self, FreeNumbers, Shortage},
+        known::Keys,
+        reply::Stored,
+    },
+};
+
+/// So many are tried out at the same time; others wait, for those that are to be stored come first.
+pub(super) const AT_ONCE: usize = 2;
+
+/// Numbers in place of those that a real batch would be given: of no record's, and answered as `null`.
+#[derive(Default)]
+struct Imagined(FreeNumbers);
+
+impl Imagined {
+    /// As many more as are missing.
+    fn add(&mut self, missing: Shortage) {
+        let Self(numbers) = self;
+        for (numbers, missing) in [
+            (&mut numbers.order, missing.order),
+            (&mut numbers.client, missing.client),
+            (&mut numbers.address, missing.address),
+        ] {
+            let lowest = numbers.back().copied().unwrap_or(0);
+            numbers.extend((i32::MIN..lowest).rev().take(missing));
+        }
+    }
+}
+
+impl Intake {
+    /// Says what would become of a batch now. The order's, clients' and addresses' numbers that would be new are `null` in
+    /// the answer. What only the database could say, it does not know: a refusal of an order, a race with another sender.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    pub async fn check(&self, batch: Batch) -> Result<Reply, Unavailable> {
+        let taken_at = Instant::now();
+        let language = batch.language;
+        let large = large_body(&batch.body);
+        let closed = |_closed| Unavailable::Storage;
+        let _turn = self.inner.checks.acquire().await.map_err(closed)?;
+        let _room = self.turn(&batch.body).await?;
+        let inner = Arc::clone(&self.inner);
+        let job = off_thread(large, move || inner.read(batch, taken_at)).await?;
+        let job = Arc::new(job);
+
+        let mut keys = Keys::default();
+        job.keys(&mut keys);
+        let publication = &job.publication.name;
+        let known = self.inner.store.read(publication, &keys, false).await;
+        let known = known.map_err(|error| {
+            tracing::warn!(error = %error.in_full(), "reading failed");
+            Unavailable::Storage
+        })?;
+        let none = HashSet::new();
+        let batch = decide::Batch {
+            elements: &job.elements,
+            received_at: job.received_at,
+            refused: &none,
+            skipped: &none,
+        };
+        let mut imagined = Imagined::default();
+        let mut decision = loop {
+            let mut numbers = imagined.0.clone();
+            let decided = in_place(job.elements.len(), || {
+                decide::decide(&known, std::slice::from_ref(&batch), &mut numbers)
+            });
+            match decided {
+                Ok(decision) => break decision,
+                Err(missing) => imagined.add(missing),
+            }
+        };
+        let done = Done {
+            verdicts: decision.verdicts.pop().unwrap_or_default(),
+            stored: Arc::new(Stored::of(decision)),
+            stages: Vec::new(),
+            job: Arc::clone(&job),
+        };
+        off_thread(large, move || done.reply(language)).await?
+    }
+}
