@@ -30,6 +30,7 @@ SELECT create_distributed_table('address', 'publication', colocate_with => 'numb
 SELECT create_distributed_table('orders', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('order_item', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('journal_batch', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('journal_change', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('journal_rejected', 'publication', colocate_with => 'number_counter');
 
 COMMIT;

@@ -73,6 +73,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[times]`
     pub times: Times,
+    /// `[journal]`
+    pub journal: Journal,
     /// `[logins]`
     pub logins: Logins,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -172,6 +174,17 @@ pub struct Times {
     pub write: Duration,
     /// How long a stop waits for what was taken.
     pub stop: Duration,
+}
+
+/// For how many days each kind of entry is kept in the journal; 0: for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// A line for each batch. One with a rejected order stays as long as that.
+    pub keep_batches: u32,
+    /// Rejected orders with their bodies.
+    pub keep_rejected: u32,
+    /// What changed of orders.
+    pub keep_changes: u32,
 }
 
 /// How wrong passwords are slowed down, per address and per login.
@@ -367,6 +380,9 @@ mod default {
     pub(super) const BODY: u64 = 60;
     pub(super) const WRITE: u64 = 30;
     pub(super) const STOP: u64 = 25;
+    pub(super) const KEEP_BATCHES: i64 = 90;
+    pub(super) const KEEP_REJECTED: i64 = 365;
+    pub(super) const KEEP_CHANGES: i64 = 365;
     pub(super) const TIMEZONE: chrono_tz::Tz = chrono_tz::Europe::Moscow;
 }
 
@@ -383,6 +399,7 @@ fn read(
     let traces = traces(root.table("traces"));
     let limits = limits(root.table("limits"), problems);
     let times = times(root.table("times"));
+    let journal = journal(root.table("journal"));
     let logins = logins(root.table("logins"));
     let trusted_proxies = networks(&mut root, "trusted_proxies", problems);
     let has_tls = root.at("tls").is_some();
@@ -416,6 +433,7 @@ fn read(
         database,
         limits,
         times,
+        journal,
         logins,
         trusted_proxies,
         tls,
@@ -631,6 +649,20 @@ fn times(mut table: Table<'_, '_>) -> Times {
     };
     table.finish(&[]);
     times
+}
+
+fn journal(mut table: Table<'_, '_>) -> Journal {
+    let mut days = |key, default| {
+        let days = table.number(key, 0..=36_500).unwrap_or(default);
+        u32::try_from(days).unwrap_or(u32::MAX)
+    };
+    let journal = Journal {
+        keep_batches: days("keep_batches", default::KEEP_BATCHES),
+        keep_rejected: days("keep_rejected", default::KEEP_REJECTED),
+        keep_changes: days("keep_changes", default::KEEP_CHANGES),
+    };
+    table.finish(&[]);
+    journal
 }
 
 fn database(

@@ -13,5 +13,6 @@ pub mod import;
 pub mod intake;
 pub mod load;
 pub mod order;
+pub mod retention;
 pub mod store;
 pub mod telemetry;

@@ -4,6 +4,7 @@ mod check;
 mod doctor;
 mod hash_password;
 mod import;
+mod journal;
 mod load;
 mod order;
 mod serve;
@@ -50,6 +51,9 @@ enum Command {
     HashPassword,
     /// Set districts, products or clients as a file says; --help lists the columns
     Import(import::Import),
+    /// Look into the journal: batches, rejected orders, what became of an order; send a rejected one again
+    #[command(subcommand)]
+    Journal(journal::Command),
     /// Look at an order, or move its status on
     #[command(subcommand)]
     Order(order::Command),
@@ -95,6 +99,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         | Command::Check
         | Command::Load(_)
         | Command::Import(_)
+        | Command::Journal(_)
         | Command::Order(_) => {}
     }
     let config = Config::load(&cli.config, &Environment::of_process())
@@ -105,6 +110,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Check => on_runtime(check::run(&config)),
         Command::Load(load) => on_one_thread(load::run(load, &config)),
         Command::Import(import) => on_runtime(import::run(import, &config)),
+        Command::Journal(command) => on_runtime(journal::run(command, &config)),
         Command::Order(command) => on_runtime(order::run(command, &config)),
         Command::Doctor | Command::HashPassword => Ok(()),
     }

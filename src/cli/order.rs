@@ -108,17 +108,31 @@ fn away(error: store::Error) -> Failure {
     }
 }
 
-async fn find(which: &Which, publication: &Publication, store: &Store) -> Result<Found, Failure> {
+/// The orders that are meant: one, two of which one has that number and the other that sender's id, or none.
+pub(super) async fn find_all(
+    which: &Which,
+    publication: &Publication,
+    store: &Store,
+) -> Result<Vec<Found>, Failure> {
     let sender_id = (which.by != Some(By::Number)).then_some(which.id.as_str());
     let number = which
         .id
         .parse()
         .ok()
         .filter(|_| which.by != Some(By::SenderId));
-    let mut found = store
+    store
         .find_orders(&publication.name, sender_id, number)
         .await
-        .map_err(away)?;
+        .map_err(away)
+}
+
+/// The order that is meant.
+pub(super) async fn find(
+    which: &Which,
+    publication: &Publication,
+    store: &Store,
+) -> Result<Found, Failure> {
+    let mut found = find_all(which, publication, store).await?;
     match (found.pop(), found.pop()) {
         (Some(order), None) => Ok(order),
         (None, _) => Err(format!("{} has no order {}", publication.name, which.id)),

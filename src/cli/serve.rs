@@ -24,6 +24,7 @@ use crate::{
     http::{self, App, auth::Gate, body::Room, operator::Operator, tls::Tls},
     import,
     intake::Intake,
+    retention,
     store::{Store, session_settings},
     telemetry::{metrics::Metrics, traces},
 };
@@ -210,7 +211,9 @@ async fn begin(
         }
     }
     // Nobody else sets it.
-    let _ = intake.set(Intake::new(store, config, metrics));
+    let _ = intake.set(Intake::new(store.clone(), config, metrics));
+    let (publications, journal) = (config.publications.clone(), config.journal.clone());
+    tokio::spawn(async move { retention::keep(store, &publications, &journal).await });
     tracing::info!(
         listen = %addresses.listen,
         operator = addresses.operator.map(tracing::field::display),

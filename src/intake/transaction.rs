@@ -1,7 +1,7 @@
 //! One transaction for a group of batches: read, decide, write; again when overtaken; apart when refused.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,13 +15,15 @@ use super::{Done, Inner, Job, Unavailable, accepted, coalesce::UnderWay};
 use crate::{
     heavy::in_place,
     order::{
-        decide::{self, Batch, Decision, FreeNumbers, Shortage, Verdict},
+        decide::{self, Batch, Decision, FreeNumbers, Record, Shortage, Verdict},
         diff,
         fault::{FaultText, Language},
+        history,
         known::{Keys, Known},
+        model::Order,
         reply::{self, Stored},
     },
-    store::{BatchRow, Error, RejectedRow, Write},
+    store::{BatchRow, ChangeRow, Error, RejectedRow, Write},
     telemetry::{metrics::Retry, traces::Stage},
 };
 
@@ -448,6 +450,8 @@ fn to_write<'w>(
 ) -> Write<'w> {
     let mut batches = Vec::with_capacity(jobs.len());
     let mut rejected = Vec::new();
+    let mut made_by = HashMap::new();
+    let mut changed_by = BTreeMap::new();
     for (job, verdicts) in jobs.iter().zip(&decision.verdicts) {
         // A new id for every attempt: the row of one that was cut off is settled by its own.
         let batch = Uuid::now_v7();
@@ -461,6 +465,16 @@ fn to_write<'w>(
             accepted,
             rejected: verdicts.len() - accepted,
         });
+        for verdict in verdicts {
+            if let Verdict::Accepted { order, .. } = verdict {
+                let record = &decision.orders[*order];
+                if record.before.is_none() {
+                    made_by.entry(record.after.number).or_insert(batch);
+                } else if !record.is_unchanged() {
+                    changed_by.insert(*order, (batch, job.received_at));
+                }
+            }
+        }
         if accepted == verdicts.len() || probe {
             continue;
         }
@@ -486,9 +500,28 @@ fn to_write<'w>(
         changes: diff::changes(decision),
         batches,
         rejected,
+        made_by,
+        history: changed_by
+            .into_iter()
+            .filter_map(|(order, by)| change_row(&decision.orders[order], by))
+            .collect(),
         deadline,
         probe,
     }
+}
+
+fn change_row(
+    record: &Record<'_, Order>,
+    (batch, made_at): (Uuid, DateTime<Utc>),
+) -> Option<ChangeRow> {
+    let Record { before, after } = record;
+    before.map(|before| ChangeRow {
+        order_number: after.number,
+        version: before.version + 1,
+        made_at,
+        batch,
+        changes: history::changes(before, after),
+    })
 }
 
 /// Asks the journal until it answers, or time is up.

@@ -9,6 +9,7 @@ pub mod datetime;
 pub mod decide;
 pub mod diff;
 pub mod fault;
+pub mod history;
 pub mod known;
 pub mod list;
 pub mod model;

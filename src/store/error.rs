@@ -74,7 +74,9 @@ impl Error {
             (_, "journal_batch_not_overtaken")
             | (
                 "23505",
-                "orders_sender_id" | "client_sender_id" | "client_guest_phone" | "address_sender_id"
+                // Whoever leaves the same version behind has read the same one.
+                "journal_change_pkey"
+                | "orders_sender_id" | "client_sender_id" | "client_guest_phone" | "address_sender_id"
                 | "district_pkey" | "product_sender_id_pkey" | "client_price_pkey" | "publication_mark_pkey",
             )
             // 23503: a product or district that import took away meanwhile; 40…: serialization failure, deadlock.

@@ -13,6 +13,7 @@ mod client_cache;
 mod connection;
 pub mod error;
 mod health;
+pub mod journal;
 pub mod numbers;
 pub mod operator;
 mod read;
@@ -22,7 +23,7 @@ pub mod write;
 
 pub use error::Error;
 pub use health::Health;
-pub use write::{BatchRow, RejectedRow, Write};
+pub use write::{BatchRow, ChangeRow, RejectedRow, Write};
 
 use self::{
     client_cache::ClientCache,

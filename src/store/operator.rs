@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 
 use super::{Error, Store};
 use crate::order::{
@@ -109,12 +110,18 @@ impl Store {
     ) -> Result<bool, Error> {
         // An order's writers rely on its version: whoever read the old status must read again.
         let done = sqlx::query!(
-            "UPDATE orders SET status = $4, version = version + 1
-             WHERE publication = $1 AND number = $2 AND version = $3",
+            "WITH changed AS (
+                 UPDATE orders SET status = $4, version = version + 1
+                 WHERE publication = $1 AND number = $2 AND version = $3
+                 RETURNING version
+             )
+             INSERT INTO journal_change (publication, order_number, version, made_at, changes)
+             SELECT $1, $2, version, now(), $5 FROM changed",
             publication,
             found.number,
             found.version,
             status.as_str(),
+            json!({ "status": [found.status.as_str(), status.as_str()] }),
         )
         .execute(self.pool())
         .await

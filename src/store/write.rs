@@ -1,5 +1,7 @@
 //! The writing statement of a batch: only what changed, and the journal with it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -46,6 +48,21 @@ pub struct RejectedRow<'a> {
     pub faults: Value,
 }
 
+/// The journal's row of one change of an order.
+#[derive(Debug, Clone)]
+pub struct ChangeRow {
+    /// Which order.
+    pub order_number: i32,
+    /// The version that it leaves behind.
+    pub version: i32,
+    /// When the batch came in.
+    pub made_at: DateTime<Utc>,
+    /// The batch that changed it.
+    pub batch: Uuid,
+    /// What changed ([`crate::order::history`]).
+    pub changes: Value,
+}
+
 /// What one statement writes.
 #[derive(Debug)]
 pub struct Write<'a> {
@@ -55,6 +72,10 @@ pub struct Write<'a> {
     pub batches: Vec<BatchRow>,
     /// Rejected orders of those batches.
     pub rejected: Vec<RejectedRow<'a>>,
+    /// By number: the batch that makes a new order.
+    pub made_by: HashMap<i32, Uuid>,
+    /// Changes of the others.
+    pub history: Vec<ChangeRow>,
     /// By the database's clock: past it nothing is stored, for the caller was given up on.
     pub deadline: DateTime<Utc>,
     /// Look whether the database would take it, and take it back.
@@ -159,10 +180,11 @@ struct Orders<'a> {
     comment: Vec<Option<&'a str>>,
     count_of_returned_bottles: Vec<i32>,
     ask_for_checkout: Vec<Option<Json<&'a Checkout>>>,
+    batch: Vec<Option<Uuid>>,
 }
 
 impl<'a> Orders<'a> {
-    fn of(changes: &'a Changes<'_>) -> Self {
+    fn of(changes: &'a Changes<'_>, made_by: &HashMap<i32, Uuid>) -> Self {
         let mut columns = Self::default();
         for (version, o) in &changes.orders {
             columns.number.push(o.number);
@@ -187,6 +209,7 @@ impl<'a> Orders<'a> {
             columns
                 .ask_for_checkout
                 .push(o.ask_for_checkout.as_ref().map(Json));
+            columns.batch.push(made_by.get(&o.number).copied());
         }
         columns
     }
@@ -267,6 +290,8 @@ impl Store {
             changes,
             batches,
             rejected,
+            made_by,
+            history,
             deadline,
             probe,
         } = write;
@@ -302,7 +327,7 @@ impl Store {
         let statement = in_place(changes.rows(), || {
             let clients = Clients::of(changes);
             let addresses = Addresses::of(changes);
-            let orders = Orders::of(changes);
+            let orders = Orders::of(changes, made_by);
             let items = Items::of(changes);
             if only_new {
                 sqlx::query_file!(
@@ -363,6 +388,7 @@ impl Store {
                     &journal.orders,
                     &journal.accepted,
                     &journal.rejected,
+                    &orders.batch as _,
                 )
             } else {
                 sqlx::query_file!(
@@ -443,6 +469,12 @@ impl Store {
                         .iter()
                         .map(|(_, lines)| int(*lines))
                         .collect::<Vec<_>>(),
+                    &orders.batch as _,
+                    &history.iter().map(|c| c.order_number).collect::<Vec<_>>(),
+                    &history.iter().map(|c| c.version).collect::<Vec<_>>(),
+                    &history.iter().map(|c| c.made_at).collect::<Vec<_>>(),
+                    &history.iter().map(|c| c.batch).collect::<Vec<_>>(),
+                    &history.iter().map(|c| Json(&c.changes)).collect::<Vec<_>>() as _,
                 )
             }
         });

@@ -58,18 +58,18 @@ WITH sent_client AS MATERIALIZED (
     SELECT *
     FROM unnest($24::int[], $25::int[], $26::uuid[], $27::text[], $28::text[], $29::int[], $30::int[],
                 $31::timestamptz[], $32::numeric[], $33::numeric[], $34::numeric[], $35::text[], $36::boolean[],
-                $37::timestamptz[], $38::timestamptz[], $39::text[], $40::int[], $41::jsonb[])
+                $37::timestamptz[], $38::timestamptz[], $39::text[], $40::int[], $41::jsonb[], $69::uuid[])
         AS t (number, version, uuid, sender_id, status, client_number, address_number, created_at, total,
               delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-              count_of_returned_bottles, ask_for_checkout)
+              count_of_returned_bottles, ask_for_checkout, batch)
 ), new_order AS (
     INSERT INTO orders
         (publication, number, uuid, sender_id, status, client_number, address_number, created_at, total,
          delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-         count_of_returned_bottles, ask_for_checkout)
+         count_of_returned_bottles, ask_for_checkout, batch)
     SELECT $1, number, uuid, sender_id, status, client_number, address_number, created_at, total,
            delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-           count_of_returned_bottles, ask_for_checkout
+           count_of_returned_bottles, ask_for_checkout, batch
     FROM sent_order
     WHERE version = 0
 ), changed_order AS (
@@ -122,6 +122,11 @@ WITH sent_client AS MATERIALIZED (
     DELETE FROM order_item i
     WHERE cardinality($67::int[]) > 0 AND i.publication = $1 AND i.order_number = ANY ($67::int[])
       AND i.position >= ($68::int[])[array_position($67::int[], i.order_number)]
+), change AS (
+    INSERT INTO journal_change (publication, order_number, version, made_at, batch, changes)
+    SELECT $1, t.*
+    FROM unnest($70::int[], $71::int[], $72::timestamptz[], $73::uuid[], $74::jsonb[])
+        AS t (order_number, version, made_at, batch, changes)
 ), rejected AS (
     INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults)
     SELECT $1, t.*

@@ -20,6 +20,7 @@ mod fuzz;
 mod http;
 mod identity;
 mod import;
+mod journal;
 mod map;
 mod migration;
 mod model;

@@ -54,11 +54,22 @@ impl Operator {
 
     /// Runs the program.
     pub async fn run<I: IntoIterator<Item = A>, A: AsRef<std::ffi::OsStr>>(&self, args: I) -> Said {
+        self.run_with_editor("false", args).await
+    }
+
+    /// Runs the program, which opens files in that editor.
+    pub async fn run_with_editor<I: IntoIterator<Item = A>, A: AsRef<std::ffi::OsStr>>(
+        &self,
+        editor: &str,
+        args: I,
+    ) -> Said {
         let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_aqua-orders"))
             .args(args)
             .current_dir(self.folder.path())
             .env("DATABASE_URL", &self.database_url)
             .env("AQUA_CONFIG", self.folder.path().join("settings.toml"))
+            .env("EDITOR", editor)
+            .env_remove("VISUAL")
             .env_remove("AQUA_LISTEN")
             .env_remove("AQUA_OPERATOR_LISTEN")
             .env_remove("AQUA_DATA_DIR")

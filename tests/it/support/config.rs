@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use aqua_orders::{
     config::{
-        Access, Config, Database, FirstNumbers, Limits, Log, Logins, Operator, Publication, Times,
-        Traces,
+        Access, Config, Database, FirstNumbers, Journal, Limits, Log, Logins, Operator,
+        Publication, Times, Traces,
     },
     order::{Rules, phone::Region},
 };
@@ -52,6 +52,11 @@ pub fn demo_config() -> Config {
             body: Duration::from_mins(1),
             write: Duration::from_secs(30),
             stop: Duration::from_secs(10),
+        },
+        journal: Journal {
+            keep_batches: 90,
+            keep_rejected: 365,
+            keep_changes: 365,
         },
         // Nobody is slowed down.
         logins: Logins {

@@ -1,0 +1,883 @@
+//! `aqua-orders journal …`: what came in, what was rejected and why, what became of an order; a rejected order mended and
+//! sent again, by the same way as over HTTP.
+
+use std::{
+    env,
+    ffi::OsString,
+    fmt::Write as _,
+    io::Write as _,
+    process::{Command as Process, Stdio},
+    sync::Arc,
+};
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
+use chrono_tz::Tz;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json, value::RawValue};
+use uuid::Uuid;
+
+use super::{
+    Failure, because,
+    order::{Which, find, find_all},
+    publication, with_store,
+};
+use crate::{
+    config::{Config, Publication},
+    intake::{Batch, Intake},
+    order::{datetime, fault::Language},
+    store::{
+        Error, Store,
+        journal::{Filter, JournalBatch, JournalRejected},
+    },
+    telemetry::metrics::Metrics,
+};
+
+/// Where nothing else is said, so many of the newest are shown.
+const SHOWN: u32 = 50;
+
+/// Looks into the journal, or sends a rejected order again.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum Command {
+    /// Batches, the newest first
+    Batches(Search),
+    /// Rejected orders and their faults, the newest first
+    Rejected(Search),
+    /// One batch, with its rejected orders as they came in
+    Show {
+        /// A batch's id, or the `X-Request-Id` of its answer
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// What became of one order: every attempt, and what changed from what to what
+    Order {
+        /// Which order
+        #[command(flatten)]
+        which: Which,
+        /// JSON instead of a table, an object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sends a rejected order again, as if it had just come in
+    Resubmit {
+        /// The batch's id, with the order's place where several were rejected: ID/PLACE as `rejected` shows it
+        id: String,
+        /// Opens it in $VISUAL or $EDITOR first
+        #[arg(long)]
+        edit: bool,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// What to look for.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Search {
+    /// Received since then: `2h`, `3d`, or a date or moment in the publication's time
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Received before then
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// Sent by this login
+    #[arg(long, value_name = "LOGIN")]
+    user: Option<String>,
+    /// With a fault of this code, such as `required`
+    #[arg(long)]
+    code: Option<String>,
+    /// With this `X-Request-Id`
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Not more than so many
+    #[arg(long, default_value_t = SHOWN)]
+    limit: u32,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Where to look, and how to show it.
+#[derive(Debug, Clone, Args)]
+pub(super) struct How {
+    /// A publication's name or alias; all of them where none is given
+    #[arg(long, value_name = "NAME")]
+    publication: Option<String>,
+    /// JSON instead of a table, an object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(command: &Command, config: &Config) -> Result<(), Failure> {
+    let mut rejected_again = false;
+    with_store(config, async |store| match command {
+        Command::Batches(search) => batches(search, config, &store).await,
+        Command::Rejected(search) => rejected(search, config, &store).await,
+        Command::Show { id, how } => show(id, how, config, &store).await,
+        Command::Order { which, json } => {
+            let publication = publication(config, which.publication.as_deref())?;
+            history(which, *json, publication, &store).await
+        }
+        Command::Resubmit { id, edit, how } => {
+            let (said, accepted) = resubmit(id, *edit, how, config, &store).await?;
+            rejected_again = !accepted;
+            Ok(said)
+        }
+    })
+    .await?;
+    if rejected_again {
+        return Err("it is rejected again, and in the journal as a new entry".into());
+    }
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
+fn away(error: Error) -> Failure {
+    because("the journal cannot be read", &error)
+}
+
+impl How {
+    /// The publications to look into.
+    fn publications<'c>(&self, config: &'c Config) -> Result<Vec<&'c Publication>, Failure> {
+        match &self.publication {
+            Some(name) => Ok(vec![publication(config, Some(name))?]),
+            None => Ok(config.publications.iter().collect()),
+        }
+    }
+}
+
+impl Search {
+    fn filter(&self, zone: Tz) -> Result<Filter, Failure> {
+        let when = |text: &Option<String>| text.as_ref().map(|text| moment(text, zone)).transpose();
+        Ok(Filter {
+            since: when(&self.since)?,
+            until: when(&self.until)?,
+            login: self.user.clone(),
+            request_id: self.request_id.clone(),
+            code: self.code.clone(),
+            order_key: None,
+            limit: self.limit.into(),
+        })
+    }
+}
+
+/// `2h` ago, a date, or a moment in that zone.
+fn moment(text: &str, zone: Tz) -> Result<DateTime<Utc>, Failure> {
+    let ago = || {
+        let unit = text.chars().last()?;
+        let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
+        let span = match unit {
+            'm' => TimeDelta::try_minutes(count),
+            'h' => TimeDelta::try_hours(count),
+            'd' => TimeDelta::try_days(count),
+            'w' => TimeDelta::try_weeks(count),
+            _ => None,
+        };
+        Utc::now().checked_sub_signed(span?)
+    };
+    let day = || {
+        let day: NaiveDate = text.parse().ok()?;
+        datetime::parse(&format!("{day} 00:00"), zone)
+    };
+    ago()
+        .or_else(day)
+        .or_else(|| datetime::parse(text, zone))
+        .ok_or_else(|| {
+            format!(
+                "{text} is no moment: write 30m, 2h, 3d, 2w, 2026-11-25 or \"2026-11-25 14:00\""
+            )
+        })
+}
+
+/// Columns of texts, each as wide as it must be.
+struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn new(head: &[&str]) -> Self {
+        Self {
+            rows: vec![head.iter().map(ToString::to_string).collect()],
+        }
+    }
+
+    fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    fn print(self) -> String {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let widest = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(widest).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                let space = width - cell.chars().count() + 2;
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', space));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn or_dash(text: Option<&str>) -> String {
+    text.unwrap_or("–").to_owned()
+}
+
+fn rfc3339(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn lines(objects: impl IntoIterator<Item = Value>) -> String {
+    let mut text = String::new();
+    for object in objects {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{object}");
+    }
+    text
+}
+
+fn batch_json(publication: &Publication, batch: &JournalBatch) -> Value {
+    json!({
+        "publication": publication.name,
+        "batch": batch.batch,
+        "received_at": rfc3339(batch.received_at),
+        "request_id": batch.request_id,
+        "user": batch.login,
+        "orders": batch.orders,
+        "accepted": batch.accepted,
+        "rejected": batch.rejected,
+    })
+}
+
+fn rejected_json(publication: &Publication, order: &JournalRejected) -> Value {
+    json!({
+        "publication": publication.name,
+        "batch": order.batch,
+        "place": order.position,
+        "received_at": rfc3339(order.received_at),
+        "request_id": order.request_id,
+        "user": order.login,
+        "order": order.order_key,
+        "number_now": order.order_number,
+        "errors": order.faults,
+        // As text: it need not be JSON that every reader takes.
+        "body": order.body,
+    })
+}
+
+async fn batches(search: &Search, config: &Config, store: &Store) -> Result<String, Failure> {
+    let mut found = Vec::new();
+    for publication in search.how.publications(config)? {
+        let filter = search.filter(publication.rules.timezone)?;
+        let batches = store.journal_batches(&publication.name, &filter).await;
+        found.extend(
+            batches
+                .map_err(away)?
+                .into_iter()
+                .map(|batch| (publication, batch)),
+        );
+    }
+    found.sort_by_key(|(_, batch)| std::cmp::Reverse(batch.received_at));
+    found.truncate(search.limit as usize);
+    if search.how.json {
+        return Ok(lines(found.iter().map(|(of, batch)| batch_json(of, batch))));
+    }
+    let mut table = Table::new(&[
+        "received",
+        "publication",
+        "user",
+        "orders",
+        "accepted",
+        "rejected",
+        "request id",
+        "batch",
+    ]);
+    for (publication, batch) in found {
+        table.row([
+            datetime::print(batch.received_at, publication.rules.timezone),
+            publication.name.clone(),
+            or_dash(batch.login.as_deref()),
+            batch.orders.to_string(),
+            batch.accepted.to_string(),
+            batch.rejected.to_string(),
+            batch.request_id,
+            batch.batch.to_string(),
+        ]);
+    }
+    Ok(table.print())
+}
+
+/// `client.phone: required`, each fault once.
+fn codes(faults: &Value) -> String {
+    let faults = faults.as_array().map(Vec::as_slice).unwrap_or_default();
+    let codes: Vec<String> = faults
+        .iter()
+        .map(|fault| {
+            let part = |name: &str| fault[name].as_str().unwrap_or_default();
+            match part("field") {
+                "" => part("code").to_owned(),
+                field => format!("{field}: {}", part("code")),
+            }
+        })
+        .collect();
+    match codes.len() {
+        0..=4 => codes.join(", "),
+        more => format!("{}, and {} more", codes[..3].join(", "), more - 3),
+    }
+}
+
+async fn rejected(search: &Search, config: &Config, store: &Store) -> Result<String, Failure> {
+    let mut found = Vec::new();
+    for publication in search.how.publications(config)? {
+        let filter = search.filter(publication.rules.timezone)?;
+        let orders = store
+            .journal_rejected(&publication.name, None, &filter)
+            .await;
+        found.extend(
+            orders
+                .map_err(away)?
+                .into_iter()
+                .map(|order| (publication, order)),
+        );
+    }
+    found.sort_by_key(|(_, order)| std::cmp::Reverse(order.received_at));
+    found.truncate(search.limit as usize);
+    if search.how.json {
+        let objects = found.iter().map(|(of, order)| rejected_json(of, order));
+        return Ok(lines(objects));
+    }
+    let mut table = Table::new(&[
+        "received",
+        "publication",
+        "user",
+        "order",
+        "number now",
+        "faults",
+        "id",
+    ]);
+    for (publication, order) in found {
+        table.row([
+            datetime::print(order.received_at, publication.rules.timezone),
+            publication.name.clone(),
+            or_dash(order.login.as_deref()),
+            order.order_key.clone(),
+            or_dash(
+                order
+                    .order_number
+                    .map(|number| number.to_string())
+                    .as_deref(),
+            ),
+            codes(&order.faults),
+            format!("{}/{}", order.batch, order.position),
+        ]);
+    }
+    Ok(table.print())
+}
+
+/// JSON laid out for reading, where it is JSON that can be; numbers and texts stay as they were sent.
+fn laid_out(body: &str) -> String {
+    let mut text = String::with_capacity(body.len() * 2);
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    let mut symbols = body.trim().chars().peekable();
+    while let Some(symbol) = symbols.next() {
+        if in_text {
+            text.push(symbol);
+            in_text = escaped || symbol != '"';
+            escaped = symbol == '\\' && !escaped;
+            continue;
+        }
+        let new_line = |text: &mut String, depth: usize| {
+            text.push('\n');
+            text.extend(std::iter::repeat_n("  ", depth));
+        };
+        match symbol {
+            '"' => {
+                in_text = true;
+                text.push('"');
+            }
+            '{' | '[' => {
+                text.push(symbol);
+                while symbols.next_if(char::is_ascii_whitespace).is_some() {}
+                if let Some(end) = symbols.next_if(|next| matches!(next, '}' | ']')) {
+                    text.push(end);
+                } else {
+                    depth += 1;
+                    new_line(&mut text, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                new_line(&mut text, depth);
+                text.push(symbol);
+            }
+            ',' => {
+                text.push(',');
+                new_line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            symbol if symbol.is_ascii_whitespace() => {}
+            symbol => text.push(symbol),
+        }
+    }
+    text
+}
+
+/// The batches of that id or `X-Request-Id`, with their publications.
+async fn find_batches<'c>(
+    id: &str,
+    how: &How,
+    config: &'c Config,
+    store: &Store,
+) -> Result<Vec<(&'c Publication, JournalBatch)>, Failure> {
+    let mut found = Vec::new();
+    for publication in how.publications(config)? {
+        let name = &publication.name;
+        if let Ok(batch) = id.parse::<Uuid>() {
+            let batch = store.journal_batch(name, batch).await.map_err(away)?;
+            found.extend(batch.map(|batch| (publication, batch)));
+        }
+        let filter = Filter {
+            request_id: Some(id.to_owned()),
+            limit: SHOWN.into(),
+            ..Filter::default()
+        };
+        let batches = store.journal_batches(name, &filter).await.map_err(away)?;
+        found.extend(batches.into_iter().map(|batch| (publication, batch)));
+    }
+    if found.is_empty() {
+        return Err(format!(
+            "the journal has no batch {id}, and none with such an X-Request-Id"
+        ));
+    }
+    Ok(found)
+}
+
+fn everything() -> Filter {
+    Filter {
+        limit: i64::MAX,
+        ..Filter::default()
+    }
+}
+
+async fn show(id: &str, how: &How, config: &Config, store: &Store) -> Result<String, Failure> {
+    let mut said = String::new();
+    for (publication, batch) in find_batches(id, how, config, store).await? {
+        let rejected = store
+            .journal_rejected(&publication.name, Some(batch.batch), &everything())
+            .await
+            .map_err(away)?;
+        if how.json {
+            let mut object = batch_json(publication, &batch);
+            let orders = rejected
+                .iter()
+                .map(|order| rejected_json(publication, order));
+            object["rejected_orders"] = orders.collect();
+            said.push_str(&lines([object]));
+            continue;
+        }
+        if !said.is_empty() {
+            said.push('\n');
+        }
+        let zone = publication.rules.timezone;
+        let mut table = Table::new(&["batch", &batch.batch.to_string()]);
+        for (name, value) in [
+            ("publication", publication.name.clone()),
+            (
+                "received",
+                format!("{} ({zone})", datetime::print(batch.received_at, zone)),
+            ),
+            ("request id", batch.request_id.clone()),
+            ("user", or_dash(batch.login.as_deref())),
+            ("orders", batch.orders.to_string()),
+            ("accepted", batch.accepted.to_string()),
+            ("rejected", batch.rejected.to_string()),
+        ] {
+            table.row([name.to_owned(), value]);
+        }
+        said.push_str(&table.print());
+        for order in &rejected {
+            said.push_str(&rejected_sheet(order));
+        }
+    }
+    Ok(said)
+}
+
+fn rejected_sheet(order: &JournalRejected) -> String {
+    let mut text = format!(
+        "\norder {} was rejected ({}/{})",
+        order.order_key, order.batch, order.position
+    );
+    if let Some(number) = order.order_number {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "; there is such an order now, number {number}");
+    }
+    text.push('\n');
+    for fault in order.faults.as_array().into_iter().flatten() {
+        let part = |name: &str| fault[name].as_str().unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {}: {} ({})",
+            part("field"),
+            part("message"),
+            part("code")
+        );
+    }
+    for line in laid_out(&order.body).lines() {
+        let _ = writeln!(text, "    {line}");
+    }
+    text
+}
+
+/// One thing that happened to an order.
+struct Event {
+    at: Option<DateTime<Utc>>,
+    what: &'static str,
+    details: Vec<String>,
+    batch: Option<Uuid>,
+    request_id: Option<String>,
+    login: Option<String>,
+    json: Value,
+}
+
+/// When a UUID v7 was made.
+fn made_at(id: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
+}
+
+async fn history(
+    which: &Which,
+    json: bool,
+    publication: &Publication,
+    store: &Store,
+) -> Result<String, Failure> {
+    let name = &publication.name;
+    // One that was only ever rejected is not found, and has a history all the same.
+    let order = match find_all(which, publication, store).await?.len() {
+        0 => None,
+        _ => Some(find(which, publication, store).await?),
+    };
+    let mut events = Vec::new();
+    let mut sender_id = which.id.clone();
+    if let Some(order) = &order {
+        sender_id.clone_from(&order.sender_id);
+        if let Some(made) = store
+            .order_creation(name, order.number)
+            .await
+            .map_err(away)?
+        {
+            events.push(Event {
+                at: made.received_at.or_else(|| made.batch.and_then(made_at)),
+                what: "accepted, new",
+                details: Vec::new(),
+                batch: made.batch,
+                request_id: made.request_id,
+                login: made.login,
+                json: json!({ "event": "created" }),
+            });
+        }
+        for change in store
+            .order_changes(name, order.number)
+            .await
+            .map_err(away)?
+        {
+            events.push(Event {
+                at: Some(change.made_at),
+                what: if change.batch.is_some() {
+                    "accepted, changed"
+                } else {
+                    "by hand"
+                },
+                details: differences(&change.changes, publication.rules.timezone),
+                batch: change.batch,
+                request_id: change.request_id,
+                login: change.login,
+                json: json!({ "event": "changed", "changes": change.changes }),
+            });
+        }
+    }
+    let filter = Filter {
+        order_key: Some(sender_id.clone()),
+        ..everything()
+    };
+    let rejected = store
+        .journal_rejected(name, None, &filter)
+        .await
+        .map_err(away)?;
+    for order in rejected {
+        events.push(Event {
+            at: Some(order.received_at),
+            what: "rejected",
+            details: vec![codes(&order.faults)],
+            json: json!({
+                "event": "rejected", "place": order.position, "errors": order.faults, "body": order.body
+            }),
+            batch: Some(order.batch),
+            request_id: Some(order.request_id),
+            login: order.login,
+        });
+    }
+    if events.is_empty() {
+        return Err(format!(
+            "{name} has no order {}, and none was rejected",
+            which.id
+        ));
+    }
+    // Of one moment: in the order in which they were found.
+    events.sort_by_key(|event| event.at);
+    Ok(if json {
+        lines(events.into_iter().map(|event| {
+            let mut object = event.json;
+            object["at"] = event.at.map(rfc3339).into();
+            object["batch"] = json!(event.batch);
+            object["request_id"] = json!(event.request_id);
+            object["user"] = json!(event.login);
+            object["order"] = json!(sender_id);
+            object["number"] = json!(order.as_ref().map(|order| order.number));
+            object["publication"] = json!(name);
+            object
+        }))
+    } else {
+        let title = match &order {
+            Some(order) => format!(
+                "order {} ({}) of {name}: {}\n\n",
+                order.number,
+                order.sender_id,
+                order.status.as_str()
+            ),
+            None => format!("{name} has no order {sender_id}; it was rejected:\n\n"),
+        };
+        title + &event_table(events, publication.rules.timezone)
+    })
+}
+
+fn event_table(events: Vec<Event>, zone: Tz) -> String {
+    let mut table = Table::new(&["when", "what", "", "user", "request id"]);
+    for event in events {
+        let mut details = event.details.into_iter();
+        table.row([
+            event
+                .at
+                .map_or_else(|| or_dash(None), |at| datetime::print(at, zone)),
+            event.what.to_owned(),
+            details.next().unwrap_or_default(),
+            or_dash(event.login.as_deref()),
+            match (event.request_id, event.batch) {
+                (Some(id), _) => id,
+                (None, Some(batch)) => format!("batch {batch}, not in the journal any more"),
+                (None, None) => or_dash(None),
+            },
+        ]);
+        for more in details {
+            table.row([String::new(), String::new(), more]);
+        }
+    }
+    table.print()
+}
+
+/// `total: 710 → 720`, moments in that zone.
+fn differences(changes: &Value, zone: Tz) -> Vec<String> {
+    let shown = |value: &Value| match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => match DateTime::parse_from_rfc3339(text) {
+            Ok(moment) => datetime::print(moment.to_utc(), zone),
+            Err(_) => text.clone(),
+        },
+        other => other.to_string(),
+    };
+    let changes = changes.as_object().into_iter().flatten();
+    changes
+        .map(|(field, change)| format!("{field}: {} → {}", shown(&change[0]), shown(&change[1])))
+        .collect()
+}
+
+/// Sends a rejected order again. Says what became of it, and whether it was accepted.
+async fn resubmit(
+    id: &str,
+    edit: bool,
+    how: &How,
+    config: &Config,
+    store: &Store,
+) -> Result<(String, bool), Failure> {
+    let (batch, place) = match id.rsplit_once('/') {
+        Some((batch, place)) => (batch, Some(place)),
+        None => (id, None),
+    };
+    let batch: Uuid = batch.parse().map_err(|_| {
+        format!("{id} names no rejected order: write the id that `journal rejected` shows")
+    })?;
+    let place: Option<i32> = place
+        .map(|place| {
+            place
+                .parse()
+                .map_err(|_| format!("{place} is no place in a batch"))
+        })
+        .transpose()?;
+    let mut found = Vec::new();
+    for publication in how.publications(config)? {
+        let orders = store
+            .journal_rejected(&publication.name, Some(batch), &everything())
+            .await
+            .map_err(away)?;
+        let asked_for = orders
+            .into_iter()
+            .filter(|order| place.is_none_or(|place| order.position == place));
+        found.extend(asked_for.map(|order| (publication, order)));
+    }
+    let (publication, order) = match found.len() {
+        0 => return Err(format!("the journal has no rejected order {id}")),
+        1 => found.remove(0),
+        more => {
+            return Err(format!(
+                "{more} orders of that batch were rejected: say which, as in {batch}/{}",
+                found[0].1.position
+            ));
+        }
+    };
+    let body = if edit {
+        edited(&order.body)?
+    } else {
+        order.body
+    };
+    let body = format!("[{body}]");
+    let elements = std::iter::once(1..body.len() - 1).collect();
+    // It takes its turn with whatever a service beside us stores.
+    let intake = Intake::new(store.clone(), config, Arc::new(Metrics::new(config)));
+    let request_id = format!("resubmit-{}", Uuid::now_v7());
+    let reply = intake
+        .accept(Batch {
+            publication: Arc::new(publication.clone()),
+            request_id: request_id.clone(),
+            login: order.login,
+            body,
+            elements,
+            language: Language::Ru,
+        })
+        .await
+        .map_err(|error| because("nothing is stored, try again", &error))?;
+    let answer: Value = serde_json::from_slice(&reply.body)
+        .map_err(|error| because("the answer cannot be read", &error))?;
+    let entry = answer["data"]
+        .as_object()
+        .and_then(|data| data.iter().next());
+    let (key, entry) = entry.ok_or("the answer has no entry")?;
+    let accepted = entry["success"] == true;
+    if how.json {
+        let mut object = entry.clone();
+        object["order"] = json!(key);
+        object["publication"] = json!(publication.name);
+        object["request_id"] = json!(request_id);
+        return Ok((lines([object]), accepted));
+    }
+    let mut said = if accepted {
+        let number = entry["data"][0]["id"].as_str().unwrap_or("–");
+        format!("order {key} is accepted, number {number}\n")
+    } else {
+        format!("order {key} is rejected\n")
+    };
+    for (list, kind) in [("errors", "fault"), ("warnings", "warning")] {
+        for entry in entry[list].as_array().into_iter().flatten() {
+            let part = |name: &str| entry[name].as_str().unwrap_or_default();
+            let _ = writeln!(
+                said,
+                "  {kind}: {}: {} ({})",
+                part("field"),
+                part("message"),
+                part("code")
+            );
+        }
+    }
+    let _ = writeln!(said, "  request id: {request_id}");
+    Ok((said, accepted))
+}
+
+/// The body after somebody's work on it in an editor.
+fn edited(body: &str) -> Result<String, Failure> {
+    let cannot = |error: &std::io::Error| because("the order cannot be edited", error);
+    let laid_out = laid_out(body);
+    // Only we may read what is in there.
+    let mut file = tempfile::Builder::new()
+        .prefix("order-")
+        .suffix(".json")
+        .tempfile()
+        .map_err(|error| cannot(&error))?;
+    file.write_all(format!("{laid_out}\n").as_bytes())
+        .map_err(|error| cannot(&error))?;
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let editor = set("VISUAL")
+        .or_else(|| set("EDITOR"))
+        .unwrap_or_else(|| "vi".into());
+    // As others do it: the variable may hold options, too.
+    let mut command = OsString::from(&editor);
+    command.push(" \"$1\"");
+    let ended = Process::new("sh")
+        .arg("-c")
+        .arg(command)
+        .arg("editor")
+        .arg(file.path())
+        .stdin(Stdio::inherit())
+        .status()
+        .map_err(|error| cannot(&error))?;
+    let editor = editor.to_string_lossy();
+    if !ended.success() {
+        return Err(format!(
+            "{editor} ended with {ended}, nothing is sent; name another in VISUAL or EDITOR"
+        ));
+    }
+    let text = std::fs::read_to_string(file.path()).map_err(|error| cannot(&error))?;
+    let text = text.trim();
+    if text.is_empty() || text == laid_out {
+        return Err("nothing was changed, nothing is sent".into());
+    }
+    serde_json::from_str::<&RawValue>(text)
+        .map_err(|error| format!("this is not JSON, nothing is sent: {error}"))?;
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_laid_out_with_every_symbol_as_it_was_sent() {
+        let sent =
+            r#"{"a" : 1.50,"text":"a \"b\", {c}: [\\]","list":[ ],"o":{},"n":[1e400,{"x":null}]}"#;
+        let laid_out = laid_out(sent);
+        assert_eq!(
+            laid_out,
+            "{\n  \"a\": 1.50,\n  \"text\": \"a \\\"b\\\", {c}: [\\\\]\",\n  \"list\": [],\n  \"o\": {},\n  \"n\": [\n    1e400,\n    {\n      \"x\": null\n    }\n  ]\n}"
+        );
+        assert_eq!(super::laid_out(&laid_out), laid_out);
+    }
+
+    #[test]
+    fn a_moment_is_a_span_a_date_or_a_time_of_the_publication() {
+        let zone = chrono_tz::Europe::Moscow;
+        let at = |text| moment(text, zone).map(rfc3339);
+        assert_eq!(at("2026-11-25").as_deref(), Ok("2026-11-24T21:00:00.000Z"));
+        assert_eq!(
+            at("2026-11-25 14:00").as_deref(),
+            Ok("2026-11-25T11:00:00.000Z")
+        );
+        let ago = Utc::now() - moment("3d", zone).expect("a moment");
+        assert_eq!(ago.num_hours(), 72);
+        for nonsense in [
+            "",
+            "3",
+            "d",
+            "3y",
+            "99999999999999d",
+            "yesterday",
+            "2026-13-01",
+            "é",
+        ] {
+            assert!(at(nonsense).is_err(), "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a change changed: an order before and after, field by field, for the journal.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rust_decimal::Decimal;
+use serde_json::{Map, Value, json};
+
+use super::model::{Order, OrderItem};
+
+/// The fields that differ, named as on the wire, each with what it was and what it became: `{"total": ["710", "720"]}`. A line
+/// is named by its place; one that was not there, or is not there any more, is `null`. Amounts are texts, for they are exact
+/// decimals; moments are RFC 3339 in UTC; the client and the address are our numbers.
+#[must_use]
+pub fn changes(before: &Order, after: &Order) -> Value {
+    let mut changes = Map::new();
+    differences(&mut changes, "", &of_order(before), &of_order(after));
+    for place in 0..before.items.len().max(after.items.len()) {
+        let name = format!("order_item_list[{place}]");
+        match (before.items.get(place), after.items.get(place)) {
+            (Some(before), Some(after)) => {
+                let prefix = format!("{name}.");
+                differences(&mut changes, &prefix, &of_item(before), &of_item(after));
+            }
+            (before, after) => {
+                let line = |item: Option<&OrderItem>| {
+                    item.map_or(Value::Null, |item| json!(of_item(item)))
+                };
+                changes.insert(name, json!([line(before), line(after)]));
+            }
+        }
+    }
+    Value::Object(changes)
+}
+
+fn differences(
+    changes: &mut Map<String, Value>,
+    prefix: &str,
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+) {
+    for (name, from) in before {
+        let to = after.get(name).unwrap_or(&Value::Null);
+        if from != to {
+            changes.insert(format!("{prefix}{name}"), json!([from, to]));
+        }
+    }
+}
+
+fn amount(amount: Decimal) -> String {
+    amount.normalize().to_string()
+}
+
+fn moment(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+fn map(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn of_order(order: &Order) -> Map<String, Value> {
+    map(json!({
+        "status": order.status.as_str(),
+        "client": order.client_number,
+        "shipping_address": order.address_number,
+        "created_at": moment(order.created_at),
+        "total": amount(order.total),
+        "delivery_cost": order.delivery_cost.map(amount),
+        "coins": order.coins.map(amount),
+        "payment_type": order.payment_type,
+        "payment_status": order.payment_status,
+        "shipping_date_from": moment(order.shipping_date_from),
+        "shipping_date_to": moment(order.shipping_date_to),
+        "comment": order.comment,
+        "count_of_returned_bottles": order.count_of_returned_bottles,
+        "ask_for_checkout": order.ask_for_checkout,
+    }))
+}
+
+fn of_item(item: &OrderItem) -> Map<String, Value> {
+    map(json!({
+        "product_id": item.product_id,
+        "id": item.sender_id,
+        "external_id": item.external_id,
+        "product": item.product_number,
+        "name": item.name,
+        "price": amount(item.price),
+        "quantity": item.quantity,
+        "order_product_id": item.order_product_id,
+    }))
+}

@@ -1,0 +1,70 @@
+//! The journal is kept for so many days of each kind (`[journal]`). What is older is removed in small steps, beside the orders:
+//! no statement of it holds many rows, and any number of instances may do it at once.
+
+use std::{convert::Infallible, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::sleep;
+
+use crate::{
+    config::{Journal, Publication},
+    store::{Error, Store, journal::Cursor},
+};
+
+/// The most rows that a step looks at.
+const STEP: i64 = 1_000;
+/// Between two steps, so that orders have the disk to themselves most of the time.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Between two rounds.
+const ROUND: Duration = Duration::from_hours(1);
+
+/// Removes what is too old, for as long as the service runs.
+pub async fn keep(store: Store, publications: &[Publication], settings: &Journal) -> Infallible {
+    loop {
+        for publication in publications {
+            if let Err(error) = round(&store, &publication.name, settings).await {
+                // The next round takes up where this one ended.
+                tracing::warn!(
+                    publication = publication.name,
+                    error = %error.in_full(),
+                    "the journal could not be cleared up"
+                );
+            }
+        }
+        sleep(ROUND).await;
+    }
+}
+
+/// Removes what is too old of a publication.
+///
+/// # Errors
+/// [`Error`] of the step that failed; those before it are done.
+pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Result<(), Error> {
+    if let Some(before) = days_ago(settings.keep_changes) {
+        while store.remove_changes(publication, before, STEP).await? > 0 {
+            sleep(PAUSE).await;
+        }
+    }
+    if let Some(before) = days_ago(settings.keep_rejected) {
+        while store.remove_rejected(publication, before, STEP).await? > 0 {
+            sleep(PAUSE).await;
+        }
+    }
+    // After the rejected orders: a batch stays as long as one of its orders does.
+    if let Some(before) = days_ago(settings.keep_batches) {
+        let mut cursor = Cursor::START;
+        while let Some(last) = store
+            .remove_batches(publication, before, cursor, STEP)
+            .await?
+        {
+            cursor = last;
+            sleep(PAUSE).await;
+        }
+    }
+    Ok(())
+}
+
+/// `None`: nothing is that old, for it is kept for ever.
+fn days_ago(days: u32) -> Option<DateTime<Utc>> {
+    (days > 0).then(|| Utc::now() - TimeDelta::days(days.into()))
+}

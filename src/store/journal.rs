@@ -1,0 +1,361 @@
+//! The journal as an operator reads it, and how it is kept from growing for ever. Each statement names one publication.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Error, Store};
+
+/// What an operator looks for.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Received from then on …
+    pub since: Option<DateTime<Utc>>,
+    /// … and before then.
+    pub until: Option<DateTime<Utc>>,
+    /// Sent by this login.
+    pub login: Option<String>,
+    /// With this `X-Request-Id`.
+    pub request_id: Option<String>,
+    /// With a rejected order that has a fault of this code.
+    pub code: Option<String>,
+    /// Of rejected orders: under this key.
+    pub order_key: Option<String>,
+    /// Not more than so many, the newest.
+    pub limit: i64,
+}
+
+impl Filter {
+    /// What `faults` must contain.
+    fn faults(&self) -> Option<Value> {
+        self.code.as_ref().map(|code| json!([{ "code": code }]))
+    }
+}
+
+/// A batch that was processed.
+#[derive(Debug, Clone)]
+pub struct JournalBatch {
+    /// Its id, ours.
+    pub batch: Uuid,
+    /// When its body was read.
+    pub received_at: DateTime<Utc>,
+    /// Its `X-Request-Id`.
+    pub request_id: String,
+    /// Who sent it; `None` when anonymous.
+    pub login: Option<String>,
+    /// Entries in the answer.
+    pub orders: i32,
+    /// Of them accepted.
+    pub accepted: i32,
+    /// Of them rejected.
+    pub rejected: i32,
+}
+
+/// A rejected order.
+#[derive(Debug, Clone)]
+pub struct JournalRejected {
+    /// Its batch.
+    pub batch: Uuid,
+    /// Its place there, from 0.
+    pub position: i32,
+    /// When it came in.
+    pub received_at: DateTime<Utc>,
+    /// The `X-Request-Id` it came with.
+    pub request_id: String,
+    /// Who sent it; `None` when anonymous.
+    pub login: Option<String>,
+    /// The key it was answered under: the sender's id where it has one.
+    pub order_key: String,
+    /// As received.
+    pub body: String,
+    /// As answered, in Russian: `[{field, code, message}]`.
+    pub faults: Value,
+    /// Our number of the order with that sender's id, where there is one by now.
+    pub order_number: Option<i32>,
+}
+
+/// A change of an order.
+#[derive(Debug, Clone)]
+pub struct JournalChange {
+    /// When.
+    pub made_at: DateTime<Utc>,
+    /// By which batch; `None`: by an operator's hand.
+    pub batch: Option<Uuid>,
+    /// That batch's `X-Request-Id`, while it is in the journal.
+    pub request_id: Option<String>,
+    /// That batch's login.
+    pub login: Option<String>,
+    /// `{field: [from, to]}`
+    pub changes: Value,
+}
+
+/// How an order came to be.
+#[derive(Debug, Clone)]
+pub struct Creation {
+    /// The batch that made it; `None` for orders from before that was kept.
+    pub batch: Option<Uuid>,
+    /// That batch, while it is in the journal.
+    pub received_at: Option<DateTime<Utc>>,
+    /// Its `X-Request-Id`.
+    pub request_id: Option<String>,
+    /// Its login.
+    pub login: Option<String>,
+}
+
+/// Where a step of clearing up the batches ended, for the next one.
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor {
+    received_at: DateTime<Utc>,
+    batch: Uuid,
+}
+
+impl Cursor {
+    /// Before every batch.
+    pub const START: Self = Self {
+        received_at: DateTime::UNIX_EPOCH,
+        batch: Uuid::nil(),
+    };
+}
+
+impl Store {
+    /// Batches, the newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn journal_batches(
+        &self,
+        publication: &str,
+        filter: &Filter,
+    ) -> Result<Vec<JournalBatch>, Error> {
+        sqlx::query_as!(
+            JournalBatch,
+            "SELECT batch, received_at, request_id, login, orders, accepted, rejected
+             FROM journal_batch b
+             WHERE publication = $1 AND NOT abandoned
+               AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
+               AND ($4::text IS NULL OR login = $4) AND ($5::text IS NULL OR request_id = $5)
+               AND ($6::jsonb IS NULL OR EXISTS (
+                   SELECT FROM journal_rejected r WHERE r.publication = $1 AND r.batch = b.batch AND r.faults @> $6))
+             ORDER BY received_at DESC, batch DESC LIMIT $7",
+            publication,
+            filter.since,
+            filter.until,
+            filter.login,
+            filter.request_id,
+            filter.faults(),
+            filter.limit,
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::Unavailable)
+    }
+
+    /// The batch of that id.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn journal_batch(
+        &self,
+        publication: &str,
+        batch: Uuid,
+    ) -> Result<Option<JournalBatch>, Error> {
+        sqlx::query_as!(
+            JournalBatch,
+            "SELECT batch, received_at, request_id, login, orders, accepted, rejected
+             FROM journal_batch WHERE publication = $1 AND batch = $2 AND NOT abandoned",
+            publication,
+            batch,
+        )
+        .fetch_optional(self.pool())
+        .await
+        .map_err(Error::Unavailable)
+    }
+
+    /// Rejected orders, the newest first; of one batch only where that is given, in their places.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn journal_rejected(
+        &self,
+        publication: &str,
+        batch: Option<Uuid>,
+        filter: &Filter,
+    ) -> Result<Vec<JournalRejected>, Error> {
+        sqlx::query_as!(
+            JournalRejected,
+            r#"SELECT r.batch, r.position, b.received_at, b.request_id, b.login, r.order_key, r.body, r.faults,
+                      o.number AS "order_number?"
+             FROM journal_rejected r
+             JOIN journal_batch b ON b.publication = r.publication AND b.batch = r.batch
+             LEFT JOIN orders o ON o.publication = r.publication AND o.sender_id = r.order_key
+             WHERE r.publication = $1 AND ($2::uuid IS NULL OR r.batch = $2)
+               AND ($3::timestamptz IS NULL OR b.received_at >= $3) AND ($4::timestamptz IS NULL OR b.received_at < $4)
+               AND ($5::text IS NULL OR b.login = $5) AND ($6::text IS NULL OR b.request_id = $6)
+               AND ($7::jsonb IS NULL OR r.faults @> $7) AND ($8::text IS NULL OR r.order_key = $8)
+             ORDER BY b.received_at DESC, r.batch DESC, r.position LIMIT $9"#,
+            publication,
+            batch,
+            filter.since,
+            filter.until,
+            filter.login,
+            filter.request_id,
+            filter.faults(),
+            filter.order_key,
+            filter.limit,
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::Unavailable)
+    }
+
+    /// How an order came to be.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn order_creation(
+        &self,
+        publication: &str,
+        number: i32,
+    ) -> Result<Option<Creation>, Error> {
+        sqlx::query_as!(
+            Creation,
+            r#"SELECT o.batch, b.received_at AS "received_at?", b.request_id AS "request_id?", b.login
+             FROM orders o
+             LEFT JOIN journal_batch b ON b.publication = o.publication AND b.batch = o.batch
+             WHERE o.publication = $1 AND o.number = $2"#,
+            publication,
+            number,
+        )
+        .fetch_optional(self.pool())
+        .await
+        .map_err(Error::Unavailable)
+    }
+
+    /// What changed of an order, in its order.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn order_changes(
+        &self,
+        publication: &str,
+        number: i32,
+    ) -> Result<Vec<JournalChange>, Error> {
+        sqlx::query_as!(
+            JournalChange,
+            r#"SELECT c.made_at, c.batch, b.request_id AS "request_id?", b.login, c.changes
+             FROM journal_change c
+             LEFT JOIN journal_batch b ON b.publication = c.publication AND b.batch = c.batch
+             WHERE c.publication = $1 AND c.order_number = $2
+             ORDER BY c.version"#,
+            publication,
+            number,
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::Unavailable)
+    }
+
+    /// Removes changes from before then, `step` at most; says how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] and the like; trying again is safe.
+    pub async fn remove_changes(
+        &self,
+        publication: &str,
+        before: DateTime<Utc>,
+        step: i64,
+    ) -> Result<u64, Error> {
+        let removed = sqlx::query!(
+            "DELETE FROM journal_change
+             WHERE publication = $1 AND (order_number, version) IN (
+                 SELECT order_number, version FROM journal_change
+                 WHERE publication = $1 AND made_at < $2 ORDER BY made_at LIMIT $3)",
+            publication,
+            before,
+            step,
+        )
+        .execute(self.pool());
+        let removed = self.in_time(removed).await.map_err(Error::of_statement)?;
+        Ok(removed.rows_affected())
+    }
+
+    /// Removes rejected orders from before then, `step` at most; says how many. A batch's id tells when it was made (UUID v7).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] and the like; trying again is safe.
+    pub async fn remove_rejected(
+        &self,
+        publication: &str,
+        before: DateTime<Utc>,
+        step: i64,
+    ) -> Result<u64, Error> {
+        let removed = sqlx::query!(
+            "DELETE FROM journal_rejected
+             WHERE publication = $1 AND (batch, position) IN (
+                 SELECT batch, position FROM journal_rejected
+                 WHERE publication = $1 AND batch < $2 ORDER BY batch, position LIMIT $3)",
+            publication,
+            first_id_at(before),
+            step,
+        )
+        .execute(self.pool());
+        let removed = self.in_time(removed).await.map_err(Error::of_statement)?;
+        Ok(removed.rows_affected())
+    }
+
+    /// Removes batches from before then, but for those of which a rejected order is kept. Looks at `step` of them behind
+    /// `after`; says where it ended, and `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] and the like; trying again is safe.
+    pub async fn remove_batches(
+        &self,
+        publication: &str,
+        before: DateTime<Utc>,
+        after: Cursor,
+        step: i64,
+    ) -> Result<Option<Cursor>, Error> {
+        let last = sqlx::query_as!(
+            Cursor,
+            "WITH old AS MATERIALIZED (
+                 SELECT received_at, batch FROM journal_batch
+                 WHERE publication = $1 AND received_at < $2 AND (received_at, batch) > ($3, $4::uuid)
+                 ORDER BY received_at, batch LIMIT $5
+             ), removed AS (
+                 DELETE FROM journal_batch b
+                 WHERE publication = $1 AND batch IN (SELECT batch FROM old)
+                   AND NOT EXISTS (SELECT FROM journal_rejected r WHERE r.publication = $1 AND r.batch = b.batch)
+             )
+             SELECT received_at, batch FROM old ORDER BY received_at DESC, batch DESC LIMIT 1",
+            publication,
+            before,
+            after.received_at,
+            after.batch,
+            step,
+        )
+        .fetch_optional(self.pool());
+        self.in_time(last).await.map_err(Error::of_statement)
+    }
+}
+
+/// Batches made at that moment or later have no lower id than this.
+fn first_id_at(moment: DateTime<Utc>) -> Uuid {
+    let milliseconds = u64::try_from(moment.timestamp_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &[0; 10]).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_batchs_id_tells_on_which_side_of_a_moment_it_was_made() {
+        let now = Utc::now();
+        let id = Uuid::now_v7();
+        assert!(first_id_at(now - TimeDelta::seconds(1)) < id);
+        assert!(first_id_at(now + TimeDelta::seconds(1)) > id);
+        assert!(first_id_at(DateTime::<Utc>::MIN_UTC) < id);
+    }
+}
