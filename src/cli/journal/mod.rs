@@ -1,21 +1,21 @@
 //! `aqua-orders journal …`: what came in, what was rejected and why, what became of an order; a rejected order mended and
 //! sent again, by the same way as over HTTP.
 
-use std::{
-    env,
-    ffi::OsString,
-    fmt::Write as _,
-    io::Write as _,
-    process::{Command as Process, Stdio},
-    sync::Arc,
-};
+mod layout;
+mod resubmit;
+
+use std::fmt::Write as _;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::{
+    layout::{Table, laid_out},
+    resubmit::resubmit,
+};
 use super::{
     Failure, because,
     order::{Which, find, find_all},
@@ -23,13 +23,11 @@ use super::{
 };
 use crate::{
     config::{Config, Publication},
-    intake::{Batch, Intake},
-    order::{datetime, fault::Language},
+    order::datetime,
     store::{
         Error, Store,
         journal::{Filter, JournalBatch, JournalRejected},
     },
-    telemetry::metrics::Metrics,
 };
 
 /// Where nothing else is said, so many of the newest are shown.
@@ -187,44 +185,6 @@ fn moment(text: &str, zone: Tz) -> Result<DateTime<Utc>, Failure> {
         })
 }
 
-/// Columns of texts, each as wide as it must be.
-struct Table {
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    fn new(head: &[&str]) -> Self {
-        Self {
-            rows: vec![head.iter().map(ToString::to_string).collect()],
-        }
-    }
-
-    fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
-    }
-
-    fn print(self) -> String {
-        let columns = self.rows.first().map_or(0, Vec::len);
-        let widest = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(widest).collect();
-        let mut text = String::new();
-        for row in &self.rows {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                let space = width - cell.chars().count() + 2;
-                line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', space));
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text
-    }
-}
-
 fn or_dash(text: Option<&str>) -> String {
     text.unwrap_or("–").to_owned()
 }
@@ -378,54 +338,6 @@ async fn rejected(search: &Search, config: &Config, store: &Store) -> Result<Str
         ]);
     }
     Ok(table.print())
-}
-
-/// JSON laid out for reading, where it is JSON that can be; numbers and texts stay as they were sent.
-fn laid_out(body: &str) -> String {
-    let mut text = String::with_capacity(body.len() * 2);
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    let mut symbols = body.trim().chars().peekable();
-    while let Some(symbol) = symbols.next() {
-        if in_text {
-            text.push(symbol);
-            in_text = escaped || symbol != '"';
-            escaped = symbol == '\\' && !escaped;
-            continue;
-        }
-        let new_line = |text: &mut String, depth: usize| {
-            text.push('\n');
-            text.extend(std::iter::repeat_n("  ", depth));
-        };
-        match symbol {
-            '"' => {
-                in_text = true;
-                text.push('"');
-            }
-            '{' | '[' => {
-                text.push(symbol);
-                while symbols.next_if(char::is_ascii_whitespace).is_some() {}
-                if let Some(end) = symbols.next_if(|next| matches!(next, '}' | ']')) {
-                    text.push(end);
-                } else {
-                    depth += 1;
-                    new_line(&mut text, depth);
-                }
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                new_line(&mut text, depth);
-                text.push(symbol);
-            }
-            ',' => {
-                text.push(',');
-                new_line(&mut text, depth);
-            }
-            ':' => text.push_str(": "),
-            symbol if symbol.is_ascii_whitespace() => {}
-            symbol => text.push(symbol),
-        }
-    }
-    text
 }
 
 /// The batches of that id or `X-Request-Id`, with their publications.
@@ -697,164 +609,9 @@ fn differences(changes: &Value, zone: Tz) -> Vec<String> {
         .collect()
 }
 
-/// Sends a rejected order again. Says what became of it, and whether it was accepted.
-async fn resubmit(
-    id: &str,
-    edit: bool,
-    how: &How,
-    config: &Config,
-    store: &Store,
-) -> Result<(String, bool), Failure> {
-    let (batch, place) = match id.rsplit_once('/') {
-        Some((batch, place)) => (batch, Some(place)),
-        None => (id, None),
-    };
-    let batch: Uuid = batch.parse().map_err(|_| {
-        format!("{id} names no rejected order: write the id that `journal rejected` shows")
-    })?;
-    let place: Option<i32> = place
-        .map(|place| {
-            place
-                .parse()
-                .map_err(|_| format!("{place} is no place in a batch"))
-        })
-        .transpose()?;
-    let mut found = Vec::new();
-    for publication in how.publications(config)? {
-        let orders = store
-            .journal_rejected(&publication.name, Some(batch), &everything())
-            .await
-            .map_err(away)?;
-        let asked_for = orders
-            .into_iter()
-            .filter(|order| place.is_none_or(|place| order.position == place));
-        found.extend(asked_for.map(|order| (publication, order)));
-    }
-    let (publication, order) = match found.len() {
-        0 => return Err(format!("the journal has no rejected order {id}")),
-        1 => found.remove(0),
-        more => {
-            return Err(format!(
-                "{more} orders of that batch were rejected: say which, as in {batch}/{}",
-                found[0].1.position
-            ));
-        }
-    };
-    let body = if edit {
-        edited(&order.body)?
-    } else {
-        order.body
-    };
-    let body = format!("[{body}]");
-    let elements = std::iter::once(1..body.len() - 1).collect();
-    // It takes its turn with whatever a service beside us stores.
-    let intake = Intake::new(store.clone(), config, Arc::new(Metrics::new(config)));
-    let request_id = format!("resubmit-{}", Uuid::now_v7());
-    let reply = intake
-        .accept(Batch {
-            publication: Arc::new(publication.clone()),
-            request_id: request_id.clone(),
-            login: order.login,
-            body,
-            elements,
-            language: Language::Ru,
-        })
-        .await
-        .map_err(|error| because("nothing is stored, try again", &error))?;
-    let answer: Value = serde_json::from_slice(&reply.body)
-        .map_err(|error| because("the answer cannot be read", &error))?;
-    let entry = answer["data"]
-        .as_object()
-        .and_then(|data| data.iter().next());
-    let (key, entry) = entry.ok_or("the answer has no entry")?;
-    let accepted = entry["success"] == true;
-    if how.json {
-        let mut object = entry.clone();
-        object["order"] = json!(key);
-        object["publication"] = json!(publication.name);
-        object["request_id"] = json!(request_id);
-        return Ok((lines([object]), accepted));
-    }
-    let mut said = if accepted {
-        let number = entry["data"][0]["id"].as_str().unwrap_or("–");
-        format!("order {key} is accepted, number {number}\n")
-    } else {
-        format!("order {key} is rejected\n")
-    };
-    for (list, kind) in [("errors", "fault"), ("warnings", "warning")] {
-        for entry in entry[list].as_array().into_iter().flatten() {
-            let part = |name: &str| entry[name].as_str().unwrap_or_default();
-            let _ = writeln!(
-                said,
-                "  {kind}: {}: {} ({})",
-                part("field"),
-                part("message"),
-                part("code")
-            );
-        }
-    }
-    let _ = writeln!(said, "  request id: {request_id}");
-    Ok((said, accepted))
-}
-
-/// The body after somebody's work on it in an editor.
-fn edited(body: &str) -> Result<String, Failure> {
-    let cannot = |error: &std::io::Error| because("the order cannot be edited", error);
-    let laid_out = laid_out(body);
-    // Only we may read what is in there.
-    let mut file = tempfile::Builder::new()
-        .prefix("order-")
-        .suffix(".json")
-        .tempfile()
-        .map_err(|error| cannot(&error))?;
-    file.write_all(format!("{laid_out}\n").as_bytes())
-        .map_err(|error| cannot(&error))?;
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let editor = set("VISUAL")
-        .or_else(|| set("EDITOR"))
-        .unwrap_or_else(|| "vi".into());
-    // As others do it: the variable may hold options, too.
-    let mut command = OsString::from(&editor);
-    command.push(" \"$1\"");
-    let ended = Process::new("sh")
-        .arg("-c")
-        .arg(command)
-        .arg("editor")
-        .arg(file.path())
-        .stdin(Stdio::inherit())
-        .status()
-        .map_err(|error| cannot(&error))?;
-    let editor = editor.to_string_lossy();
-    if !ended.success() {
-        return Err(format!(
-            "{editor} ended with {ended}, nothing is sent; name another in VISUAL or EDITOR"
-        ));
-    }
-    let text = std::fs::read_to_string(file.path()).map_err(|error| cannot(&error))?;
-    let text = text.trim();
-    if text.is_empty() || text == laid_out {
-        return Err("nothing was changed, nothing is sent".into());
-    }
-    serde_json::from_str::<&RawValue>(text)
-        .map_err(|error| format!("this is not JSON, nothing is sent: {error}"))?;
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn json_is_laid_out_with_every_symbol_as_it_was_sent() {
-        let sent =
-            r#"{"a" : 1.50,"text":"a \"b\", {c}: [\\]","list":[ ],"o":{},"n":[1e400,{"x":null}]}"#;
-        let laid_out = laid_out(sent);
-        assert_eq!(
-            laid_out,
-            "{\n  \"a\": 1.50,\n  \"text\": \"a \\\"b\\\", {c}: [\\\\]\",\n  \"list\": [],\n  \"o\": {},\n  \"n\": [\n    1e400,\n    {\n      \"x\": null\n    }\n  ]\n}"
-        );
-        assert_eq!(super::laid_out(&laid_out), laid_out);
-    }
 
     #[test]
     fn a_moment_is_a_span_a_date_or_a_time_of_the_publication() {
@@ -865,7 +622,8 @@ mod tests {
             at("2026-11-25 14:00").as_deref(),
             Ok("2026-11-25T11:00:00.000Z")
         );
-        let ago = Utc::now() - moment("3d", zone).expect("a moment");
+        let then = moment("3d", zone).expect("a moment");
+        let ago = Utc::now() - then;
         assert_eq!(ago.num_hours(), 72);
         for nonsense in [
             "",

@@ -1,0 +1,165 @@
+//! `aqua-orders journal resubmit`: a rejected order, mended in an editor perhaps, by the same way as over HTTP.
+
+use std::{
+    env,
+    ffi::OsString,
+    fmt::Write as _,
+    io::Write as _,
+    process::{Command as Process, Stdio},
+    sync::Arc,
+};
+
+use serde_json::{Value, json, value::RawValue};
+use uuid::Uuid;
+
+use super::{Failure, How, away, because, everything, layout::laid_out, lines};
+use crate::{
+    config::Config,
+    intake::{Batch, Intake},
+    order::fault::Language,
+    store::Store,
+    telemetry::metrics::Metrics,
+};
+
+/// Sends a rejected order again. Says what became of it, and whether it was accepted.
+pub(super) async fn resubmit(
+    id: &str,
+    edit: bool,
+    how: &How,
+    config: &Config,
+    store: &Store,
+) -> Result<(String, bool), Failure> {
+    let (batch, place) = match id.rsplit_once('/') {
+        Some((batch, place)) => (batch, Some(place)),
+        None => (id, None),
+    };
+    let batch: Uuid = batch.parse().map_err(|_| {
+        format!("{id} names no rejected order: write the id that `journal rejected` shows")
+    })?;
+    let place: Option<i32> = place
+        .map(|place| {
+            place
+                .parse()
+                .map_err(|_| format!("{place} is no place in a batch"))
+        })
+        .transpose()?;
+    let mut found = Vec::new();
+    for publication in how.publications(config)? {
+        let orders = store
+            .journal_rejected(&publication.name, Some(batch), &everything())
+            .await
+            .map_err(away)?;
+        let asked_for = orders
+            .into_iter()
+            .filter(|order| place.is_none_or(|place| order.position == place));
+        found.extend(asked_for.map(|order| (publication, order)));
+    }
+    let (publication, order) = match found.len() {
+        0 => return Err(format!("the journal has no rejected order {id}")),
+        1 => found.remove(0),
+        more => {
+            return Err(format!(
+                "{more} orders of that batch were rejected: say which, as in {batch}/{}",
+                found[0].1.position
+            ));
+        }
+    };
+    let body = if edit {
+        edited(&order.body)?
+    } else {
+        order.body
+    };
+    let body = format!("[{body}]");
+    let elements = std::iter::once(1..body.len() - 1).collect();
+    // It takes its turn with whatever a service beside us stores.
+    let intake = Intake::new(store.clone(), config, Arc::new(Metrics::new(config)));
+    let request_id = format!("resubmit-{}", Uuid::now_v7());
+    let reply = intake
+        .accept(Batch {
+            publication: Arc::new(publication.clone()),
+            request_id: request_id.clone(),
+            login: order.login,
+            body,
+            elements,
+            language: Language::Ru,
+        })
+        .await
+        .map_err(|error| because("nothing is stored, try again", &error))?;
+    let answer: Value = serde_json::from_slice(&reply.body)
+        .map_err(|error| because("the answer cannot be read", &error))?;
+    let entry = answer["data"]
+        .as_object()
+        .and_then(|data| data.iter().next());
+    let (key, entry) = entry.ok_or("the answer has no entry")?;
+    let accepted = entry["success"] == true;
+    if how.json {
+        let mut object = entry.clone();
+        object["order"] = json!(key);
+        object["publication"] = json!(publication.name);
+        object["request_id"] = json!(request_id);
+        return Ok((lines([object]), accepted));
+    }
+    let mut said = if accepted {
+        let number = entry["data"][0]["id"].as_str().unwrap_or("–");
+        format!("order {key} is accepted, number {number}\n")
+    } else {
+        format!("order {key} is rejected\n")
+    };
+    for (list, kind) in [("errors", "fault"), ("warnings", "warning")] {
+        for entry in entry[list].as_array().into_iter().flatten() {
+            let part = |name: &str| entry[name].as_str().unwrap_or_default();
+            let _ = writeln!(
+                said,
+                "  {kind}: {}: {} ({})",
+                part("field"),
+                part("message"),
+                part("code")
+            );
+        }
+    }
+    let _ = writeln!(said, "  request id: {request_id}");
+    Ok((said, accepted))
+}
+
+/// The body after somebody's work on it in an editor.
+fn edited(body: &str) -> Result<String, Failure> {
+    let cannot = |error: &std::io::Error| because("the order cannot be edited", error);
+    let laid_out = laid_out(body);
+    // Only we may read what is in there.
+    let mut file = tempfile::Builder::new()
+        .prefix("order-")
+        .suffix(".json")
+        .tempfile()
+        .map_err(|error| cannot(&error))?;
+    file.write_all(format!("{laid_out}\n").as_bytes())
+        .map_err(|error| cannot(&error))?;
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let editor = set("VISUAL")
+        .or_else(|| set("EDITOR"))
+        .unwrap_or_else(|| "vi".into());
+    // As others do it: the variable may hold options, too.
+    let mut command = OsString::from(&editor);
+    command.push(" \"$1\"");
+    let ended = Process::new("sh")
+        .arg("-c")
+        .arg(command)
+        .arg("editor")
+        .arg(file.path())
+        .stdin(Stdio::inherit())
+        .status()
+        .map_err(|error| cannot(&error))?;
+    let editor = editor.to_string_lossy();
+    if !ended.success() {
+        return Err(format!(
+            "{editor} ended with {ended}, nothing is sent; name another in VISUAL or EDITOR"
+        ));
+    }
+    let text = std::fs::read_to_string(file.path()).map_err(|error| cannot(&error))?;
+    let text = text.trim();
+    if text.is_empty() || text == laid_out {
+        return Err("nothing was changed, nothing is sent".into());
+    }
+    serde_json::from_str::<&RawValue>(text)
+        .map_err(|error| format!("this is not JSON, nothing is sent: {error}"))?;
+    Ok(text.to_owned())
+}
