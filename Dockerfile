@@ -16,7 +16,8 @@ RUN mkdir -p src tests/it benches/performance \
     && cargo clean --locked --release --package aqua-orders
 
 # build.rs looks at migrations/ and .sqlx/: the program has the one inside and checks its SQL against the other, so that
-# no database is needed here.
+# no database is needed here. The mock's demo data is inside, too.
+COPY config/demo ./config/demo
 COPY migrations ./migrations
 COPY .sqlx ./.sqlx
 COPY src ./src

@@ -6,6 +6,7 @@ mod hash_password;
 mod import;
 mod journal;
 mod load;
+mod mock;
 mod order;
 mod serve;
 
@@ -45,6 +46,8 @@ enum Command {
     Check,
     /// Drive a running service with made-up orders, and say how long it takes
     Load(load::Load),
+    /// The service to try a sender on: nothing is kept, and faults come as wished
+    Mock(mock::Mock),
     /// Say what is wrong with this set-up, each thing with its mend
     Doctor,
     /// Read a password from the terminal or stdin and print its hash, for `password_hash` of a user in the settings
@@ -95,6 +98,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Doctor => return on_runtime(doctor::run(&cli.config)),
         Command::HashPassword => return hash_password::run(),
+        Command::Mock(mock) => return mock::run(mock),
         Command::Serve
         | Command::Check
         | Command::Load(_)
@@ -112,7 +116,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Import(import) => on_runtime(import::run(import, &config)),
         Command::Journal(command) => on_runtime(journal::run(command, &config)),
         Command::Order(command) => on_runtime(order::run(command, &config)),
-        Command::Doctor | Command::HashPassword => Ok(()),
+        Command::Doctor | Command::HashPassword | Command::Mock(_) => Ok(()),
     }
 }
 

@@ -21,7 +21,7 @@ use super::{Failure, because, check};
 use crate::{
     config::{self, Config},
     database::{self, Opened, PrivateCluster, Servers},
-    http::{self, App, auth::Gate, body::Room, operator::Operator, tls::Tls},
+    http::{self, App, auth::Gate, body::Room, faults::Faults, operator::Operator, tls::Tls},
     import,
     intake::Intake,
     retention,
@@ -31,9 +31,22 @@ use crate::{
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let stop = stop_signal()?;
+    Box::pin(run_until(stop, config, None)).await
+}
+
+/// The same until `stop` resolves; with faults it is the mock (`super::mock`).
+pub(super) async fn run_until(
+    stop: impl Future<Output = ()>,
+    config: Config,
+    faults: Option<Faults>,
+) -> Result<(), Failure> {
     // Before the database, which may take its time: a port that is taken is known at once, and whoever calls meanwhile
     // is answered 503 and not left to wait.
-    let (listener, address) = listen(config.listen, "`listen`, AQUA_LISTEN").await?;
+    let setting = match faults {
+        None => "`listen`, AQUA_LISTEN",
+        Some(_) => "--listen",
+    };
+    let (listener, address) = listen(config.listen, setting).await?;
     let operators_listener = match config.operator.listen {
         Some(address) => {
             let setting = "`listen` in [operator], AQUA_OPERATOR_LISTEN; \"off\" does without";
@@ -82,8 +95,14 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
         async move { database::open(&config.database).await }
     });
     let mut opened = None;
+    let serving = async {
+        match faults {
+            None => http::serve(listener, app, tls, stop).await,
+            Some(faults) => http::serve_with_faults(listener, app, faults, tls, stop).await,
+        }
+    };
     let busy = tokio::select! {
-        busy = http::serve(listener, app, tls, stop) => Ok(busy),
+        busy = serving => Ok(busy),
         failure = work(&config, addresses, &intake, metrics, &mut opening, &mut opened) => Err(failure),
     };
     match busy {
@@ -326,7 +345,7 @@ async fn stop_cluster(cluster: PrivateCluster) {
 }
 
 /// Resolves at SIGTERM, SIGINT or SIGHUP (the terminal was closed).
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind| signal(kind).map_err(|error| because("cannot listen to signals", &error));
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;

@@ -25,7 +25,7 @@ use crate::config::Limits;
 /// Up to here a body is split where it arrived; parsing more would hold up everybody else on the thread.
 const SMALL: usize = 256 * 1024;
 /// How much longer than its content a compressed body may be: what incompressible data costs in any of the codings.
-const COMPRESSION_OVERHEAD: usize = 64 * 1024;
+pub(super) const COMPRESSION_OVERHEAD: usize = 64 * 1024;
 /// zstd's largest window, as a power of two, that RFC 9659 grants HTTP: 8 MiB. The library's own bound is 128 MiB.
 const ZSTD_WINDOW_LOG: u32 = 23;
 

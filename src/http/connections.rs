@@ -29,6 +29,7 @@ use tower::ServiceExt;
 use super::{
     App, Peer, canonical, exchange,
     failure::Failure,
+    faults::Faults,
     forwarded::{is_in, sender},
     operator::Operator,
     router,
@@ -58,6 +59,27 @@ pub async fn serve(
     tls: Option<Tls>,
     shutdown: impl Future<Output = ()>,
 ) -> usize {
+    serve_orders(listener, app, None, tls, shutdown).await
+}
+
+/// The same with faults at every sender's wish: for `aqua-orders mock` and nothing else.
+pub async fn serve_with_faults(
+    listener: TcpListener,
+    app: Arc<App>,
+    faults: Faults,
+    tls: Option<Tls>,
+    shutdown: impl Future<Output = ()>,
+) -> usize {
+    serve_orders(listener, app, Some(faults), tls, shutdown).await
+}
+
+async fn serve_orders(
+    listener: TcpListener,
+    app: Arc<App>,
+    faults: Option<Faults>,
+    tls: Option<Tls>,
+    shutdown: impl Future<Output = ()>,
+) -> usize {
     let config = Arc::clone(&app.config);
     let metrics = Arc::clone(&app.metrics);
     let trusted: Arc<[IpNet]> = config.trusted_proxies.clone().into();
@@ -69,7 +91,7 @@ pub async fn serve(
         count: metrics.connections.clone(),
     });
     let way_in = WayIn {
-        router: router(app),
+        router: router(app, faults),
         slots,
         trusted,
         tls,

@@ -5,6 +5,7 @@ pub mod body;
 mod connections;
 mod exchange;
 mod failure;
+pub mod faults;
 mod forwarded;
 pub mod operator;
 mod orders;
@@ -29,8 +30,12 @@ use tower_http::{
     compression::{CompressionLayer, predicate::SizeAbove},
 };
 
-pub use self::connections::{serve, serve_operator};
-use self::{auth::Gate, body::Room};
+pub use self::connections::{serve, serve_operator, serve_with_faults};
+use self::{
+    auth::Gate,
+    body::Room,
+    faults::{Faults, Switches},
+};
 use crate::{config::Config, intake::Intake, telemetry::metrics::Metrics};
 
 /// What the handlers work with.
@@ -60,11 +65,16 @@ const ORDERS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/getOrdersURL";
 /// Below this an answer fits into one packet anyway.
 const WORTH_COMPRESSING: u64 = 1024;
 
-/// Every route and layer. A request passes the layers from the last to the first.
-fn router(app: Arc<App>) -> Router {
+/// Every route and layer. A request passes the layers from the last to the first. Faults are the mock's alone.
+fn router(app: Arc<App>, faults: Option<Faults>) -> Router {
+    let mut orders = orders_at(orders::receive);
+    if let Some(faults) = faults {
+        let switches = Arc::new(Switches::new(faults, &app));
+        orders = orders.route_layer(from_fn_with_state(switches, faults::strike));
+    }
     layered(
         Router::new()
-            .route(ORDERS_ROUTE, orders_at(orders::receive))
+            .route(ORDERS_ROUTE, orders)
             .fallback(failure::not_found),
         app,
     )
