@@ -23,6 +23,7 @@ mod import;
 mod journal;
 mod map;
 mod migration;
+mod mock;
 mod model;
 mod operator;
 mod order_command;

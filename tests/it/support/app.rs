@@ -9,7 +9,10 @@ use std::{
 use aqua_orders::{
     config::Config,
     database::Servers,
-    http::{App, auth::Gate, body::Room, operator::Operator, serve, serve_operator, tls::Tls},
+    http::{
+        App, auth::Gate, body::Room, faults::Faults, operator::Operator, serve, serve_operator,
+        serve_with_faults, tls::Tls,
+    },
     intake::Intake,
     store::Store,
     telemetry::metrics::Metrics,
@@ -42,6 +45,11 @@ pub struct Running {
 impl Running {
     /// Starts it on the database that the settings name.
     pub async fn start(config: Config) -> Self {
+        Self::start_as(config, None).await
+    }
+
+    /// The same; with faults it is what `aqua-orders mock` runs.
+    pub async fn start_as(config: Config, faults: Option<Faults>) -> Self {
         let url = config.database.url.as_ref().unwrap().expose();
         let store = Store::new(url.parse::<Servers>().unwrap(), &config.database);
         let listener = TcpListener::bind(config.listen).await.unwrap();
@@ -61,10 +69,14 @@ impl Running {
         let operators_address = operators_listener.local_addr().unwrap();
         tokio::spawn(serve_operator(operators_listener, operator, pending()));
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, app, tls, async {
+        let stopped = async {
             // A dropped sender means the test is over.
             let _ = stopped.await;
-        }));
+        };
+        let served = match faults {
+            None => tokio::spawn(serve(listener, app, tls, stopped)),
+            Some(faults) => tokio::spawn(serve_with_faults(listener, app, faults, tls, stopped)),
+        };
         Self {
             address,
             operators_address,
@@ -95,8 +107,22 @@ impl TestApp {
         Self::beside(Arc::new(database().await), change).await
     }
 
+    /// What `aqua-orders mock --fault` runs, with the demo publications.
+    pub async fn mock(faults: &str) -> Self {
+        let faults = faults.parse().unwrap();
+        Self::start_as(Arc::new(database().await), |_| (), Some(faults)).await
+    }
+
     /// One more instance on a database that there is already.
     pub async fn beside(database: Arc<TestDatabase>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_as(database, change, None).await
+    }
+
+    async fn start_as(
+        database: Arc<TestDatabase>,
+        change: impl FnOnce(&mut Config),
+        faults: Option<Faults>,
+    ) -> Self {
         let mut config = demo_config();
         config.database = database.settings();
         change(&mut config);
@@ -105,7 +131,7 @@ impl TestApp {
             operators_address,
             stop,
             served,
-        } = Running::start(config).await;
+        } = Running::start_as(config, faults).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             address,

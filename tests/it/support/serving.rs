@@ -49,6 +49,19 @@ pub fn command(scratch: &Scratch) -> Command {
     command
 }
 
+/// `mock` with its folder in that one, and an environment that must not matter to it.
+pub fn mock_command(scratch: &Scratch, args: &[&str]) -> Command {
+    let mut command = command(scratch);
+    command
+        .args(["mock", "--listen", "127.0.0.1:0"])
+        .args(args)
+        .env("TMPDIR", scratch.path())
+        .env("AQUA_CONFIG", "there is no such file")
+        .env("AQUA_DATA_DIR", "there is no such folder")
+        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing");
+    command
+}
+
 /// The hash of a password, as an operator gets it.
 pub fn hash_password(scratch: &Scratch, password: &str) -> String {
     let mut child = command(scratch)
@@ -78,8 +91,19 @@ impl Serving {
 
     /// Starts it.
     pub fn spawn(command: &mut Command) -> Self {
+        Self::run(command.arg("serve"))
+    }
+
+    /// Starts `mock` and waits until it serves.
+    pub fn mock(scratch: &Scratch, args: &[&str]) -> Self {
+        let mut mock = Self::run(&mut mock_command(scratch, args));
+        mock.is_ready();
+        mock
+    }
+
+    /// Starts what serves.
+    pub fn run(command: &mut Command) -> Self {
         let mut child = command
-            .arg("serve")
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
