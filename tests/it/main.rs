@@ -30,6 +30,7 @@ mod order_command;
 mod ownership;
 mod private_cluster;
 mod property;
+mod senders;
 mod storing;
 mod support;
 mod traces;
