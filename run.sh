@@ -1,10 +1,16 @@
 #!/bin/sh
 # Runs the service with the demo publication: installs what is missing, builds, starts. Ctrl-C stops it.
+# `./run.sh mock` instead runs the one to try a sender on (`aqua-orders mock`, with its options).
 set -eu
 cd "$(dirname "$0")"
 . scripts/ensure.sh
 
 ensure_rust
+if [ "${1:-}" = mock ]; then
+    ensure_postgres
+    cargo build --release --locked
+    exec "${CARGO_TARGET_DIR:-target}/release/aqua-orders" "$@"
+fi
 if [ -z "${DATABASE_URL:-}" ]; then
     ensure_postgres
     # Started as root, PostgreSQL runs as somebody else, who cannot enter a checkout under /root.

@@ -21,8 +21,8 @@ export class RequestRejected extends Error {}
 export class NotDelivered extends Error {}
 
 /**
- * Отправляет пакет (JSON-массив заказов, строка или Buffer) и возвращает ответ по каждому: { 'id заказа': { success, … } }.
- * timeout в секундах — больше, чем время на ответ у сервиса.
+ * Отправляет пакет (JSON-массив заказов, строка или Buffer) и возвращает ответ по каждому:
+ * { 'id заказа': { success, … } }. timeout в секундах — больше, чем время на ответ у сервиса.
  */
 export async function sendOrders(batch, url, { login, password = '', attempts = 6, timeout = 60 } = {}) {
   new URL(url); // в адресе опечатка — узнаем сразу, без повторов

@@ -34,7 +34,10 @@ function sendOrders(
         CURLOPT_POST => true,
         CURLOPT_POSTFIELDS => $batch,
         // По X-Request-Id администратор сервиса найдёт этот пакет в журнале.
-        CURLOPT_HTTPHEADER => ['Content-Type: application/json; charset=utf-8', 'X-Request-Id: ' . bin2hex(random_bytes(8))],
+        CURLOPT_HTTPHEADER => [
+            'Content-Type: application/json; charset=utf-8',
+            'X-Request-Id: ' . bin2hex(random_bytes(8)),
+        ],
         CURLOPT_RETURNTRANSFER => true,
         CURLOPT_ENCODING => '',    // принимаем и сжатый ответ
         CURLOPT_CONNECTTIMEOUT => min(10, $timeout),
@@ -50,7 +53,11 @@ function sendOrders(
         CURLOPT_SSL_VERIFYHOST => 2,
     ]);
     if ($login !== null) {
-        curl_setopt_array($curl, [CURLOPT_HTTPAUTH => CURLAUTH_BASIC, CURLOPT_USERNAME => $login, CURLOPT_PASSWORD => $password]);
+        curl_setopt_array($curl, [
+            CURLOPT_HTTPAUTH => CURLAUTH_BASIC,
+            CURLOPT_USERNAME => $login,
+            CURLOPT_PASSWORD => $password,
+        ]);
     }
     for ($attempt = 1, $pause = 2; ; $attempt++, $pause = min($pause * 2, 60)) {
         $retryAfter = 0;
@@ -63,7 +70,9 @@ function sendOrders(
         if (in_array(curl_errno($curl), [CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL], true)) {
             throw new RequestRejected(curl_error($curl));    // в адресе опечатка
         }
-        $reason = $text === false ? curl_error($curl) : "HTTP $status: " . ($answer['message'] ?? substr($text, 0, 200));
+        $reason = $text === false
+            ? curl_error($curl)
+            : "HTTP $status: " . ($answer['message'] ?? substr($text, 0, 200));
         // Повторяется тот же пакет и только тогда, когда он мог не дойти: обрыв, таймаут, 408, 5xx, ответ не целиком.
         if ($text !== false && $status !== 200 && $status !== 408 && $status < 500) {
             throw new RequestRejected($reason);

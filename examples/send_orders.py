@@ -77,7 +77,7 @@ def send_orders(batch, url, login=None, password="", attempts=6, timeout=60):
             if status == 200 and isinstance(answer.get("data"), dict):
                 return answer["data"]
             reason = f"HTTP {status}: {answer.get('message') or text[:200].decode(errors='replace')}"
-            # Повторяется тот же пакет и только тогда, когда он мог не дойти: обрыв, таймаут, 408, 5xx, ответ не целиком.
+            # Повторяется тот же пакет и только если он мог не дойти: обрыв, таймаут, 408, 5xx, ответ не целиком.
             if status not in (200, 408) and status < 500:
                 raise RequestRejected(reason)
             after = answer_headers.get("Retry-After", "")

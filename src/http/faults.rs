@@ -252,7 +252,7 @@ impl Switches {
         let instead = [Kind::Unauthorized, Kind::Unavailable, Kind::LostAnswer]
             .into_iter()
             .find_map(|wanted| strike(&|kind| kind == wanted, true));
-        // The verdict of a lost answer is given again: an order that was rejected is, whether its sender heard of it or not.
+        // The verdict of a lost answer is given again: a rejected order is rejected, whether its sender heard of it or not.
         let reject_one = strike(&|kind| kind == Kind::RejectOne, instead.is_none()).is_some();
         if counts {
             if all.len() >= COUNTED {
@@ -279,8 +279,8 @@ impl Switches {
         }
     }
 
-    /// The batch with one order of ten made faulty, so that the service's own verdict on it comes out. `None` where it is
-    /// none that could be read.
+    /// The batch with one order of ten made faulty, so that the service's own verdict on it comes out. `None` where it
+    /// cannot be read.
     async fn spoilt(&self, headers: &HeaderMap, bytes: &Bytes) -> Option<String> {
         let (limits, time) = (&self.config.limits, self.config.times.body);
         let body = Body::from(bytes.clone());
