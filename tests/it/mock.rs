@@ -180,6 +180,22 @@ async fn an_order_is_rejected_in_any_encoding_and_the_others_keep_their_texts() 
 }
 
 #[tokio::test]
+async fn a_batch_that_is_only_checked_meets_its_faults_apart_from_the_same_sent() {
+    let app = TestApp::mock("unavailable=1,reject-one").await;
+    let batch = json!([order("A-1"), order("A-2")]);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}{ORDERS}?dry_run=true", app.address);
+    let check = || Answer::of(client.post(&url).body(batch.to_string()));
+    is_refused(&check().await, 503, "storage_unavailable");
+    is_refused(&app.post(&batch).await, 503, "storage_unavailable");
+    let answer = check().await;
+    assert_eq!(answer.faults("A-1"), ["total: required"]);
+    assert_eq!(answer.order("A-2")["id"], json!(null));
+    assert_eq!(app.count("orders").await, 0);
+    app.post(&batch).await.order("A-2");
+}
+
+#[tokio::test]
 async fn a_slow_answer_is_that_of_a_stored_batch() {
     let app = TestApp::mock("none").await;
     let batch = json!([order("A-1")]);
