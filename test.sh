@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 ensure_rust
 ensure_postgres
 # Tests name no server of their own choice; a DATABASE_URL that happens to be set is nobody's business here.
-unset DATABASE_URL DATABASE_URL_FILE AQUA_LISTEN AQUA_OPERATOR_LISTEN AQUA_CONFIG AQUA_DATA_DIR
+unset DATABASE_URL DATABASE_URL_FILE AQUA_LISTEN AQUA_OPERATOR_LISTEN AQUA_CONFIG AQUA_DATA_DIR AQUA_BACKUP_FOLDER
 if [ "${1:-}" = faults ]; then
     exec cargo test --release --locked --test it -- --ignored --exact fault_run::the_fault_run crowd::the_crowds --nocapture --test-threads 1
 fi

@@ -81,6 +81,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// `tls`: where senders speak TLS with us.
     pub tls: Option<Tls>,
+    /// `[backup]`
+    pub backup: Backup,
     /// `[[publication]]`, at least one.
     pub publications: Vec<Publication>,
 }
@@ -207,6 +209,15 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
+/// Where backups are looked for. Somebody else makes them (`deploy/backup.sh`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Their folder; overridden by `AQUA_BACKUP_FOLDER`. `None`: nobody looks.
+    pub folder: Option<PathBuf>,
+    /// How old the newest may become.
+    pub max_age: Duration,
+}
+
 /// One 1C infobase published under a name: one tenant (contract, "Words").
 #[derive(Debug, Clone)]
 pub struct Publication {
@@ -270,6 +281,8 @@ pub struct Environment {
     pub operator_listen: Option<String>,
     /// `AQUA_DATA_DIR`
     pub data_dir: Option<PathBuf>,
+    /// `AQUA_BACKUP_FOLDER`
+    pub backup_folder: Option<PathBuf>,
 }
 
 impl Environment {
@@ -283,6 +296,7 @@ impl Environment {
             listen: text("AQUA_LISTEN"),
             operator_listen: text("AQUA_OPERATOR_LISTEN"),
             data_dir: text("AQUA_DATA_DIR").map(PathBuf::from),
+            backup_folder: text("AQUA_BACKUP_FOLDER").map(PathBuf::from),
         }
     }
 }
@@ -383,6 +397,7 @@ mod default {
     pub(super) const KEEP_BATCHES: i64 = 90;
     pub(super) const KEEP_REJECTED: i64 = 365;
     pub(super) const KEEP_CHANGES: i64 = 365;
+    pub(super) const BACKUP_MAX_AGE: u64 = 26 * 60 * 60;
     pub(super) const TIMEZONE: chrono_tz::Tz = chrono_tz::Europe::Moscow;
 }
 
@@ -405,6 +420,7 @@ fn read(
     let has_tls = root.at("tls").is_some();
     let tls = tls(root.table("tls"), has_tls, path, problems);
     let database = database(root.table("database"), &times, environment, problems);
+    let backup = backup(root.table("backup"), path, environment);
 
     let like = "written as [[publication]], one block for each";
     let mut publications = Vec::new();
@@ -437,6 +453,7 @@ fn read(
         logins,
         trusted_proxies,
         tls,
+        backup,
         publications,
     }
 }
@@ -731,6 +748,22 @@ fn database(
     }
 }
 
+fn backup(mut table: Table<'_, '_>, path: &Path, environment: &Environment) -> Backup {
+    let folder = table
+        .text("folder")
+        .filter(|folder| !folder.value.is_empty());
+    // Days, where all other times are less than one.
+    let max_age = table.seconds_up_to("max_age", 366 * 86_400);
+    table.finish(&[]);
+    Backup {
+        folder: environment
+            .backup_folder
+            .clone()
+            .or_else(|| folder.map(|folder| beside(path, folder.value))),
+        max_age: max_age.unwrap_or(Duration::from_secs(default::BACKUP_MAX_AGE)),
+    }
+}
+
 /// A publication's name or alias, in the form in which it is compared.
 fn name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains('/') || text.chars().any(char::is_control) {
@@ -1012,6 +1045,7 @@ mod tests {
         assert_eq!(file.logins, minimal.logins);
         assert_eq!(file.trusted_proxies, minimal.trusted_proxies);
         assert_eq!(file.tls, minimal.tls);
+        assert_eq!(file.backup, minimal.backup);
         assert_eq!(
             format!("{:?}", file.database),
             format!("{:?}", minimal.database)
@@ -1200,12 +1234,14 @@ mod tests {
             listen: Some("127.0.0.1:9999".into()),
             operator_listen: Some("off".into()),
             data_dir: Some("/srv/orders".into()),
+            backup_folder: Some("/srv/backups".into()),
         };
         let config = parse_with(ANONYMOUS, &environment).expect("a config");
         assert_eq!(config.listen, ([127, 0, 0, 1], 9999).into());
         assert_eq!(config.operator.listen, None);
         assert!(config.database.url.is_some());
         assert_eq!(config.database.data_dir, Path::new("/srv/orders"));
+        assert_eq!(config.backup.folder, Some("/srv/backups".into()));
         assert!(!format!("{config:?}").contains("hidden"));
     }
 

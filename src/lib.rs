@@ -3,6 +3,7 @@
 //! Arrows go down only: `cli` → `http` → `intake` → `order` and `store` → `database`. Beside the orders' way runs that
 //! of the receiver's own data: `cli` → `import` → `catalogue` and `store`.
 
+pub mod backup;
 pub mod catalogue;
 pub mod cli;
 pub mod config;

@@ -1,12 +1,13 @@
 //! `doctor`: what is wrong with this set-up, in words, each thing with its mend.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use tokio::net::TcpListener;
 
 use super::{Failure, check};
 use crate::{
-    config::{Access, Config, Environment},
+    backup,
+    config::{Access, Backup, Config, Environment},
     database::{self, Disk, binaries},
     http::tls::Tls,
 };
@@ -42,6 +43,7 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
             tls(&config, &mut found);
             listener(&config, &mut found).await;
             database(&config, &mut found).await;
+            backups(&config.backup, &mut found);
         }
     }
     match found.faults {
@@ -156,5 +158,48 @@ fn space(folder: &Path, found: &mut Findings) {
         ));
     } else {
         good(text);
+    }
+}
+
+/// Looks whether somebody made a backup lately.
+fn backups(settings: &Backup, found: &mut Findings) {
+    let Some(folder) = &settings.folder else {
+        return note(
+            "backups: nobody looks whether they are made; name their folder in [backup] folder (deploy/backup.sh makes them)",
+        );
+    };
+    let at = folder.display();
+    match backup::newest(folder) {
+        Err(error) => found.fault(format!(
+            "backups: cannot look into {at}: {error}; make the folder and let this user read it, or correct [backup] folder"
+        )),
+        Ok(None) => found.fault(format!(
+            "backups: none in {at} yet; deploy/backup.sh makes one"
+        )),
+        Ok(Some(newest)) => {
+            let text = format!(
+                "the newest, {}, is {} old",
+                newest.path.display(),
+                in_words(newest.age)
+            );
+            if newest.age > settings.max_age {
+                found.fault(format!(
+                    "backups: {text}, more than `max_age` allows; see why none was made since (systemctl status \
+                     aqua-orders-backup), and run deploy/backup.sh"
+                ));
+            } else {
+                good(format!("backups: {text}"));
+            }
+        }
+    }
+}
+
+/// A time as people say it, in its largest unit that is at least two.
+fn in_words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
     }
 }

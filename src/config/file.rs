@@ -177,20 +177,21 @@ impl<'t, 'f> Table<'t, 'f> {
 
     /// Seconds, whole or with a fraction: 0.001 to 86400.
     pub fn seconds(&mut self, key: &'static str) -> Option<Duration> {
+        self.seconds_up_to(key, 86_400)
+    }
+
+    /// Seconds, whole or with a fraction, from 0.001 to `most`.
+    pub fn seconds_up_to(&mut self, key: &'static str, most: u32) -> Option<Duration> {
         let (value, span) = self.get(key)?;
         let seconds = value
             .as_integer()
             .map(toml::de::DeInteger::as_str)
             .or_else(|| value.as_float().map(toml::de::DeFloat::as_str))
             .and_then(|text| text.parse::<f64>().ok())
-            .filter(|seconds| (0.001..=86400.0).contains(seconds));
+            .filter(|seconds| (0.001..=f64::from(most)).contains(seconds));
         if seconds.is_none() {
-            self.wrong(
-                key,
-                span.start,
-                "seconds: a number from 0.001 to 86400",
-                value,
-            );
+            let expected = format!("seconds: a number from 0.001 to {most}");
+            self.wrong(key, span.start, &expected, value);
         }
         seconds.map(Duration::from_secs_f64)
     }

@@ -7,6 +7,7 @@
 
 mod access;
 mod answer;
+mod backup;
 mod callers;
 mod cli;
 mod client_cache;

@@ -73,6 +73,7 @@ impl Operator {
             .env_remove("AQUA_LISTEN")
             .env_remove("AQUA_OPERATOR_LISTEN")
             .env_remove("AQUA_DATA_DIR")
+            .env_remove("AQUA_BACKUP_FOLDER")
             .output()
             .await
             .unwrap();

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use aqua_orders::{
     config::{
-        Access, Config, Database, FirstNumbers, Journal, Limits, Log, Logins, Operator,
+        Access, Backup, Config, Database, FirstNumbers, Journal, Limits, Log, Logins, Operator,
         Publication, Times, Traces,
     },
     order::{Rules, phone::Region},
@@ -66,6 +66,10 @@ pub fn demo_config() -> Config {
         },
         trusted_proxies: Vec::new(),
         tls: None,
+        backup: Backup {
+            folder: None,
+            max_age: Duration::from_hours(26),
+        },
         publications: vec![
             anonymous_publication("demodelivery", &["demodelivery_web"]),
             anonymous_publication("доставка", &[]),

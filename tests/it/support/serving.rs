@@ -44,6 +44,7 @@ pub fn command(scratch: &Scratch) -> Command {
         .env_remove("DATABASE_URL")
         .env_remove("DATABASE_URL_FILE")
         .env_remove("AQUA_DATA_DIR")
+        .env_remove("AQUA_BACKUP_FOLDER")
         .env_remove("RUST_LOG")
         .stdin(Stdio::null());
     command

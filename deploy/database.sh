@@ -1,0 +1,79 @@
+# Sourced by backup.sh and restore.sh: where the service's database is, in libpq's words.
+# shellcheck shell=sh disable=SC2034
+
+give_up() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+# program NAME: its path; for a private cluster that of the cluster's own version.
+program() {
+    if [ -n "${AQUA_POSTGRES_BIN:-}" ]; then
+        echo "$AQUA_POSTGRES_BIN/$1"
+    elif [ -n "${major:-}" ] && [ -x "/usr/lib/postgresql/$major/bin/$1" ]; then
+        echo "/usr/lib/postgresql/$major/bin/$1"
+    else
+        command -v "$1" || give_up "$1 is missing: install PostgreSQL's client programs (Debian: postgresql-client)"
+    fi
+}
+
+# decoded TEXT: without its percent escapes.
+decoded() {
+    text=$1
+    out=
+    while [ -n "$text" ]; do
+        rest=${text#?}
+        case $text in
+        %[0-9A-Fa-f][0-9A-Fa-f]*)
+            rest=${text#???}
+            hex=${text%"$rest"}
+            out=$out\\0$(printf %03o "0x${hex#%}")
+            ;;
+        \\*) out=$out\\\\ ;;
+        *) out=$out${text%"$rest"} ;;
+        esac
+        text=$rest
+    done
+    printf %b "$out"
+}
+
+# find_database: sets `database`, and `superuser` for what takes more than the database's owner.
+find_database() {
+    url=${DATABASE_URL:-}
+    if [ -z "$url" ] && [ -n "${DATABASE_URL_FILE:-}" ]; then
+        url=$(head -n 1 "$DATABASE_URL_FILE" | tr -d '[:space:]')
+    fi
+    if [ -n "$url" ]; then
+        # On a command line everybody on this machine could read the password (`ps`).
+        rest=${url#*://}
+        authority=${rest%%[/?]*}
+        user=${authority%@*}
+        case $authority in
+        *:*@*)
+            PGPASSWORD=$(decoded "${user#*:}")
+            export PGPASSWORD
+            url=${url%%://*}://${user%%:*}@${authority##*@}${rest#"$authority"}
+            ;;
+        esac
+        # Of several servers the one that the service writes to.
+        PGTARGETSESSIONATTRS=${PGTARGETSESSIONATTRS:-read-write}
+        export PGTARGETSESSIONATTRS
+        database=$url
+        superuser=$url
+        return
+    fi
+    data=${AQUA_DATA_DIR:-data/postgres}
+    [ -r "$data/PG_VERSION" ] || give_up "no DATABASE_URL, and no private cluster that we may read in $data (AQUA_DATA_DIR)"
+    major=$(cat "$data/PG_VERSION")
+    [ -r "$data/postmaster.pid" ] || give_up "the private cluster in $data does not run: start the service first"
+    # Written there by PostgreSQL; relative to its folder where it is no whole path.
+    socket=$(sed -n 5p "$data/postmaster.pid")
+    case $socket in
+    /*) ;;
+    *) socket=$(cd "$data" && cd "$socket" && pwd) ;;
+    esac
+    PGHOST=$socket PGPORT=5432
+    export PGHOST PGPORT
+    superuser="dbname=postgres user=postgres"
+    database="dbname=aqua_orders user=aqua_orders"
+}

@@ -1,0 +1,307 @@
+//! A backup brings everything back: what was answered before the loss is answered after it, byte by byte.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{
+    app::{TestApp, changed, example_request, guest_order, order},
+    postgres::database,
+    process::Scratch,
+    serving::{self, Serving},
+};
+
+/// A script of `deploy/`, with nothing of our environment that it would heed.
+fn script(name: &str, backups: &Path) -> Command {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy")
+        .join(name);
+    let mut command = Command::new(path);
+    command
+        .env("AQUA_BACKUP_FOLDER", backups)
+        .env_remove("DATABASE_URL")
+        .env_remove("DATABASE_URL_FILE")
+        .env_remove("AQUA_DATA_DIR")
+        .env_remove("AQUA_BACKUP_KEEP")
+        .stdin(Stdio::null());
+    command
+}
+
+/// It is done; gives what was printed.
+fn done(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// It is refused; gives why.
+fn refused(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// What lies in a folder, hidden files too.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Orders of every kind, one of them with faults, and the example's.
+fn batch() -> Value {
+    let mut batch = example_request();
+    let orders = batch.as_array_mut().unwrap();
+    orders.extend([
+        order("A-1"),
+        guest_order("A-2", "+79191991919"),
+        changed(
+            order("A-3"),
+            "/comment",
+            json!("кавычки \" и \\ и \u{1f4a7}"),
+        ),
+        changed(order("A-4"), "/total", json!("-1")),
+    ]);
+    batch
+}
+
+#[tokio::test]
+async fn what_was_answered_before_the_loss_is_answered_after_the_restore() {
+    let app = TestApp::start().await;
+    app.post(&batch()).await;
+    // What the same batch is answered from now on, and will be after the loss.
+    let before = app.post(&batch()).await;
+    assert_eq!(
+        before.order("A-3")["comment"],
+        "кавычки \" и \\ и \u{1f4a7}"
+    );
+    let rows = app.count("journal_rejected").await;
+
+    let scratch = Scratch::new();
+    let backups = scratch.join("backups");
+    // Beside the running service.
+    let said = done(script("backup.sh", &backups).env("DATABASE_URL", app.database.url()));
+    let dump = PathBuf::from(said.trim());
+    assert_eq!(
+        names(&backups),
+        [dump.file_name().unwrap().to_str().unwrap()]
+    );
+    app.accept(&order("A-5")).await;
+
+    // Every file on every machine is gone, but the dump.
+    let fresh = Arc::new(database().await);
+    let mut restore = script("restore.sh", &backups);
+    restore.arg(&dump).env("DATABASE_URL", fresh.url());
+    let said = done(&mut restore);
+    assert!(said.contains("restored: 4 orders"), "{said}");
+    let second = TestApp::beside(Arc::clone(&fresh), |_| ()).await;
+    let after = second.post(&batch()).await;
+    assert_eq!(after.text, before.text);
+    assert_eq!(second.count("journal_rejected").await, rows + 1);
+    // Counting goes on, and no number is given twice.
+    let number = |order: &Value| order["id"].as_str().unwrap().parse::<i32>().unwrap();
+    let highest = ["A-1", "A-2", "A-3"]
+        .map(|id| number(after.order(id)))
+        .into_iter()
+        .max();
+    let new = number(&second.accept(&order("A-6")).await);
+    assert!(Some(new) > highest, "{new} after {highest:?}");
+}
+
+// Two threads: while a script runs in one, the service that was stopped takes leave of the database in the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_throws_nothing_away_unasked_and_is_whole_or_not_at_all() {
+    let app = TestApp::start().await;
+    app.post(&batch()).await;
+    let scratch = Scratch::new();
+    let backups = scratch.join("backups");
+    let url = app.database.url();
+    let dump = done(script("backup.sh", &backups).env("DATABASE_URL", &url));
+    let restore = |file: &str, more: &[&str]| {
+        let mut restore = script("restore.sh", &backups);
+        restore.arg(file).args(more).env("DATABASE_URL", &url);
+        restore
+    };
+    let why = refused(&mut restore(dump.trim(), &["--replace"]));
+    assert!(why.contains("stop every instance"), "{why}");
+
+    let database = Arc::clone(&app.database);
+    app.stop().await;
+    let why = refused(&mut restore(dump.trim(), &[]));
+    assert!(why.contains("--replace throws them away"), "{why}");
+
+    // One that was cut short on its way says so, and changes nothing.
+    let whole = fs::read(dump.trim()).unwrap();
+    let cut = scratch.join("cut.dump");
+    fs::write(&cut, &whole[..whole.len() - 200]).unwrap();
+    refused(&mut restore(cut.to_str().unwrap(), &["--replace"]));
+    let count = |app: &TestApp| {
+        let pool = app.pool();
+        async move {
+            let count: i64 = sqlx::query_scalar("SELECT count(*) FROM orders")
+                .fetch_one(&pool)
+                .await
+                .unwrap();
+            pool.close().await;
+            count
+        }
+    };
+    let app = TestApp::beside(Arc::clone(&database), |_| ()).await;
+    assert_eq!(count(&app).await, 4);
+    app.accept(&order("A-5")).await;
+    app.stop().await;
+
+    // A newer service has made a table that the dump knows nothing of.
+    let pool = database.pool();
+    sqlx::query("CREATE TABLE newer (publication text, number int, FOREIGN KEY (publication, number) REFERENCES orders)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    done(&mut restore(dump.trim(), &["--replace"]));
+    let app = TestApp::beside(database, |_| ()).await;
+    assert_eq!(count(&app).await, 4, "the order after the dump is gone");
+    assert_eq!(app.count("pg_class WHERE relname = 'newer'").await, 0);
+}
+
+#[tokio::test]
+async fn only_whole_backups_bear_a_name_and_the_oldest_give_way() {
+    let app = TestApp::start().await;
+    let scratch = Scratch::new();
+    let backups = scratch.join("backups");
+    fs::create_dir(&backups).unwrap();
+    let old = [
+        "aqua-orders-20200101T000000Z.dump",
+        "aqua-orders-20200102T000000Z.dump",
+        "aqua-orders-20200103T000000Z.dump",
+        // Of another kind, and not ours.
+        "aqua-orders-20200101T000000Z.base.tar.gz",
+        "letters.dump",
+    ];
+    for name in old {
+        fs::write(backups.join(name), "x").unwrap();
+    }
+    let left = backups.join(".aqua-orders-000000.part");
+    fs::write(&left, "x").unwrap();
+    let long_ago = SystemTime::now() - Duration::from_hours(48);
+    let file = fs::File::open(&left).unwrap();
+    file.set_modified(long_ago).unwrap();
+
+    // A server that is not there: nothing is lost and nothing left.
+    let mut backup = script("backup.sh", &backups);
+    backup.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing");
+    refused(backup.env("AQUA_BACKUP_KEEP", "2"));
+    let mut all: Vec<String> = old.map(str::to_owned).into();
+    all.sort();
+    assert_eq!(names(&backups), all);
+
+    let said = done(backup.env("DATABASE_URL", app.database.url()));
+    let made = Path::new(said.trim()).file_name().unwrap();
+    let mut kept = vec![
+        made.to_str().unwrap(),
+        "aqua-orders-20200103T000000Z.dump",
+        "aqua-orders-20200101T000000Z.base.tar.gz",
+        "letters.dump",
+    ];
+    kept.sort_unstable();
+    assert_eq!(names(&backups), kept);
+}
+
+#[tokio::test]
+async fn a_private_cluster_is_backed_up_while_it_runs_and_restored_while_it_does_not() {
+    let scratch = Scratch::new();
+    let settings = "[[publication]]\nname = \"demodelivery\"\nanonymous = true\n";
+    fs::write(scratch.join("aqua.toml"), settings).unwrap();
+    let backups = scratch.join("backups");
+    let with_data = |mut command: Command, data: &str| {
+        command
+            .current_dir(scratch.path())
+            .env("AQUA_DATA_DIR", data);
+        command
+    };
+    let stop = |serving: Serving| {
+        serving.signal(Signal::SIGTERM);
+        assert_eq!(serving.end().0, Some(0));
+    };
+
+    let serving = Serving::start(&mut with_data(serving::command(&scratch), "first"));
+    serving.post_example().await;
+    let before = serving.post_example().await;
+    let made = ["dump", "base"].map(|kind| {
+        let mut backup = with_data(script("backup.sh", &backups), "first");
+        done(backup.arg(kind)).trim().to_owned()
+    });
+    stop(serving);
+    let mut backup = with_data(script("backup.sh", &backups), "first");
+    assert!(refused(&mut backup).contains("does not run"));
+
+    // The dump, into a cluster that a service has just made.
+    let restore = || {
+        let mut restore = with_data(script("restore.sh", &backups), "second");
+        restore.arg(&made[0]);
+        restore
+    };
+    assert!(refused(&mut restore()).contains("start the service once"));
+    let serving = Serving::start(&mut with_data(serving::command(&scratch), "second"));
+    assert!(refused(&mut restore()).contains("stop the service first"));
+    stop(serving);
+    done(&mut restore());
+    let serving = Serving::start(&mut with_data(serving::command(&scratch), "second"));
+    assert_eq!(serving.post_example().await, before);
+    stop(serving);
+
+    // The whole cluster, unpacked where one is to be.
+    fs::create_dir(scratch.join("third")).unwrap();
+    let mut unpack = Command::new("tar");
+    unpack.arg("-xzf").arg(&made[1]).arg("-C");
+    done(unpack.arg(scratch.join("third")));
+    let serving = Serving::start(&mut with_data(serving::command(&scratch), "third"));
+    assert_eq!(serving.post_example().await, before);
+    stop(serving);
+}
+
+#[tokio::test]
+async fn doctor_says_when_no_backup_was_made_for_long() {
+    let scratch = Scratch::new();
+    fs::write(
+        scratch.join("aqua.toml"),
+        "[backup]\nfolder = \"backups\"\nmax_age = 3600\n[[publication]]\nname = \"a\"\nanonymous = true\n",
+    )
+    .unwrap();
+    let doctor = || {
+        let mut command = serving::command(&scratch);
+        let output = command.arg("doctor").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(doctor().contains("FAULT  backups: cannot look into"));
+    fs::create_dir(scratch.join("backups")).unwrap();
+    assert!(doctor().contains("FAULT  backups: none in"));
+    let file = scratch.join("backups/monday.dump");
+    fs::write(&file, "x").unwrap();
+    assert!(doctor().contains("ok     backups: the newest"));
+    let file = fs::File::open(&file).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_hours(3))
+        .unwrap();
+    let said = doctor();
+    assert!(
+        said.contains("FAULT  backups: the newest") && said.contains("is 3 h old"),
+        "{said}"
+    );
+    fs::write(
+        scratch.join("aqua.toml"),
+        "[[publication]]\nname = \"a\"\nanonymous = true\n",
+    )
+    .unwrap();
+    assert!(doctor().contains("note   backups: nobody looks"));
+}
