@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::{sync::Mutex, time::timeout};
 
 use super::{App, ORDERS_ROUTE, layered, orders, orders_at};
-use crate::{database::Disk, intake::Intake, store::Health, telemetry::metrics::Reading};
+use crate::{backup, database::Disk, intake::Intake, store::Health, telemetry::metrics::Reading};
 
 /// How long the database may take to say how it is: a probe has its own deadline, often of a few seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -235,6 +235,7 @@ async fn metrics(State(operator): State<Operator>) -> Response {
         disk: readiness
             .disk
             .map(|disk| (disk.free_bytes, disk.size_bytes)),
+        backup_age: backup::age_seconds(&app.config.backup),
     };
     match app.metrics.text(&reading) {
         Ok(text) => {

@@ -155,6 +155,8 @@ pub struct Reading {
     pub ready: bool,
     /// Bytes free on the private cluster's disk, and in all.
     pub disk: Option<(u64, u64)>,
+    /// Seconds since the newest backup, where the settings say where to look for it.
+    pub backup_age: Option<f64>,
 }
 
 /// Everything that `/metrics` shows.
@@ -197,6 +199,7 @@ struct Gauges {
     ready: Count,
     disk: Family<NoLabels, Count>,
     disk_size: Family<NoLabels, Count>,
+    backup_age: Family<NoLabels, Amount>,
     memory: Count,
     open_files: Count,
     most_files: Count,
@@ -512,6 +515,11 @@ impl Gauges {
             "Size of the private cluster's disk",
             self.disk_size.clone(),
         );
+        registry.register(
+            "aqua_backup_age_seconds",
+            "Since the newest file in the backups' folder was finished; +Inf: there is none",
+            self.backup_age.clone(),
+        );
     }
 
     fn set(&self, reading: &Reading) {
@@ -543,6 +551,9 @@ impl Gauges {
         if let Some((free, size)) = reading.disk {
             self.disk.get_or_create(&[]).set(count(free));
             self.disk_size.get_or_create(&[]).set(count(size));
+        }
+        if let Some(age) = reading.backup_age {
+            self.backup_age.get_or_create(&[]).set(age);
         }
         self.set_process();
     }

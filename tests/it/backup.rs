@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
-    app::{TestApp, changed, example_request, guest_order, order},
+    app::{ORDERS, TestApp, changed, example_request, guest_order, order},
     postgres::database,
     process::Scratch,
     serving::{self, Serving},
@@ -119,48 +119,52 @@ async fn what_was_answered_before_the_loss_is_answered_after_the_restore() {
     assert!(Some(new) > highest, "{new} after {highest:?}");
 }
 
-// Two threads: while a script runs in one, the service that was stopped takes leave of the database in the other.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_restore_throws_nothing_away_unasked_and_is_whole_or_not_at_all() {
-    let app = TestApp::start().await;
-    app.post(&batch()).await;
+    let database = database().await;
     let scratch = Scratch::new();
+    let settings = "[database]\nmay_lose_orders = true\n[[publication]]\nname = \"demodelivery\"\nanonymous = true\n";
+    fs::write(scratch.join("aqua.toml"), settings).unwrap();
     let backups = scratch.join("backups");
-    let url = app.database.url();
-    let dump = done(script("backup.sh", &backups).env("DATABASE_URL", &url));
+    let url = database.url();
+    let serve = || Serving::start(serving::command(&scratch).env("DATABASE_URL", &url));
+    let stop = |serving: Serving| {
+        serving.signal(Signal::SIGTERM);
+        assert_eq!(serving.end().0, Some(0));
+    };
     let restore = |file: &str, more: &[&str]| {
         let mut restore = script("restore.sh", &backups);
         restore.arg(file).args(more).env("DATABASE_URL", &url);
         restore
     };
+    let count = async |what: &str| {
+        let pool = database.pool();
+        let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {what}"));
+        let count: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+        pool.close().await;
+        count
+    };
+
+    let serving = serve();
+    serving.post_example().await;
+    let dump = done(script("backup.sh", &backups).env("DATABASE_URL", &url));
     let why = refused(&mut restore(dump.trim(), &["--replace"]));
     assert!(why.contains("stop every instance"), "{why}");
+    let body = json!([order("A-1")]).to_string();
+    let address = format!("http://{}{ORDERS}", serving.address);
+    let posted = reqwest::Client::new().post(address).body(body).send().await;
+    assert_eq!(posted.unwrap().status(), 200);
+    stop(serving);
+    assert_eq!(count("orders").await, 2);
 
-    let database = Arc::clone(&app.database);
-    app.stop().await;
     let why = refused(&mut restore(dump.trim(), &[]));
     assert!(why.contains("--replace throws them away"), "{why}");
-
     // One that was cut short on its way says so, and changes nothing.
     let whole = fs::read(dump.trim()).unwrap();
     let cut = scratch.join("cut.dump");
     fs::write(&cut, &whole[..whole.len() - 200]).unwrap();
     refused(&mut restore(cut.to_str().unwrap(), &["--replace"]));
-    let count = |app: &TestApp| {
-        let pool = app.pool();
-        async move {
-            let count: i64 = sqlx::query_scalar("SELECT count(*) FROM orders")
-                .fetch_one(&pool)
-                .await
-                .unwrap();
-            pool.close().await;
-            count
-        }
-    };
-    let app = TestApp::beside(Arc::clone(&database), |_| ()).await;
-    assert_eq!(count(&app).await, 4);
-    app.accept(&order("A-5")).await;
-    app.stop().await;
+    assert_eq!(count("orders").await, 2);
 
     // A newer service has made a table that the dump knows nothing of.
     let pool = database.pool();
@@ -170,9 +174,9 @@ async fn a_restore_throws_nothing_away_unasked_and_is_whole_or_not_at_all() {
         .unwrap();
     pool.close().await;
     done(&mut restore(dump.trim(), &["--replace"]));
-    let app = TestApp::beside(database, |_| ()).await;
-    assert_eq!(count(&app).await, 4, "the order after the dump is gone");
-    assert_eq!(app.count("pg_class WHERE relname = 'newer'").await, 0);
+    assert_eq!(count("orders").await, 1, "the order after the dump is gone");
+    assert_eq!(count("pg_class WHERE relname = 'newer'").await, 0);
+    stop(serve());
 }
 
 #[tokio::test]
@@ -269,6 +273,30 @@ async fn a_private_cluster_is_backed_up_while_it_runs_and_restored_while_it_does
     let serving = Serving::start(&mut with_data(serving::command(&scratch), "third"));
     assert_eq!(serving.post_example().await, before);
     stop(serving);
+}
+
+#[tokio::test]
+async fn the_age_of_the_newest_backup_is_a_metric_where_the_settings_name_its_folder() {
+    let scratch = Scratch::new();
+    let folder = scratch.path().to_owned();
+    let app = TestApp::with(|config| config.backup.folder = Some(folder)).await;
+    let age = async || {
+        let (_, text) = app.operator("/metrics").await;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("aqua_backup_age_seconds "));
+        line.unwrap().parse::<f64>().unwrap()
+    };
+    assert!(age().await.is_infinite());
+    let file = fs::File::create(scratch.join("monday.dump")).unwrap();
+    std::io::Write::write_all(&mut &file, b"x").unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_hours(3))
+        .unwrap();
+    assert!(age().await >= 10_800.0);
+
+    let without = TestApp::start().await;
+    let (_, text) = without.operator("/metrics").await;
+    assert!(!text.contains("aqua_backup_age_seconds "), "{text}");
 }
 
 #[tokio::test]
