@@ -64,4 +64,9 @@ sync "$folder"
 # Their names sort by time. Only now: a failed backup must not cost an old one.
 find "$folder" -maxdepth 1 -type f -name "aqua-orders-*Z.$suffix" | LC_ALL=C sort -r | tail -n "+$((keep + 1))" |
     while IFS= read -r old; do rm -f "$old"; done
+# WAL that went before the oldest base backup brings nobody back. (What a base backup itself needs is inside of it.)
+if [ "$kind" = base ] && [ -d "$folder/wal" ]; then
+    oldest=$(find "$folder" -maxdepth 1 -type f -name "aqua-orders-*Z.$suffix" | LC_ALL=C sort | head -n 1)
+    find "$folder/wal" -type f ! -newer "$oldest" -mmin +1440 -delete
+fi
 echo "$made"

@@ -41,6 +41,7 @@ decoded() {
 find_database() {
     url=${DATABASE_URL:-}
     if [ -z "$url" ] && [ -n "${DATABASE_URL_FILE:-}" ]; then
+        [ -r "$DATABASE_URL_FILE" ] || give_up "cannot read $DATABASE_URL_FILE (DATABASE_URL_FILE)"
         url=$(head -n 1 "$DATABASE_URL_FILE" | tr -d '[:space:]')
     fi
     if [ -n "$url" ]; then

@@ -53,7 +53,7 @@ ask() {
 patience=10
 while
     others=$(ask "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'")
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'") || exit 1
     [ "$others" != 0 ]
 do
     [ "$patience" -gt 0 ] || give_up "$others connection(s) to the database: stop every instance of the service first"

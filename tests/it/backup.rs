@@ -8,11 +8,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use aqua_orders::database::Account;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
 
 use crate::support::{
     app::{ORDERS, TestApp, changed, example_request, guest_order, order},
+    cluster::until,
     postgres::database,
     process::Scratch,
     serving::{self, Serving},
@@ -273,6 +276,109 @@ async fn a_private_cluster_is_backed_up_while_it_runs_and_restored_while_it_does
     let serving = Serving::start(&mut with_data(serving::command(&scratch), "third"));
     assert_eq!(serving.post_example().await, before);
     stop(serving);
+}
+
+#[tokio::test]
+async fn a_private_cluster_comes_back_as_it_was_at_a_moment() {
+    let scratch = Scratch::new();
+    let settings = "[[publication]]\nname = \"demodelivery\"\nanonymous = true\n";
+    fs::write(scratch.join("aqua.toml"), settings).unwrap();
+    let backups = scratch.join("backups");
+    let wal = backups.join("wal");
+    let data = scratch.join("data");
+    let with_data = |mut command: Command| {
+        command
+            .current_dir(scratch.path())
+            .env("AQUA_DATA_DIR", &data);
+        command
+    };
+    let serve = || Serving::start(&mut with_data(serving::command(&scratch)));
+    let stop = |serving: Serving| {
+        serving.signal(Signal::SIGTERM);
+        assert_eq!(serving.end().0, Some(0));
+    };
+    let post = async |serving: &Serving, id: &str| {
+        let address = format!("http://{}{ORDERS}", serving.address);
+        let body = json!([order(id)]).to_string();
+        let posted = reqwest::Client::new().post(address).body(body).send().await;
+        posted.unwrap().text().await.unwrap()
+    };
+    let account = Account::for_postgres(&data).unwrap();
+    stop(serve());
+    // PostgreSQL runs as somebody else where we are root.
+    fs::create_dir_all(&wal).unwrap();
+    account.own(&wal).unwrap();
+    // Its user may not be able to enter the checkout.
+    let archive_wal = scratch.join("archive-wal.sh");
+    fs::copy(
+        script("archive-wal.sh", &backups).get_program(),
+        &archive_wal,
+    )
+    .unwrap();
+    let archive = format!(
+        "archive_mode = on\narchive_command = '{} %p {}/%f'\n",
+        archive_wal.display(),
+        wal.display()
+    );
+    let file = data.join("postgresql.conf");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text + &archive).unwrap();
+
+    let serving = serve();
+    post(&serving, "A-1").await;
+    let base = done(with_data(script("backup.sh", &backups)).arg("base"));
+    post(&serving, "A-2").await;
+    let before = post(&serving, "A-2").await;
+    let options = PgConnectOptions::new_without_pgpass()
+        .socket(&data)
+        .username("postgres")
+        .database("postgres");
+    let mut superuser = options.connect().await.unwrap();
+    let moment: String = sqlx::query_scalar("SELECT clock_timestamp()::text")
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    // The mistake that is to be undone.
+    post(&serving, "A-3").await;
+    let piece: String = sqlx::query_scalar("SELECT pg_walfile_name(pg_switch_wal())")
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    superuser.close().await.unwrap();
+    until("the WAL is archived", || {
+        wal.join(format!("{piece}.gz")).exists()
+    });
+    stop(serving);
+
+    let old = scratch.join("old");
+    let recover = |moment: &str| {
+        let mut recover = with_data(script("recover.sh", &backups));
+        recover
+            .arg(base.trim())
+            .arg(&wal)
+            .arg(moment)
+            .env("AQUA_USER", &account.name);
+        recover
+    };
+    let why = refused(&mut recover(&moment));
+    assert!(why.contains("is not empty"), "{why}");
+    for (moment, orders) in [("latest", 3), (moment.as_str(), 2)] {
+        let _first_time = fs::remove_dir_all(&old);
+        fs::rename(&data, &old).unwrap();
+        let said = done(&mut recover(moment));
+        assert!(
+            said.contains(&format!("recovered: {orders} orders")),
+            "{moment}: {said}"
+        );
+        let serving = serve();
+        assert_eq!(post(&serving, "A-2").await, before);
+        stop(serving);
+    }
+    // Each life after a recovery has a history of its own in the archive, so that the next one is told from it.
+    let histories = names(&wal)
+        .into_iter()
+        .filter(|name| name.ends_with(".history.gz"));
+    assert_eq!(histories.count(), 2);
 }
 
 #[tokio::test]
