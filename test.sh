@@ -28,5 +28,6 @@ else
     say "note: clippy is not installed (rustup component add clippy): lints are not checked"
 fi
 scripts/deny.sh
+scripts/promtool.sh
 scripts/sqlx-prepare.sh --check
 exec cargo test --locked "$@"

@@ -26,6 +26,7 @@ mod map;
 mod migration;
 mod mock;
 mod model;
+mod monitoring;
 mod operator;
 mod order_command;
 mod ownership;
