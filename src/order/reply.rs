@@ -193,8 +193,16 @@ impl Serialize for Entry<'_> {
 }
 
 /// A number as it is answered: one that a batch would be given, if it were not only tried out, is below zero, and nobody's.
-fn given<N: PartialOrd + From<i8>>(number: N) -> Option<N> {
-    (number > N::from(0)).then_some(number)
+fn given(number: i32) -> Option<i32> {
+    (number > 0).then_some(number)
+}
+
+/// A client's account number, which may be any that its sender has; one that is only the client's own number goes with that.
+fn account_number(client: &Client) -> Option<i64> {
+    let own = i64::from(client.number);
+    client
+        .account_number
+        .filter(|number| *number != own || own > 0)
 }
 
 /// One order as the document answers it.
@@ -235,7 +243,7 @@ impl Serialize for OrderAnswer<'_> {
         s.serialize_field("external_id", &order.sender_id)?;
         s.serialize_field("status", order.status.as_str())?;
         s.serialize_field("client", &ClientAnswer { client, rules })?;
-        s.serialize_field("account_number", &client.account_number.and_then(given))?;
+        s.serialize_field("account_number", &account_number(client))?;
         s.serialize_field("total", &Number(order.total))?;
         s.serialize_field("delivery_cost", &order.delivery_cost.map(Number))?;
         s.serialize_field("coins", &order.coins.map(Number))?;
@@ -306,7 +314,7 @@ impl Serialize for ClientAnswer<'_> {
         s.serialize_field("username", &client.username)?;
         s.serialize_field("comment", &client.comment)?;
         s.serialize_field("email", &client.email)?;
-        s.serialize_field("account_number", &client.account_number.and_then(given))?;
+        s.serialize_field("account_number", &account_number(client))?;
         s.serialize_field("type", client.kind.as_str())?;
         s.serialize_field("phones", &Phones(client, rules.phone_region))?;
         let addresses = &client.addresses;
