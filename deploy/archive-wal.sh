@@ -1,6 +1,6 @@
 #!/bin/sh
-# PostgreSQL's archive_command: puts a finished piece of WAL beside the base backups, whole and on the disk, or fails and is
-# asked again. docs/operations.ru.md, "Восстановление на момент времени".
+# PostgreSQL's archive_command: puts a finished piece of WAL beside the base backups, whole and on the disk, or fails
+# and is asked again. docs/operations.ru.md, "Восстановление на момент времени".
 #
 #   archive_command = '/usr/local/share/aqua-orders/deploy/archive-wal.sh %p /var/backups/aqua-orders/wal/%f'
 set -eu

@@ -13,9 +13,9 @@
 -- A migration that adds a table adds its line here too. `_sqlx_migrations` stays on the coordinator.
 --
 -- WHICH STATEMENTS RUN WHERE. DATABASE_URL names the coordinator.
---   On one worker, whole, transaction and all: reading and writing a batch, its settling, number blocks, the journal, import,
---   `order`. Each names one publication, so the coordinator hands it on to where that publication lies (a router query:
---   EXPLAIN shows "Task Count: 1"). A worker that is away stops its publications, and no others.
+--   On one worker, whole, transaction and all: reading and writing a batch, its settling, number blocks, the journal,
+--   import, `order`. Each names one publication, so the coordinator hands it on to where that publication lies (a router
+--   query: EXPLAIN shows "Task Count: 1"). A worker that is away stops its publications, and no others.
 --   On the coordinator: migrations with their advisory lock and `_sqlx_migrations`, `check`, `doctor`, /readyz. So /readyz
 --   says nothing of the workers; `SELECT * FROM citus_check_cluster_node_health()` does.
 --   On all of them: what somebody asks by hand without a publication, and pg_dump, which reads through the coordinator.
@@ -25,14 +25,14 @@
 --   SELECT isolate_tenant_to_new_shard('orders', 'delivery', 'CASCADE', shard_transfer_mode => 'force_logical');
 --   SELECT get_shard_id_for_distribution_column('orders', 'delivery');           -- the shard's number, now its alone
 --   SELECT nodename, nodeport FROM citus_shards WHERE shardid = 102234;          -- where it is
---   SELECT citus_move_shard_placement(102234, 'from-host', 5432, 'to-host', 5432, shard_transfer_mode => 'force_logical');
+--   SELECT citus_move_shard_placement(102234, 'from', 5432, 'to', 5432, shard_transfer_mode => 'force_logical');
 --
 -- All tables are colocated, so all rows of the publication go along. It takes wal_level = logical on the workers and a
--- primary key on each table (all have one); intake goes on meanwhile, and waits only for the last switch, some seconds, in
--- which a batch may be answered 503 and is sent again. Names are lower-cased here: the key, not the alias.
+-- primary key on each table (all have one). Intake goes on meanwhile and waits only for the last switch, some seconds in
+-- which a batch may be answered 503 and is sent again. Names are lower-cased here: the key, not an alias.
 --
--- BACKUP. A dump through the coordinator (deploy/backup.sh) holds everything, of one moment for each publication; a base
--- backup is taken of every node by itself. A restored database is a plain one: run this file on it again.
+-- BACKUP. A dump through the coordinator (deploy/backup.sh) holds everything; a base backup is taken of every node by
+-- itself. A restored database is a plain one: run this file on it again.
 
 BEGIN;
 -- Shards with foreign keys between them cannot be made by several connections at once in one transaction.

@@ -4,8 +4,9 @@
 #
 #   deploy/recover.sh BASE.tar.gz WAL_FOLDER '2026-11-25 14:30:00+03'     or "latest": all that there is
 #
-# AQUA_DATA_DIR names the cluster's folder, which must be empty or missing: move the old one away, and keep it. Run it as
-# root or as the user who is to own the folder (AQUA_USER, aqua-orders unless set). The service is started afterwards.
+# AQUA_DATA_DIR names the cluster's folder, which must be empty or missing: move the old one away, and keep it. Run it
+# as root or as the user who is to own the folder (AQUA_USER, aqua-orders unless set). The service is started
+# afterwards.
 set -eu
 # shellcheck source=deploy/database.sh
 . "$(dirname "$0")/database.sh"

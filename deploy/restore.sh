@@ -4,9 +4,9 @@
 #   deploy/restore.sh FILE             into a database without orders: a new one, or one that a service has just made
 #   deploy/restore.sh FILE --replace   what the database holds is thrown away
 #
-# The environment is backup.sh's. Stop every instance of the service first: it knows of numbers that would be given twice.
-# A private cluster is started here for as long as it takes; run this as root, or as the user that it belongs to. Where
-# there is none yet, start the service once and stop it again.
+# The environment is backup.sh's. Stop every instance of the service first: it knows of numbers that would be given
+# twice. A private cluster is started here for as long as it takes; run this as root, or as the user that it belongs to.
+# Where there is none yet, start the service once and stop it again.
 set -eu
 # shellcheck source=deploy/database.sh
 . "$(dirname "$0")/database.sh"
@@ -35,7 +35,8 @@ if [ -z "${DATABASE_URL:-}${DATABASE_URL_FILE:-}" ]; then
     }
     ! pg_ctl status >/dev/null 2>&1 ||
         give_up "the private cluster in $data runs: stop the service first"
-    # In the cluster's own folder, which its owner alone may enter. (A path too long for a socket is PostgreSQL's to refuse.)
+    # In the cluster's own folder, which its owner alone may enter. (A path too long for a socket is PostgreSQL's to
+    # refuse.)
     pg_ctl start --silent --wait --log="$data/start.log" \
         --options="-c listen_addresses= -c unix_socket_directories=. -c unix_socket_permissions=0700 -c port=5432"
     trap 'pg_ctl stop --silent --wait --mode=fast' EXIT
