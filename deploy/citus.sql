@@ -30,6 +30,7 @@
 -- All tables are colocated, so all rows of the publication go along. It takes wal_level = logical on the workers and a
 -- primary key on each table (all have one). Intake goes on meanwhile and waits only for the last switch, some seconds in
 -- which a batch may be answered 503 and is sent again. Names are lower-cased here: the key, not an alias.
+-- (After Citus' own documentation, 11.3 and newer; not tried on a cluster of ours. Try it on a publication of no account.)
 --
 -- BACKUP. A dump through the coordinator (deploy/backup.sh) holds everything; a base backup is taken of every node by
 -- itself. A restored database is a plain one: run this file on it again.
