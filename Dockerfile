@@ -21,6 +21,8 @@ COPY config/demo ./config/demo
 COPY migrations ./migrations
 COPY .sqlx ./.sqlx
 COPY src ./src
+# The example that the description of the call shows.
+COPY tests/data ./tests/data
 RUN cargo build --locked --release
 
 FROM docker.io/library/debian:bookworm-slim

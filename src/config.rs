@@ -92,6 +92,8 @@ pub struct Config {
 pub struct Operator {
     /// Where health and metrics are asked for. `listen`, overridden by `AQUA_OPERATOR_LISTEN`; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// Whether the description of the call and the test page are where senders connect, too.
+    pub public_docs: bool,
 }
 
 /// How log lines look.
@@ -368,6 +370,7 @@ impl Config {
 mod default {
     pub(super) const LISTEN: &str = "127.0.0.1:8888";
     pub(super) const OPERATOR_LISTEN: &str = "127.0.0.1:9888";
+    pub(super) const PUBLIC_DOCS: bool = false;
     pub(super) const LOG_LEVEL: &str = "info";
     pub(super) const ONE_OF: i64 = 1;
     pub(super) const DATA_DIR: &str = "data/postgres";
@@ -546,9 +549,11 @@ fn operator(
         address,
         problems,
     );
+    let public_docs = table.flag("public_docs").unwrap_or(default::PUBLIC_DOCS);
     table.finish(&[]);
     Operator {
         listen: listen.flatten(),
+        public_docs,
     }
 }
 

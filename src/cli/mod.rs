@@ -7,6 +7,7 @@ mod import;
 mod journal;
 mod load;
 mod mock;
+mod openapi;
 mod order;
 mod serve;
 
@@ -52,6 +53,8 @@ enum Command {
     Doctor,
     /// Read a password from the terminal or stdin and print its hash, for `password_hash` of a user in the settings
     HashPassword,
+    /// Print what /openapi.json says: the description of the call, with the limits of the settings
+    Openapi,
     /// Set districts, products or clients as a file says; --help lists the columns
     Import(import::Import),
     /// Look into the journal: batches, rejected orders, what became of an order; send a rejected one again
@@ -102,6 +105,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Serve
         | Command::Check
         | Command::Load(_)
+        | Command::Openapi
         | Command::Import(_)
         | Command::Journal(_)
         | Command::Order(_) => {}
@@ -113,6 +117,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Serve => on_runtime(serve::run(config)),
         Command::Check => on_runtime(check::run(&config)),
         Command::Load(load) => on_one_thread(load::run(load, &config)),
+        Command::Openapi => openapi::run(&config),
         Command::Import(import) => on_runtime(import::run(import, &config)),
         Command::Journal(command) => on_runtime(journal::run(command, &config)),
         Command::Order(command) => on_runtime(order::run(command, &config)),

@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 
 use super::auth::Refused;
-use crate::{intake::Unavailable, order::fault::Language};
+use crate::{config::Limits, intake::Unavailable, order::fault::Language};
 
 /// Why a request as a whole came to nothing. Each variant says which status and code it becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,38 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Every one of them, in the order of its declaration; where a place, a charset or a limit belongs to it, an example or
+    /// these limits.
+    #[must_use]
+    pub fn all(limits: &Limits) -> [Self; 19] {
+        let at = |cut_short| Self::MalformedJson {
+            line: 1,
+            column: 2,
+            cut_short,
+        };
+        [
+            at(false),
+            at(true),
+            Self::BodyCutShort,
+            Self::NotAnArray,
+            Self::UnknownContentEncoding,
+            Self::CorruptCompression,
+            Self::UnknownCharset,
+            Self::NotInCharset("UTF-8"),
+            Self::InvalidDryRun,
+            Self::Unauthorized,
+            Self::DryRunOnly,
+            Self::NotFound,
+            Self::MethodNotAllowed,
+            Self::RequestTimeout,
+            Self::BodyTooLarge(limits.body_bytes),
+            Self::BatchTooLarge(limits.batch_orders),
+            Self::Internal,
+            Self::Overloaded,
+            Self::StorageUnavailable,
+        ]
+    }
+
     /// The HTTP status it becomes.
     #[must_use]
     pub fn status(self) -> StatusCode {
@@ -107,7 +139,7 @@ impl Failure {
     }
 
     /// The header that belongs to its status.
-    fn header(self) -> Option<(header::HeaderName, HeaderValue)> {
+    pub(super) fn header(self) -> Option<(header::HeaderName, HeaderValue)> {
         let (name, value) = match self {
             Self::Unauthorized => (
                 header::WWW_AUTHENTICATE,
@@ -123,7 +155,7 @@ impl Failure {
     }
 
     /// What the caller reads. Nothing of the request's body is in it.
-    fn message(self, language: Language) -> String {
+    pub(super) fn message(self, language: Language) -> String {
         match language {
             Language::Ru => self.in_russian(),
             Language::En => self.in_english(),
@@ -222,9 +254,8 @@ impl Failure {
         }
     }
 
-    /// The answer as the caller gets it.
-    #[must_use]
-    pub fn envelope(self, language: Language) -> Response {
+    /// The answer's body.
+    pub(super) fn in_json(self, language: Language) -> String {
         #[derive(Serialize)]
         struct Envelope<'a> {
             success: bool,
@@ -253,10 +284,13 @@ impl Failure {
             }],
         };
         // Texts and nothing else: there is no way for this to fail, and the status tells the rest if it did.
-        let mut response = json(
-            self.status(),
-            serde_json::to_vec(&envelope).unwrap_or_default().into(),
-        );
+        serde_json::to_string(&envelope).unwrap_or_default()
+    }
+
+    /// The answer as the caller gets it.
+    #[must_use]
+    pub fn envelope(self, language: Language) -> Response {
+        let mut response = json(self.status(), self.in_json(language).into());
         response.headers_mut().extend(self.header());
         response
     }
@@ -309,6 +343,41 @@ pub async fn not_found() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Environment};
+
+    /// Its place in [`Failure::all`]. A new variant does not compile until it has one.
+    fn place(failure: Failure) -> usize {
+        use Failure as F;
+        match failure {
+            F::MalformedJson { cut_short, .. } => usize::from(cut_short),
+            F::BodyCutShort => 2,
+            F::NotAnArray => 3,
+            F::UnknownContentEncoding => 4,
+            F::CorruptCompression => 5,
+            F::UnknownCharset => 6,
+            F::NotInCharset(_) => 7,
+            F::InvalidDryRun => 8,
+            F::Unauthorized => 9,
+            F::DryRunOnly => 10,
+            F::NotFound => 11,
+            F::MethodNotAllowed => 12,
+            F::RequestTimeout => 13,
+            F::BodyTooLarge(_) => 14,
+            F::BatchTooLarge(_) => 15,
+            F::Internal => 16,
+            F::Overloaded => 17,
+            F::StorageUnavailable => 18,
+        }
+    }
+
+    #[test]
+    fn the_list_of_failures_has_every_one() {
+        let environment = Environment::default();
+        let config = Config::load("config/default.toml".as_ref(), &environment).expect("settings");
+        for (at, failure) in Failure::all(&config.limits).into_iter().enumerate() {
+            assert_eq!(place(failure), at, "{failure:?}");
+        }
+    }
 
     #[test]
     fn whatever_may_pass_by_itself_is_a_503_with_retry_after() {

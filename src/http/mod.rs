@@ -3,10 +3,12 @@
 pub mod auth;
 pub mod body;
 mod connections;
+mod docs;
 mod exchange;
 mod failure;
 pub mod faults;
 mod forwarded;
+pub mod openapi;
 pub mod operator;
 mod orders;
 mod throttle;
@@ -34,9 +36,14 @@ pub use self::connections::{serve, serve_operator, serve_with_faults};
 use self::{
     auth::Gate,
     body::Room,
+    failure::Failure,
     faults::{Faults, Switches},
 };
-use crate::{config::Config, intake::Intake, telemetry::metrics::Metrics};
+use crate::{
+    config::Config,
+    intake::Intake,
+    telemetry::metrics::{CHECKED, Metrics, PROCESSED},
+};
 
 /// What the handlers work with.
 #[derive(Debug)]
@@ -72,12 +79,18 @@ fn router(app: Arc<App>, faults: Option<Faults>) -> Router {
         let switches = Arc::new(Switches::new(faults, &app));
         orders = orders.route_layer(from_fn_with_state(switches, faults::strike));
     }
+    let docs = if app.config.operator.public_docs {
+        docs::router(&app.config.limits)
+    } else {
+        Router::new()
+    };
     layered(
         Router::new()
             .route(ORDERS_ROUTE, orders)
             .fallback(failure::not_found),
         app,
     )
+    .merge(docs)
 }
 
 /// POST to a handler, and a kind word for whoever comes otherwise.
@@ -88,6 +101,8 @@ fn orders_at<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Ar
 /// What every address of senders has: an id, a log line, an envelope for failures, compression.
 fn layered(router: Router<Arc<App>>, app: Arc<App>) -> Router {
     let metrics = Arc::clone(&app.metrics);
+    let failures = Failure::all(&app.config.limits).map(Failure::code);
+    metrics.expect([PROCESSED, CHECKED].into_iter().chain(failures));
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(WORTH_COMPRESSING));

@@ -19,7 +19,7 @@ use axum::{
 use serde::Serialize;
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{App, ORDERS_ROUTE, layered, orders, orders_at};
+use super::{App, ORDERS_ROUTE, docs, layered, orders, orders_at};
 use crate::{backup, database::Disk, intake::Intake, store::Health, telemetry::metrics::Reading};
 
 /// How long the database may take to say how it is: a probe has its own deadline, often of a few seconds.
@@ -100,6 +100,7 @@ impl Operator {
     pub(super) fn router(self) -> Router {
         let tried_out = Router::new().route(ORDERS_ROUTE, orders_at(orders::try_out));
         let tried_out = layered(tried_out, Arc::clone(&self.app));
+        let docs = docs::router(&self.app.config.limits);
         Router::new()
             .route("/", get(welcome))
             .route("/healthz", get(alive))
@@ -108,6 +109,7 @@ impl Operator {
             .fallback(nothing_here)
             .with_state(self)
             .merge(tried_out)
+            .merge(docs)
     }
 
     /// Looks whether orders can be taken.
@@ -196,7 +198,7 @@ async fn welcome() -> &'static str {
     concat!(
         "aqua-orders ",
         env!("CARGO_PKG_VERSION"),
-        "\n\n/healthz  alive\n/readyz   can orders be taken, and if not, why\n/metrics  for Prometheus\n\nPOST /<publication>/hs/AquaDeliveri/getOrdersURL?dry_run=true tries orders out.\n"
+        "\n\n/healthz  alive\n/readyz   can orders be taken, and if not, why\n/metrics  for Prometheus\n\n/docs          how orders are sent\n/try           try an order out\n/openapi.json  the same for programs\n\nPOST /<publication>/hs/AquaDeliveri/getOrdersURL?dry_run=true tries orders out.\n"
     )
 }
 

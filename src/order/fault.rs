@@ -117,7 +117,9 @@ impl WarningCode {
         }
     }
 
-    fn message(self, language: Language) -> &'static str {
+    /// The text in that language.
+    #[must_use]
+    pub fn message(self, language: Language) -> &'static str {
         match (language, self) {
             (Language::Ru, Self::ProductNotFound) => "товар не найден, строка сохранена без товара",
             (Language::En, Self::ProductNotFound) => {

@@ -296,6 +296,67 @@ const OBJECT: Hint = Hint::Expected("объект", "an object");
 const MOMENT: Hint = Hint::Allowed("YYYY-MM-DDTHH:MM:SSZ, YYYY-MM-DD HH:MM:SS");
 const PHONE: Hint = Hint::Allowed("+79191991919, 89191991919, 79191991919, 9191991919");
 
+/// The fields that are read, object by object.
+pub mod names {
+    /// Of an order.
+    pub const ORDER: [&str; 17] = [
+        "id",
+        "external_id",
+        "status",
+        "created_at",
+        "total",
+        "delivery_cost",
+        "coins",
+        "payment_type",
+        "payment_status",
+        "shipping_date_from",
+        "shipping_date_to",
+        "comment",
+        "count_of_returned_bottles",
+        "ask_for_checkout",
+        "order_item_list",
+        "client",
+        "shipping_address",
+    ];
+    /// Of an order's line.
+    pub const ITEM: [&str; 7] = [
+        "product_id",
+        "id",
+        "external_id",
+        "name",
+        "price",
+        "quantity",
+        "order_product_id",
+    ];
+    /// Of a client.
+    pub const CLIENT: [&str; 11] = [
+        "id",
+        "external_id",
+        "account_number",
+        "type",
+        "username",
+        "phone",
+        "phones",
+        "email",
+        "emai",
+        "comment",
+        "addresses",
+    ];
+    /// Of an address: a client's or, without the first two, an order's; the third is only an order's.
+    pub const ADDRESS: [&str; 10] = [
+        "id",
+        "external_id",
+        "user_address_id",
+        "city",
+        "street",
+        "house",
+        "str",
+        "entrance",
+        "floor",
+        "room",
+    ];
+}
+
 /// A field's value as written, if it is there.
 type Raw<'a> = Option<&'a str>;
 
@@ -362,26 +423,7 @@ impl Reader<'_> {
     }
 
     fn order(&mut self, read: &mut Element) {
-        let names = [
-            "id",
-            "external_id",
-            "status",
-            "created_at",
-            "total",
-            "delivery_cost",
-            "coins",
-            "payment_type",
-            "payment_status",
-            "shipping_date_from",
-            "shipping_date_to",
-            "comment",
-            "count_of_returned_bottles",
-            "ask_for_checkout",
-            "order_item_list",
-            "client",
-            "shipping_address",
-        ];
-        let fields = raw::fields(self.element, names);
+        let fields = raw::fields(self.element, names::ORDER);
         let root = Path::ROOT;
         let [
             id,
@@ -756,16 +798,7 @@ impl Reader<'_> {
     }
 
     fn item(&mut self, raw: &str, path: Path<'_>) -> Option<SentItem> {
-        let names = [
-            "product_id",
-            "id",
-            "external_id",
-            "name",
-            "price",
-            "quantity",
-            "order_product_id",
-        ];
-        let fields = self.entry(raw, path, names)?;
+        let fields = self.entry(raw, path, names::ITEM)?;
         let [
             product_id,
             id,
@@ -850,19 +883,6 @@ impl Reader<'_> {
     }
 
     fn client(&mut self, raw: Raw<'_>, path: Path<'_>, read: &mut Element) -> Option<SentClient> {
-        let names = [
-            "id",
-            "external_id",
-            "account_number",
-            "type",
-            "username",
-            "phone",
-            "phones",
-            "email",
-            "emai",
-            "comment",
-            "addresses",
-        ];
         let [
             id,
             external_id,
@@ -875,7 +895,7 @@ impl Reader<'_> {
             emai,
             comment,
             addresses,
-        ] = self.object(raw, path, names)?;
+        ] = self.object(raw, path, names::CLIENT)?;
         let faults = self.faults.len();
         let id = self.id(id, path.field("id"));
         read.client.id = id.value().cloned();
@@ -940,21 +960,9 @@ impl Reader<'_> {
     }
 
     fn address(&mut self, raw: Raw<'_>, path: Path<'_>, shipping: bool) -> Option<SentAddress> {
-        let names = [
-            "id",
-            "external_id",
-            "user_address_id",
-            "city",
-            "street",
-            "house",
-            "str",
-            "entrance",
-            "floor",
-            "room",
-        ];
         let fields = match raw {
-            Some(raw) if !shipping => self.entry(raw, path, names)?,
-            raw => self.object(raw, path, names)?,
+            Some(raw) if !shipping => self.entry(raw, path, names::ADDRESS)?,
+            raw => self.object(raw, path, names::ADDRESS)?,
         };
         let [
             id,

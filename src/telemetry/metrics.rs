@@ -338,6 +338,13 @@ impl Metrics {
         }
     }
 
+    /// Requests may come to such an end: it is there from the start, at zero, as every other label's value is.
+    pub fn expect(&self, outcomes: impl IntoIterator<Item = &'static str>) {
+        for outcome in outcomes {
+            drop(self.requests.get_or_create(&Outcome { outcome }));
+        }
+    }
+
     /// A request was answered.
     pub fn answered(&self, outcome: &'static str, let_in: bool, after: Duration) {
         self.requests.get_or_create(&Outcome { outcome }).inc();

@@ -24,6 +24,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::{
     config::demo_config,
+    described::check_answer,
     postgres::{TestDatabase, database},
     raw,
 };
@@ -213,6 +214,7 @@ impl Answer {
         let text = response.text().await.unwrap();
         let body =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{status} {error}: {text}"));
+        check_answer(status.as_u16(), headers.contains_key("x-dry-run"), &body);
         Self {
             status,
             headers,

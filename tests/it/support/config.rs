@@ -16,7 +16,10 @@ pub fn demo_config() -> Config {
     Config {
         path: PathBuf::from("test.toml"),
         listen: ([127, 0, 0, 1], 0).into(),
-        operator: Operator { listen: None },
+        operator: Operator {
+            listen: None,
+            public_docs: false,
+        },
         log: Log {
             json: false,
             level: "info".into(),

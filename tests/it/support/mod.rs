@@ -4,6 +4,7 @@ pub mod app;
 pub mod cluster;
 pub mod command;
 pub mod config;
+pub mod described;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     app::{ORDERS, Running},
     config::demo_config,
+    described::check_answer,
     postgres::{TestDatabase, database},
 };
 
@@ -220,6 +221,7 @@ impl Answer {
     pub fn took(&self, elements: usize) {
         assert_eq!(self.status, 200, "{}", self.text());
         let body = self.json();
+        check_answer(200, false, &body);
         assert_eq!(body["success"], json!(true));
         assert_eq!(
             body["data"].as_object().map(serde_json::Map::len),
@@ -235,6 +237,7 @@ impl Answer {
             self.header("content-type"),
             Some("application/json; charset=utf-8")
         );
+        check_answer(status, false, &self.json());
         let message = self.message();
         assert!(!message.is_empty());
         let quoted = serde_json::to_string(&message).expect("a text");
