@@ -42,9 +42,9 @@ function kind(schema) {
   }
   if (types[0] === "boolean" && words.length === 1) return [String(words[0])];
   if (types[0] === "string" && words.length) return [words.join(", ")];
-  const named = both(...(KINDS[types[0]] ?? ["", ""]));
+  if (schema.pattern?.startsWith("^[0-9]{4}-")) return both("дата и время", "date and time");
   if (types[0] === "string" && types.includes("boolean")) return both("строка, true или false", "string, true or false");
-  return named;
+  return both(...(KINDS[types[0]] ?? ["", ""]));
 }
 
 function limits(schema) {

@@ -1,10 +1,10 @@
 // What both pages share. Texts go into the page by textContent alone: whatever an order or an answer says, it stays a text.
 
-/** An element with attributes and children; children that are strings are texts. */
+/** An element with attributes and children, lists of them too; children that are strings are texts. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return made;
 }
 

@@ -56,6 +56,13 @@ function number(value) {
   return value === null ? both("новый", "a new one") : String(value);
 }
 
+/** The order as it was answered, laid out when somebody wants to see it: there may be thousands. */
+function whole(order) {
+  const details = element("details", {}, element("summary", {}, both("Заказ целиком, как в ответе", "The whole order, as answered")));
+  details.addEventListener("toggle", () => details.append(element("pre", {}, JSON.stringify(order, null, 2))), { once: true });
+  return details;
+}
+
 function stored(order) {
   const { client, shipping_address: address } = order;
   const lines = [
@@ -71,9 +78,7 @@ function stored(order) {
   ];
   return [
     element("dl", {}, lines.flatMap(([title, value]) => [element("dt", {}, both(...title)), element("dd", {}, value)])),
-    element("details", {},
-      element("summary", {}, both("Заказ целиком, как в ответе", "The whole order, as answered")),
-      element("pre", {}, JSON.stringify(order, null, 2))),
+    whole(order),
   ];
 }
 
