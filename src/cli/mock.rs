@@ -42,6 +42,8 @@ Two publications with the demo catalogue, and nothing in common:
   /demodelivery/hs/AquaDeliveri/getOrdersURL    for anybody
   /demologin/hs/AquaDeliveri/getOrdersURL       HTTP Basic: login site, password test
 
+In a browser: /try checks an order, /docs describes the fields.
+
 The settings file, DATABASE_URL and the other AQUA_… variables count for nothing here, but for
 AQUA_POSTGRES_BIN. What was sent is gone when the mock stops.";
 
@@ -49,7 +51,7 @@ AQUA_POSTGRES_BIN. What was sent is gone when the mock stops.";
 const SETTINGS: &str = r#"
 # A sender that waits must not keep the mock from stopping.
 times = { stop = 1 }
-operator = { listen = "off" }
+operator = { listen = "off", public_docs = true }
 
 [[publication]]
 name = "demodelivery"

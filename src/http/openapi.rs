@@ -111,9 +111,9 @@ fn operation(limits: &Limits, verbatim: &mut Verbatim) -> OperationBuilder {
         .operation_id(Some("getOrdersURL"))
         .summary(Some("Принять пакет заказов / Take a batch of orders"))
         .description(Some(format!(
-            "Тело – JSON-массив заказов, не больше {megabytes} МиБ ({} байт) после распаковки и {} заказов. UTF-8 или charset из Content-Type; \
-             gzip, deflate, br, zstd. Ответ 200 – пакет обработан: каждый заказ либо сохранён, либо отклонён со всеми ошибками. \
-             Ответ 503 – ничего не сохранено, повторите.\n\n\
+            "Тело — JSON-массив заказов, не больше {megabytes} МиБ ({} байт) после распаковки и {} заказов. UTF-8 или charset из Content-Type; \
+             gzip, deflate, br, zstd. Ответ 200 — пакет обработан: каждый заказ либо сохранён, либо отклонён со всеми ошибками. \
+             Ответ 503 — ничего не сохранено, повторите.\n\n\
              The body is a JSON array of orders, at most {megabytes} MiB ({} bytes) decompressed and {} orders. UTF-8 or the charset of \
              Content-Type; gzip, deflate, br, zstd. 200: the batch was processed, each order is stored or rejected with all its \
              faults. 503: nothing is stored, try again.",
@@ -132,7 +132,7 @@ fn operation(limits: &Limits, verbatim: &mut Verbatim) -> OperationBuilder {
             Required::False,
             ObjectBuilder::new().schema_type(Type::Boolean).default(Some(json!(false))).into(),
             (
-                "true – только проверить: ответ тот же, но ничего не сохраняется, а ещё не выданные номера – null",
+                "true — только проверить: ответ тот же, но ничего не сохраняется, а ещё не выданные номера — null",
                 "true: check only: the same answer, but nothing is stored, and numbers not given yet are null",
             ),
         ))
@@ -427,7 +427,7 @@ fn entries(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
     let of = |name: &str| of_run(name, dry);
     let about = if dry {
         (
-            "Ответ проверки: каким он был бы; номера, которых ещё нет, – null",
+            "Ответ проверки: каким он был бы; номера, которых ещё нет, — null",
             "A dry run's answer: what it would be; numbers that are not there yet are null",
         )
     } else {
@@ -478,7 +478,7 @@ fn entries(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
                         "data",
                         map(
                             (
-                                "По id заказа, в порядке первого появления; \"#0\", \"#1\", … – элемент без пригодного id",
+                                "По id заказа, в порядке первого появления; \"#0\", \"#1\", … — элемент без пригодного id",
                                 "By the order's id, in the order of first appearance; \"#0\", \"#1\", …: an element without a usable id",
                             ),
                             named(&of("Entry")),

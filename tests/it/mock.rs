@@ -343,6 +343,11 @@ async fn the_mock_needs_nothing_and_leaves_nothing_behind() {
         .body(batch.clone());
     is_refused(&Answer::of(wrong).await, 401, "unauthorized");
 
+    for page in ["/try", "/docs"] {
+        let page = client.get(format!("http://{}{page}", mock.address)).send();
+        assert_eq!(page.await.unwrap().status(), 200);
+    }
+
     mock.signal(Signal::SIGINT);
     let (code, said) = mock.end();
     assert_eq!(code, Some(0), "{}", said.join("\n"));

@@ -132,7 +132,7 @@ fn order(limits: &Limits) -> Any {
                 moment(
                     Optional,
                     (
-                        "Когда заказ сделан; без него – время первого приёма",
+                        "Когда заказ сделан; без него — время первого приёма",
                         "When it was made; else when it first came in",
                     ),
                 ),
@@ -196,7 +196,7 @@ fn order(limits: &Limits) -> Any {
                 "ask_for_checkout",
                 Optional,
                 checkout((
-                    "bill – нужен счёт, agreement – договор, или true / false; возвращается как прислано",
+                    "bill — нужен счёт, agreement — договор, или true / false; возвращается как прислано",
                     "bill wants an invoice, agreement a contract, or true / false; echoed as sent",
                 )),
             ),
@@ -273,7 +273,7 @@ fn item() -> Any {
 fn client(limits: &Limits) -> Any {
     sent(
         (
-            "Клиент. Без id и external_id – гость: нужны username и phone, узнаётся по телефону. С ними – username нужен, пока мы клиента не знаем",
+            "Клиент. Без id и external_id — гость: нужны username и phone, узнаётся по телефону. С ними — username нужен, пока мы клиента не знаем",
             "The client. Without id and external_id a guest: username and phone are required, known by the phone. With them username is required until we know the client",
         ),
         [
@@ -302,7 +302,7 @@ fn client(limits: &Limits) -> Any {
                     Optional,
                     ClientType::ALLOWED,
                     (
-                        "fiz – физлицо, jur – юрлицо",
+                        "fiz — физлицо, jur — юрлицо",
                         "fiz: a person, jur: a company",
                     ),
                 ),
@@ -715,7 +715,7 @@ fn place() -> Any {
     value(
         [Type::String],
         (
-            "Где: order_item_list[0].price; пусто – заказ целиком",
+            "Где: order_item_list[0].price; пусто — заказ целиком",
             "Where: order_item_list[0].price; empty: the order as a whole",
         ),
     )

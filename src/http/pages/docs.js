@@ -138,12 +138,12 @@ function page(api) {
       example(both("Ответ", "Answer"), answer, false)),
     section("sent", titles.sent,
       element("p", {}, both(
-        ...["Число можно прислать строкой (\"355.00\"), id – числом, да и нет – как true, \"true\", 1, \"1\". Дата – \"2026-11-06T11:00:00Z\" или \"2026-11-06 14:00\" по местному времени публикации.",
+        ...["Число можно прислать строкой (\"355.00\"), id — числом, да и нет — как true, \"true\", 1, \"1\". Дата — \"2026-11-06T11:00:00Z\" или \"2026-11-06 14:00\" по местному времени публикации.",
           "A number may come as a string (\"355.00\"), an id as a number, yes and no as true, \"true\", 1, \"1\". A date is \"2026-11-06T11:00:00Z\" or \"2026-11-06 14:00\", the publication's local time."])),
       SENT.flatMap((name) => fields(name, schemas[name], true))),
     section("answered", titles.answered,
       element("p", {}, both(
-        "Каждое поле есть всегда; предупреждения (warnings) – только когда они есть. При проверке (dry_run=true) номера, которых ещё нет, – null.",
+        "Каждое поле есть всегда; предупреждения (warnings) — только когда они есть. При проверке (dry_run=true) номера, которых ещё нет, — null.",
         "Every key is always there; warnings only where there are some. In a dry run (dry_run=true) numbers that are not there yet are null.")),
       ANSWERED.flatMap((name) => fields(name, schemas[name], false))),
     section("codes", titles.codes,
