@@ -61,7 +61,8 @@ function table(titles, rows) {
     element("tbody", {}, rows));
 }
 
-function fields(name, schema, marksRequired) {
+function fields(name, schemas, marksRequired) {
+  const schema = schemas[name];
   const rows = Object.entries(schema.properties ?? {}).map(([field, value]) => {
     const must = marksRequired && schema.required?.includes(field);
     const canBeNull = !marksRequired && [value.type].flat().includes("null");
@@ -71,7 +72,7 @@ function fields(name, schema, marksRequired) {
         canBeNull ? both(" или null", " or null") : null,
         must ? [" ", element("span", { class: "required" }, both("обязательно", "required"))] : null,
         limits(value)),
-      element("td", {}, described(value.description)));
+      element("td", {}, described(value.description ?? schemas[nameOf(value.$ref ?? "")]?.description)));
   });
   return [
     element("h3", { id: name }, element("code", {}, name)),
@@ -138,14 +139,14 @@ function page(api) {
       example(both("Ответ", "Answer"), answer, false)),
     section("sent", titles.sent,
       element("p", {}, both(
-        ...["Число можно прислать строкой (\"355.00\"), id — числом, да и нет — как true, \"true\", 1, \"1\". Дата — \"2026-11-06T11:00:00Z\" или \"2026-11-06 14:00\" по местному времени публикации.",
-          "A number may come as a string (\"355.00\"), an id as a number, yes and no as true, \"true\", 1, \"1\". A date is \"2026-11-06T11:00:00Z\" or \"2026-11-06 14:00\", the publication's local time."])),
-      SENT.flatMap((name) => fields(name, schemas[name], true))),
+        "Число можно прислать строкой (\"355.00\"), id — числом, да и нет — как true, \"true\", 1, \"1\". Дата — \"2026-11-06T11:00:00Z\" или \"2026-11-06 14:00\" по местному времени публикации.",
+        "A number may come as a string (\"355.00\"), an id as a number, yes and no as true, \"true\", 1, \"1\". A date is \"2026-11-06T11:00:00Z\" or \"2026-11-06 14:00\", the publication's local time.")),
+      SENT.flatMap((name) => fields(name, schemas, true))),
     section("answered", titles.answered,
       element("p", {}, both(
         "Каждое поле есть всегда; предупреждения (warnings) — только когда они есть. При проверке (dry_run=true) номера, которых ещё нет, — null.",
         "Every key is always there; warnings only where there are some. In a dry run (dry_run=true) numbers that are not there yet are null.")),
-      ANSWERED.flatMap((name) => fields(name, schemas[name], false))),
+      ANSWERED.flatMap((name) => fields(name, schemas, false))),
     section("codes", titles.codes,
       element("p", {}, both("Коды не меняются, тексты могут.", "Codes never change, texts may.")),
       ["FaultCode", "WarningCode", "FailureCode"].flatMap((name) => codes(name, schemas[name]))),
@@ -156,7 +157,7 @@ const content = document.getElementById("content");
 try {
   content.append(...page(await description()));
   // The place that the address names was not there when the browser looked for it.
-  if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
 } catch (error) {
   content.append(element("p", {}, both("Описание не загрузилось: ", "The description could not be loaded: "), String(error)));
 }

@@ -32,7 +32,10 @@ async function ask() {
     cache: "no-store",
     redirect: "error",
   });
-  const body = await answer.json();
+  const body = await answer.json().catch(() => {
+    // Somebody on the way, and not the service.
+    throw new Error(`HTTP ${answer.status}`);
+  });
   // Shown as a check only where the service says that it was one.
   if (answer.ok && answer.headers.get("X-Dry-Run") !== "true") {
     throw new Error("X-Dry-Run?");
@@ -53,7 +56,7 @@ function badge(looks, ru, en) {
 
 /** A number of ours; null is one that would be new. */
 function number(value) {
-  return value === null ? both("новый", "a new one") : String(value);
+  return value === null ? both("новый", "new") : `№ ${value}`;
 }
 
 /** The order as it was answered, laid out when somebody wants to see it: there may be thousands. */
@@ -68,9 +71,9 @@ function stored(order) {
   const lines = [
     [["Номер заказа", "Order's number"], number(order.id)],
     [["Состояние", "Status"], order.status],
-    [["Клиент", "Client"], [client.username, ", № ", number(client.id), client.phones.length ? `, ${client.phones.join(", ")}` : ""]],
+    [["Клиент", "Client"], [client.username, ", ", number(client.id), client.phones.length ? `, ${client.phones.join(", ")}` : ""]],
     [["Доставка", "Delivery"], [`${order.shipping_date_from} … ${order.shipping_date_to}`]],
-    [["Адрес", "Address"], [address.name, ", № ", number(address.id)]],
+    [["Адрес", "Address"], [address.name, ", ", number(address.id)]],
     [["Сумма", "Total"], String(order.total)],
     [["Строки", "Lines"], order.order_item_list.map((item) => element("div", {},
       item.name ?? "—", ` × ${item.quantity} · ${item.price} · `,
@@ -87,7 +90,7 @@ function card([key, entry]) {
   if (!entry.success) {
     const count = entry.errors.length;
     return element("article", { class: "card bad" },
-      element("h3", {}, title, badge("bad", `не был бы принят, ошибок: ${count}`, `would be rejected, faults: ${count}`)),
+      element("h3", {}, title, badge("bad", `был бы отклонён, ошибок: ${count}`, `would be rejected, faults: ${count}`)),
       said(entry.errors, "bad"));
   }
   const warnings = entry.warnings ?? [];
@@ -116,7 +119,7 @@ function shown(answer) {
   const bad = entries.length - good;
   return [
     element("h2", {}, both(
-      `Были бы приняты: ${good}, не приняты: ${bad}`,
+      `Были бы приняты: ${good}, отклонены: ${bad}`,
       `Would be accepted: ${good}, rejected: ${bad}`)),
     element("p", { class: "muted" }, both("Это проверка: ничего не сохранено.", "This was a check: nothing is stored.")),
     entries.map(card),
