@@ -209,12 +209,7 @@ async fn a_dry_run_keeps_to_the_same_limits_and_failures() {
 async fn a_dry_run_works_on_a_database_that_takes_no_writes() {
     let app = TestApp::start().await;
     app.accept(&order("known")).await;
-    let name = app.database.options().get_database().unwrap().to_owned();
-    let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
-    sqlx::query(AssertSqlSafe(sql))
-        .execute(&app.pool())
-        .await
-        .unwrap();
+    app.database.take_no_writes().await;
     let beside = TestApp::beside(std::sync::Arc::clone(&app.database), |_| ()).await;
     let checked = beside.check(&json!([order("known"), order("new")])).await;
     checked.order("known");

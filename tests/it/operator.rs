@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, time::Duration};
 
 use aqua_orders::order::fault::{FaultCode, WarningCode};
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use crate::support::{
     app::{TestApp, changed, order},
@@ -57,12 +56,7 @@ async fn orders_are_not_taken_on_the_operators_listener_nor_health_told_on_the_p
 #[tokio::test]
 async fn a_database_that_takes_no_writes_is_up_but_not_ready() {
     let app = TestApp::start().await;
-    let name = app.database.options().get_database().unwrap().to_owned();
-    let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
-    sqlx::query(AssertSqlSafe(sql))
-        .execute(&app.pool())
-        .await
-        .unwrap();
+    app.database.take_no_writes().await;
     let (status, said) = readiness(&app).await;
     assert_eq!((status, &said["ready"]), (503, &json!(false)));
     let reason = said["database"]["reason"].as_str().unwrap();

@@ -197,6 +197,16 @@ impl TestDatabase {
             .connect_lazy_with(self.options())
     }
 
+    /// Has it take no writes of connections that are made from now on.
+    pub async fn take_no_writes(&self) {
+        let mut connection = self.options.connect().await.expect("the test server");
+        let sql = format!(
+            "ALTER DATABASE {} SET default_transaction_read_only = on",
+            self.name
+        );
+        run(&mut connection, &sql).await;
+    }
+
     /// The service's settings for this database.
     pub fn settings(&self) -> config::Database {
         config::Database {
