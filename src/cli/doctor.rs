@@ -1,6 +1,6 @@
 //! `doctor`: what is wrong with this set-up, in words, each thing with its mend.
 
-use std::{path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tokio::net::TcpListener;
 
@@ -41,7 +41,16 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
             good(format!("settings: {}", path.display()));
             publications(&config);
             tls(&config, &mut found);
-            listener(&config, &mut found).await;
+            listener(config.listen, "`listen`", &mut found).await;
+            if let Some(address) = config.operator.listen {
+                listener(address, "`listen` in [operator]", &mut found).await;
+                if !address.ip().is_loopback() {
+                    note(format!(
+                        "{address} tells whoever reaches it how the service is, and asks nobody who they are: leave it to machines \
+                         of your own"
+                    ));
+                }
+            }
             database(&config, &mut found).await;
             backups(&config.backup, &mut found);
         }
@@ -86,16 +95,14 @@ fn tls(config: &Config, found: &mut Findings) {
     }
 }
 
-async fn listener(config: &Config, found: &mut Findings) {
-    match TcpListener::bind(config.listen).await {
-        Ok(_) => good(format!("{} is free to listen on", config.listen)),
+async fn listener(address: SocketAddr, setting: &str, found: &mut Findings) {
+    match TcpListener::bind(address).await {
+        Ok(_) => good(format!("{address} is free to listen on")),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => note(format!(
-            "{} is taken: by the running service, or else by another program (ss -ltnp says which); then change `listen`",
-            config.listen
+            "{address} is taken: by the running service, or else by another program (ss -ltnp says which); then change {setting}"
         )),
         Err(error) => found.fault(format!(
-            "cannot listen on {}: {error}; write an address of this machine in `listen`, and a port above 1023 unless root",
-            config.listen
+            "cannot listen on {address}: {error}; write an address of this machine in {setting}, and a port above 1023 unless root"
         )),
     }
 }

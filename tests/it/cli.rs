@@ -351,6 +351,16 @@ async fn doctor_tells_each_fault_with_its_mend_and_changes_nothing() {
         ran.out
     );
     assert!(!operator.scratch.join("data").exists());
+
+    // The operator's listener is looked at as well, and where it is open to others that is said.
+    let mut command = operator.command(&["doctor"]);
+    let ran = Ran::of(command.env("AQUA_OPERATOR_LISTEN", "0.0.0.0:0"));
+    let said = "0.0.0.0:0 tells whoever reaches it";
+    assert!(ran.out.contains(said), "{}", ran.out);
+    let mut command = operator.command(&["doctor"]);
+    let ran = Ran::of(command.env("AQUA_OPERATOR_LISTEN", "192.0.2.1:9888"));
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("in `listen` in [operator]"), "{}", ran.out);
 }
 
 #[tokio::test]
