@@ -6,6 +6,7 @@
 ALTER TABLE orders ADD COLUMN batch uuid;
 
 -- One row a change, named by the version that it left behind. `batch` is null where an operator set the status by hand.
+-- The batch's `X-Request-Id` and login stand here as well: a change is kept longer than its batch.
 -- `changes`: {"total": ["710", "720"], …}, fields as on the wire, amounts as texts, for they are exact decimals.
 CREATE TABLE journal_change (
     publication  text COLLATE "C" NOT NULL,
@@ -13,6 +14,8 @@ CREATE TABLE journal_change (
     version      int NOT NULL,
     made_at      timestamptz NOT NULL,
     batch        uuid,
+    request_id   text,
+    login        text,
     changes      jsonb NOT NULL,
     PRIMARY KEY (publication, order_number, version)
 );

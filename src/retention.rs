@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use tokio::time::sleep;
 
 use crate::{
@@ -40,6 +40,9 @@ pub async fn keep(store: Store, publications: &[Publication], settings: &Journal
 /// # Errors
 /// [`Error`] of the step that failed; those before it are done.
 pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Result<(), Error> {
+    // By the database's clock: one of ours that runs ahead must not remove what is fresh.
+    let now = store.now().await?;
+    let days_ago = |days: u32| (days > 0).then(|| now - TimeDelta::days(days.into()));
     if let Some(before) = days_ago(settings.keep_changes) {
         while store.remove_changes(publication, before, STEP).await? > 0 {
             sleep(PAUSE).await;
@@ -62,9 +65,4 @@ pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Resu
         }
     }
     Ok(())
-}
-
-/// `None`: nothing is that old, for it is kept for ever.
-fn days_ago(days: u32) -> Option<DateTime<Utc>> {
-    (days > 0).then(|| Utc::now() - TimeDelta::days(days.into()))
 }

@@ -10,6 +10,7 @@ mod mock;
 mod openapi;
 mod order;
 mod serve;
+mod text;
 
 use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode};
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Failure, because, publication, with_store};
+use super::{Failure, because, publication, text::clean, with_store};
 use crate::{
     config::{Config, Publication},
     order::{
@@ -210,7 +210,7 @@ struct Sheet<'a> {
 /// One name and its value; nothing there is a dash.
 fn line(f: &mut fmt::Formatter<'_>, name: &str, value: Option<&dyn fmt::Display>) -> fmt::Result {
     match value {
-        Some(value) => writeln!(f, "  {name:26}{value}"),
+        Some(value) => writeln!(f, "  {name:26}{}", clean(&value.to_string())),
         None => writeln!(f, "  {name:26}–"),
     }
 }

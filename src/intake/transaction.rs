@@ -471,7 +471,7 @@ fn to_write<'w>(
                 if record.before.is_none() {
                     made_by.entry(record.after.number).or_insert(batch);
                 } else if !record.is_unchanged() {
-                    changed_by.insert(*order, (batch, job.received_at));
+                    changed_by.insert(*order, (batch, &**job));
                 }
             }
         }
@@ -510,16 +510,18 @@ fn to_write<'w>(
     }
 }
 
-fn change_row(
+fn change_row<'w>(
     record: &Record<'_, Order>,
-    (batch, made_at): (Uuid, DateTime<Utc>),
-) -> Option<ChangeRow> {
+    (batch, job): (Uuid, &'w Job),
+) -> Option<ChangeRow<'w>> {
     let Record { before, after } = record;
     before.map(|before| ChangeRow {
         order_number: after.number,
         version: before.version + 1,
-        made_at,
+        made_at: job.received_at,
         batch,
+        request_id: &job.request_id,
+        login: job.login.as_deref(),
         changes: history::changes(before, after),
     })
 }

@@ -81,7 +81,7 @@ pub struct JournalChange {
     pub made_at: DateTime<Utc>,
     /// By which batch; `None`: by an operator's hand.
     pub batch: Option<Uuid>,
-    /// That batch's `X-Request-Id`, while it is in the journal.
+    /// That batch's `X-Request-Id`.
     pub request_id: Option<String>,
     /// That batch's login.
     pub login: Option<String>,
@@ -242,17 +242,24 @@ impl Store {
     ) -> Result<Vec<JournalChange>, Error> {
         sqlx::query_as!(
             JournalChange,
-            r#"SELECT c.made_at, c.batch, b.request_id AS "request_id?", b.login, c.changes
-             FROM journal_change c
-             LEFT JOIN journal_batch b ON b.publication = c.publication AND b.batch = c.batch
-             WHERE c.publication = $1 AND c.order_number = $2
-             ORDER BY c.version"#,
+            "SELECT made_at, batch, request_id, login, changes FROM journal_change
+             WHERE publication = $1 AND order_number = $2
+             ORDER BY version",
             publication,
             number,
         )
         .fetch_all(self.pool())
         .await
         .map_err(Error::Unavailable)
+    }
+
+    /// The database's clock.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] and the like.
+    pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
+        let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(self.pool());
+        self.in_time(now).await.map_err(Error::of_statement)
     }
 
     /// Removes changes from before then, `step` at most; says how many.
@@ -293,10 +300,14 @@ impl Store {
             "DELETE FROM journal_rejected
              WHERE publication = $1 AND (batch, position) IN (
                  SELECT batch, position FROM journal_rejected
-                 WHERE publication = $1 AND batch < $2 ORDER BY batch, position LIMIT $3)",
+                 WHERE publication = $1 AND batch < $2 ORDER BY batch, position LIMIT $3)
+               -- By the database's clock, too: an instance may have had a wrong one.
+               AND (SELECT b.stored_at FROM journal_batch b
+                    WHERE b.publication = $1 AND b.batch = journal_rejected.batch) < $4",
             publication,
             first_id_at(before),
             step,
+            before,
         )
         .execute(self.pool());
         let removed = self.in_time(removed).await.map_err(Error::of_statement)?;
@@ -323,7 +334,7 @@ impl Store {
                  ORDER BY received_at, batch LIMIT $5
              ), removed AS (
                  DELETE FROM journal_batch b
-                 WHERE publication = $1 AND batch IN (SELECT batch FROM old)
+                 WHERE publication = $1 AND batch IN (SELECT batch FROM old) AND stored_at < $2
                    AND NOT EXISTS (SELECT FROM journal_rejected r WHERE r.publication = $1 AND r.batch = b.batch)
              )
              SELECT received_at, batch FROM old ORDER BY received_at DESC, batch DESC LIMIT 1",

@@ -50,7 +50,7 @@ pub struct RejectedRow<'a> {
 
 /// The journal's row of one change of an order.
 #[derive(Debug, Clone)]
-pub struct ChangeRow {
+pub struct ChangeRow<'a> {
     /// Which order.
     pub order_number: i32,
     /// The version that it leaves behind.
@@ -59,6 +59,10 @@ pub struct ChangeRow {
     pub made_at: DateTime<Utc>,
     /// The batch that changed it.
     pub batch: Uuid,
+    /// Its `X-Request-Id`.
+    pub request_id: &'a str,
+    /// Who sent it; `None` when anonymous.
+    pub login: Option<&'a str>,
     /// What changed ([`crate::order::history`]).
     pub changes: Value,
 }
@@ -75,7 +79,7 @@ pub struct Write<'a> {
     /// By number: the batch that makes a new order.
     pub made_by: HashMap<i32, Uuid>,
     /// Changes of the others.
-    pub history: Vec<ChangeRow>,
+    pub history: Vec<ChangeRow<'a>>,
     /// By the database's clock: past it nothing is stored, for the caller was given up on.
     pub deadline: DateTime<Utc>,
     /// Look whether the database would take it, and take it back.
@@ -474,6 +478,8 @@ impl Store {
                     &history.iter().map(|c| c.version).collect::<Vec<_>>(),
                     &history.iter().map(|c| c.made_at).collect::<Vec<_>>(),
                     &history.iter().map(|c| c.batch).collect::<Vec<_>>(),
+                    &history.iter().map(|c| c.request_id).collect::<Vec<_>>() as _,
+                    &history.iter().map(|c| c.login).collect::<Vec<_>>() as _,
                     &history.iter().map(|c| Json(&c.changes)).collect::<Vec<_>>() as _,
                 )
             }

@@ -123,10 +123,10 @@ WITH sent_client AS MATERIALIZED (
     WHERE cardinality($67::int[]) > 0 AND i.publication = $1 AND i.order_number = ANY ($67::int[])
       AND i.position >= ($68::int[])[array_position($67::int[], i.order_number)]
 ), change AS (
-    INSERT INTO journal_change (publication, order_number, version, made_at, batch, changes)
+    INSERT INTO journal_change (publication, order_number, version, made_at, batch, request_id, login, changes)
     SELECT $1, t.*
-    FROM unnest($70::int[], $71::int[], $72::timestamptz[], $73::uuid[], $74::jsonb[])
-        AS t (order_number, version, made_at, batch, changes)
+    FROM unnest($70::int[], $71::int[], $72::timestamptz[], $73::uuid[], $74::text[], $75::text[], $76::jsonb[])
+        AS t (order_number, version, made_at, batch, request_id, login, changes)
 ), rejected AS (
     INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults)
     SELECT $1, t.*

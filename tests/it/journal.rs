@@ -211,6 +211,18 @@ async fn a_rejected_order_is_mended_and_sent_again_the_way_that_senders_do() {
     assert!(emptied.contains("nothing was changed"), "{emptied}");
     let broken = edit("sed -i 's/-1/{/'").await.refused();
     assert!(broken.contains("this is not JSON"), "{broken}");
+    // What somebody wrote is not thrown away for that.
+    let kept = broken
+        .rsplit("what you wrote is in ")
+        .next()
+        .unwrap()
+        .trim();
+    assert!(
+        std::fs::read_to_string(kept)
+            .unwrap()
+            .contains("\"total\": {")
+    );
+    std::fs::remove_file(kept).unwrap();
     assert_eq!(app.count("orders").await, 1);
 
     let said = edit("sed -i 's/\"total\": -1/\"total\": 720.50/'")
@@ -392,6 +404,13 @@ async fn what_is_too_old_is_removed_of_each_kind_and_nothing_else() {
             .unwrap();
     };
     age("journal_batch", "received_at").await;
+    clear_up(99, 99, 99).await;
+    assert_eq!(
+        counts().await,
+        everything,
+        "an instance's clock may be wrong, the database's counts"
+    );
+    age("journal_batch", "stored_at").await;
     age("journal_change", "made_at").await;
     clear_up(0, 0, 0).await;
     assert_eq!(counts().await, everything, "0 is for ever");
@@ -441,7 +460,7 @@ async fn more_than_a_step_of_old_entries_is_removed_in_one_round() {
     sqlx::query(
         "INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders, accepted,
                                     rejected, updated_rows, changed_rows)
-         SELECT 'demodelivery', gen_random_uuid(), timestamptz '2020-01-01' + (n / 3) * interval '1 second', now(), now(),
+         SELECT 'demodelivery', gen_random_uuid(), timestamptz '2020-01-01' + (n / 3) * interval '1 second', timestamptz '2020-01-02', now(),
                 '', 1, 1, 0, 0, 0 FROM generate_series(1, 2500) n",
     )
     .execute(&app.pool())

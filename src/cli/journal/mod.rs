@@ -1,7 +1,6 @@
 //! `aqua-orders journal …`: what came in, what was rejected and why, what became of an order; a rejected order mended and
 //! sent again, by the same way as over HTTP.
 
-mod layout;
 mod resubmit;
 
 use std::fmt::Write as _;
@@ -12,14 +11,13 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use self::{
-    layout::{Table, laid_out},
-    resubmit::resubmit,
-};
+use self::resubmit::resubmit;
 use super::{
     Failure, because,
     order::{Which, find, find_all},
-    publication, with_store,
+    publication,
+    text::{Table, clean, laid_out},
+    with_store,
 };
 use crate::{
     config::{Config, Publication},
@@ -423,7 +421,9 @@ async fn show(id: &str, how: &How, config: &Config, store: &Store) -> Result<Str
 fn rejected_sheet(order: &JournalRejected) -> String {
     let mut text = format!(
         "\norder {} was rejected ({}/{})",
-        order.order_key, order.batch, order.position
+        clean(&order.order_key),
+        order.batch,
+        order.position
     );
     if let Some(number) = order.order_number {
         // Writing to a text cannot fail.
@@ -431,7 +431,7 @@ fn rejected_sheet(order: &JournalRejected) -> String {
     }
     text.push('\n');
     for fault in order.faults.as_array().into_iter().flatten() {
-        let part = |name: &str| fault[name].as_str().unwrap_or_default();
+        let part = |name: &str| clean(fault[name].as_str().unwrap_or_default());
         let _ = writeln!(
             text,
             "  {}: {} ({})",
@@ -560,10 +560,13 @@ async fn history(
             Some(order) => format!(
                 "order {} ({}) of {name}: {}\n\n",
                 order.number,
-                order.sender_id,
+                clean(&order.sender_id),
                 order.status.as_str()
             ),
-            None => format!("{name} has no order {sender_id}; it was rejected:\n\n"),
+            None => format!(
+                "{name} has no order {}; it was rejected:\n\n",
+                clean(&sender_id)
+            ),
         };
         title + &event_table(events, publication.rules.timezone)
     })

@@ -10,9 +10,10 @@ use std::{
 };
 
 use serde_json::{Value, json, value::RawValue};
+use tempfile::NamedTempFile;
 use uuid::Uuid;
 
-use super::{Failure, How, away, because, everything, layout::laid_out, lines};
+use super::{Failure, How, away, because, clean, everything, laid_out, lines};
 use crate::{
     config::Config,
     intake::{Batch, Intake},
@@ -64,10 +65,11 @@ pub(super) async fn resubmit(
             ));
         }
     };
-    let body = if edit {
-        edited(&order.body)?
+    let (body, file) = if edit {
+        let (body, file) = edited(&order.body)?;
+        (body, Some(file))
     } else {
-        order.body
+        (order.body, None)
     };
     let body = format!("[{body}]");
     let elements = std::iter::once(1..body.len() - 1).collect();
@@ -83,8 +85,14 @@ pub(super) async fn resubmit(
             elements,
             language: Language::Ru,
         })
-        .await
-        .map_err(|error| because("nothing is stored, try again", &error))?;
+        .await;
+    let reply = match (reply, file) {
+        (Ok(reply), _) => reply,
+        (Err(error), file) => {
+            let failure = because("nothing is stored, try again", &error);
+            return Err(file.map_or(failure.clone(), |file| kept(file, &failure)));
+        }
+    };
     let answer: Value = serde_json::from_slice(&reply.body)
         .map_err(|error| because("the answer cannot be read", &error))?;
     let entry = answer["data"]
@@ -99,6 +107,7 @@ pub(super) async fn resubmit(
         object["request_id"] = json!(request_id);
         return Ok((lines([object]), accepted));
     }
+    let key = clean(key);
     let mut said = if accepted {
         let number = entry["data"][0]["id"].as_str().unwrap_or("–");
         format!("order {key} is accepted, number {number}\n")
@@ -107,7 +116,7 @@ pub(super) async fn resubmit(
     };
     for (list, kind) in [("errors", "fault"), ("warnings", "warning")] {
         for entry in entry[list].as_array().into_iter().flatten() {
-            let part = |name: &str| entry[name].as_str().unwrap_or_default();
+            let part = |name: &str| clean(entry[name].as_str().unwrap_or_default());
             let _ = writeln!(
                 said,
                 "  {kind}: {}: {} ({})",
@@ -121,8 +130,16 @@ pub(super) async fn resubmit(
     Ok((said, accepted))
 }
 
-/// The body after somebody's work on it in an editor.
-fn edited(body: &str) -> Result<String, Failure> {
+/// Somebody's work is not thrown away for a slip of the pen, or a database that is away: says where it is.
+fn kept(file: NamedTempFile, failure: &str) -> Failure {
+    match file.keep() {
+        Ok((_, path)) => format!("{failure}; what you wrote is in {}", path.display()),
+        Err(_) => failure.to_owned(),
+    }
+}
+
+/// The body after somebody's work on it in an editor, and the file it is in.
+fn edited(body: &str) -> Result<(String, NamedTempFile), Failure> {
     let cannot = |error: &std::io::Error| because("the order cannot be edited", error);
     let laid_out = laid_out(body);
     // Only we may read what is in there.
@@ -159,7 +176,11 @@ fn edited(body: &str) -> Result<String, Failure> {
     if text.is_empty() || text == laid_out {
         return Err("nothing was changed, nothing is sent".into());
     }
-    serde_json::from_str::<&RawValue>(text)
-        .map_err(|error| format!("this is not JSON, nothing is sent: {error}"))?;
-    Ok(text.to_owned())
+    if let Err(error) = serde_json::from_str::<&RawValue>(text) {
+        return Err(kept(
+            file,
+            &format!("this is not JSON, nothing is sent: {error}"),
+        ));
+    }
+    Ok((text.to_owned(), file))
 }

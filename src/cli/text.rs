@@ -1,0 +1,162 @@
+//! Texts for a terminal: tables, and JSON that people can read.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+/// Columns of texts, each as wide as it must be.
+pub(super) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new(head: &[&str]) -> Self {
+        Self {
+            rows: vec![head.iter().map(ToString::to_string).collect()],
+        }
+    }
+
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells = cells.into_iter();
+        self.rows
+            .push(cells.map(|cell| clean(&cell).into_owned()).collect());
+    }
+
+    pub(super) fn print(self) -> String {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let widest = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(widest).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                let space = width - cell.chars().count() + 2;
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', space));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Without control characters and those that turn the direction of writing, for what senders sent must not steer the
+/// operator's terminal: they are written as JSON writes them.
+pub(super) fn clean(text: &str) -> Cow<'_, str> {
+    let steers = |symbol: char| {
+        symbol.is_control()
+            || matches!(symbol, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for symbol in text.chars() {
+        if steers(symbol) {
+            // Writing to a text cannot fail.
+            let _ = write!(shown, "\\u{:04x}", u32::from(symbol));
+        } else {
+            shown.push(symbol);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// JSON laid out for reading. Only white space and the writing of texts change, for PHP escapes every Cyrillic letter;
+/// numbers, doubled keys and texts that nobody can hold stay as they were sent.
+pub(super) fn laid_out(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() * 2);
+    let mut depth = 0_usize;
+    let mut rest = json.trim();
+    let new_line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("  ", depth));
+    };
+    while let Some(symbol) = rest.chars().next() {
+        let mut taken = symbol.len_utf8();
+        match symbol {
+            '"' => {
+                taken = length_of_text(rest);
+                let sent = &rest[..taken];
+                let read = serde_json::from_str::<String>(sent);
+                let written = read.and_then(|read| serde_json::to_string(&read));
+                text.push_str(&clean(written.as_deref().unwrap_or(sent)));
+            }
+            '{' | '[' => {
+                text.push(symbol);
+                let inside = rest[taken..].trim_start();
+                if inside.starts_with(['}', ']']) {
+                    text.push_str(&inside[..1]);
+                    taken = rest.len() - inside.len() + 1;
+                } else {
+                    depth += 1;
+                    new_line(&mut text, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                new_line(&mut text, depth);
+                text.push(symbol);
+            }
+            ',' => {
+                text.push(',');
+                new_line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            symbol if symbol.is_ascii_whitespace() => {}
+            symbol => text.push(symbol),
+        }
+        rest = &rest[taken..];
+    }
+    text
+}
+
+/// How long the text is that `rest` begins with, in bytes, with its quotes.
+fn length_of_text(rest: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in rest.bytes().enumerate().skip(1) {
+        match byte {
+            b'"' if !escaped => return at + 1,
+            b'\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    rest.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_laid_out_with_every_symbol_as_it_was_sent() {
+        let sent =
+            r#"{"a" : 1.50,"text":"a \"b\", {c}: [\\]","list":[ ],"o":{},"n":[1e400,{"x":null}]}"#;
+        let laid_out = laid_out(sent);
+        assert_eq!(
+            laid_out,
+            "{\n  \"a\": 1.50,\n  \"text\": \"a \\\"b\\\", {c}: [\\\\]\",\n  \"list\": [],\n  \"o\": {},\n  \"n\": [\n    1e400,\n    {\n      \"x\": null\n    }\n  ]\n}"
+        );
+        assert_eq!(super::laid_out(&laid_out), laid_out);
+    }
+
+    #[test]
+    fn texts_are_readable_and_steer_no_terminal() {
+        for (sent, shown) in [
+            (r#""\u0416\u0443\u043a""#, r#""Жук""#),
+            (r#""\ud83d\ude00""#, r#""😀""#),
+            // Half a pair is no text that anybody could hold.
+            (r#""\ud83d""#, r#""\ud83d""#),
+            (r#""\u001b[2J\u202e""#, r#""\u001b[2J\u202e""#),
+            ("\"\u{9b}2J\"", r#""\u009b2J""#),
+            (r#""a\\""#, r#""a\\""#),
+            (r#"{"a\"}":1}"#, "{\n  \"a\\\"}\": 1\n}"),
+            ("\"never ends", "\"never ends"),
+        ] {
+            assert_eq!(laid_out(sent), shown);
+        }
+        assert_eq!(clean("site-1\n\u{1b}[31mred"), r"site-1\u000a\u001b[31mred");
+    }
+}
