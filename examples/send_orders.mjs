@@ -85,7 +85,9 @@ export function printResults(results) {
     if (result.success) {
       // Сохраните номера: в следующий раз они пригодятся как external_id. Статус верен только отсюда.
       const order = result.data[0];
-      console.log(`${id}: принят, наш номер ${order.id}, статус ${order.status}`);
+      console.log(order.id === null // адрес с ?dry_run=true
+        ? `${id}: был бы принят; это проверка, ничего не сохранено`
+        : `${id}: принят, наш номер ${order.id}, статус ${order.status}`);
     }
     for (const warning of result.warnings ?? []) {
       console.log(`${id}: внимание, ${warning.field} — ${warning.message} (${warning.code})`);

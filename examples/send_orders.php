@@ -38,6 +38,8 @@ function sendOrders(
             'Content-Type: application/json; charset=utf-8',
             'X-Request-Id: ' . bin2hex(random_bytes(8)),
         ],
+        // Иначе libcurl после обрыва старого соединения сама пошлёт пакет ещё раз, мимо счёта попыток.
+        CURLOPT_FORBID_REUSE => true,
         CURLOPT_RETURNTRANSFER => true,
         CURLOPT_ENCODING => '',    // принимаем и сжатый ответ
         CURLOPT_CONNECTTIMEOUT => min(10, $timeout),
@@ -94,7 +96,9 @@ function printResults(array $results): bool
         if ($result['success']) {
             // Сохраните номера: в следующий раз они пригодятся как external_id. Статус верен только отсюда.
             $order = $result['data'][0];
-            echo "$id: принят, наш номер {$order['id']}, статус {$order['status']}\n";
+            echo $order['id'] === null // адрес с ?dry_run=true
+                ? "$id: был бы принят; это проверка, ничего не сохранено\n"
+                : "$id: принят, наш номер {$order['id']}, статус {$order['status']}\n";
         }
         foreach ($result['warnings'] ?? [] as $warning) {
             echo "$id: внимание, {$warning['field']} — {$warning['message']} ({$warning['code']})\n";

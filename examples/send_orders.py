@@ -96,7 +96,10 @@ def print_results(results):
         if result["success"]:
             # Сохраните номера: в следующий раз они пригодятся как external_id. Статус верен только отсюда.
             order = result["data"][0]
-            print(f"{order_id}: принят, наш номер {order['id']}, статус {order['status']}")
+            if order["id"] is None:  # адрес с ?dry_run=true
+                print(f"{order_id}: был бы принят; это проверка, ничего не сохранено")
+            else:
+                print(f"{order_id}: принят, наш номер {order['id']}, статус {order['status']}")
         for warning in result.get("warnings", []):
             print(f"{order_id}: внимание, {warning['field']} — {warning['message']} ({warning['code']})")
         for error in result.get("errors", []):

@@ -92,7 +92,8 @@ pub fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("aqua-orders: {failure}");
+            // A reader that is gone does not make it worse.
+            let _ = writeln!(std::io::stderr(), "aqua-orders: {failure}");
             ExitCode::FAILURE
         }
     }
@@ -169,9 +170,21 @@ where
     if let Some(cluster) = opened.private {
         cluster.stop().await.map_err(away)?;
     }
-    // A reader that has seen enough (`| head`) is no failure.
-    let _ = std::io::stdout().write_all(said?.as_bytes());
-    Ok(())
+    print(&said?)
+}
+
+/// Prints what a command says. A reader that has seen enough (`| head`) is no failure; a disk that is full is one.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout();
+    let printed = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match printed {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(because("what was to be said cannot be written", &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The publication of that name or alias; without a name the only one there is.

@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
+use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
 use super::{
@@ -50,25 +51,34 @@ impl AsRef<[u8]> for Answer {
 const X_DRY_RUN: HeaderName = HeaderName::from_static("x-dry-run");
 
 /// Whether the batch is only to be checked, as the address's query says.
+///
+/// Whoever means to try something out must not have it stored for a slip of the pen: what looks like this parameter, and
+/// is not it, is refused.
 fn is_dry_run(uri: &Uri) -> Result<bool, Failure> {
-    let parameters = uri.query().unwrap_or_default().split('&');
-    let said = parameters.filter_map(|parameter| {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        (name == "dry_run").then_some(value)
-    });
     let mut dry_run = None;
-    for value in said {
-        let this = match value {
-            "true" | "1" => true,
-            "false" | "0" => false,
-            // Whoever means to try something out must not have it stored for a slip of the pen.
-            _ => return Err(Failure::InvalidDryRun),
+    for parameter in uri.query().unwrap_or_default().split('&') {
+        let parameter = percent_decode_str(parameter).decode_utf8_lossy();
+        let this = match parameter.split_once('=') {
+            Some(("dry_run", value)) => match value.to_ascii_lowercase().as_str() {
+                "true" | "1" => true,
+                "false" | "0" => false,
+                _ => return Err(Failure::InvalidDryRun),
+            },
+            _ if looks_like_it(&parameter) => return Err(Failure::InvalidDryRun),
+            _ => continue,
         };
         if *dry_run.get_or_insert(this) != this {
             return Err(Failure::InvalidDryRun);
         }
     }
     Ok(dry_run.unwrap_or(false))
+}
+
+/// `dryRun`, `dry-run`, `dry_run[]`, `amp;dry_run` and whatever else a hand writes.
+fn looks_like_it(parameter: &str) -> bool {
+    let letters = parameter.chars().filter(char::is_ascii_alphanumeric);
+    let letters: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
+    letters.contains("dryrun")
 }
 
 /// The same on the operator's listener: orders are tried out there, and not taken.

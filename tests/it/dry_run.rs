@@ -152,6 +152,8 @@ async fn a_dry_run_is_asked_for_in_plain_words_or_not_at_all() {
         "dry_run=1",
         "a=b&dry_run=true",
         "dry_run=1&dry_run=true",
+        "dry%5Frun=%74rue",
+        "dry_run=True",
     ] {
         let answer = app.check_with(query, &json!([order("A")])).await;
         assert_eq!(answer.headers["x-dry-run"], "true", "{query}");
@@ -161,7 +163,14 @@ async fn a_dry_run_is_asked_for_in_plain_words_or_not_at_all() {
         "dry_run",
         "dry_run=",
         "dry_run=yes",
-        "dry_run=TRUE",
+        "DRY_RUN=true",
+        "dryRun=true",
+        "dry-run=true",
+        "dry_run[]=true",
+        "dry_run%20=true",
+        "a=b&amp;dry_run=true",
+        "x=1;dry_run=true",
+        "?dry_run=true",
         "dry_run=true&dry_run=false",
     ] {
         let answer = app.check_with(query, &json!([order("A")])).await;
@@ -170,7 +179,7 @@ async fn a_dry_run_is_asked_for_in_plain_words_or_not_at_all() {
         assert_eq!(code, "invalid_parameter", "{query}");
         assert_eq!(app.count("orders").await, 0, "{query}");
     }
-    for (query, orders) in [("dry_run=false", 1), ("dry_run=0", 2), ("dry-run=true", 3)] {
+    for (query, orders) in [("dry_run=false", 1), ("dry_run=0", 2), ("dry=true", 3)] {
         app.check_with(query, &json!([order(query)])).await;
         assert_eq!(app.count("orders").await, orders, "{query}");
     }

@@ -80,6 +80,14 @@ async fn batches_and_rejected_orders_are_found_by_what_an_operator_knows_of_them
     assert_eq!(ids(&["--request-id", "second"]).await, "second");
     assert_eq!(ids(&["--code", "out_of_range"]).await, "first");
     assert_eq!(ids(&["--code", "conflict"]).await, "");
+    let unknown = operator
+        .run(["journal", "rejected", "--code", "nosuch"])
+        .await;
+    let unknown = unknown.refused();
+    assert!(
+        unknown.contains("there is no fault nosuch: there are required"),
+        "{unknown}"
+    );
     assert_eq!(ids(&["--since", "1h"]).await, "third second first");
     assert_eq!(ids(&["--until", "1h"]).await, "");
     assert_eq!(ids(&["--since", "2100-01-01"]).await, "");
@@ -208,7 +216,7 @@ async fn a_rejected_order_is_mended_and_sent_again_the_way_that_senders_do() {
     assert!(edit("false").await.refused().contains("nothing is sent"));
     assert!(edit("true").await.refused().contains("nothing was changed"));
     let emptied = edit("sh -c ': >\"$1\"' --").await.refused();
-    assert!(emptied.contains("nothing was changed"), "{emptied}");
+    assert!(emptied.contains("the order is empty"), "{emptied}");
     let broken = edit("sed -i 's/-1/{/'").await.refused();
     assert!(broken.contains("this is not JSON"), "{broken}");
     // What somebody wrote is not thrown away for that.

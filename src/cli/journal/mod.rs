@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     config::{Config, Publication},
-    order::datetime,
+    order::{datetime, fault::FaultCode},
     store::{
         Error, Store,
         journal::{Filter, JournalBatch, JournalRejected},
@@ -142,6 +142,15 @@ impl How {
 
 impl Search {
     fn filter(&self, zone: Tz) -> Result<Filter, Failure> {
+        let codes = FaultCode::ALL.map(FaultCode::as_str);
+        if let Some(code) = &self.code
+            && !codes.contains(&code.as_str())
+        {
+            return Err(format!(
+                "there is no fault {code}: there are {}",
+                codes.join(", ")
+            ));
+        }
         let when = |text: &Option<String>| text.as_ref().map(|text| moment(text, zone)).transpose();
         Ok(Filter {
             since: when(&self.since)?,
@@ -269,6 +278,16 @@ async fn batches(search: &Search, config: &Config, store: &Store) -> Result<Stri
         ]);
     }
     Ok(table.print())
+}
+
+/// A fault or a warning in words: `client.phone: … (required)`.
+fn in_words(entry: &Value) -> String {
+    let part = |name: &str| clean(entry[name].as_str().unwrap_or_default());
+    let (message, code) = (part("message"), part("code"));
+    match &*part("field") {
+        "" => format!("{message} ({code})"),
+        field => format!("{field}: {message} ({code})"),
+    }
 }
 
 /// `client.phone: required`, each fault once.
@@ -431,14 +450,7 @@ fn rejected_sheet(order: &JournalRejected) -> String {
     }
     text.push('\n');
     for fault in order.faults.as_array().into_iter().flatten() {
-        let part = |name: &str| clean(fault[name].as_str().unwrap_or_default());
-        let _ = writeln!(
-            text,
-            "  {}: {} ({})",
-            part("field"),
-            part("message"),
-            part("code")
-        );
+        let _ = writeln!(text, "  {}", in_words(fault));
     }
     for line in laid_out(&order.body).lines() {
         let _ = writeln!(text, "    {line}");

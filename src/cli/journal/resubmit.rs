@@ -13,7 +13,7 @@ use serde_json::{Value, json, value::RawValue};
 use tempfile::NamedTempFile;
 use uuid::Uuid;
 
-use super::{Failure, How, away, because, clean, everything, laid_out, lines};
+use super::{Failure, How, away, because, clean, everything, in_words, laid_out, lines};
 use crate::{
     config::Config,
     intake::{Batch, Intake},
@@ -116,14 +116,7 @@ pub(super) async fn resubmit(
     };
     for (list, kind) in [("errors", "fault"), ("warnings", "warning")] {
         for entry in entry[list].as_array().into_iter().flatten() {
-            let part = |name: &str| clean(entry[name].as_str().unwrap_or_default());
-            let _ = writeln!(
-                said,
-                "  {kind}: {}: {} ({})",
-                part("field"),
-                part("message"),
-                part("code")
-            );
+            let _ = writeln!(said, "  {kind}: {}", in_words(entry));
         }
     }
     let _ = writeln!(said, "  request id: {request_id}");
@@ -172,8 +165,12 @@ fn edited(body: &str) -> Result<(String, NamedTempFile), Failure> {
         ));
     }
     let text = std::fs::read_to_string(file.path()).map_err(|error| cannot(&error))?;
-    let text = text.trim();
-    if text.is_empty() || text == laid_out {
+    // Some editors begin a file with a BOM.
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.is_empty() {
+        return Err("the order is empty, nothing is sent".into());
+    }
+    if text == laid_out {
         return Err("nothing was changed, nothing is sent".into());
     }
     if let Err(error) = serde_json::from_str::<&RawValue>(text) {
@@ -181,6 +178,11 @@ fn edited(body: &str) -> Result<(String, NamedTempFile), Failure> {
             file,
             &format!("this is not JSON, nothing is sent: {error}"),
         ));
+    }
+    if text.starts_with('[') {
+        let failure =
+            "this is a list: write one order, without the brackets around it; nothing is sent";
+        return Err(kept(file, failure));
     }
     Ok((text.to_owned(), file))
 }

@@ -22,11 +22,12 @@ async function ask() {
   const headers = { "Content-Type": "application/json; charset=utf-8", "Accept-Language": language() };
   if (field("login").value) headers.Authorization = credentials(field("login").value, field("password").value);
   const text = field("orders").value;
+  // As it was written: what JSON.parse cannot hold, the service shall see all the same.
+  const sent = text.trimStart().startsWith("{") ? `[${text}]` : text;
   const answer = await fetch(`/${encodeURIComponent(publication)}/hs/AquaDeliveri/getOrdersURL?dry_run=true`, {
     method: "POST",
     headers,
-    // As it was written: what JSON.parse cannot hold, the service shall see all the same.
-    body: text.trimStart().startsWith("{") ? `[${text}]` : text,
+    body: sent,
     // Without this the browser would ask for a password by itself.
     credentials: "omit",
     cache: "no-store",
@@ -40,7 +41,7 @@ async function ask() {
   if (answer.ok && answer.headers.get("X-Dry-Run") !== "true") {
     throw new Error("X-Dry-Run?");
   }
-  return { status: answer.status, id: answer.headers.get("X-Request-Id"), body };
+  return { status: answer.status, id: answer.headers.get("X-Request-Id"), body, sent };
 }
 
 function said(entries, looks) {
@@ -112,9 +113,26 @@ function failure({ status, body, id }) {
     element("p", { class: "muted" }, "X-Request-Id: ", element("code", {}, id ?? "—")));
 }
 
+/** Where each order first stands in what was sent: in an object, JavaScript puts keys that are whole numbers first. */
+function placesOf(sent) {
+  const places = new Map();
+  try {
+    JSON.parse(sent).forEach((order, place) => {
+      for (const key of [String(order?.id), `#${place}`]) {
+        if (!places.has(key)) places.set(key, place);
+      }
+    });
+  } catch {
+    // What it cannot read stays in the order of the answer.
+  }
+  return places;
+}
+
 function shown(answer) {
   if (answer.status !== 200) return [failure(answer)];
-  const entries = Object.entries(answer.body.data);
+  const places = placesOf(answer.sent);
+  const place = ([key]) => places.get(key) ?? places.size;
+  const entries = Object.entries(answer.body.data).sort((one, other) => place(one) - place(other));
   const good = entries.filter(([, entry]) => entry.success).length;
   const bad = entries.length - good;
   return [
