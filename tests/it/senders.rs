@@ -96,6 +96,7 @@ impl Sender {
             self.gives_up_in_the_end(&mock),
             self.never_sends_a_rejected_order_again(&mock),
             self.never_sends_a_refused_batch_again(&mock),
+            self.takes_no_check_for_an_accepted_order(&mock),
             self.follows_nobody_elsewhere(&mock),
             self.trusts_no_certificate_of_a_strangers(&mock),
         );
@@ -227,6 +228,16 @@ impl Sender {
                 "{ran:?}"
             );
         }
+    }
+
+    async fn takes_no_check_for_an_accepted_order(&self, mock: &Mock) {
+        let id = format!("{} checked", self.program);
+        let file = mock.file(&json!([order(&id)]));
+        let address = url("http", mock.address, "demodelivery") + "?dry_run=true";
+        let ran = Ran::of(self.run(&file, &address)).await;
+        let said = format!("{id}: был бы принят; это проверка, ничего не сохранено");
+        assert_eq!(ran.out.lines().next(), Some(&*said), "{ran:?}");
+        assert_eq!(mock.count(&id).await, 0);
     }
 
     async fn follows_nobody_elsewhere(&self, mock: &Mock) {
