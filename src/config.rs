@@ -601,7 +601,7 @@ fn log(mut table: Table<'_, '_>) -> Log {
 fn traces(mut table: Table<'_, '_>) -> Traces {
     let endpoint = table.parsed("endpoint", |text| match text {
         "" => Ok(None),
-        text if text.starts_with("http://") && text.parse::<axum::http::Uri>().is_ok() => {
+        text if text.starts_with("http://") && text.parse::<::http::Uri>().is_ok() => {
             Ok(Some(text.to_owned()))
         }
         _ => Err(

@@ -1,5 +1,6 @@
 //! The operator's own listener (`[operator] listen`): is the service alive, can it take orders, what has it counted?
-//! Whoever reaches it may read all of it, so it listens on loopback unless told otherwise. Nothing about people is here.
+//! Whoever reaches it may read all of it, so it listens on loopback unless told otherwise. Nothing about people is here
+//! but what a dry run with the sender's own login shows.
 
 use std::{
     sync::{

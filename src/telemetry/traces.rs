@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use ::http::HeaderMap;
 use async_trait::async_trait;
-use axum::http::HeaderMap;
 use opentelemetry::{
     Context, KeyValue,
     propagation::TextMapPropagator,
@@ -210,7 +210,7 @@ impl HttpClient for Client {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use ::http::HeaderValue;
 
     use super::*;
 

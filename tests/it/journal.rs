@@ -207,7 +207,22 @@ async fn a_rejected_order_is_mended_and_sent_again_the_way_that_senders_do() {
         .refused();
     assert!(said.contains("no rejected order"), "{said}");
     let said = operator.run(["journal", "resubmit", "a-1"]).await.refused();
-    assert!(said.contains("names no rejected order"), "{said}");
+    assert!(said.contains("no batch a-1"), "{said}");
+    // By the id that its sender knows, too; where that is not one order, it is asked back.
+    post_as(&app, "site-42/7", json!([bad("a-4")])).await;
+    let by_request = operator.run(["journal", "resubmit", "site-42/7"]).await;
+    assert!(
+        by_request.stdout.contains("order a-4 is rejected"),
+        "{}{}",
+        by_request.stdout,
+        by_request.stderr
+    );
+    post_as(&app, "site-42/7", json!([bad("a-4")])).await;
+    let said = operator
+        .run(["journal", "resubmit", "site-42/7"])
+        .await
+        .refused();
+    assert!(said.contains("2 batches have that"), "{said}");
 
     let edit = async |editor: &str| {
         let args = ["journal", "resubmit", &format!("{batch}/0"), "--edit"];

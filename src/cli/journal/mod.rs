@@ -56,7 +56,7 @@ pub(super) enum Command {
     },
     /// Sends a rejected order again, as if it had just come in
     Resubmit {
-        /// The batch's id, with the order's place where several were rejected: ID/PLACE as `rejected` shows it
+        /// The batch's id or its `X-Request-Id`; where several orders of it were rejected, ID/PLACE as `rejected` shows it
         id: String,
         /// Opens it in $VISUAL or $EDITOR first
         #[arg(long)]

@@ -13,7 +13,9 @@ use serde_json::{Value, json, value::RawValue};
 use tempfile::NamedTempFile;
 use uuid::Uuid;
 
-use super::{Failure, How, away, because, clean, everything, in_words, laid_out, lines};
+use super::{
+    Failure, How, away, because, clean, everything, find_batches, in_words, laid_out, lines,
+};
 use crate::{
     config::Config,
     intake::{Batch, Intake},
@@ -30,20 +32,18 @@ pub(super) async fn resubmit(
     config: &Config,
     store: &Store,
 ) -> Result<(String, bool), Failure> {
-    let (batch, place) = match id.rsplit_once('/') {
-        Some((batch, place)) => (batch, Some(place)),
-        None => (id, None),
+    let (batch, place) = match batch_and_place(id) {
+        Some(named) => named,
+        None => match &find_batches(id, how, config, store).await?[..] {
+            [(_, batch)] => (batch.batch, None),
+            several => {
+                let count = several.len();
+                return Err(format!(
+                    "{count} batches have that X-Request-Id: name one by its id, as `journal rejected` shows it"
+                ));
+            }
+        },
     };
-    let batch: Uuid = batch.parse().map_err(|_| {
-        format!("{id} names no rejected order: write the id that `journal rejected` shows")
-    })?;
-    let place: Option<i32> = place
-        .map(|place| {
-            place
-                .parse()
-                .map_err(|_| format!("{place} is no place in a batch"))
-        })
-        .transpose()?;
     let mut found = Vec::new();
     for publication in how.publications(config)? {
         let orders = store
@@ -121,6 +121,14 @@ pub(super) async fn resubmit(
     }
     let _ = writeln!(said, "  request id: {request_id}");
     Ok((said, accepted))
+}
+
+/// A batch's id, perhaps with the place of an order in it. `None`: it is something else.
+fn batch_and_place(id: &str) -> Option<(Uuid, Option<i32>)> {
+    match id.split_once('/') {
+        None => Some((id.parse().ok()?, None)),
+        Some((batch, place)) => Some((batch.parse().ok()?, Some(place.parse().ok()?))),
+    }
 }
 
 /// Somebody's work is not thrown away for a slip of the pen, or a database that is away: says where it is.
