@@ -108,34 +108,24 @@ fn away(error: store::Error) -> Failure {
     }
 }
 
-/// The orders that are meant: one, two of which one has that number and the other that sender's id, or none.
-pub(super) async fn find_all(
+/// The order that is meant, where there is one.
+pub(super) async fn find_any(
     which: &Which,
     publication: &Publication,
     store: &Store,
-) -> Result<Vec<Found>, Failure> {
+) -> Result<Option<Found>, Failure> {
     let sender_id = (which.by != Some(By::Number)).then_some(which.id.as_str());
     let number = which
         .id
         .parse()
         .ok()
         .filter(|_| which.by != Some(By::SenderId));
-    store
+    let mut found = store
         .find_orders(&publication.name, sender_id, number)
         .await
-        .map_err(away)
-}
-
-/// The order that is meant.
-pub(super) async fn find(
-    which: &Which,
-    publication: &Publication,
-    store: &Store,
-) -> Result<Found, Failure> {
-    let mut found = find_all(which, publication, store).await?;
+        .map_err(away)?;
     match (found.pop(), found.pop()) {
-        (Some(order), None) => Ok(order),
-        (None, _) => Err(format!("{} has no order {}", publication.name, which.id)),
+        (found, None) | (None, found) => Ok(found),
         (Some(one), Some(other)) => {
             let (by_number, by_id) = if one.sender_id == which.id {
                 (other, one)
@@ -151,6 +141,13 @@ pub(super) async fn find(
             ))
         }
     }
+}
+
+/// The order that is meant.
+async fn find(which: &Which, publication: &Publication, store: &Store) -> Result<Found, Failure> {
+    find_any(which, publication, store)
+        .await?
+        .ok_or_else(|| format!("{} has no order {}", publication.name, which.id))
 }
 
 async fn set_status(

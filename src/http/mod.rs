@@ -74,6 +74,9 @@ const WORTH_COMPRESSING: u64 = 1024;
 
 /// Every route and layer. A request passes the layers from the last to the first. Faults are the mock's alone.
 fn router(app: Arc<App>, faults: Option<Faults>) -> Router {
+    let failures = Failure::all(&app.config.limits).map(Failure::code);
+    let outcomes = [PROCESSED, CHECKED].into_iter().chain(failures);
+    app.metrics.expect(outcomes);
     let mut orders = orders_at(orders::receive);
     if let Some(faults) = faults {
         let switches = Arc::new(Switches::new(faults, &app));
@@ -101,8 +104,6 @@ fn orders_at<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Ar
 /// What every address of senders has: an id, a log line, an envelope for failures, compression.
 fn layered(router: Router<Arc<App>>, app: Arc<App>) -> Router {
     let metrics = Arc::clone(&app.metrics);
-    let failures = Failure::all(&app.config.limits).map(Failure::code);
-    metrics.expect([PROCESSED, CHECKED].into_iter().chain(failures));
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(WORTH_COMPRESSING));

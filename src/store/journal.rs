@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{Error, Store};
@@ -118,6 +119,17 @@ impl Cursor {
 }
 
 impl Store {
+    /// A transaction for a search: what is not searched by is left out of its plan. The one plan that fits the statements of
+    /// batches would not use an index for what may as well be absent.
+    async fn searching(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        let mut transaction = self.pool().begin().await.map_err(Error::Unavailable)?;
+        sqlx::query("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
+            .execute(&mut *transaction)
+            .await
+            .map_err(Error::Unavailable)?;
+        Ok(transaction)
+    }
+
     /// Batches, the newest first.
     ///
     /// # Errors
@@ -127,6 +139,7 @@ impl Store {
         publication: &str,
         filter: &Filter,
     ) -> Result<Vec<JournalBatch>, Error> {
+        let mut transaction = self.searching().await?;
         sqlx::query_as!(
             JournalBatch,
             "SELECT batch, received_at, request_id, login, orders, accepted, rejected
@@ -145,7 +158,7 @@ impl Store {
             filter.faults(),
             filter.limit,
         )
-        .fetch_all(self.pool())
+        .fetch_all(&mut *transaction)
         .await
         .map_err(Error::Unavailable)
     }
@@ -181,6 +194,7 @@ impl Store {
         batch: Option<Uuid>,
         filter: &Filter,
     ) -> Result<Vec<JournalRejected>, Error> {
+        let mut transaction = self.searching().await?;
         sqlx::query_as!(
             JournalRejected,
             r#"SELECT r.batch, r.position, b.received_at, b.request_id, b.login, r.order_key, r.body, r.faults,
@@ -203,7 +217,7 @@ impl Store {
             filter.order_key,
             filter.limit,
         )
-        .fetch_all(self.pool())
+        .fetch_all(&mut *transaction)
         .await
         .map_err(Error::Unavailable)
     }

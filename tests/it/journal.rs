@@ -504,3 +504,21 @@ async fn more_than_a_step_of_old_entries_is_removed_in_one_round() {
     tokio::join!(round(), round());
     assert_eq!(app.count("journal_batch").await, 1);
 }
+
+#[tokio::test]
+async fn an_orders_rejected_attempts_are_found_by_their_index() {
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    post_as(&app, "rejected", json!([bad("a-1"), bad("a-2")])).await;
+    let used = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'journal_rejected_order_key'";
+    assert_eq!(rows(&app, used).await, 0);
+    operator.run(["journal", "order", "a-1"]).await.done();
+    // A process of PostgreSQL tells what it used when it ends, which the program did not wait for.
+    for _ in 0..600 {
+        if rows(&app, used).await > 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("every rejected order of the publication was looked through");
+}

@@ -348,11 +348,16 @@ async fn the_mock_needs_nothing_and_leaves_nothing_behind() {
         assert_eq!(page.await.unwrap().status(), 200);
     }
 
+    leaves_nothing_behind(mock, &scratch);
+}
+
+/// It is interrupted, ends well, and what it made is gone.
+fn leaves_nothing_behind(mock: Serving, scratch: &Scratch) {
     mock.signal(Signal::SIGINT);
     let (code, said) = mock.end();
     assert_eq!(code, Some(0), "{}", said.join("\n"));
-    assert!(left(&scratch).is_empty());
-    assert!(!somebody_works_in(&scratch));
+    assert!(left(scratch).is_empty());
+    assert!(!somebody_works_in(scratch));
 }
 
 #[test]
@@ -360,11 +365,7 @@ fn a_mock_that_is_stopped_while_it_starts_leaves_nothing_behind_either() {
     let scratch = Scratch::new();
     let mut mock = Serving::run(&mut mock_command(&scratch, &[]));
     mock.hear("making the private cluster");
-    mock.signal(Signal::SIGINT);
-    let (code, said) = mock.end();
-    assert_eq!(code, Some(0), "{}", said.join("\n"));
-    assert!(left(&scratch).is_empty());
-    assert!(!somebody_works_in(&scratch));
+    leaves_nothing_behind(mock, &scratch);
 }
 
 #[test]

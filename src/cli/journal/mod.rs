@@ -3,7 +3,7 @@
 
 mod resubmit;
 
-use std::fmt::Write as _;
+use std::{cmp::Reverse, fmt::Write as _};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use self::resubmit::resubmit;
 use super::{
     Failure, because,
-    order::{Which, find, find_all},
+    order::{Which, find_any},
     publication,
     text::{Table, clean, laid_out},
     with_store,
@@ -238,20 +238,32 @@ fn rejected_json(publication: &Publication, order: &JournalRejected) -> Value {
     })
 }
 
-async fn batches(search: &Search, config: &Config, store: &Store) -> Result<String, Failure> {
-    let mut found = Vec::new();
-    for publication in search.how.publications(config)? {
-        let filter = search.filter(publication.rules.timezone)?;
-        let batches = store.journal_batches(&publication.name, &filter).await;
-        found.extend(
-            batches
-                .map_err(away)?
-                .into_iter()
-                .map(|batch| (publication, batch)),
-        );
+impl Search {
+    /// What is found in each publication, the newest of all of them first.
+    async fn newest<'c, T>(
+        &self,
+        config: &'c Config,
+        read: impl AsyncFn(&str, &Filter) -> Result<Vec<T>, Error>,
+        received_at: impl Fn(&T) -> DateTime<Utc>,
+    ) -> Result<Vec<(&'c Publication, T)>, Failure> {
+        let mut found = Vec::new();
+        for publication in self.how.publications(config)? {
+            let filter = self.filter(publication.rules.timezone)?;
+            let here = read(&publication.name, &filter).await.map_err(away)?;
+            found.extend(here.into_iter().map(|entry| (publication, entry)));
+        }
+        found.sort_by_key(|(_, entry)| Reverse(received_at(entry)));
+        found.truncate(self.limit as usize);
+        Ok(found)
     }
-    found.sort_by_key(|(_, batch)| std::cmp::Reverse(batch.received_at));
-    found.truncate(search.limit as usize);
+}
+
+async fn batches(search: &Search, config: &Config, store: &Store) -> Result<String, Failure> {
+    let read =
+        async |publication: &str, filter: &Filter| store.journal_batches(publication, filter).await;
+    let found = search
+        .newest(config, read, |batch| batch.received_at)
+        .await?;
     if search.how.json {
         return Ok(lines(found.iter().map(|(of, batch)| batch_json(of, batch))));
     }
@@ -310,21 +322,12 @@ fn codes(faults: &Value) -> String {
 }
 
 async fn rejected(search: &Search, config: &Config, store: &Store) -> Result<String, Failure> {
-    let mut found = Vec::new();
-    for publication in search.how.publications(config)? {
-        let filter = search.filter(publication.rules.timezone)?;
-        let orders = store
-            .journal_rejected(&publication.name, None, &filter)
-            .await;
-        found.extend(
-            orders
-                .map_err(away)?
-                .into_iter()
-                .map(|order| (publication, order)),
-        );
-    }
-    found.sort_by_key(|(_, order)| std::cmp::Reverse(order.received_at));
-    found.truncate(search.limit as usize);
+    let read = async |publication: &str, filter: &Filter| {
+        store.journal_rejected(publication, None, filter).await
+    };
+    let found = search
+        .newest(config, read, |order| order.received_at)
+        .await?;
     if search.how.json {
         let objects = found.iter().map(|(of, order)| rejected_json(of, order));
         return Ok(lines(objects));
@@ -483,10 +486,7 @@ async fn history(
 ) -> Result<String, Failure> {
     let name = &publication.name;
     // One that was only ever rejected is not found, and has a history all the same.
-    let order = match find_all(which, publication, store).await?.len() {
-        0 => None,
-        _ => Some(find(which, publication, store).await?),
-    };
+    let order = find_any(which, publication, store).await?;
     let mut events = Vec::new();
     let mut sender_id = which.id.clone();
     if let Some(order) = &order {
