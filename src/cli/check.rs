@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, because};
+use super::{Failure, because, say};
 use crate::{
     config::{Config, Database},
     database::{self, State, binaries},
@@ -15,38 +15,41 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const OLDEST: i32 = 130_000;
 
 pub(super) async fn run(config: &Config) -> Result<(), Failure> {
-    println!(
+    say(format_args!(
         "settings: {} is right, {} publication(s)",
         config.path.display(),
         config.publications.len()
-    );
+    ));
     if let Some(files) = &config.tls {
         Tls::open(files).map_err(|error| error.to_string())?;
-        println!("tls: the certificate and its key can be used");
+        say(format_args!("tls: the certificate and its key can be used"));
     }
     let settings = &config.database;
     if settings.url.is_none() && !database::has_private_cluster(settings) {
         let found = binaries::find(None).map_err(|error| error.to_string())?;
-        println!(
+        say(format_args!(
             "database: the private cluster is made in {} at the first start, with PostgreSQL {} from {}",
             settings.data_dir.display(),
             found.major,
             found.folder.display()
-        );
+        ));
         return Ok(());
     }
     let state = look(config).await?;
-    println!("database: PostgreSQL {} answers", state.version);
+    say(format_args!(
+        "database: PostgreSQL {} answers",
+        state.version
+    ));
     match faults(&state, settings).as_slice() {
         [] => {
-            println!(
+            say(format_args!(
                 "schema: {}",
                 if state.pending == 0 {
                     "current"
                 } else {
                     "the next start brings it up to date"
                 }
-            );
+            ));
             Ok(())
         }
         faults => Err(faults.join("\n")),

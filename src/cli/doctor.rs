@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tokio::net::TcpListener;
 
-use super::{Failure, check};
+use super::{Failure, check, say};
 use crate::{
     backup,
     config::{Access, Backup, Config, Environment},
@@ -21,16 +21,19 @@ struct Findings {
 impl Findings {
     fn fault(&mut self, what: impl AsRef<str>) {
         self.faults += 1;
-        println!("FAULT  {}", what.as_ref().replace('\n', "\n       "));
+        say(format_args!(
+            "FAULT  {}",
+            what.as_ref().replace('\n', "\n       ")
+        ));
     }
 }
 
 fn good(what: impl AsRef<str>) {
-    println!("ok     {}", what.as_ref());
+    say(format_args!("ok     {}", what.as_ref()));
 }
 
 fn note(what: impl AsRef<str>) {
-    println!("note   {}", what.as_ref());
+    say(format_args!("note   {}", what.as_ref()));
 }
 
 pub(super) async fn run(path: &Path) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Failure, because};
+use super::{Failure, because, say};
 use crate::{
     config::{Config, Secret},
     database,
@@ -170,7 +170,7 @@ pub(super) async fn run(load: &Load, config: &Config) -> Result<(), Failure> {
 
     if load.json {
         let json = serde_json::to_string(&outcome).map_err(|error| because("no JSON", &error))?;
-        println!("{json}");
+        say(format_args!("{json}"));
     } else {
         print(&outcome);
     }
@@ -307,7 +307,7 @@ fn print(outcome: &Outcome) {
         floor,
         rounds,
     } = outcome;
-    println!(
+    say(format_args!(
         "{} orders in {} batches of {}, {} caller(s), {:.1} s in {} round(s)",
         report.orders,
         report.batches,
@@ -315,18 +315,21 @@ fn print(outcome: &Outcome) {
         report.callers,
         report.seconds,
         rounds.len()
-    );
-    println!("orders a second   {:>12.0}", report.orders_per_second);
-    println!("answered 503      {:>12}", report.busy);
-    println!("not as expected   {:>12}", report.wrong);
-    println!(
+    ));
+    say(format_args!(
+        "orders a second   {:>12.0}",
+        report.orders_per_second
+    ));
+    say(format_args!("answered 503      {:>12}", report.busy));
+    say(format_args!("not as expected   {:>12}", report.wrong));
+    say(format_args!(
         "this tool's share {:>12} of a processor",
         format!("{:.1} %", report.own_cpu_seconds / report.seconds * 100.0)
-    );
-    println!(
+    ));
+    say(format_args!(
         "\nms a batch        {:>9} {:>9} {:>9} {:>9} {:>9}",
         "p50", "p90", "p99", "p99.9", "max"
-    );
+    ));
     row("service", &report.latency_ms);
     if let Some(Compared {
         bare_insert_ms,
@@ -336,21 +339,21 @@ fn print(outcome: &Outcome) {
     {
         row("bare insert", bare_insert_ms);
         row("floor", &batches.batch_ms);
-        println!(
+        say(format_args!(
             "\nfloor, one connection: {:.0} orders a second ({})",
             batches.orders_per_second, batches.shape
-        );
-        println!(
+        ));
+        say(format_args!(
             "service against it: {:.0} %; its p50 against a bare insert's: {:.2} times",
             ratios.orders_per_second * 100.0,
             ratios.p50_against_bare_insert
-        );
+        ));
     }
 }
 
 fn row(name: &str, latency: &Latency) {
-    println!(
+    say(format_args!(
         "{name:<17} {:>9.3} {:>9.3} {:>9.3} {:>9.3} {:>9.3}",
         latency.p50, latency.p90, latency.p99, latency.p999, latency.max
-    );
+    ));
 }

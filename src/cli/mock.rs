@@ -12,7 +12,7 @@ use std::{
 use clap::Args;
 use uuid::Uuid;
 
-use super::{Failure, because, on_runtime, serve};
+use super::{Failure, because, on_runtime, say, serve};
 use crate::{
     config::{Config, Environment},
     http::faults::{Faults, GRAMMAR},
@@ -97,7 +97,7 @@ pub(super) fn run(mock: &Mock) -> Result<(), Failure> {
         let config = settings(mock.listen, &folder.path)?;
         telemetry::start(&config.log);
         if stdout().is_terminal() {
-            println!("{PUBLICATIONS}\n");
+            say(format_args!("{PUBLICATIONS}\n"));
         }
         Box::pin(serve::run_until(stop, config, Some(mock.fault.clone()))).await
     })

@@ -93,6 +93,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // A reader that is gone does not make it worse.
+            let failure = text::clean_lines(&failure);
             let _ = writeln!(std::io::stderr(), "aqua-orders: {failure}");
             ExitCode::FAILURE
         }
@@ -173,11 +174,11 @@ where
     print(&said?)
 }
 
-/// Prints what a command says. A reader that has seen enough (`| head`) is no failure; a disk that is full is one.
+/// Prints what a command says, with nothing in it that would steer a terminal. A reader that has seen enough (`| head`) is no failure; a disk that is full is one.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout();
     let printed = stdout
-        .write_all(text.as_bytes())
+        .write_all(text::clean_lines(text).as_bytes())
         .and_then(|()| stdout.flush());
     match printed {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -185,6 +186,12 @@ fn print(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Prints a line of a command that says one thing after another, and goes on without a reader.
+fn say(line: impl Display) {
+    // What it has to say is also in its exit code.
+    let _ = print(&format!("{line}\n"));
 }
 
 /// The publication of that name or alias; without a name the only one there is.

@@ -136,8 +136,8 @@ pub(super) async fn find_any(
                 "{id} is the sender's id of order number {} and the number of the order with the sender's id {}: \
                  say which with --by sender-id or --by number",
                 by_id.number,
-                by_number.sender_id,
-                id = which.id,
+                clean(&by_number.sender_id),
+                id = clean(&which.id),
             ))
         }
     }
@@ -147,7 +147,7 @@ pub(super) async fn find_any(
 async fn find(which: &Which, publication: &Publication, store: &Store) -> Result<Found, Failure> {
     find_any(which, publication, store)
         .await?
-        .ok_or_else(|| format!("{} has no order {}", publication.name, which.id))
+        .ok_or_else(|| format!("{} has no order {}", publication.name, clean(&which.id)))
 }
 
 async fn set_status(
@@ -158,7 +158,7 @@ async fn set_status(
 ) -> Result<String, Failure> {
     for _ in 0..ATTEMPTS {
         let found = find(which, publication, store).await?;
-        let name = format!("order {} ({})", found.number, found.sender_id);
+        let name = format!("order {} ({})", found.number, clean(&found.sender_id));
         let (from, to) = (found.status.as_str(), status.as_str());
         if found.status == status {
             return Ok(format!("{name} is {to} already\n"));
@@ -225,11 +225,12 @@ impl fmt::Display for Moment {
 }
 
 fn address_line(f: &mut fmt::Formatter<'_>, address: &Address) -> fmt::Result {
-    write!(f, "  {:<12}{}", address.number, reply::name(address))?;
+    let name = reply::name(address);
+    write!(f, "  {:<12}{}", address.number, clean(&name))?;
     if let Some(id) = &address.sender_id {
-        write!(f, "; sender's id {id}")?;
+        write!(f, "; sender's id {}", clean(id))?;
     }
-    writeln!(f, "\n  {:12}{}", "", address.content.str)
+    writeln!(f, "\n  {:12}{}", "", clean(&address.content.str))
 }
 
 impl fmt::Display for Sheet<'_> {
@@ -289,14 +290,14 @@ impl fmt::Display for Sheet<'_> {
         for (place, item) in order.items.iter().enumerate() {
             let sum = format!("{} × {}", item.quantity, item.price.normalize());
             let name = item.name.as_deref().unwrap_or("–");
-            write!(f, "  {:<4}{sum:20}{name}", place + 1)?;
+            write!(f, "  {:<4}{sum:20}{}", place + 1, clean(name))?;
             match item.product_number {
                 Some(number) => write!(f, "; product {number}")?,
                 None => write!(f, "; product not found")?,
             }
-            write!(f, "; product_id {}", item.product_id)?;
+            write!(f, "; product_id {}", clean(&item.product_id))?;
             if let Some(id) = &item.sender_id {
-                write!(f, "; id {id}")?;
+                write!(f, "; id {}", clean(id))?;
             }
             if let Some(id) = item.external_id {
                 write!(f, "; external_id {id}")?;

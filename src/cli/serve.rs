@@ -17,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Failure, because, check};
+use super::{Failure, because, check, say};
 use crate::{
     config::{self, Config},
     database::{self, Opened, PrivateCluster, Servers},
@@ -328,10 +328,10 @@ fn greet(address: SocketAddr, config: &Config) {
         return;
     }
     for publication in &config.publications {
-        println!(
+        say(format_args!(
             "POST http://{address}/{}/hs/AquaDeliveri/getOrdersURL",
             publication.name
-        );
+        ));
     }
 }
 

@@ -42,19 +42,34 @@ impl Table {
     }
 }
 
-/// Without control characters and those that turn the direction of writing, for what senders sent must not steer the
-/// operator's terminal: they are written as JSON writes them.
+/// A text of a sender's as a part of a line: without control characters and those that turn the direction of writing, for
+/// what senders sent must not steer the operator's terminal. They are written as JSON writes them.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    let steers = |symbol: char| {
-        symbol.is_control()
-            || matches!(symbol, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(steers) {
+    without(text, steers)
+}
+
+/// The same for text of several lines: what every command prints goes through here last, whatever it put together. JSON
+/// stays the same JSON, for such characters stand in its texts alone.
+pub(super) fn clean_lines(text: &str) -> Cow<'_, str> {
+    without(text, |symbol| symbol != '\n' && steers(symbol))
+}
+
+fn steers(symbol: char) -> bool {
+    // C1, too (U+0080 to U+009F): U+009B alone begins a sequence of a terminal's.
+    symbol.is_control()
+        || matches!(
+            symbol,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+fn without(text: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&unwanted) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());
     for symbol in text.chars() {
-        if steers(symbol) {
+        if unwanted(symbol) {
             // Writing to a text cannot fail.
             let _ = write!(shown, "\\u{:04x}", u32::from(symbol));
         } else {
@@ -158,5 +173,9 @@ mod tests {
             assert_eq!(laid_out(sent), shown);
         }
         assert_eq!(clean("site-1\n\u{1b}[31mred"), r"site-1\u000a\u001b[31mred");
+        assert_eq!(
+            clean_lines("Жук\n\r\u{7f}\u{9b}2J\u{202e}\u{61c}\n"),
+            "Жук\n\\u000d\\u007f\\u009b2J\\u202e\\u061c\n"
+        );
     }
 }

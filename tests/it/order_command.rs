@@ -237,3 +237,62 @@ async fn the_publication_may_be_left_out_where_there_is_only_one() {
         .refused();
     assert!(said.contains("доставка has no order a-1"), "{said}");
 }
+
+/// What steers a terminal: a sequence begun by ESC and one begun by a C1 control, a bell, and the writing turned round.
+const STEERING: &str = "\u{1b}]0;gone\u{7}\u{9b}2J\u{85}\u{202e}";
+
+fn steers(symbol: char) -> bool {
+    (symbol.is_control() && symbol != '\n') || symbol == '\u{202e}'
+}
+
+#[tokio::test]
+async fn what_a_sender_wrote_steers_no_terminal_whichever_command_shows_it() {
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    let id = format!("1{STEERING}");
+    let mut sent = order(&id);
+    for pointer in [
+        "/comment",
+        "/payment_type",
+        "/client/username",
+        "/client/email",
+        "/client/comment",
+        "/shipping_address/street",
+        "/shipping_address/str",
+        "/shipping_address/id",
+        "/order_item_list/0/name",
+        "/order_item_list/0/product_id",
+        "/order_item_list/0/id",
+    ] {
+        sent = changed(sent, pointer, json!(format!("a{STEERING}")));
+    }
+    app.accept(&sent).await;
+    app.accept(&changed(sent.clone(), "/comment", json!(STEERING)))
+        .await;
+    app.post(&json!([changed(sent, "/total", json!(STEERING))]))
+        .await;
+    for args in [
+        &["order", "show", &id][..],
+        &["order", "set-status", &id, "new"],
+        &["order", "set-status", &id, "approved"],
+        &["order", "set-status", &id, "new"],
+        &["order", "show", &format!("{id}?")],
+        &["journal", "order", &id],
+        &["journal", "order", &id, "--json"],
+        &["journal", "batches"],
+        &["journal", "rejected"],
+        &["journal", "rejected", "--json"],
+    ] {
+        let said = operator.run(args).await;
+        let text = format!("{}{}", said.stdout, said.stderr);
+        assert!(!text.trim().is_empty(), "{args:?}");
+        assert!(!text.contains(steers), "{args:?} said {text:?}");
+    }
+
+    // As JSON it is still what the sender wrote.
+    let said = operator.run(["journal", "order", &id, "--json"]).await;
+    for line in said.done().lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(event["order"], id);
+    }
+}
