@@ -11,13 +11,14 @@ use std::{
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use opentelemetry::trace::SpanContext;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use uuid::Uuid;
 
 use super::failure::Failure;
@@ -26,12 +27,16 @@ use crate::{
     order::fault::Language,
     telemetry::{
         metrics::{CHECKED, Metrics, PROCESSED},
+        sampled,
         traces::{self, Answered, Stage},
     },
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The most that the log shows of a path and of a method.
+const PATH_SHOWN: usize = 200;
+const METHOD_SHOWN: usize = 20;
 /// How much of a refused body is read so that the connection can serve the next request.
 const DRAIN_BYTES: u64 = 1024 * 1024;
 /// How long that may take.
@@ -44,7 +49,8 @@ pub struct Exchange {
     pub request_id: String,
     /// What the caller reads.
     pub language: Language,
-    method: Method,
+    /// As the log shows them.
+    method: String,
     path: String,
     started: Instant,
     /// The caller's own span, where it traces its call.
@@ -100,8 +106,8 @@ impl Exchange {
         Self {
             request_id: request_id(request.headers()),
             language: language(request.headers()),
-            method: request.method().clone(),
-            path: request.uri().path().to_owned(),
+            method: shown(request.method().as_str(), METHOD_SHOWN),
+            path: shown(request.uri().path(), PATH_SHOWN),
             started: Instant::now(),
             caller: traces::caller(request.headers()),
         }
@@ -155,10 +161,18 @@ impl Exchange {
                 stages: &facts.stages,
             },
         );
+        // Whoever was not let in could fill the disk with lines at no cost. A defect of ours is never one too many.
+        if let Some(kind) = code
+            && publication.is_none()
+            && failure != Some(Failure::Internal)
+            && !sampled::is_written(kind)
+        {
+            return response;
+        }
         // Counts and names of publications only: nothing that says who ordered what (contract §7).
         tracing::info!(
             request_id = self.request_id,
-            method = %self.method,
+            method = self.method,
             path = facts.publication.is_none().then_some(self.path.as_str()),
             publication,
             user = facts.login,
@@ -175,6 +189,16 @@ impl Exchange {
         );
         response
     }
+}
+
+/// What a stranger wrote, cut to so many characters. Nothing but ASCII is left, which steers no terminal.
+fn shown(text: &str, most: usize) -> String {
+    let mut symbols = utf8_percent_encode(text, CONTROLS).flat_map(str::chars);
+    let mut shown: String = symbols.by_ref().take(most).collect();
+    if symbols.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 fn close(response: &mut Response) {

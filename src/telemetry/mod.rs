@@ -1,7 +1,8 @@
 //! What an operator sees. Log lines: text or JSON, to standard error (contract §7: no names, phones, addresses, bodies or
-//! secrets in them). Counts and times: [`metrics`]. The way of one request: [`traces`].
+//! secrets in them), of strangers few ([`sampled`]). Counts and times: [`metrics`]. The way of one request: [`traces`].
 
 pub mod metrics;
+pub mod sampled;
 pub mod traces;
 
 use std::io::{IsTerminal, stderr};

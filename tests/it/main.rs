@@ -22,6 +22,7 @@ mod http;
 mod identity;
 mod import;
 mod journal;
+mod log;
 mod map;
 mod migration;
 mod mock;

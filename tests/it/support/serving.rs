@@ -76,10 +76,11 @@ pub fn hash_password(scratch: &Scratch, password: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// The address that a log line has under that name.
+/// The address that a log line has under that name, as text or as JSON.
 fn said(line: &str, name: &str) -> Option<SocketAddr> {
-    let value = line.split(&format!(" {name}=")).nth(1)?;
-    value.split_whitespace().next()?.parse().ok()
+    let value = line.split(&format!(" {name}=")).nth(1);
+    let value = value.or_else(|| line.split(&format!("\"{name}\":\"")).nth(1))?;
+    value.split([' ', '"']).next()?.parse().ok()
 }
 
 impl Serving {
