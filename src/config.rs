@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     env, fmt, fs,
     net::SocketAddr,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -94,6 +95,8 @@ pub struct Operator {
     pub listen: Option<SocketAddr>,
     /// Whether the description of the call and the test page are where senders connect, too.
     pub public_docs: bool,
+    /// Names by which that listener is called, beside IP addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// How log lines look.
@@ -364,6 +367,32 @@ impl Config {
             .iter()
             .find(|known| known.name == name || known.aliases.contains(&name))
     }
+
+    /// What is allowed, and should be known all the same: said at the start, by `/readyz` and by `doctor`.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let has_logins = |publication: &Publication| matches!(publication.access, Access::Users(_));
+        if self.tls.is_none()
+            && !self.listen.ip().is_loopback()
+            && self.publications.iter().any(has_logins)
+        {
+            notes.push(format!(
+                "passwords come to {} in plain text: set `tls`, or see to it that only a proxy with TLS reaches that address",
+                self.listen
+            ));
+        }
+        if let Some(Tls { key, .. }) = &self.tls
+            && let Ok(found) = fs::metadata(key)
+            && found.mode() & 0o077 != 0
+        {
+            notes.push(format!(
+                "the key {} may be read by others than its owner: chmod 600 {0}",
+                key.display()
+            ));
+        }
+        notes
+    }
 }
 
 /// Where nothing else is said. `config/default.toml` says the same, which a test holds equal.
@@ -550,10 +579,24 @@ fn operator(
         problems,
     );
     let public_docs = table.flag("public_docs").unwrap_or(default::PUBLIC_DOCS);
+    let hosts = table.texts("hosts").unwrap_or_default();
+    let hosts = hosts
+        .into_iter()
+        .map(|At { at, value }| {
+            if value.is_empty() || value.contains([':', '/', '*']) || !value.is_ascii() {
+                problems.add(
+                    at,
+                    format!("`hosts`: {value:?} is no host's name; write one as in \"orders.example.org\", without a port"),
+                );
+            }
+            value.to_ascii_lowercase()
+        })
+        .collect();
     table.finish(&[]);
     Operator {
         listen: listen.flatten(),
         public_docs,
+        hosts,
     }
 }
 
@@ -1020,6 +1063,8 @@ fn user(mut table: Table<'_, '_>, path: &Path, problems: &Problems<'_>) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const ANONYMOUS: &str = "[[publication]]\nname = \"demo\"\nanonymous = true\n";
@@ -1044,6 +1089,7 @@ mod tests {
         let file = Config::load(&path, &Environment::default()).expect("the default file");
         let minimal = parse(ANONYMOUS).expect("a minimal file");
         assert_eq!(file.listen, minimal.listen);
+        assert_eq!(file.operator, minimal.operator);
         assert_eq!(file.log, minimal.log);
         assert_eq!(file.limits, minimal.limits);
         assert_eq!(file.times, minimal.times);
@@ -1171,6 +1217,33 @@ mod tests {
         assert!(
             parse_with(ANONYMOUS, &environment).is_err_and(|report| report.contains("[::]:8888"))
         );
+    }
+
+    #[test]
+    fn passwords_in_plain_text_and_a_key_for_everybody_are_allowed_and_noted() {
+        let users = format!(
+            "[[publication]]\nname = \"a\"\nusers = [{{ login = \"site\", password_hash = \"{HASH}\" }}]\n"
+        );
+        let notes = |text: &str| parse(text).expect("right").notes();
+        assert_eq!(notes(&users), [""; 0]);
+        assert_eq!(notes(ANONYMOUS), [""; 0]);
+        let public = "listen = \"192.0.2.7:8888\"\n";
+        let anonymous = format!("{public}{ANONYMOUS}anonymous_from_anywhere = true\n");
+        assert_eq!(notes(&anonymous), [""; 0], "no passwords");
+        let said = notes(&format!("{public}{users}"));
+        assert_eq!(said.len(), 1);
+        assert!(said[0].contains("192.0.2.7:8888 in plain text"), "{said:?}");
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = folder.path().join("key.pem");
+        fs::write(&key, "").expect("a file");
+        let tls = format!("tls = {{ cert = \"cert.pem\", key = {key:?} }}\n{public}{users}");
+        for (mode, noted) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o644, 1), (0o604, 1)] {
+            fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("its mode");
+            let said = notes(&tls);
+            assert_eq!(said.len(), noted, "{mode:o}: {said:?}");
+            assert!(said.iter().all(|note| note.contains("key.pem")));
+        }
     }
 
     #[test]

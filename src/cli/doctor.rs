@@ -81,12 +81,14 @@ fn publications(config: &Config) {
             publication.name
         ));
     }
-    if config.tls.is_none() && !config.listen.ip().is_loopback() {
+    let notes = config.notes();
+    if config.tls.is_none() && !config.listen.ip().is_loopback() && notes.is_empty() {
         note(format!(
             "{} is reached from other machines in plain text: set `tls`, or put a proxy with TLS in front",
             config.listen
         ));
     }
+    notes.iter().for_each(note);
 }
 
 fn tls(config: &Config, found: &mut Findings) {

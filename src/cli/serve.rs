@@ -62,6 +62,9 @@ pub(super) async fn run_until(
         .map_err(|error| error.to_string())?;
     let _until_the_end = traces::start(&config.traces).map_err(|error| error.to_string())?;
     make_room_for_connections(&config.limits);
+    for note in config.notes() {
+        tracing::warn!("{note}");
+    }
     let config = Arc::new(config);
     let intake = Arc::new(OnceLock::new());
     let metrics = Arc::new(Metrics::new(&config));

@@ -79,6 +79,12 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether the caller is more than a stranger who found an open publication.
+    fn is_of_somebody_known(&self) -> bool {
+        self.login.is_some()
+            || (self.publication.as_ref()).is_some_and(|known| !known.allow_from.is_empty())
+    }
+
     /// The request waited for that, from then until now.
     pub fn waited(&mut self, name: &'static str, begin: Instant) {
         let end = Instant::now();
@@ -159,6 +165,7 @@ impl Exchange {
                 publication,
                 orders: (facts.orders, facts.accepted, facts.rejected),
                 stages: &facts.stages,
+                is_known: facts.is_of_somebody_known(),
             },
         );
         // Whoever was not let in could fill the disk with lines at no cost. A defect of ours is never one too many.

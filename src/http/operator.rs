@@ -3,6 +3,7 @@
 //! but what a dry run with the sender's own login shows.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,8 +13,9 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::State,
-    http::{HeaderValue, StatusCode, header},
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header, uri::Authority},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -68,6 +70,8 @@ pub struct Readiness {
     /// Of the private cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<DiskCheck>,
+    /// What keeps nobody from working, and should be known all the same.
+    notes: Vec<String>,
 }
 
 impl Check {
@@ -102,6 +106,7 @@ impl Operator {
         let tried_out = Router::new().route(ORDERS_ROUTE, orders_at(orders::try_out));
         let tried_out = layered(tried_out, Arc::clone(&self.app));
         let docs = docs::router(&self.app.config.limits);
+        let app = Arc::clone(&self.app);
         Router::new()
             .route("/", get(welcome))
             .route("/healthz", get(alive))
@@ -111,6 +116,7 @@ impl Operator {
             .with_state(self)
             .merge(tried_out)
             .merge(docs)
+            .layer(from_fn_with_state(app, only_by_its_names))
     }
 
     /// Looks whether orders can be taken.
@@ -181,6 +187,7 @@ impl Operator {
             database,
             schema,
             disk,
+            notes: self.app.config.notes(),
         }
     }
 
@@ -201,6 +208,43 @@ async fn welcome() -> &'static str {
         env!("CARGO_PKG_VERSION"),
         "\n\n/healthz  alive\n/readyz   can orders be taken, and if not, why\n/metrics  for Prometheus\n\n/docs          how orders are sent\n/try           try an order out\n/openapi.json  the same for programs\n\nPOST /<publication>/hs/AquaDeliveri/getOrdersURL?dry_run=true tries orders out.\n"
     )
+}
+
+/// A page in the operator's browser may have the browser take this listener for the page's own server, by a name that
+/// suddenly means 127.0.0.1 (DNS rebinding), and read along. So it answers to its own names alone.
+async fn only_by_its_names(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let hosts = &app.config.operator.hosts;
+    let mut called = request
+        .headers()
+        .get_all(header::HOST)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .chain(
+            request
+                .uri()
+                .authority()
+                .map(|authority| authority.as_str().as_bytes()),
+        );
+    if called.all(|called| is_its_name(called, hosts)) {
+        return next.run(request).await;
+    }
+    (
+        StatusCode::MISDIRECTED_REQUEST,
+        "this is the operator's listener, which goes by its IP address, by localhost and by the names in [operator] hosts\n",
+    )
+        .into_response()
+}
+
+/// Whether a `Host` names this listener, whatever its port.
+fn is_its_name(called: &[u8], hosts: &[String]) -> bool {
+    let Ok(called) = Authority::try_from(called) else {
+        return false;
+    };
+    let name = called.host().trim_end_matches('.');
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || hosts.iter().any(|host| name.eq_ignore_ascii_case(host))
 }
 
 async fn nothing_here() -> (StatusCode, &'static str) {
@@ -249,5 +293,35 @@ async fn metrics(State(operator): State<Operator>) -> Response {
             tracing::error!(%error, "the metrics could not be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_by_its_address_by_localhost_and_by_the_names_in_the_settings() {
+        let hosts = ["aqua-orders".to_owned()];
+        for (called, its) in [
+            ("127.0.0.1", true),
+            ("127.0.0.1:9888", true),
+            ("192.0.2.7:9888", true),
+            ("[::1]:9888", true),
+            ("localhost", true),
+            ("LocalHost.:9888", true),
+            ("aqua-orders:9888", true),
+            ("Aqua-Orders", true),
+            ("", false),
+            ("evil.example", false),
+            ("evil.example:9888", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example", false),
+            ("127.0.0.1@evil.example", false),
+            ("evil.example:9888, 127.0.0.1", false),
+        ] {
+            assert_eq!(is_its_name(called.as_bytes(), &hosts), its, "{called}");
+        }
+        assert!(!is_its_name(b"aqua-orders", &[]));
     }
 }

@@ -1,5 +1,5 @@
 //! Traces: a span for each request and for what it waited for, to a collector by OTLP over HTTP (`[traces]`), in the
-//! caller's own trace where its `traceparent` says so. Off unless a collector is named; then nothing is measured for them.
+//! caller's own trace where its `traceparent` says so and it is no stranger. Off unless a collector is named; then nothing is measured for them.
 //!
 //! Spans are made when the answer is there, from moments that were noted on the way: a transaction that several batches
 //! share is a part of each one's trace, and no span hangs open when a caller does.
@@ -69,6 +69,8 @@ pub struct Answered<'a> {
     pub orders: (usize, usize, usize),
     /// What it waited for.
     pub stages: &'a [Stage],
+    /// Whether the caller may decide if it is traced.
+    pub is_known: bool,
 }
 
 /// Why spans cannot be sent.
@@ -110,7 +112,7 @@ pub fn start(settings: &config::Traces) -> Result<Option<Traces>, Error> {
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_resource(resource)
-        // A caller that traces its own call decides; else so many of all.
+        // A caller that traces its own call decides, if it may; else so many of all.
         .with_sampler(Sampler::ParentBased(Box::new(share)))
         .build();
     // Already started: by a test beside us in this process.
@@ -142,6 +144,9 @@ pub fn answered(caller: Option<&SpanContext>, answered: &Answered<'_>) -> Option
     let Some(tracer) = TRACER.get() else {
         return of_caller;
     };
+    // A stranger's would have us send spans for each of his requests. Its number would not help: he could choose one that
+    // is among the so many.
+    let caller = caller.filter(|_| answered.is_known);
     let now = (Instant::now(), SystemTime::now());
     // The clock may be set meanwhile; moments are told from one reading of it.
     let moment = |at: Instant| now.1 - now.0.saturating_duration_since(at);

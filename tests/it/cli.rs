@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},
     thread,
@@ -361,6 +362,64 @@ async fn doctor_tells_each_fault_with_its_mend_and_changes_nothing() {
     let ran = Ran::of(command.env("AQUA_OPERATOR_LISTEN", "192.0.2.1:9888"));
     assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("in `listen` in [operator]"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn passwords_in_plain_text_and_a_key_for_everybody_are_said() {
+    let database = database().await;
+    let scratch = Scratch::new();
+    let hash = serving::hash_password(&scratch, "secret");
+    let settings = format!(
+        "[database]\nmay_lose_orders = true\n[[publication]]\nname = \"demodelivery\"\n\
+         users = [{{ login = \"site\", password_hash = \"{hash}\" }}]\n"
+    );
+    let operator = Operator::new(&settings);
+    let mut command = operator.command(&["doctor"]);
+    with_database(&mut command, &database);
+    let ran = Ran::of(command.env("AQUA_LISTEN", "0.0.0.0:0"));
+    let said = "note   passwords come to 0.0.0.0:0 in plain text";
+    assert!(ran.out.contains(said), "{}", ran.out);
+
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (
+        operator.scratch.join("cert.pem"),
+        operator.scratch.join("key.pem"),
+    );
+    fs::write(cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let chmod = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+    chmod(0o644);
+    let tls = "tls = { cert = \"cert.pem\", key = \"key.pem\" }\n";
+    let settings = format!("{tls}{settings}");
+    fs::write(operator.scratch.join("aqua.toml"), settings).unwrap();
+    let mut command = operator.command(&["doctor"]);
+    with_database(&mut command, &database);
+    let ran = Ran::of(&mut command);
+    assert!(
+        ran.out.contains("key.pem may be read by others"),
+        "{}",
+        ran.out
+    );
+    let mut command = operator.command(&[]);
+    with_database(&mut command, &database);
+    let mut serving = Serving::spawn(&mut command);
+    let line = serving.hear("key.pem may be read by others");
+    assert!(line.contains("WARN"), "{line}");
+    serving.is_ready();
+    let ready = async || {
+        let address = format!("http://{}/readyz", serving.operators_address());
+        let answer = reqwest::get(address).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap()
+    };
+    let said = ready().await;
+    let notes = said["notes"].as_array().unwrap();
+    assert!(notes[0].as_str().unwrap().contains("chmod 600"), "{said}");
+    chmod(0o600);
+    // What was found out is not looked at again at once.
+    while ready().await["notes"] != serde_json::json!([]) {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use aqua_orders::order::fault::{FaultCode, WarningCode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    app::{TestApp, changed, order},
+    app::{ORDERS, TestApp, changed, order},
     postgres::{DURABLE, Server},
     process::Scratch,
     serving::{Serving, command},
@@ -27,7 +27,7 @@ async fn a_service_that_can_take_orders_is_alive_and_ready() {
         readiness(&app).await,
         (
             200,
-            json!({ "ready": true, "service": good, "database": good, "schema": good })
+            json!({ "ready": true, "service": good, "database": good, "schema": good, "notes": [] })
         )
     );
     assert_eq!(app.metric("aqua_ready").await, 1);
@@ -51,6 +51,31 @@ async fn orders_are_not_taken_on_the_operators_listener_nor_health_told_on_the_p
     let posted = reqwest::Client::new().post(address).body(batch).send();
     assert_ne!(posted.await.unwrap().status(), 200);
     assert_eq!(app.count("orders").await, 0);
+}
+
+#[tokio::test]
+async fn the_operators_listener_answers_to_its_own_names_alone() {
+    let app = TestApp::with(|config| config.operator.hosts = vec!["orders.internal".into()]).await;
+    let port = app.operators_address.port();
+    let ask = async |method: reqwest::Method, path: &str, host: &str| {
+        let address = format!("http://{}{path}", app.operators_address);
+        let request = reqwest::Client::new().request(method, address);
+        request.header("Host", host).send().await.unwrap()
+    };
+    for path in ["/", "/healthz", "/readyz", "/metrics", "/docs", "/nowhere"] {
+        // A page of a stranger's, whose name means our address by now.
+        let host = format!("evil.example:{port}");
+        let answer = ask(reqwest::Method::GET, path, &host).await;
+        assert_eq!(answer.status(), 421, "{path}");
+        assert!(answer.text().await.unwrap().contains("[operator] hosts"));
+        for host in [format!("localhost:{port}"), "orders.internal".to_owned()] {
+            let answer = ask(reqwest::Method::GET, path, &host).await;
+            assert_ne!(answer.status(), 421, "{path} of {host}");
+        }
+    }
+    let tried_out = format!("{ORDERS}?dry_run=true");
+    let answer = ask(reqwest::Method::POST, &tried_out, "evil.example").await;
+    assert_eq!(answer.status(), 421);
 }
 
 #[tokio::test]

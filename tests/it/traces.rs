@@ -29,15 +29,25 @@ const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 fn serving(scratch: &Scratch, database: &TestDatabase, settings: &str) -> Serving {
     let text = format!(
         "{settings}\n[database]\nmay_lose_orders = true\n\
-         [[publication]]\nname = \"demodelivery\"\nanonymous = true\n"
+         [[publication]]\nname = \"demodelivery\"\nanonymous = true\nallow_from = [\"127.0.0.1\"]\n\
+         [[publication]]\nname = \"open\"\nanonymous = true\n"
     );
     std::fs::write(scratch.join("aqua.toml"), text).unwrap();
     Serving::start(command(scratch).env("DATABASE_URL", database.url()))
 }
 
 async fn post(serving: &Serving, headers: &[(&str, &str)], body: String) -> reqwest::Response {
+    post_to(serving, ORDERS, headers, body).await
+}
+
+async fn post_to(
+    serving: &Serving,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> reqwest::Response {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut request = client.post(format!("http://{}{ORDERS}", serving.address));
+    let mut request = client.post(format!("http://{}{path}", serving.address));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -193,6 +203,29 @@ async fn spans_of_a_request_and_of_what_it_waited_for_are_sent_to_the_collector(
     post(&serving, &[("traceparent", &untraced)], "[]".into()).await;
     post(&serving, &[], "[]".into()).await;
     assert_ne!(hex(&spans(&mut receiver).await[0].trace_id), TRACE);
+}
+
+#[tokio::test]
+async fn a_strangers_traceparent_does_not_override_how_many_are_traced() {
+    let (scratch, database) = (Scratch::new(), database().await);
+    let (endpoint, mut receiver) = collector().await;
+    let traces = format!("[traces]\nendpoint = \"{endpoint}\"\none_of = 1000000");
+    let serving = serving(&scratch, &database, &traces);
+    // Sampled, and of a number that every share of all numbers takes.
+    let stranger = "00-00000000000000010000000000000001-00f067aa0ba902b7-01";
+    for (path, status) in [
+        ("/open/hs/AquaDeliveri/getOrdersURL", 200),
+        ("/nobody/hs/AquaDeliveri/getOrdersURL", 401),
+        ("/", 404),
+    ] {
+        for _ in 0..5 {
+            let answer = post_to(&serving, path, &[("traceparent", stranger)], "[]".into()).await;
+            assert_eq!(answer.status(), status, "{path}");
+        }
+    }
+    // Spans are sent in their order: nothing came before that of somebody whose network is known.
+    post(&serving, &[("traceparent", CALLER)], "[]".into()).await;
+    assert_eq!(hex(&spans(&mut receiver).await[0].trace_id), TRACE);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ pub fn demo_config() -> Config {
         operator: Operator {
             listen: None,
             public_docs: false,
+            hosts: Vec::new(),
         },
         log: Log {
             json: false,
