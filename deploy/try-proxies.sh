@@ -76,6 +76,7 @@ answer = 4
 [[publication]]
 name = "open"
 anonymous = true
+anonymous_from_anywhere = true
 [[publication]]
 name = "демо"
 users = [{ login = "сайт", password_hash = "$(printf 'пароль' | "$program" hash-password)" }]

@@ -234,6 +234,9 @@ pub struct Publication {
     pub access: Access,
     /// Networks that may post; empty = any.
     pub allow_from: Vec<IpNet>,
+    /// Whether anybody anywhere may post: it is anonymous, without networks, and reached from beyond this machine, by
+    /// itself or through a proxy.
+    pub anonymous_from_anywhere: bool,
     /// How its orders are read and answered.
     pub rules: Rules,
     /// Where counting starts, per kind of record.
@@ -455,13 +458,17 @@ fn read(
     let backup = backup(root.table("backup"), path, environment);
 
     let like = "written as [[publication]], one block for each";
+    let reach = Reach {
+        listen,
+        behind_proxies: !trusted_proxies.is_empty(),
+    };
     let mut publications = Vec::new();
     match root.tables("publication", like) {
         Some(tables) => {
             let mut names = HashMap::new();
             for table in tables {
                 publications.push(publication(
-                    table, path, &limits, listen, &mut names, problems,
+                    table, path, &limits, reach, &mut names, problems,
                 ));
             }
         }
@@ -812,6 +819,29 @@ fn backup(mut table: Table<'_, '_>, path: &Path, environment: &Environment) -> B
     }
 }
 
+/// From where senders reach the service.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    listen: Option<SocketAddr>,
+    /// Whether some of them come through proxies, from wherever those take them.
+    behind_proxies: bool,
+}
+
+impl Reach {
+    /// What anybody reaches who is not on this machine, and what to do where that is not meant. `None`: nothing.
+    fn reached_by_anybody(self) -> Option<(String, &'static str)> {
+        let listen = self.listen?;
+        if !listen.ip().is_loopback() {
+            Some((listen.to_string(), "listen on 127.0.0.1"))
+        } else if self.behind_proxies {
+            let whom = "one of `trusted_proxies`".to_owned();
+            Some((whom, "take `trusted_proxies` out if there is no proxy"))
+        } else {
+            None
+        }
+    }
+}
+
 /// A publication's name or alias, in the form in which it is compared.
 fn name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains('/') || text.chars().any(char::is_control) {
@@ -827,7 +857,7 @@ fn publication<'t>(
     mut table: Table<'t, '_>,
     path: &Path,
     limits: &Limits,
-    listen: Option<SocketAddr>,
+    reach: Reach,
     names: &mut HashMap<String, &'t str>,
     problems: &Problems<'_>,
 ) -> Publication {
@@ -874,7 +904,8 @@ fn publication<'t>(
     }
 
     let allow_from = networks(&mut table, "allow_from", problems);
-    let access = access(&mut table, path, !allow_from.is_empty(), listen, problems);
+    let access = access(&mut table, path, !allow_from.is_empty(), reach, problems);
+    let is_anonymous = matches!(access, Access::Anonymous);
 
     let timezone = table.parsed("timezone", |text| {
         text.parse::<chrono_tz::Tz>().map_err(|_| {
@@ -920,6 +951,9 @@ fn publication<'t>(
         name: key,
         aliases,
         access,
+        anonymous_from_anywhere: is_anonymous
+            && allow_from.is_empty()
+            && reach.reached_by_anybody().is_some(),
         allow_from,
         rules: Rules {
             timezone: timezone.map_or(default::TIMEZONE, |zone| zone.value),
@@ -945,7 +979,7 @@ fn access(
     table: &mut Table<'_, '_>,
     path: &Path,
     has_networks: bool,
-    listen: Option<SocketAddr>,
+    reach: Reach,
     problems: &Problems<'_>,
 ) -> Access {
     let at = table.at;
@@ -963,16 +997,15 @@ fn access(
                 "`users` and `anonymous = true` contradict each other: take one of them out",
             );
         }
-        if let Some(listen) = listen
-            && !listen.ip().is_loopback()
+        if let Some((whom, instead)) = reach.reached_by_anybody()
             && !has_networks
             && !from_anywhere
         {
             problems.add(
                 anonymous_at,
                 format!(
-                    "an anonymous publication would take orders from anybody who reaches {listen}: give it `users` or \
-                     `allow_from`, listen on 127.0.0.1, or say `anonymous_from_anywhere = true`"
+                    "an anonymous publication would take orders from anybody who reaches {whom}: give it `users` or \
+                     `allow_from`, {instead}, or say `anonymous_from_anywhere = true`"
                 ),
             );
         }
@@ -1244,6 +1277,31 @@ mod tests {
             assert_eq!(said.len(), noted, "{mode:o}: {said:?}");
             assert!(said.iter().all(|note| note.contains("key.pem")));
         }
+    }
+
+    #[test]
+    fn behind_a_trusted_proxy_loopback_is_anywhere() {
+        let proxied = format!("trusted_proxies = [\"127.0.0.1\"]\n{ANONYMOUS}");
+        let report = report(&proxied);
+        assert!(
+            report.starts_with("aqua.toml:4: an anonymous publication"),
+            "{report}"
+        );
+        assert!(report.contains("one of `trusted_proxies`"), "{report}");
+        let anonymous_from_anywhere = |text: &str| {
+            let config = parse(text).expect("a config");
+            config.publications[0].anonymous_from_anywhere
+        };
+        let said = format!("{proxied}anonymous_from_anywhere = true\n");
+        assert!(anonymous_from_anywhere(&said));
+        let networks = format!("{proxied}allow_from = [\"10.0.0.0/8\"]\n");
+        assert!(!anonymous_from_anywhere(&networks));
+        assert!(!anonymous_from_anywhere(ANONYMOUS));
+        let needless = format!("{ANONYMOUS}anonymous_from_anywhere = true\n");
+        assert!(
+            !anonymous_from_anywhere(&needless),
+            "nobody else reaches it"
+        );
     }
 
     #[test]

@@ -88,6 +88,7 @@ pub fn anonymous_publication(name: &str, aliases: &[&str]) -> Publication {
         aliases: aliases.iter().map(ToString::to_string).collect(),
         access: Access::Anonymous,
         allow_from: Vec::new(),
+        anonymous_from_anywhere: false,
         rules: Rules {
             timezone: chrono_tz::Europe::Moscow,
             phone_region: Region::Ru,
