@@ -14,7 +14,10 @@ use ipnet::IpNet;
 use toml::de::DeTable;
 
 use self::file::{At, Problems, Table, meant};
-use crate::order::{Rules, phone::Region};
+use crate::{
+    order::{Rules, phone::Region},
+    room::PARTS,
+};
 
 mod file;
 
@@ -696,12 +699,13 @@ fn limits(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Limits {
     let least = limits
         .body_bytes
         .max(limits.batch_orders.saturating_mul(Limits::ROOM_OF_AN_ORDER));
+    let least = least.saturating_mul(PARTS);
     if limits.bytes_in_flight < least {
         problems.add(
             table.at("bytes_in_flight").unwrap_or(table.at),
             format!(
-                "`bytes_in_flight` must be at least {least}: as large as `body_bytes`, and {} for each of `batch_orders`; \
-                 else the largest batch is never taken",
+                "`bytes_in_flight` must be at least {least}: {PARTS} times as large as `body_bytes`, and {PARTS} times {} \
+                 for each of `batch_orders`; else the largest batch is never taken, for one caller has a part of it only",
                 Limits::ROOM_OF_AN_ORDER
             ),
         );

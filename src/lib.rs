@@ -15,5 +15,8 @@ pub mod intake;
 pub mod load;
 pub mod order;
 pub mod retention;
+pub mod room;
+pub mod share;
 pub mod store;
 pub mod telemetry;
+pub mod turns;

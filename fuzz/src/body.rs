@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::Ipv4Addr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -9,8 +10,9 @@ use std::{
 
 use aqua_orders::{
     config::Limits,
-    http::body::{self, Room},
+    http::body::{self, Bodies},
     order::fault::Language,
+    share::Share,
 };
 use async_compression::Level;
 use async_compression::tokio::bufread::{
@@ -145,9 +147,10 @@ async fn read(
         None => Body::from(bytes),
         Some(size) => Body::new(Pieces { bytes, size }),
     };
-    let room = Room::new(limits.bytes_in_flight);
+    let bodies = Bodies::new(limits.bytes_in_flight);
+    let share = Share::new("demo", Ipv4Addr::LOCALHOST.into());
     let deadline = Duration::from_mins(10);
-    let failure = match body::read(&headers, body, limits, &room, deadline).await {
+    let failure = match body::read(&headers, body, limits, &bodies, &share, deadline).await {
         Ok(elements) => {
             let text = elements.text;
             assert!(

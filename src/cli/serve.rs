@@ -21,7 +21,7 @@ use super::{Failure, because, check, say};
 use crate::{
     config::{self, Config},
     database::{self, Opened, PrivateCluster, Servers},
-    http::{self, App, auth::Gate, body::Room, faults::Faults, operator::Operator, tls::Tls},
+    http::{self, App, auth::Gate, body::Bodies, faults::Faults, operator::Operator, tls::Tls},
     import,
     intake::Intake,
     retention,
@@ -71,7 +71,7 @@ pub(super) async fn run_until(
     let app = Arc::new(App {
         gate: Gate::new(&config),
         intake: Arc::clone(&intake),
-        room: Room::new(config.limits.bytes_in_flight),
+        bodies: Bodies::new(config.limits.bytes_in_flight),
         config: Arc::clone(&config),
         metrics: Arc::clone(&metrics),
     });

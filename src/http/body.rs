@@ -1,6 +1,6 @@
 //! Bytes -> a JSON array's elements: limits, decompression, charset (contract §1).
 
-use std::{borrow::Cow, fmt, ops::Range, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, ops::Range, time::Duration};
 
 use async_compression::{
     tokio::bufread::{BrotliDecoder, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder},
@@ -14,13 +14,15 @@ use encoding_rs::{Encoding, UTF_8};
 use http_body_util::BodyExt;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::failure::Failure;
-use crate::config::Limits;
+use crate::{
+    config::Limits,
+    room::{Place, Room},
+    share::Share,
+    turns::Turns,
+};
 
 /// Up to here a body is split where it arrived; parsing more would hold up everybody else on the thread.
 const SMALL: usize = 256 * 1024;
@@ -32,67 +34,22 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// So many large or compressed bodies are unpacked and split at a time: each may take several times its room meanwhile.
 const UNPACKED_AT_ONCE: usize = 2;
 
-/// Room for bodies: the memory that callers can take up is bounded by it (`limits.bytes_in_flight`).
+/// Where bodies are read: within the room that there is, and large ones one after the other.
 #[derive(Debug, Clone)]
-pub struct Room {
-    bytes: Arc<Semaphore>,
-    most: usize,
-    unpacking: Arc<Semaphore>,
+pub struct Bodies {
+    /// For bodies and their answers.
+    pub room: Room,
+    /// See [`UNPACKED_AT_ONCE`].
+    unpacking: Turns,
 }
 
-impl Room {
-    /// So many bytes.
+impl Bodies {
+    /// Room for so many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let most = bytes.min(Semaphore::MAX_PERMITS);
         Self {
-            bytes: Arc::new(Semaphore::new(most)),
-            most,
-            unpacking: Arc::new(Semaphore::new(UNPACKED_AT_ONCE)),
-        }
-    }
-
-    /// Bytes that are taken, and how many there are.
-    #[must_use]
-    pub fn taken(&self) -> (usize, usize) {
-        let free = self.bytes.available_permits();
-        (self.most.saturating_sub(free), self.most)
-    }
-
-    /// Has a place grow to so many bytes, where there is room for that.
-    ///
-    /// # Errors
-    /// `overloaded`, and the place is as it was.
-    pub fn grow(&self, place: &mut Place, bytes: usize) -> Result<(), Failure> {
-        let bytes = bytes.saturating_sub(place.bytes());
-        if bytes == 0 {
-            return Ok(());
-        }
-        let bytes = u32::try_from(bytes).map_err(|_far_too_many| Failure::Overloaded)?;
-        let more = Arc::clone(&self.bytes)
-            .try_acquire_many_owned(bytes)
-            .map_err(|_full| Failure::Overloaded)?;
-        match &mut place.0 {
-            Some(taken) => taken.merge(more),
-            none => *none = Some(more),
-        }
-        Ok(())
-    }
-}
-
-/// The room that a body takes up, until its answer is gone too.
-#[derive(Debug, Default)]
-pub struct Place(Option<OwnedSemaphorePermit>);
-
-impl Place {
-    fn bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
-    }
-
-    /// Gives back what goes beyond so many bytes.
-    fn shrink_to(&mut self, bytes: usize) {
-        if let Some(taken) = &mut self.0 {
-            drop(taken.split(taken.num_permits().saturating_sub(bytes)));
+            room: Room::new(bytes),
+            unpacking: Turns::new(UNPACKED_AT_ONCE),
         }
     }
 }
@@ -118,7 +75,8 @@ pub async fn read(
     headers: &HeaderMap,
     body: Body,
     limits: &Limits,
-    room: &Room,
+    bodies: &Bodies,
+    share: &Share,
     deadline: Duration,
 ) -> Result<Elements, Failure> {
     let coding = Coding::of(headers)?;
@@ -127,8 +85,8 @@ pub async fn read(
         Coding::Identity => limits.body_bytes,
         _ => limits.body_bytes.saturating_add(COMPRESSION_OVERHEAD),
     };
-    let mut place = Place::default();
-    let bytes = tokio::time::timeout(deadline, collect(body, most_bytes, room, &mut place))
+    let mut place = bodies.room.place(share);
+    let bytes = tokio::time::timeout(deadline, collect(body, most_bytes, &mut place))
         .await
         .map_err(|_elapsed| Failure::RequestTimeout)?
         // A compressed body is measured by another yardstick while it comes in; the caller hears of the limit.
@@ -138,19 +96,17 @@ pub async fn read(
         })?;
 
     if coding == Coding::Identity && bytes.len() <= SMALL {
-        return take_apart(bytes, charset, limits.batch_orders, room, place);
+        return take_apart(bytes, charset, limits.batch_orders, place);
     }
     let (most_bytes, most_orders) = (limits.body_bytes, limits.batch_orders);
-    let turn = Arc::clone(&room.unpacking).acquire_owned().await;
-    let turn = turn.map_err(|_closed| Failure::Internal)?;
-    let room = room.clone();
+    let turn = bodies.unpacking.take(share, 1).await?;
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         // The decoders are async, but over bytes at hand they never wait: this only turns their crank.
         let bytes = runtime.block_on(decompress(coding, bytes, most_bytes))?;
-        room.grow(&mut place, bytes.len())?;
+        place.grow(bytes.len())?;
         place.shrink_to(bytes.len());
-        let elements = take_apart(bytes, charset, most_orders, &room, place);
+        let elements = take_apart(bytes, charset, most_orders, place);
         drop(turn);
         elements
     })
@@ -158,12 +114,7 @@ pub async fn read(
     .map_err(|_panic| Failure::Internal)?
 }
 
-async fn collect(
-    mut body: Body,
-    most: usize,
-    room: &Room,
-    place: &mut Place,
-) -> Result<Vec<u8>, Failure> {
+async fn collect(mut body: Body, most: usize, place: &mut Place) -> Result<Vec<u8>, Failure> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > most {
         return Err(Failure::BodyTooLarge(most));
@@ -177,7 +128,7 @@ async fn collect(
         if data.len() > most - bytes.len() {
             return Err(Failure::BodyTooLarge(most));
         }
-        room.grow(place, bytes.len() + data.len())?;
+        place.grow(bytes.len() + data.len())?;
         bytes.extend_from_slice(&data);
     }
     // It grew by doubling, and is kept until its batch is answered.
@@ -296,13 +247,12 @@ fn take_apart(
     bytes: Vec<u8>,
     charset: &'static Encoding,
     most_orders: usize,
-    room: &Room,
     mut place: Place,
 ) -> Result<Elements, Failure> {
     let length = bytes.len();
     let text = decode(bytes, charset)?;
     let ranges = split(&text, most_orders)?;
-    room.grow(&mut place, ranges.len() * Limits::ROOM_OF_AN_ORDER)?;
+    place.grow(ranges.len() * Limits::ROOM_OF_AN_ORDER)?;
     Ok(Elements {
         text,
         ranges,

@@ -6,7 +6,7 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     io,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -35,7 +35,7 @@ use super::{
     router,
     tls::Tls,
 };
-use crate::{config, telemetry::metrics::Metrics};
+use crate::{config, share::network_of, telemetry::metrics::Metrics};
 
 /// How long to wait when the machine has no more sockets to give.
 const OUT_OF_SOCKETS: Duration = Duration::from_millis(200);
@@ -309,16 +309,6 @@ impl Drop for Slot {
     }
 }
 
-/// Whom an address stands for: under IPv6 a caller has a whole /64 to choose from.
-pub fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
-    }
-}
-
 /// What lies behind a connection.
 struct Door {
     router: Router,
@@ -439,18 +429,5 @@ mod tests {
         assert!(take("192.0.2.1").is_none());
         drop(all);
         assert_eq!(slots.lock().all, 0);
-    }
-
-    #[test]
-    fn a_network_of_ipv6_counts_as_one_address() {
-        assert_eq!(
-            network_of(address("2001:db8:1:2:3:4:5:6")),
-            network_of(address("2001:db8:1:2::1"))
-        );
-        assert_ne!(
-            network_of(address("2001:db8:1:3::1")),
-            network_of(address("2001:db8:1:2::1"))
-        );
-        assert_eq!(network_of(address("192.0.2.1")), address("192.0.2.1"));
     }
 }

@@ -8,7 +8,9 @@ use axum::{
 use serde::Serialize;
 
 use super::auth::Refused;
-use crate::{config::Limits, intake::Unavailable, order::fault::Language};
+use crate::{
+    config::Limits, intake::Unavailable, order::fault::Language, room::Full, turns::TooMany,
+};
 
 /// Why a request as a whole came to nothing. Each variant says which status and code it becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -321,6 +323,18 @@ impl From<Unavailable> for Failure {
             Unavailable::Overloaded => Self::Overloaded,
             Unavailable::Storage => Self::StorageUnavailable,
         }
+    }
+}
+
+impl From<Full> for Failure {
+    fn from(_: Full) -> Self {
+        Self::Overloaded
+    }
+}
+
+impl From<TooMany> for Failure {
+    fn from(_: TooMany) -> Self {
+        Self::Overloaded
     }
 }
 

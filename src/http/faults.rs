@@ -6,6 +6,7 @@ use std::{
     fmt::{self, Display},
     hash::BuildHasher,
     io,
+    net::Ipv4Addr,
     num::NonZeroU32,
     pin::Pin,
     str::FromStr,
@@ -28,10 +29,10 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     App,
-    body::{self, Elements, Room},
+    body::{self, Bodies, Elements},
     failure::Failure,
 };
-use crate::config::Config;
+use crate::{config::Config, share::Share};
 
 const X_MOCK_FAULT: HeaderName = HeaderName::from_static("x-mock-fault");
 
@@ -178,7 +179,7 @@ pub(super) struct Switches {
     struck: Mutex<HashMap<u64, Vec<u32>>>,
     keys: RandomState,
     config: Arc<Config>,
-    room: Room,
+    bodies: Bodies,
 }
 
 /// What goes wrong with one request.
@@ -210,7 +211,7 @@ impl Switches {
             struck: Mutex::default(),
             keys: RandomState::new(),
             config: Arc::clone(&app.config),
-            room: app.room.clone(),
+            bodies: app.bodies.clone(),
         }
     }
 
@@ -284,7 +285,9 @@ impl Switches {
     async fn spoilt(&self, headers: &HeaderMap, bytes: &Bytes) -> Option<String> {
         let (limits, time) = (&self.config.limits, self.config.times.body);
         let body = Body::from(bytes.clone());
-        let elements = body::read(headers, body, limits, &self.room, time)
+        // Sent again at once as the service's own, and then counted as its sender's.
+        let share = Share::new("", Ipv4Addr::LOCALHOST.into());
+        let elements = body::read(headers, body, limits, &self.bodies, &share, time)
             .await
             .ok()?;
         Some(spoil(&elements))
@@ -406,7 +409,7 @@ mod tests {
             struck: Mutex::default(),
             keys: RandomState::new(),
             config: Arc::new(config.expect("settings")),
-            room: Room::new(1024),
+            bodies: Bodies::new(1024),
         }
     }
 
@@ -491,8 +494,11 @@ mod tests {
             .map(|n| format!(r#"{{ "total" : 0.10 , "id":"{n}", "price": 1.0}}"#))
             .collect();
         let body = Bytes::from(format!("[{}]", orders.join(" , ")));
-        let room = Room::new(1024 * 1024);
-        let switches = Switches { room, ..switches() };
+        let bodies = Bodies::new(1024 * 1024);
+        let switches = Switches {
+            bodies,
+            ..switches()
+        };
         let spoilt = switches
             .spoilt(&HeaderMap::new(), &body)
             .await

@@ -35,7 +35,7 @@ use tower_http::{
 pub use self::connections::{serve, serve_operator, serve_with_faults};
 use self::{
     auth::Gate,
-    body::Room,
+    body::Bodies,
     failure::Failure,
     faults::{Faults, Switches},
 };
@@ -54,8 +54,8 @@ pub struct App {
     pub gate: Gate,
     /// Where batches go. Empty while the database is not ready yet: then they are answered 503.
     pub intake: Arc<OnceLock<Intake>>,
-    /// Where bodies are kept meanwhile.
-    pub room: Room,
+    /// Where bodies are read and kept meanwhile.
+    pub bodies: Bodies,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }

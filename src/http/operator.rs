@@ -275,7 +275,7 @@ async fn metrics(State(operator): State<Operator>) -> Response {
     let reading = Reading {
         lanes: intake.map(Intake::lanes).unwrap_or_default(),
         database_connections: intake.map(|intake| intake.store().connections()),
-        bytes_in_flight: app.room.taken(),
+        bytes_in_flight: app.bodies.room.taken(),
         connections_max: app.config.limits.connections,
         database_up: readiness.database.ok,
         ready: readiness.ready,

@@ -13,13 +13,12 @@ use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
 use super::{
-    App, Peer,
-    body::{self, Place},
+    App, Peer, body,
     exchange::{Exchange, Facts},
     failure::{Failure, json},
     publication_of,
 };
-use crate::intake::Batch;
+use crate::{intake::Batch, room::Place, share::Share};
 
 /// Takes a batch; whatever became of it, the log line's facts go out with the response.
 pub async fn receive(
@@ -119,12 +118,12 @@ async fn take(
 
     let (limits, times) = (&app.config.limits, &app.config.times);
     let begin = Instant::now();
-    let elements = body::read(&head.headers, body, limits, &app.room, times.body).await?;
+    let share = Share::new(&caller.publication.name, peer);
+    let elements = body::read(&head.headers, body, limits, &app.bodies, &share, times.body).await?;
     facts.waited("body", begin);
     facts.bytes = elements.bytes;
     facts.orders = elements.ranges.len();
 
-    let mut place = elements.place;
     let batch = Batch {
         publication: caller.publication,
         request_id: exchange.request_id,
@@ -132,6 +131,7 @@ async fn take(
         body: elements.text,
         elements: elements.ranges,
         language: exchange.language,
+        place: elements.place,
     };
     // The intake's database work runs in its own task, with shorter deadlines than this one: dropping it here is
     // harmless, and nothing lands after this answer.
@@ -142,16 +142,16 @@ async fn take(
             intake.accept(batch).await
         }
     };
-    let reply = timeout(times.answer, reply)
+    let mut reply = timeout(times.answer, reply)
         .await
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
     facts.stages.extend(reply.stages);
     // It is stored, so it is answered also where the room is not there; but whoever comes next finds less.
-    let _ = app.room.grow(&mut place, reply.body.len());
+    let _ = reply.place.grow(reply.body.len());
     let answer = Answer {
         text: reply.body,
-        _place: place,
+        _place: reply.place,
     };
     let mut response = json(StatusCode::OK, Body::from(Bytes::from_owner(answer)));
     if facts.dry_run {

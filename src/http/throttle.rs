@@ -12,8 +12,7 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-use super::connections::network_of;
-use crate::config::Logins;
+use crate::{config::Logins, share::network_of};
 
 /// How many addresses, and how many logins, are remembered; those that were not heard of for longest make way.
 const REMEMBERED: usize = 10_000;

@@ -45,11 +45,11 @@ impl Intake {
         let taken_at = Instant::now();
         let language = batch.language;
         let large = large_body(&batch.body);
-        let closed = |_closed| Unavailable::Storage;
-        let _turn = self.inner.checks.acquire().await.map_err(closed)?;
-        let _room = self.turn(&batch.body).await?;
+        let turn = self.inner.checks.take(batch.place.share(), 1).await;
+        let _turn = turn.map_err(|_too_many| Unavailable::Overloaded)?;
+        let _room = self.turn(&batch).await?;
         let inner = Arc::clone(&self.inner);
-        let job = off_thread(large, move || inner.read(batch, taken_at)).await?;
+        let (job, place) = off_thread(large, move || inner.read(batch, taken_at)).await?;
         let job = Arc::new(job);
 
         let mut keys = Keys::default();
@@ -84,6 +84,6 @@ impl Intake {
             stages: Vec::new(),
             job: Arc::clone(&job),
         };
-        off_thread(large, move || done.reply(language)).await?
+        off_thread(large, move || done.reply(language, place)).await?
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use chrono::{DateTime, SubsecRound, Utc};
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 mod check;
 mod coalesce;
@@ -29,11 +29,13 @@ use crate::{
         reply::{Envelope, Stored},
         wire::{self, Element},
     },
+    room::Place,
     store::{Store, numbers::Numbers},
     telemetry::{
         metrics::{Metrics, Verdicts},
         traces::Stage,
     },
+    turns::{Turn, Turns},
 };
 
 /// A body larger than this is read, and its answer written, off the threads that serve everybody.
@@ -71,11 +73,11 @@ struct Inner {
     numbers: Numbers,
     lanes: coalesce::Lanes,
     /// See [`HUGE_BODY`].
-    huge: Semaphore,
+    huge: Turns,
     /// See [`MEDIUM_BODY`].
-    medium: Semaphore,
+    medium: Turns,
     /// See [`check::AT_ONCE`].
-    checks: Semaphore,
+    checks: Turns,
     /// Past this PostgreSQL begins to store nothing any more, and what it has begun it ends within its own timeout: all
     /// that before the answer's deadline (contract §1).
     store_within: Duration,
@@ -100,6 +102,8 @@ pub struct Batch {
     pub elements: Vec<Range<usize>>,
     /// Of the messages.
     pub language: Language,
+    /// The room that it takes up, and whose it is.
+    pub place: Place,
 }
 
 /// A batch that was processed, whatever became of each order.
@@ -115,6 +119,8 @@ pub struct Reply {
     pub rejected: usize,
     /// What it waited for: its turn, then its transaction's reading, deciding and writing.
     pub stages: Vec<Stage>,
+    /// The batch's, to be kept until the answer is sent.
+    pub place: Place,
 }
 
 /// Why a batch could not be processed. Nothing of it is stored; sending it again is safe (contract §1).
@@ -177,9 +183,9 @@ impl Intake {
                 metrics,
                 numbers: Numbers::default(),
                 lanes: coalesce::Lanes::new(config.limits.waiting_batches, config.limits.coalesce),
-                huge: Semaphore::new(HUGE_AT_ONCE),
-                medium: Semaphore::new(MEDIUM_AT_ONCE),
-                checks: Semaphore::new(check::AT_ONCE),
+                huge: Turns::new(HUGE_AT_ONCE),
+                medium: Turns::new(MEDIUM_AT_ONCE),
+                checks: Turns::new(check::AT_ONCE),
                 store_within: config
                     .times
                     .answer
@@ -214,9 +220,9 @@ impl Intake {
         let taken_at = Instant::now();
         let language = batch.language;
         let large = large_body(&batch.body);
-        let _turn = self.turn(&batch.body).await?;
+        let _turn = self.turn(&batch).await?;
         let inner = Arc::clone(&self.inner);
-        let job = off_thread(large, move || inner.read(batch, taken_at)).await?;
+        let (job, place) = off_thread(large, move || inner.read(batch, taken_at)).await?;
         let (sender, receiver) = oneshot::channel();
         coalesce::submit(&self.inner, job, sender)?;
         // A sender that is gone without a word died in a panic: nothing of the batch is known to be stored.
@@ -224,7 +230,7 @@ impl Intake {
         let verdicts = Verdicts::of(&done.verdicts);
         let publication = &done.job.publication.name;
         self.inner.metrics.processed(publication, &verdicts);
-        let (reply, done) = off_thread(large, move || (done.reply(language), done)).await?;
+        let (reply, done) = off_thread(large, move || (done.reply(language, place), done)).await?;
         // Freeing its many texts takes a while, for which the caller need not wait.
         if large {
             tokio::task::spawn_blocking(|| drop(done));
@@ -235,17 +241,14 @@ impl Intake {
     }
 
     /// Waits until a body may be read: there is room for so many of its size at a time. Dropped, it makes room again.
-    async fn turn(&self, body: &str) -> Result<Option<SemaphorePermit<'_>>, Unavailable> {
-        match body.len() {
-            length if length > HUGE_BODY => Some(self.inner.huge.acquire().await),
-            length if length > MEDIUM_BODY => {
-                let bytes = u32::try_from(length).unwrap_or(u32::MAX);
-                Some(self.inner.medium.acquire_many(bytes).await)
-            }
-            _ => None,
-        }
-        .transpose()
-        .map_err(|_closed| Unavailable::Storage)
+    async fn turn(&self, batch: &Batch) -> Result<Option<Turn>, Unavailable> {
+        let share = batch.place.share();
+        let turn = match batch.body.len() {
+            length if length > HUGE_BODY => self.inner.huge.take(share, 1).await,
+            length if length > MEDIUM_BODY => self.inner.medium.take(share, length).await,
+            _ => return Ok(None),
+        };
+        turn.map(Some).map_err(|_too_many| Unavailable::Overloaded)
     }
 }
 
@@ -284,7 +287,7 @@ async fn off_thread<T: Send + 'static>(
 }
 
 impl Inner {
-    fn read(&self, batch: Batch, taken_at: Instant) -> Job {
+    fn read(&self, batch: Batch, taken_at: Instant) -> (Job, Place) {
         let rules = &batch.publication.rules;
         let read = |_place, places: &[Range<usize>]| {
             let mut faults_left = MOST_FAULTS;
@@ -315,7 +318,7 @@ impl Inner {
         for element in &mut elements {
             limit_faults(element, &mut faults_left);
         }
-        Job {
+        let job = Job {
             publication: batch.publication,
             request_id: batch.request_id,
             login: batch.login,
@@ -327,7 +330,8 @@ impl Inner {
             received_at: Utc::now().trunc_subsecs(6),
             taken_at,
             submitted_at: Instant::now(),
-        }
+        };
+        (job, batch.place)
     }
 
     /// What an element's order is known by.
@@ -376,7 +380,7 @@ impl Job {
 }
 
 impl Done {
-    fn reply(&self, language: Language) -> Result<Reply, Unavailable> {
+    fn reply(&self, language: Language, place: Place) -> Result<Reply, Unavailable> {
         let Self {
             job,
             verdicts,
@@ -402,6 +406,7 @@ impl Done {
             accepted,
             rejected: verdicts.len() - accepted,
             stages: stages.clone(),
+            place,
         })
     }
 }

@@ -49,7 +49,7 @@ async fn a_caller_that_never_reads_its_answer_is_hung_up_on_and_its_room_is_free
     let service = Service::with(|config| {
         config.times.write = SECOND;
         // For such a batch, and not for two at a time.
-        config.limits.bytes_in_flight = 3_000_000;
+        config.limits.bytes_in_flight = 9_000_000;
     })
     .await;
     let mut deaf = service.connect().await;
@@ -196,7 +196,7 @@ async fn bodies_beyond_the_room_there_is_are_503_and_those_that_are_in_are_taken
     let whole = format!("{}[1,2]", " ".repeat(80_000));
     let service = Service::with(|config| {
         config.limits.body_bytes = 100_000;
-        config.limits.bytes_in_flight = 100_000;
+        config.limits.bytes_in_flight = 300_000;
     })
     .await;
     let mut first = service.connect().await;
@@ -222,7 +222,7 @@ async fn a_compressed_body_takes_up_the_room_of_what_is_in_it() {
     let packed = encoder.into_inner();
     let service = Service::with(|config| {
         config.limits.body_bytes = 100_000;
-        config.limits.bytes_in_flight = 100_000;
+        config.limits.bytes_in_flight = 300_000;
     })
     .await;
     let mut first = service.connect().await;

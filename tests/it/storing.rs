@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
     future::Future,
+    net::Ipv4Addr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,6 +16,8 @@ use aqua_orders::{
     config::Config,
     intake::{self, Intake, Reply, Unavailable},
     order::fault::Language,
+    room::Room,
+    share::Share,
     store::Store,
     telemetry::metrics::Metrics,
 };
@@ -873,6 +876,7 @@ impl Direct {
     /// Hands these batches over, each before any of them is stored.
     async fn accept(&self, batches: Vec<Vec<Value>>) -> Vec<Result<Value, Unavailable>> {
         let publication = Arc::new(self.config.publications[0].clone());
+        let share = Share::new(&publication.name, Ipv4Addr::LOCALHOST.into());
         let work = batches.into_iter().map(|orders| {
             let mut body = "[".to_owned();
             let mut elements = Vec::new();
@@ -892,6 +896,7 @@ impl Direct {
                 body,
                 elements,
                 language: Language::Ru,
+                place: Room::new(usize::MAX).place(&share),
             };
             let intake = self.intake.clone();
             async move { intake.accept(batch).await }

@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     fmt::Write as _,
     io::Write as _,
+    net::Ipv4Addr,
     process::{Command as Process, Stdio},
     sync::Arc,
 };
@@ -20,6 +21,8 @@ use crate::{
     config::Config,
     intake::{Batch, Intake},
     order::fault::Language,
+    room::Room,
+    share::Share,
     store::Store,
     telemetry::metrics::Metrics,
 };
@@ -76,6 +79,8 @@ pub(super) async fn resubmit(
     // It takes its turn with whatever a service beside us stores.
     let intake = Intake::new(store.clone(), config, Arc::new(Metrics::new(config)));
     let request_id = format!("resubmit-{}", Uuid::now_v7());
+    // Nobody else is here.
+    let share = Share::new(&publication.name, Ipv4Addr::LOCALHOST.into());
     let reply = intake
         .accept(Batch {
             publication: Arc::new(publication.clone()),
@@ -84,6 +89,7 @@ pub(super) async fn resubmit(
             body,
             elements,
             language: Language::Ru,
+            place: Room::new(usize::MAX).place(&share),
         })
         .await;
     let reply = match (reply, file) {

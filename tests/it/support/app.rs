@@ -10,7 +10,7 @@ use aqua_orders::{
     config::Config,
     database::Servers,
     http::{
-        App, auth::Gate, body::Room, faults::Faults, operator::Operator, serve, serve_operator,
+        App, auth::Gate, body::Bodies, faults::Faults, operator::Operator, serve, serve_operator,
         serve_with_faults, tls::Tls,
     },
     intake::Intake,
@@ -61,7 +61,7 @@ impl Running {
         let app = Arc::new(App {
             gate: Gate::new(&config),
             intake: Arc::new(OnceLock::from(intake)),
-            room: Room::new(config.limits.bytes_in_flight),
+            bodies: Bodies::new(config.limits.bytes_in_flight),
             config: Arc::new(config),
             metrics,
         });
