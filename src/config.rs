@@ -180,8 +180,10 @@ pub struct Times {
     pub headers: Duration,
     /// For a caller to send its whole body.
     pub body: Duration,
-    /// For a caller to take in a part of its answer; one that takes none of it for so long is hung up on.
+    /// How long a caller may keep us waiting that takes its answer too slowly; then it is hung up on.
     pub write: Duration,
+    /// So much longer it may with each MiB of the answer that it takes.
+    pub write_mib: Duration,
     /// How long a stop waits for what was taken.
     pub stop: Duration,
 }
@@ -431,6 +433,7 @@ mod default {
     pub(super) const HEADERS: u64 = 10;
     pub(super) const BODY: u64 = 60;
     pub(super) const WRITE: u64 = 30;
+    pub(super) const WRITE_MIB: u64 = 30;
     pub(super) const STOP: u64 = 25;
     pub(super) const KEEP_BATCHES: i64 = 90;
     pub(super) const KEEP_REJECTED: i64 = 365;
@@ -721,6 +724,7 @@ fn times(mut table: Table<'_, '_>) -> Times {
         headers: seconds("headers", default::HEADERS),
         body: seconds("body", default::BODY),
         write: seconds("write", default::WRITE),
+        write_mib: seconds("write_mib", default::WRITE_MIB),
         stop: seconds("stop", default::STOP),
     };
     table.finish(&[]);

@@ -9,8 +9,8 @@ use std::{
 };
 
 use aqua_orders::{
-    config::Limits,
-    http::body::{self, Bodies},
+    config::{Limits, Times},
+    http::body::Bodies,
     order::fault::Language,
     share::Share,
 };
@@ -149,8 +149,17 @@ async fn read(
     };
     let bodies = Bodies::new(limits.bytes_in_flight);
     let share = Share::new("demo", Ipv4Addr::LOCALHOST.into());
-    let deadline = Duration::from_mins(10);
-    let failure = match body::read(&headers, body, limits, &bodies, &share, deadline).await {
+    let enough = Duration::from_mins(10);
+    let times = Times {
+        answer: enough,
+        headers: enough,
+        body: enough,
+        write: enough,
+        write_mib: enough,
+        stop: enough,
+    };
+    let read = bodies.read(&headers, body, &share, limits, &times).await;
+    let failure = match read {
         Ok(elements) => {
             let text = elements.text;
             assert!(
@@ -239,8 +248,21 @@ fn expected(content_type: &str, body: &[u8], limits: &Limits) -> Read {
             Ok((text.into_owned(), elements, body.len()))
         }
         Err(_) if serde_json::from_str::<IgnoredAny>(&text).is_ok() => Err("not_an_array".into()),
+        // What comes behind too many orders is not looked at.
+        Err(_) if begins_with_more(&text, limits.batch_orders) => Err("batch_too_large".into()),
         Err(_) => Err("malformed_json".into()),
     }
+}
+
+/// Whether a text that is no JSON would be an array of more elements than that, were it cut off somewhere.
+fn begins_with_more(text: &str, orders: usize) -> bool {
+    let ends = text
+        .char_indices()
+        .map(|(place, char)| place + char.len_utf8());
+    ends.filter_map(|end| text.get(..end)).any(|beginning| {
+        serde_json::from_str::<Vec<&RawValue>>(&format!("{beginning}]"))
+            .is_ok_and(|elements| elements.len() > orders)
+    })
 }
 
 /// A body, compressed in each way that we take, the way of `gzdeflate` and an empty body included.

@@ -23,7 +23,6 @@ use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
-use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use super::{
@@ -32,6 +31,7 @@ use super::{
     faults::Faults,
     forwarded::{is_in, sender},
     operator::Operator,
+    paced::{Pace, Paced},
     router,
     tls::Tls,
 };
@@ -157,7 +157,10 @@ impl WayIn {
             trusted,
             tls,
             headers: times.headers,
-            write: times.write,
+            pace: Pace {
+                patience: times.write,
+                each_mib: times.write_mib,
+            },
         });
         let closed_door = Arc::new(Door {
             router: Router::new()
@@ -171,7 +174,10 @@ impl WayIn {
             trusted: Arc::default(),
             tls: door.tls.clone(),
             headers: times.headers.min(TURNED_AWAY_WITHIN),
-            write: times.write.min(TURNED_AWAY_WITHIN),
+            pace: Pace {
+                patience: times.write.min(TURNED_AWAY_WITHIN),
+                each_mib: times.write_mib,
+            },
         });
 
         // Every connection holds a receiver: it learns from it that we stop, and we learn when the last one is gone.
@@ -316,7 +322,7 @@ struct Door {
     trusted: Arc<[IpNet]>,
     tls: Option<Tls>,
     headers: Duration,
-    write: Duration,
+    pace: Pace,
 }
 
 impl Door {
@@ -338,13 +344,11 @@ impl Door {
     /// One connection, from its first request to its end.
     async fn converse(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Send + 'static,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: IpAddr,
         mut stopping: watch::Receiver<()>,
     ) {
-        let mut stream = TimeoutStream::new(stream);
-        // A caller that does not take its answer, and does not even take a little of it.
-        stream.set_write_timeout(Some(self.write));
+        let stream = Paced::new(stream, self.pace);
         let service = service_fn(move |mut request: Request<Incoming>| {
             if let Some(uri) = canonical(request.uri()) {
                 *request.uri_mut() = uri;
@@ -356,7 +360,7 @@ impl Door {
         });
         let mut connection = self
             .protocol
-            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+            .serve_connection(TokioIo::new(stream), service);
         let mut told = false;
         let ended = loop {
             tokio::select! {

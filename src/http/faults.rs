@@ -283,11 +283,13 @@ impl Switches {
     /// The batch with one order of ten made faulty, so that the service's own verdict on it comes out. `None` where it
     /// cannot be read.
     async fn spoilt(&self, headers: &HeaderMap, bytes: &Bytes) -> Option<String> {
-        let (limits, time) = (&self.config.limits, self.config.times.body);
+        let (limits, times) = (&self.config.limits, &self.config.times);
         let body = Body::from(bytes.clone());
         // Sent again at once as the service's own, and then counted as its sender's.
         let share = Share::new("", Ipv4Addr::LOCALHOST.into());
-        let elements = body::read(headers, body, limits, &self.bodies, &share, time)
+        let elements = self
+            .bodies
+            .read(headers, body, &share, limits, times)
             .await
             .ok()?;
         Some(spoil(&elements))

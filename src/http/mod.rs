@@ -1,5 +1,6 @@
 //! The way in: axum and hyper live here and nowhere else (contract §1).
 
+mod answer;
 pub mod auth;
 pub mod body;
 mod connections;
@@ -11,6 +12,7 @@ mod forwarded;
 pub mod openapi;
 pub mod operator;
 mod orders;
+mod paced;
 mod throttle;
 pub mod tls;
 

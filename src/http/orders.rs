@@ -4,21 +4,22 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     Extension,
-    body::{Body, Bytes},
+    body::Body,
     extract::{Request, State},
     http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use percent_encoding::percent_decode_str;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::{
-    App, Peer, body,
+    App, Peer,
+    answer::Answer,
     exchange::{Exchange, Facts},
     failure::{Failure, json},
     publication_of,
 };
-use crate::{intake::Batch, room::Place, share::Share};
+use crate::{intake::Batch, share::Share};
 
 /// Takes a batch; whatever became of it, the log line's facts go out with the response.
 pub async fn receive(
@@ -32,18 +33,6 @@ pub async fn receive(
     let mut response = outcome.into_response();
     response.extensions_mut().insert(facts);
     response
-}
-
-/// An answer keeps its batch's place until it is sent: a caller that does not read it takes up room, too.
-struct Answer {
-    text: Vec<u8>,
-    _place: Place,
-}
-
-impl AsRef<[u8]> for Answer {
-    fn as_ref(&self) -> &[u8] {
-        &self.text
-    }
 }
 
 /// Tells a caller that nothing was stored.
@@ -116,10 +105,13 @@ async fn take(
     facts.dry_run = is_dry_run(&head.uri)?;
     let intake = app.intake.get().ok_or(Failure::StorageUnavailable)?;
 
-    let (limits, times) = (&app.config.limits, &app.config.times);
+    let config = &app.config;
     let begin = Instant::now();
     let share = Share::new(&caller.publication.name, peer);
-    let elements = body::read(&head.headers, body, limits, &app.bodies, &share, times.body).await?;
+    let elements = app
+        .bodies
+        .read(&head.headers, body, &share, &config.limits, &config.times)
+        .await?;
     facts.waited("body", begin);
     facts.bytes = elements.bytes;
     facts.orders = elements.ranges.len();
@@ -142,18 +134,13 @@ async fn take(
             intake.accept(batch).await
         }
     };
-    let mut reply = timeout(times.answer, reply)
+    let reply = timeout_at((elements.whole_at + config.times.answer).into(), reply)
         .await
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
     facts.stages.extend(reply.stages);
-    // It is stored, so it is answered also where the room is not there; but whoever comes next finds less.
-    let _ = reply.place.grow(reply.body.len());
-    let answer = Answer {
-        text: reply.body,
-        _place: reply.place,
-    };
-    let mut response = json(StatusCode::OK, Body::from(Bytes::from_owner(answer)));
+    let answer = Answer::new(vec![reply.body], reply.place);
+    let mut response = json(StatusCode::OK, Body::new(answer));
     if facts.dry_run {
         let headers = response.headers_mut();
         headers.insert(X_DRY_RUN, HeaderValue::from_static("true"));

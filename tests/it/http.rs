@@ -470,8 +470,13 @@ async fn more_orders_than_the_limit_are_batch_too_large() {
         answer.message(),
         "Too many orders in the batch: the limit is 3."
     );
+    // What comes behind is not looked at.
     service
         .post("", "[1,2,3,4")
+        .await
+        .refused(413, "batch_too_large");
+    service
+        .post("", "[1,2,3,")
         .await
         .refused(400, "malformed_json");
 }

@@ -55,6 +55,7 @@ pub fn demo_config() -> Config {
             headers: Duration::from_secs(10),
             body: Duration::from_mins(1),
             write: Duration::from_secs(30),
+            write_mib: Duration::from_secs(30),
             stop: Duration::from_secs(10),
         },
         journal: Journal {

@@ -1,0 +1,109 @@
+//! A batch's answer on its way out, piece after piece.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    vec,
+};
+
+use axum::body::{Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+
+use crate::room::Place;
+
+/// The pieces that are still to be written. Each gives back its room when it is written, so that a caller who reads slowly
+/// takes up less and less.
+pub struct Answer {
+    pieces: vec::IntoIter<Vec<u8>>,
+    bytes_left: usize,
+    place: Place,
+}
+
+/// A piece with its room.
+struct Piece {
+    text: Vec<u8>,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Answer {
+    /// An answer, with the place of its batch.
+    pub fn new(pieces: Vec<Vec<u8>>, mut place: Place) -> Self {
+        let bytes_left = pieces.iter().map(Vec::len).sum();
+        // It is stored, so it is answered also where the room is not there; but whoever comes next finds less.
+        let _ = place.grow(bytes_left);
+        place.shrink_to(bytes_left);
+        Self {
+            pieces: pieces.into_iter(),
+            bytes_left,
+            place,
+        }
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(text) = self.pieces.next() else {
+            return Poll::Ready(None);
+        };
+        self.bytes_left -= text.len();
+        let place = self.place.split(text.len());
+        let piece = Bytes::from_owner(Piece {
+            text,
+            _place: place,
+        });
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.as_slice().is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes_left as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::{room::Room, share::Share};
+
+    #[tokio::test]
+    async fn each_piece_gives_back_its_room_once_it_is_written() {
+        let room = Room::new(1000);
+        let mut place = room.place(&Share::new("shop", Ipv4Addr::LOCALHOST.into()));
+        place.grow(200).expect("room");
+        let mut answer = Answer::new(vec![vec![b'a'; 50], vec![b'b'; 30], vec![b'c'; 10]], place);
+        assert_eq!(room.taken().0, 90, "the body's is given back");
+        assert_eq!(answer.size_hint().exact(), Some(90));
+        for (length, left) in [(50, 40), (30, 10), (10, 0)] {
+            let frame = answer.frame().await.expect("a piece").expect("a piece");
+            let piece = frame.into_data().expect("data");
+            assert_eq!(piece.len(), length);
+            assert_eq!(answer.size_hint().exact(), Some(left as u64));
+            let part = piece.slice(1..);
+            drop(piece);
+            assert_eq!(room.taken().0, left + length, "a part is still held");
+            drop(part);
+            assert_eq!(room.taken().0, left);
+        }
+        assert!(answer.is_end_stream() && answer.frame().await.is_none());
+    }
+}
