@@ -27,14 +27,19 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use hmac::{Hmac, KeyInit, Mac};
+use quick_cache::sync::Cache;
 use sha2::Sha256;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 
 use super::{
     forwarded::is_in,
-    throttle::{Throttle, TooMany},
+    throttle::{self, Throttle},
 };
-use crate::config::{Access, Config, Publication};
+use crate::{
+    config::{Access, Config, Publication},
+    share::{Share, network_of},
+    turns::{TooMany, Turns},
+};
 
 /// Who was let in, and where.
 #[derive(Debug, Clone)]
@@ -57,8 +62,10 @@ pub enum Refused {
 /// The most passwords that are checked at the same time, on a machine of any size: a crowd that guesses must not take
 /// the processor from those who were let in.
 const MOST_CHECKS: usize = 2;
-/// How many more may wait for that; one more is [`Refused::Overloaded`].
-const MOST_WAITING: usize = 32;
+/// How many more may wait for that, in all, of a wide network and of a network; one more is [`Refused::Overloaded`].
+const MOST_WAITING: [usize; 3] = [512, 128, 16];
+/// So many networks are known from which somebody was let in.
+const KNOWN_NETWORKS: usize = 10_000;
 
 /// Knows the publications and lets their callers in.
 pub struct Gate {
@@ -68,10 +75,10 @@ pub struct Gate {
     nobody: Arc<User>,
     /// Keyed anew in every process: what it makes is of no use outside.
     mac: Hmac<Sha256>,
-    /// Places for checks that run or wait.
-    places: Arc<Semaphore>,
-    /// Of them, those that run.
-    running: Arc<Semaphore>,
+    /// For checks. Networks take turns, and those from which somebody was let in take them with all others together.
+    checks: Turns,
+    /// Networks from which somebody was let in, in this process.
+    known_networks: Cache<IpAddr, ()>,
     /// Checks under way: whoever brings the same credential meanwhile waits for the same check.
     under_way: Mutex<HashMap<Tag, Arc<OnceCell<bool>>>>,
     /// Who brought wrong ones.
@@ -104,7 +111,7 @@ impl Gate {
         Self::with(config, cores.div_ceil(2).min(MOST_CHECKS), MOST_WAITING)
     }
 
-    fn with(config: &Config, running: usize, waiting: usize) -> Self {
+    fn with(config: &Config, running: usize, waiting: [usize; 3]) -> Self {
         let costliest = config
             .publications
             .iter()
@@ -129,8 +136,8 @@ impl Gate {
             publications,
             nobody: Arc::new(User::nobody(&costliest)),
             mac: Hmac::new_from_slice(&key).expect("a key of any length will do"),
-            places: Arc::new(Semaphore::new(running + waiting)),
-            running: Arc::new(Semaphore::new(running)),
+            checks: Turns::with_most_waiting(running, waiting),
+            known_networks: Cache::new(KNOWN_NETWORKS),
             under_way: Mutex::default(),
             throttle: Throttle::new(&config.logins),
         }
@@ -152,6 +159,8 @@ impl Gate {
             .publications
             .get(&name)
             .filter(|door| door.is_open_to(peer));
+        // By whatever name it is called, a credential is known again.
+        let name = door.map_or(&name, |door| &door.publication.name);
         let users = match door {
             Some(door) => match &door.users {
                 None => return Ok(door.caller(None)),
@@ -163,24 +172,27 @@ impl Gate {
             .and_then(Credentials::read)
             .ok_or(Refused::Unauthorized)?;
         let user = users.and_then(|users| users.get(&credentials.login));
-        let mac = self.mac_of(&name, &credentials);
+        let mac = self.mac_of(name, &credentials);
         let proven = user
             .and_then(|user| user.proven.get())
             .is_some_and(|proven| mac.clone().verify_slice(proven).is_ok());
         if !proven {
             let tag: Tag = mac.finalize().into_bytes().into();
             let whose = user.unwrap_or(&self.nobody);
-            let login = self.login_of(&name, &credentials.login);
+            let login = self.login_of(name, &credentials.login);
             let wait = self
                 .throttle
                 .turn(peer, login, Instant::now())
-                .map_err(|TooMany| Refused::Overloaded)?;
+                .map_err(|throttle::TooMany| Refused::Overloaded)?;
             tokio::time::sleep(wait).await;
             let right = self
-                .check_once(tag, whose, credentials.password.into_bytes())
+                .check_once(tag, whose, credentials.password.into_bytes(), peer)
                 .await?;
             match user {
-                Some(user) if right => user.proven.get_or_init(|| tag),
+                Some(user) if right => {
+                    self.known_networks.insert(network_of(peer), ());
+                    user.proven.get_or_init(|| tag)
+                }
                 _ => {
                     self.throttle.failed(peer, login, Instant::now());
                     return Err(Refused::Unauthorized);
@@ -221,28 +233,35 @@ impl Gate {
         tag: Tag,
         user: &Arc<User>,
         password: Vec<u8>,
+        peer: IpAddr,
     ) -> Result<bool, Refused> {
         let shared = Shared::join(self, tag);
         let right = shared
             .check
-            .get_or_try_init(|| self.check(user, password))
+            .get_or_try_init(|| self.check(user, password, peer))
             .await?;
         Ok(*right)
     }
 
-    async fn check(&self, user: &Arc<User>, password: Vec<u8>) -> Result<bool, Refused> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_full| Refused::Overloaded)?;
-        let running = Arc::clone(&self.running)
-            .acquire_owned()
+    async fn check(
+        &self,
+        user: &Arc<User>,
+        password: Vec<u8>,
+        peer: IpAddr,
+    ) -> Result<bool, Refused> {
+        // Nothing but the network decides: a publication or a login that does not exist waits as long as one that does.
+        let is_known = self.known_networks.get(&network_of(peer)).is_some();
+        let share = Share::new(if is_known { "known" } else { "new" }, peer);
+        let turn = self
+            .checks
+            .take(&share, 1)
             .await
-            .map_err(|_closed| Refused::Overloaded)?;
+            .map_err(|TooMany| Refused::Overloaded)?;
         let user = Arc::clone(user);
         let checked = tokio::task::spawn_blocking(move || {
             let right = user.has(&password);
-            // Held by the work itself: a caller that hangs up frees no place while its password is being checked.
-            drop((running, place));
+            // Held by the work itself: a caller that hangs up makes room for nobody while its password is being checked.
+            drop(turn);
             right
         });
         Ok(checked.await.unwrap_or(false))
@@ -429,10 +448,13 @@ mod tests {
 
     use argon2::PasswordHasher;
     use base64::prelude::BASE64_STANDARD;
-    use tokio::task::JoinSet;
+    use tokio::{sync::mpsc, task::JoinSet};
 
     use super::*;
-    use crate::config::{Environment, Secret};
+    use crate::{
+        config::{Environment, Secret},
+        turns::Turn,
+    };
 
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -447,14 +469,20 @@ mod tests {
     /// `closed` for the user `site` with the password `secret`, `elsewhere` the same from other networks only. Nobody is
     /// slowed down.
     fn gate(running: usize, waiting: usize) -> Gate {
+        gate_to(running, [waiting; 3])
+    }
+
+    fn gate_to(running: usize, waiting: [usize; 3]) -> Gate {
         let hash = hash("secret", 1);
         let user = format!("{{ login = 'site', password_hash = '{}' }}", hash.expose());
+        let other = format!("{{ login = 'app', password_hash = '{}' }}", hash.expose());
         let text = format!(
             "[logins]
              free_failures = 1000
              [[publication]]
              name = 'closed'
-             users = [{user}]
+             aliases = ['Alias']
+             users = [{user}, {other}]
              [[publication]]
              name = 'elsewhere'
              users = [{user}]
@@ -475,6 +503,38 @@ mod tests {
             .map(drop)
     }
 
+    /// All turns for checks.
+    async fn all_turns(gate: &Gate) -> Turn {
+        let (most, _) = gate.checks.most_and_free();
+        let nobody = Share::new("nobody", PEER);
+        gate.checks.take(&nobody, most).await.expect("free turns")
+    }
+
+    /// Somebody's call from that address, on its way. `done` hears its name when it is answered.
+    async fn call(
+        gate: &Arc<Gate>,
+        from: [u8; 4],
+        credentials: &str,
+        done: &mpsc::UnboundedSender<String>,
+    ) {
+        let before = gate.checks.waiting();
+        let (gate_there, done) = (Arc::clone(gate), done.clone());
+        let credentials = credentials.to_owned();
+        tokio::spawn(async move {
+            let header = basic(&credentials);
+            let admitted = gate_there.admit("closed", Some(&header), from.into()).await;
+            assert_ne!(
+                admitted.map(drop),
+                Err(Refused::Overloaded),
+                "{credentials}"
+            );
+            done.send(credentials).expect("somebody listens");
+        });
+        while gate.checks.waiting() == before {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Callers who must look the same to themselves, whatever of theirs is wrong.
     const STRANGERS: [(&str, &str); 5] = [
         ("closed", "site:wrong"),
@@ -491,9 +551,7 @@ mod tests {
             let refused = admit(&gate, publication, credentials).await;
             assert_eq!(refused, Err(Refused::Unauthorized), "{credentials}");
         }
-        let taken = Arc::clone(&gate.places)
-            .try_acquire_owned()
-            .expect("all places are free again");
+        let taken = all_turns(&gate).await;
         for (publication, credentials) in STRANGERS {
             let refused = admit(&gate, publication, credentials).await;
             assert_eq!(refused, Err(Refused::Overloaded), "{credentials}");
@@ -511,7 +569,7 @@ mod tests {
     async fn a_password_that_was_right_is_never_checked_again() {
         let gate = gate(1, 0);
         admit(&gate, "closed", "site:secret").await.expect("right");
-        gate.places.close();
+        let _taken = all_turns(&gate).await;
         admit(&gate, "Closed", "site:secret")
             .await
             .expect("known by its keyed hash");
@@ -536,17 +594,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_new_credential_at_once_is_one_check() {
-        let gate = Arc::new(gate(1, 0));
-        let busy = Arc::clone(&gate.running)
-            .try_acquire_owned()
-            .expect("a free place");
+        let gate = Arc::new(gate(1, 1));
+        let busy = all_turns(&gate).await;
         let mut callers = JoinSet::new();
         for _ in 0..20 {
             let gate = Arc::clone(&gate);
             callers.spawn(async move { admit(&gate, "closed", "site:secret").await });
         }
-        // Nobody of them can be done before this, and there is one place only.
-        while gate.places.available_permits() > 0 {
+        // Nobody of them can be done before this, and one may wait.
+        while gate.checks.waiting() == 0 {
             tokio::task::yield_now().await;
         }
         assert_eq!(
@@ -562,16 +618,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_that_hangs_up_leaves_its_check_to_the_others() {
-        let gate = Arc::new(gate(1, 0));
-        let busy = Arc::clone(&gate.running)
-            .try_acquire_owned()
-            .expect("a free place");
+        let gate = Arc::new(gate(1, 1));
+        let busy = all_turns(&gate).await;
         let call = |gate: &Arc<Gate>| {
             let gate = Arc::clone(gate);
             tokio::spawn(async move { admit(&gate, "closed", "site:secret").await })
         };
         let first = call(&gate);
-        while gate.places.available_permits() > 0 {
+        while gate.checks.waiting() == 0 {
             tokio::task::yield_now().await;
         }
         let second = call(&gate);
@@ -581,7 +635,75 @@ mod tests {
         drop(busy);
         second.await.expect("no panic").expect("let in");
         assert!(gate.under_way().is_empty());
-        assert_eq!(gate.places.available_permits(), 1);
+        assert_eq!(gate.checks.most_and_free(), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_caller_is_known_again_by_every_name_of_its_publication() {
+        for names in [["closed", "alias"], ["ALIAS", "Closed"]] {
+            let gate = gate(1, 0);
+            admit(&gate, names[0], "site:secret").await.expect("right");
+            let _taken = all_turns(&gate).await;
+            for name in [names[0], names[1], "aLIas"] {
+                admit(&gate, name, "site:secret").await.expect("known");
+            }
+            let other = admit(&gate, "elsewhere", "site:secret").await;
+            assert_eq!(other, Err(Refused::Overloaded), "another publication");
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_guess_wait_for_themselves_and_a_newcomer_from_elsewhere_is_next() {
+        let gate = Arc::new(gate_to(1, [100, 3, 2]));
+        let busy = all_turns(&gate).await;
+        let (done, mut order) = mpsc::unbounded_channel();
+        // From many addresses of a network, and from a few of another.
+        call(&gate, [192, 0, 2, 1], "site:1", &done).await;
+        call(&gate, [192, 0, 2, 1], "site:2", &done).await;
+        call(&gate, [192, 0, 2, 2], "site:3", &done).await;
+        call(&gate, [203, 0, 113, 1], "site:4", &done).await;
+        for full in [[192, 0, 2, 1], [192, 0, 2, 3]] {
+            let header = basic("site:5");
+            let refused = gate.admit("closed", Some(&header), full.into()).await;
+            assert_eq!(refused.map(drop), Err(Refused::Overloaded), "{full:?}");
+        }
+        call(&gate, [198, 51, 100, 7], "site:secret", &done).await;
+        drop((busy, done));
+        let mut answered = Vec::new();
+        while let Some(credentials) = order.recv().await {
+            answered.push(credentials);
+        }
+        assert_eq!(
+            answered,
+            ["site:1", "site:4", "site:secret", "site:3", "site:2"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_network_that_was_let_in_before_takes_turns_with_all_others_together() {
+        let gate = Arc::new(gate_to(1, [100; 3]));
+        let site = [198, 51, 100, 7];
+        let header = basic("site:secret");
+        let admitted = gate.admit("closed", Some(&header), site.into()).await;
+        admitted.expect("right");
+        let busy = all_turns(&gate).await;
+        let (done, mut order) = mpsc::unbounded_channel();
+        for network in 0..20 {
+            let from = [203, 0, network, 1];
+            call(&gate, from, &format!("site:{network}"), &done).await;
+        }
+        call(&gate, site, "app:wrong", &done).await;
+        call(&gate, site, "app:secret", &done).await;
+        drop((busy, done));
+        let mut answered = Vec::new();
+        while let Some(credentials) = order.recv().await {
+            answered.push(credentials);
+        }
+        assert_eq!(answered.len(), 22);
+        assert_eq!(
+            answered[..4],
+            ["site:0", "app:wrong", "site:1", "app:secret"]
+        );
     }
 
     #[test]
