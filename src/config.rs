@@ -161,6 +161,10 @@ pub struct Limits {
     pub connections: usize,
     /// Of them, most of one address.
     pub connections_per_address: usize,
+    /// Largest answer in bytes; a batch whose answer would be larger is refused before anything of it is stored.
+    pub answer_bytes: usize,
+    /// How many batches an address may try out in a minute where a publication is anonymous.
+    pub dry_runs_per_minute: u32,
     /// Most bytes of bodies that are received, worked on or answered at the same time; what goes beyond is answered 503.
     pub bytes_in_flight: usize,
 }
@@ -197,6 +201,8 @@ pub struct Journal {
     pub keep_rejected: u32,
     /// What changed of orders.
     pub keep_changes: u32,
+    /// Most bytes of rejected orders that are kept of a publication and day; what goes beyond is counted.
+    pub rejected_bytes_per_day: usize,
 }
 
 /// How wrong passwords are slowed down, per address and per login.
@@ -425,6 +431,8 @@ mod default {
     pub(super) const COALESCE: bool = true;
     pub(super) const CONNECTIONS_OF_CALLERS: i64 = 2_000;
     pub(super) const CONNECTIONS_PER_ADDRESS: i64 = 500;
+    pub(super) const ANSWER_BYTES: i64 = 24 * 1024 * 1024;
+    pub(super) const DRY_RUNS_PER_MINUTE: i64 = 60;
     pub(super) const BYTES_IN_FLIGHT: i64 = 128 * 1024 * 1024;
     pub(super) const FREE_FAILURES: i64 = 5;
     pub(super) const LONGEST_PAUSE: u64 = 4;
@@ -438,6 +446,7 @@ mod default {
     pub(super) const KEEP_BATCHES: i64 = 90;
     pub(super) const KEEP_REJECTED: i64 = 365;
     pub(super) const KEEP_CHANGES: i64 = 365;
+    pub(super) const REJECTED_BYTES_PER_DAY: i64 = 64 * 1024 * 1024;
     pub(super) const BACKUP_MAX_AGE: u64 = 26 * 60 * 60;
     pub(super) const TIMEZONE: chrono_tz::Tz = chrono_tz::Europe::Moscow;
 }
@@ -697,6 +706,13 @@ fn limits(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Limits {
             1..=1_000_000,
             default::CONNECTIONS_PER_ADDRESS,
         ),
+        answer_bytes: most("answer_bytes", 1024..=1 << 40, default::ANSWER_BYTES),
+        dry_runs_per_minute: u32::try_from(most(
+            "dry_runs_per_minute",
+            0..=1_000_000,
+            default::DRY_RUNS_PER_MINUTE,
+        ))
+        .unwrap_or(u32::MAX),
         bytes_in_flight: most("bytes_in_flight", 1024..=1 << 40, default::BYTES_IN_FLIGHT),
     };
     let least = limits
@@ -740,6 +756,10 @@ fn journal(mut table: Table<'_, '_>) -> Journal {
         keep_batches: days("keep_batches", default::KEEP_BATCHES),
         keep_rejected: days("keep_rejected", default::KEEP_REJECTED),
         keep_changes: days("keep_changes", default::KEEP_CHANGES),
+        rejected_bytes_per_day: size(
+            table.number("rejected_bytes_per_day", 0..=1 << 40),
+            default::REJECTED_BYTES_PER_DAY,
+        ),
     };
     table.finish(&[]);
     journal

@@ -217,7 +217,7 @@ fn decided(
         refused: &none,
         skipped: &none,
     };
-    decide::decide(known, &[batch], &mut numbers.clone()).expect("enough numbers")
+    decide::decide(known, &[batch], &mut numbers.clone(), 100, &|| true).expect("enough numbers")
 }
 
 fn decode(batch: &Batch) {

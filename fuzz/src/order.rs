@@ -234,7 +234,8 @@ fn element_of(text: &str, rules: &Rules) -> Element {
 fn render(element: &Element) {
     for language in [Language::Ru, Language::En] {
         for fault in &element.faults {
-            let text = serde_json::to_value(FaultText(fault, language)).expect("a fault is JSON");
+            let text =
+                serde_json::to_value(FaultText::whole(fault, language)).expect("a fault is JSON");
             entry_of(&text, &fault.field);
         }
         for warning in &element.warnings {
@@ -342,9 +343,15 @@ fn batch(texts: &[String], elements: &[Element], rules: &Rules) {
             client: numbers(),
             address: numbers(),
         };
-        decide(&known, &[batch()], &mut numbers)
-            .ok()
-            .map(|decision| (count, decision))
+        decide(
+            &known,
+            &[batch()],
+            &mut numbers,
+            rules.max_client_addresses,
+            &|| true,
+        )
+        .ok()
+        .map(|decision| (count, decision))
     }) else {
         panic!("not enough numbers for {} orders", elements.len());
     };
@@ -394,7 +401,13 @@ fn batch(texts: &[String], elements: &[Element], rules: &Rules) {
         .collect();
     known.orders.clone_from(&stored.orders);
     known.clients.clone_from(&stored.clients);
-    let again = decide(&known, &[batch()], &mut FreeNumbers::default());
+    let again = decide(
+        &known,
+        &[batch()],
+        &mut FreeNumbers::default(),
+        rules.max_client_addresses,
+        &|| true,
+    );
     let changes = again.as_ref().map(diff::changes);
     if !changes.as_ref().is_ok_and(diff::Changes::is_empty) {
         assert!(
@@ -494,10 +507,7 @@ fn is_sound(stored: &Stored) {
         let client = &stored.clients[*client];
         assert_eq!(order.client_number, client.number);
         assert!(
-            client
-                .addresses
-                .iter()
-                .any(|address| address.number == order.address_number),
+            order.destination.own().is_some() || client.address_of(order).is_some(),
             "an order goes to another client's address"
         );
         assert!(order.shipping_date_from <= order.shipping_date_to);

@@ -8,7 +8,7 @@ use super::{Failure, check, say};
 use crate::{
     backup,
     config::{Access, Backup, Config, Environment},
-    database::{self, Disk, binaries},
+    database::{self, Disk, Space, binaries},
     http::tls::Tls,
 };
 
@@ -164,12 +164,11 @@ fn space(folder: &Path, found: &mut Findings) {
         disk.free / (1024 * 1024),
         folder.display()
     );
-    if disk.free < Disk::SCARCE {
-        found.fault(format!(
-            "only {text}: make room, or move it ([database] data_dir)"
-        ));
-    } else {
-        good(text);
+    match disk.space() {
+        Space::Enough => good(text),
+        Space::Scarce | Space::Full => found.fault(format!(
+            "only {text}: make room, or move it ([database] data_dir); rejected orders are not kept while so little is free"
+        )),
     }
 }
 

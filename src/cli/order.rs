@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Publication},
     order::{
         datetime,
-        model::{Address, Checkout, Client, Order, Status},
+        model::{Address, Checkout, Client, Destination, Order, Status},
         phone, reply,
     },
     store::{self, Store, operator::Found},
@@ -309,13 +309,12 @@ impl fmt::Display for Sheet<'_> {
         }
 
         writeln!(f, "\nshipping_address")?;
-        let address = client
-            .addresses
-            .iter()
-            .find(|a| a.number == order.address_number);
-        match address {
-            Some(address) => address_line(f, address)?,
-            None => writeln!(f, "  {}", order.address_number)?,
+        match &order.destination {
+            Destination::Own(content) => writeln!(f, "  {}, the order's own", content.str)?,
+            Destination::Address(number) => match client.address(*number) {
+                Some(address) => address_line(f, address)?,
+                None => writeln!(f, "  {number}")?,
+            },
         }
 
         let kind = match (&client.guest_phone, &client.sender_id) {

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 pub use self::{
     account::Account,
-    disk::Disk,
+    disk::{Disk, DiskWatch, Space},
     error::Error,
     private::PrivateCluster,
     servers::{Servers, place},

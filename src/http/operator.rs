@@ -23,7 +23,13 @@ use serde::Serialize;
 use tokio::{sync::Mutex, time::timeout};
 
 use super::{App, ORDERS_ROUTE, docs, layered, orders, orders_at};
-use crate::{backup, database::Disk, intake::Intake, store::Health, telemetry::metrics::Reading};
+use crate::{
+    backup,
+    database::{Disk, Space},
+    intake::Intake,
+    store::Health,
+    telemetry::metrics::Reading,
+};
 
 /// How long the database may take to say how it is: a probe has its own deadline, often of a few seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -170,8 +176,8 @@ impl Operator {
             ),
         };
         let disk = self.disk().map(|disk| DiskCheck {
-            check: if disk.free < Disk::FULL {
-                Check::bad("full: make room, else PostgreSQL stops")
+            check: if disk.space() == Space::Full {
+                Check::bad("full: make room; until then batches are answered 503, so that PostgreSQL stays alive")
             } else {
                 Check::good()
             },

@@ -7,7 +7,7 @@ use super::{Batch, Done, Intake, Reply, Unavailable, large_body, off_thread};
 use crate::{
     heavy::in_place,
     order::{
-        decide::{self, FreeNumbers, Shortage},
+        decide::{self, FreeNumbers, Shortage, Undecided},
         known::Keys,
         reply::Stored,
     },
@@ -67,15 +67,20 @@ impl Intake {
             refused: &none,
             skipped: &none,
         };
+        let most_addresses = job.publication.rules.max_client_addresses;
+        let until = taken_at + self.inner.store_within;
+        let go_on = || self.inner.may_go_on(until);
         let mut imagined = Imagined::default();
         let mut decision = loop {
             let mut numbers = imagined.0.clone();
             let decided = in_place(job.elements.len(), || {
-                decide::decide(&known, std::slice::from_ref(&batch), &mut numbers)
+                let batches = std::slice::from_ref(&batch);
+                decide::decide(&known, batches, &mut numbers, most_addresses, &go_on)
             });
             match decided {
                 Ok(decision) => break decision,
-                Err(missing) => imagined.add(missing),
+                Err(Undecided::Short(missing)) => imagined.add(missing),
+                Err(Undecided::Stopped) => return Err(Unavailable::Storage),
             }
         };
         let done = Done {

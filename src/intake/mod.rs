@@ -7,7 +7,10 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
     ops::Range,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -17,10 +20,12 @@ use tokio::sync::oneshot;
 
 mod check;
 mod coalesce;
+mod journal;
 mod transaction;
 
 use crate::{
     config::{Config, Publication},
+    database::{DiskWatch, Space},
     heavy::shared,
     order::{
         decide::Verdict,
@@ -30,7 +35,7 @@ use crate::{
         wire::{self, Element},
     },
     room::Place,
-    store::{Store, numbers::Numbers},
+    store::{Store, Write, numbers::Numbers},
     telemetry::{
         metrics::{Metrics, Verdicts},
         traces::Stage,
@@ -83,6 +88,12 @@ struct Inner {
     store_within: Duration,
     /// How long an open outcome may be asked after; longer than `store_within`, shorter than the answer's deadline.
     settle_within: Duration,
+    /// See [`journal`].
+    journal_budget: journal::Budget,
+    /// The disk of the private cluster.
+    disk: Option<DiskWatch>,
+    /// The service stops, and has waited long enough for what was taken.
+    stopped: AtomicBool,
     /// Keys are compared by their hash; a random one, so that nobody can make his collide with another's.
     hasher: RandomState,
 }
@@ -193,6 +204,10 @@ impl Intake {
                     * 9
                     / 10,
                 settle_within: config.times.answer * 9 / 10,
+                journal_budget: journal::Budget::new(config.journal.rejected_bytes_per_day),
+                disk: (config.database.url.is_none())
+                    .then(|| DiskWatch::new(&config.database.data_dir)),
+                stopped: AtomicBool::new(false),
                 hasher: RandomState::new(),
             }),
         }
@@ -210,6 +225,11 @@ impl Intake {
         self.inner.lanes.lengths()
     }
 
+    /// Has deciding end, however much of it is left: nobody waits for the answers any more.
+    pub fn stop(&self) {
+        self.inner.stopped.store(true, Ordering::Relaxed);
+    }
+
     /// Processes a batch: when this returns `Ok`, what it says is committed (contract §7).
     ///
     /// Its database work runs in a task of its own, so dropping this future half-way harms nothing.
@@ -217,6 +237,9 @@ impl Intake {
     /// # Errors
     /// [`Unavailable`], and then nothing of the batch is stored.
     pub async fn accept(&self, batch: Batch) -> Result<Reply, Unavailable> {
+        if self.inner.space() == Space::Full {
+            return Err(Unavailable::Storage);
+        }
         let taken_at = Instant::now();
         let language = batch.language;
         let large = large_body(&batch.body);
@@ -287,6 +310,34 @@ async fn off_thread<T: Send + 'static>(
 }
 
 impl Inner {
+    /// Whether work that must be over by then may go on.
+    fn may_go_on(&self, until: Instant) -> bool {
+        !self.stopped.load(Ordering::Relaxed) && Instant::now() < until
+    }
+
+    fn space(&self) -> Space {
+        self.disk.as_ref().map_or(Space::Enough, DiskWatch::space)
+    }
+
+    /// How many bytes the journal may take besides the receipts of what is stored.
+    async fn journal_room(&self, publication: &str) -> usize {
+        match self.space() {
+            Space::Enough => self.journal_budget.left(&self.store, publication).await,
+            Space::Scarce | Space::Full => 0,
+        }
+    }
+
+    /// So much was written into the journal, and so many rejected orders were not.
+    fn journaled(&self, publication: &str, write: &Write<'_>, not_kept: usize) {
+        let bytes = write.batches.iter().map(|batch| batch.kept_bytes).sum();
+        if bytes > 0 {
+            self.journal_budget.took(publication, bytes);
+        }
+        if not_kept > 0 {
+            self.metrics.not_kept(publication, not_kept);
+        }
+    }
+
     fn read(&self, batch: Batch, taken_at: Instant) -> (Job, Place) {
         let rules = &batch.publication.rules;
         let read = |_place, places: &[Range<usize>]| {

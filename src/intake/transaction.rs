@@ -8,22 +8,19 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::metrics::histogram::Histogram;
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Done, Inner, Job, Unavailable, accepted, coalesce::UnderWay};
+use super::{Done, Inner, Job, Unavailable, accepted, coalesce::UnderWay, journal::Entries};
 use crate::{
     heavy::in_place,
     order::{
-        decide::{self, Batch, Decision, FreeNumbers, Record, Shortage, Verdict},
-        diff,
-        fault::{FaultText, Language},
-        history,
+        decide::{self, Batch, Decision, FreeNumbers, Record, Shortage, Undecided, Verdict},
+        diff, history,
         known::{Keys, Known},
         model::Order,
-        reply::{self, Stored},
+        reply::Stored,
     },
-    store::{BatchRow, ChangeRow, Error, RejectedRow, Write},
+    store::{ChangeRow, Error, Write},
     telemetry::{metrics::Retry, traces::Stage},
 };
 
@@ -256,9 +253,10 @@ async fn transact(
         };
         let read_at = Instant::now();
         step("read", begun_at, read_at, &metrics.read);
-        let decided = decide_with_numbers(inner, jobs, &known, &batches, &keys, orders).await;
+        let decided = decide_with_numbers(inner, jobs, &known, &batches, &keys, store_until).await;
         let (decision, lease, rest) = match decided {
-            Ok(decided) => decided,
+            Ok(Some(decided)) => decided,
+            Ok(None) => return Err(Failure::Unavailable),
             Err(error) => {
                 tracing::warn!(error = %error.in_full(), "numbers could not be reserved");
                 if broke(&error) {
@@ -275,7 +273,13 @@ async fn transact(
         {
             under_way.release(unchanged_clients(inner, &decision));
         }
-        let write = in_place(orders, || to_write(jobs, &decision, deadline, probe));
+        let mut budget = 0;
+        if has_rejected(&decision) {
+            budget = inner.journal_room(&publication.name).await;
+        }
+        let (write, not_kept) = in_place(orders, || {
+            to_write(jobs, &decision, deadline, probe, &mut budget)
+        });
         let decided_at = Instant::now();
         step("decide", read_at, decided_at, &metrics.decide);
         let used = lease != rest;
@@ -285,14 +289,20 @@ async fn transact(
             let adopted = adopted(decision, &keys);
             inner.numbers.discard(&publication.name, &adopted);
         };
-        let written = inner.store.write(&publication.name, &write).await;
+        let written = match write.batches.as_slice() {
+            // Nothing was accepted, and the journal has no room left to say so.
+            [] => Ok(()),
+            _ => inner.store.write(&publication.name, &write).await,
+        };
         step("write", decided_at, Instant::now(), &metrics.write);
         match written {
             Ok(()) => {
-                drop(write);
                 if probe {
+                    drop(write);
                     give_back(lease);
                 } else {
+                    inner.journaled(&publication.name, &write, not_kept);
+                    drop(write);
                     stored(&decision, rest);
                 }
                 return Ok(done(jobs, decision, &steps));
@@ -326,6 +336,7 @@ async fn transact(
                     return Err(Failure::Unavailable);
                 }
                 if settle(inner, &write, jobs, taken_at + inner.settle_within).await? {
+                    inner.journaled(&publication.name, &write, not_kept);
                     drop(write);
                     stored(&decision, rest);
                     return Ok(done(jobs, decision, &steps));
@@ -344,16 +355,19 @@ async fn transact(
     Err(Failure::Unavailable)
 }
 
-/// Decides, with as many free numbers as that takes. Returns besides the numbers it had and those that are left.
+/// Decides, with as many free numbers as that takes. Returns besides the numbers it had and those that are left; `None`
+/// where it was not done in time.
 async fn decide_with_numbers<'k>(
     inner: &Inner,
     jobs: &[Arc<Job>],
     known: &'k Known,
     batches: &[Batch<'_>],
     keys: &Keys<'_>,
-    orders: usize,
-) -> Result<(Decision<'k>, FreeNumbers, FreeNumbers), Error> {
+    until: Instant,
+) -> Result<Option<(Decision<'k>, FreeNumbers, FreeNumbers)>, Error> {
     let publication = &jobs[0].publication;
+    let orders = jobs.iter().map(|job| job.elements.len()).sum();
+    let most_addresses = publication.rules.max_client_addresses;
     let mut want = guess(jobs, keys, known);
     let mut lease = inner.numbers.lease(&publication.name, want);
     loop {
@@ -366,9 +380,17 @@ async fn decide_with_numbers<'k>(
             return Err(error);
         }
         let mut rest = lease.clone();
-        match in_place(orders, || decide::decide(known, batches, &mut rest)) {
-            Ok(decision) => return Ok((decision, lease, rest)),
-            Err(short) => {
+        let go_on = || inner.may_go_on(until);
+        let decided = in_place(orders, || {
+            decide::decide(known, batches, &mut rest, most_addresses, &go_on)
+        });
+        match decided {
+            Ok(decision) => return Ok(Some((decision, lease, rest))),
+            Err(Undecided::Stopped) => {
+                inner.numbers.give_back(&publication.name, lease);
+                return Ok(None);
+            }
+            Err(Undecided::Short(short)) => {
                 want = Shortage {
                     order: lease.order.len() + short.order,
                     client: lease.client.len() + short.client,
@@ -442,29 +464,27 @@ fn guess(jobs: &[Arc<Job>], keys: &Keys<'_>, known: &Known) -> Shortage {
     }
 }
 
+/// Whether there may be something for the journal besides the receipt of what is stored.
+fn has_rejected(decision: &Decision<'_>) -> bool {
+    let mut verdicts = decision.verdicts.iter();
+    verdicts.any(|verdicts| accepted(verdicts) < verdicts.len().max(1))
+}
+
+/// What to write, and how many rejected orders the journal's `budget` has no room for.
 fn to_write<'w>(
     jobs: &'w [Arc<Job>],
     decision: &'w Decision<'_>,
     deadline: DateTime<Utc>,
     probe: bool,
-) -> Write<'w> {
-    let mut batches = Vec::with_capacity(jobs.len());
-    let mut rejected = Vec::new();
+    budget: &mut usize,
+) -> (Write<'w>, usize) {
+    let mut entries = Entries::default();
     let mut made_by = HashMap::new();
     let mut changed_by = BTreeMap::new();
     for (job, verdicts) in jobs.iter().zip(&decision.verdicts) {
         // A new id for every attempt: the row of one that was cut off is settled by its own.
         let batch = Uuid::now_v7();
-        let accepted = accepted(verdicts);
-        batches.push(BatchRow {
-            batch,
-            received_at: job.received_at,
-            request_id: job.request_id.clone(),
-            login: job.login.clone(),
-            orders: verdicts.len(),
-            accepted,
-            rejected: verdicts.len() - accepted,
-        });
+        entries.add(batch, job, verdicts, false, budget);
         for verdict in verdicts {
             if let Verdict::Accepted { order, .. } = verdict {
                 let record = &decision.orders[*order];
@@ -475,28 +495,16 @@ fn to_write<'w>(
                 }
             }
         }
-        if accepted == verdicts.len() || probe {
-            continue;
-        }
-        let keys = reply::keys(&job.elements);
-        for (position, entry) in decide::entries(&job.elements).into_iter().enumerate() {
-            if let Verdict::Rejected(faults) = &verdicts[entry] {
-                let faults: Vec<_> = faults
-                    .iter()
-                    .map(|fault| FaultText(fault, Language::Ru))
-                    .collect();
-                rejected.push(RejectedRow {
-                    batch,
-                    position,
-                    key: keys[entry].clone(),
-                    body: &job.body[job.places[position].clone()],
-                    // Texts and nothing else: they cannot fail to become JSON.
-                    faults: serde_json::to_value(&faults).unwrap_or(Value::Null),
-                });
-            }
-        }
     }
-    Write {
+    let Entries {
+        batches,
+        mut rejected,
+        not_kept,
+    } = entries;
+    if probe {
+        rejected.clear();
+    }
+    let write = Write {
         changes: diff::changes(decision),
         batches,
         rejected,
@@ -507,7 +515,8 @@ fn to_write<'w>(
             .collect(),
         deadline,
         probe,
-    }
+    };
+    (write, not_kept)
 }
 
 fn change_row<'w>(

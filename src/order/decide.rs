@@ -17,7 +17,7 @@ use super::{
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     known::Known,
     list::List,
-    model::{Address, Client, ClientType, Order},
+    model::{Address, AddressContent, Client, ClientType, Destination, Order},
     wire::{ClientKey, Element, Sent, SentAddress, SentClient, SentItem, SentOrder},
 };
 
@@ -66,7 +66,16 @@ pub struct FreeNumbers {
     pub address: VecDeque<i32>,
 }
 
-/// How many numbers were missing. The decision is then void: get more, decide again.
+/// Why there is no decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undecided {
+    /// Numbers ran out: get more, decide again.
+    Short(Shortage),
+    /// It was told to stop.
+    Stopped,
+}
+
+/// How many numbers were missing.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
     /// Of orders.
@@ -134,21 +143,28 @@ pub struct Decision<'a> {
     pub verdicts: Vec<Vec<Verdict>>,
 }
 
-/// Decides on batches of one publication that are to be stored in one transaction, in their order of arrival.
+/// After so many elements it is asked whether to go on.
+const ASK_EVERY: usize = 64;
+
+/// Decides on batches of one publication that are to be stored in one transaction, in their order of arrival. A client
+/// is given no more than `most_addresses`. `go_on` is asked now and then, for a large batch takes a while.
 ///
 /// # Errors
-/// [`Shortage`] when `numbers` ran out. What was taken of them stays taken; the caller gives them again.
+/// [`Undecided::Short`] when `numbers` ran out. What was taken of them stays taken; the caller gives them again.
+/// [`Undecided::Stopped`] when `go_on` said no.
 pub fn decide<'a: 'e, 'e>(
     known: &'a Known,
     batches: &[Batch<'e>],
     numbers: &mut FreeNumbers,
-) -> Result<Decision<'a>, Shortage> {
-    let mut picture = Picture::new(known, numbers, Brought::of(batches));
+    most_addresses: usize,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Decision<'a>, Undecided> {
+    let mut picture = Picture::new(known, numbers, Brought::of(batches), most_addresses);
     let indexed: Vec<Vec<usize>> = batches
         .iter()
         .map(|batch| entries(batch.elements))
         .collect();
-    let rejected = reject(&picture, batches, &indexed);
+    let rejected = reject(&picture, batches, &indexed, go_on)?;
 
     let mut verdicts = Vec::with_capacity(batches.len());
     for ((batch, index), rejected) in batches.iter().zip(&indexed).zip(rejected) {
@@ -157,7 +173,10 @@ pub fn decide<'a: 'e, 'e>(
         for (entry, faults) in rejected {
             open[entry] = Verdict::Rejected(faults);
         }
-        for (element, entry) in batch.elements.iter().zip(index) {
+        for (at, (element, entry)) in batch.elements.iter().zip(index).enumerate() {
+            if at % ASK_EVERY == 0 && !go_on() {
+                return Err(Undecided::Stopped);
+            }
             let sent = match (&open[*entry], &element.id, &element.order) {
                 (Verdict::Rejected(faults), Some(id), Some(sent)) if faults.is_empty() => {
                     (id, sent)
@@ -171,7 +190,8 @@ pub fn decide<'a: 'e, 'e>(
             let mut said = element.warnings.clone();
             let order = picture.apply(sent.0, element, sent.1, batch.received_at, &mut said);
             if let Verdict::Accepted { warnings, .. } = &mut open[*entry] {
-                said.retain(|warning| !warnings.contains(warning));
+                let told: HashSet<&Warning> = warnings.iter().collect();
+                said.retain(|warning| !told.contains(warning));
                 warnings.append(&mut said);
             } else {
                 open[*entry] = Verdict::Accepted {
@@ -183,9 +203,9 @@ pub fn decide<'a: 'e, 'e>(
         verdicts.push(open);
     }
     if picture.shortage != Shortage::default() {
-        return Err(picture.shortage);
+        return Err(Undecided::Short(picture.shortage));
     }
-    picture.drop_adopted();
+    picture.return_numbers();
     Ok(Decision {
         orders: picture.orders,
         clients: picture.clients,
@@ -193,16 +213,21 @@ pub fn decide<'a: 'e, 'e>(
     })
 }
 
+/// No honest batch has orders that hang together in a longer chain.
+const MOST_LOOKS: usize = 32;
+
 /// Finds the entries to reject, and why: their own faults, clashes of the order's number, a name missing of a client
 /// we do not know. An entry is taken whole or not at all, so one faulty element rejects the others of its id too.
 ///
 /// Whether a client is known depends on the entries before, and those on one another; so this repeats until nothing
-/// more falls. Almost always the second look finds nothing.
+/// more falls. Almost always the second look finds nothing. A batch that still falls apart after [`MOST_LOOKS`] was made
+/// to: from then on a client that only an order of it makes is not known to its others.
 fn reject<'e>(
     picture: &Picture<'_, 'e, '_>,
     batches: &[Batch<'e>],
     indexed: &[Vec<usize>],
-) -> Vec<HashMap<usize, Vec<Fault>>> {
+    go_on: &dyn Fn() -> bool,
+) -> Result<Vec<HashMap<usize, Vec<Fault>>>, Undecided> {
     let mut rejected: Vec<HashMap<usize, Vec<Fault>>> =
         batches.iter().map(|_| HashMap::new()).collect();
     for ((batch, index), rejected) in batches.iter().zip(indexed).zip(&mut rejected) {
@@ -226,13 +251,21 @@ fn reject<'e>(
             }
         }
     }
-    loop {
+    let none_made = Made::default();
+    // Batches of which something fell at the last look.
+    let mut falling: HashSet<usize> = HashSet::new();
+    for look in 0.. {
+        if !go_on() {
+            return Err(Undecided::Stopped);
+        }
         let mut added: Vec<(usize, usize, Fault)> = Vec::new();
         let mut made = Made::default();
         for (number, (batch, index)) in batches.iter().zip(indexed).enumerate() {
             for (element, entry) in batch.elements.iter().zip(index) {
                 let out = rejected[number].contains_key(entry) || batch.skipped.contains(entry);
-                let faults = picture.check(element, &made);
+                let is_endless = look >= MOST_LOOKS && falling.contains(&number);
+                let clients_made = if is_endless { &none_made } else { &made };
+                let faults = picture.check(element, &made, clients_made);
                 if !out && faults.is_empty() {
                     picture.make(element, &mut made);
                 }
@@ -247,7 +280,10 @@ fn reject<'e>(
             }
         }
         if added.is_empty() {
-            return rejected;
+            break;
+        }
+        if look < MOST_LOOKS {
+            falling = added.iter().map(|(number, _, _)| *number).collect();
         }
         for (number, entry, fault) in added {
             let faults = rejected[number].entry(entry).or_default();
@@ -256,6 +292,7 @@ fn reject<'e>(
             }
         }
     }
+    Ok(rejected)
 }
 
 /// What the elements before make, as far as [`Picture::check`] needs to know.
@@ -318,6 +355,50 @@ struct Picture<'a, 'e, 'n> {
     client_by_number: HashMap<i32, usize>,
     guest_by_phone: HashMap<&'e str, usize>,
     address_numbers: BTreeSet<i32>,
+    /// A client is given no more addresses.
+    most_addresses: usize,
+    /// Of clients with long lists, by their place in `clients`.
+    address_indexes: HashMap<usize, AddressIndex>,
+    /// Free numbers that are not to be given in this batch: somebody brings them along.
+    passed_over: FreeNumbers,
+}
+
+/// A list with fewer addresses is looked through faster than it is indexed.
+const INDEXED: usize = 32;
+
+/// What a client's addresses are found by besides their numbers. A long list is gone through once, and not again for each
+/// address that comes.
+#[derive(Default)]
+struct AddressIndex {
+    by_id: HashMap<String, i32>,
+    by_content: HashMap<AddressContent, BTreeSet<i32>>,
+}
+
+impl AddressIndex {
+    fn of(addresses: &[Address]) -> Self {
+        let mut index = Self::default();
+        for address in addresses {
+            index.add(address);
+        }
+        index
+    }
+
+    fn add(&mut self, address: &Address) {
+        if let Some(id) = &address.sender_id {
+            self.by_id.insert(id.clone(), address.number);
+        }
+        let equal = self.by_content.entry(address.content.clone()).or_default();
+        equal.insert(address.number);
+    }
+
+    fn remove(&mut self, address: &Address) {
+        if let Some(id) = &address.sender_id {
+            self.by_id.remove(id);
+        }
+        if let Some(equal) = self.by_content.get_mut(&address.content) {
+            equal.remove(&address.number);
+        }
+    }
 }
 
 /// Where a client or an address was found, or that it is new and with which number.
@@ -357,18 +438,19 @@ fn identify(
     }
 }
 
-/// The next free number that nobody brings along in this batch.
+/// The next free number that nobody brings along in this batch. Those that somebody does are passed over once for all.
 fn next_number(
     free: &mut VecDeque<i32>,
+    passed_over: &mut VecDeque<i32>,
     brought: &HashSet<i32>,
     taken: impl Fn(i32) -> bool,
     short: &mut usize,
 ) -> i32 {
-    let at = free
-        .iter()
-        .position(|number| !brought.contains(number) && !taken(*number));
-    if let Some(number) = at.and_then(|at| free.remove(at)) {
-        return number;
+    while let Some(number) = free.pop_front() {
+        if !brought.contains(&number) && !taken(number) {
+            return number;
+        }
+        passed_over.push_back(number);
     }
     *short += 1;
     // Stands in until the decision is made again with enough numbers; below zero it can clash with nothing.
@@ -376,7 +458,12 @@ fn next_number(
 }
 
 impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
-    fn new(known: &'a Known, numbers: &'n mut FreeNumbers, brought: Brought) -> Self {
+    fn new(
+        known: &'a Known,
+        numbers: &'n mut FreeNumbers,
+        brought: Brought,
+        most_addresses: usize,
+    ) -> Self {
         let mut picture = Self {
             known,
             numbers,
@@ -390,6 +477,9 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             client_by_number: HashMap::new(),
             guest_by_phone: HashMap::new(),
             address_numbers: known.address_numbers.clone(),
+            most_addresses,
+            address_indexes: HashMap::new(),
+            passed_over: FreeNumbers::default(),
         };
         for order in &known.orders {
             picture
@@ -412,22 +502,26 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         picture
     }
 
-    /// Takes out of the free numbers those that records brought along and have now.
-    fn drop_adopted(&mut self) {
+    /// Puts back the free numbers that were passed over, but for those that records brought along and have now.
+    fn return_numbers(&mut self) {
         let Self {
             numbers,
+            passed_over,
             order_numbers,
             client_by_number,
             address_numbers,
             ..
         } = self;
+        numbers.order.append(&mut passed_over.order);
+        numbers.client.append(&mut passed_over.client);
+        numbers.address.append(&mut passed_over.address);
         numbers.order.retain(|n| !order_numbers.contains(n));
         numbers.client.retain(|n| !client_by_number.contains_key(n));
         numbers.address.retain(|n| !address_numbers.contains(n));
     }
 
-    /// The faults that show only against what is stored.
-    fn check(&self, element: &Element, made: &Made<'_>) -> Vec<Fault> {
+    /// The faults that show only against what is stored, and what elements before make: orders, and clients.
+    fn check(&self, element: &Element, made: &Made<'_>, clients_made: &Made<'_>) -> Vec<Fault> {
         let mut faults = Vec::new();
         if let (Some(id), Some(number)) = (&element.id, element.external_id) {
             let stored = self.order_by_id.get(id.as_str());
@@ -448,7 +542,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         let client = &element.client;
         if client.is_registered()
             && !element.has_username
-            && matches!(self.who(client, made), Who::Adopts(_) | Who::New)
+            && matches!(self.who(client, clients_made), Who::Adopts(_) | Who::New)
         {
             let path = Path::ROOT.field("client");
             let field = path.field("username").to_string();
@@ -520,14 +614,9 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         let client_path = root.field("client");
         let list = client_path.field("addresses");
         for (index, address) in sent.client.addresses.iter().enumerate() {
-            self.address(
-                client,
-                address,
-                list.index(index).field("external_id"),
-                warnings,
-            );
+            self.address(client, address, list.index(index), warnings);
         }
-        let address = self.shipping_address(id, client, &sent.shipping_address, warnings);
+        let destination = self.shipping_address(id, client, &sent.shipping_address, warnings);
         let client_number = self.clients[client].after.number;
         let products = self.products(&sent.items, warnings);
 
@@ -536,6 +625,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 Some(number) if !self.order_numbers.contains(&number) => number,
                 _ => next_number(
                     &mut self.numbers.order,
+                    &mut self.passed_over.order,
                     &self.brought.order,
                     |number| self.order_numbers.contains(&number),
                     &mut self.shortage.order,
@@ -548,7 +638,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 sender_id: id.to_owned(),
                 status: sent.status,
                 client_number,
-                address_number: address,
+                destination,
                 created_at: sent.created_at.unwrap_or(received_at),
                 total: sent.total,
                 delivery_cost: None,
@@ -590,9 +680,9 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 code: WarningCode::StatusNotChanged,
             });
         }
-        if (order.client_number, order.address_number) != (client_number, address) {
+        if (order.client_number, &order.destination) != (client_number, &destination) {
             let order = Arc::make_mut(order);
-            (order.client_number, order.address_number) = (client_number, address);
+            (order.client_number, order.destination) = (client_number, destination);
         }
         put(order, &sent.total, |o| &o.total, |o| &mut o.total);
         put(
@@ -668,6 +758,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                     Found::Adopt(number) => number,
                     _ => next_number(
                         &mut self.numbers.client,
+                        &mut self.passed_over.client,
                         &self.brought.client,
                         |number| self.client_by_number.contains_key(&number),
                         &mut self.shortage.client,
@@ -746,22 +837,18 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         index
     }
 
-    /// Finds or makes an address of the client's list.
+    /// Finds or makes an address of the client's list; where that has no room for one more, it is left out.
     fn address(
         &mut self,
         client: usize,
         sent: &SentAddress,
-        field: Path<'_>,
+        path: Path<'_>,
         warnings: &mut Vec<Warning>,
-    ) -> i32 {
-        let addresses = &self.clients[client].after.addresses;
-        let by_id = sent.id.as_ref().and_then(|id| {
-            addresses
-                .iter()
-                .position(|a| a.sender_id.as_ref() == Some(id))
-        });
+    ) {
+        let by_id = sent.id.as_ref().and_then(|id| self.by_id(client, id));
         let by_number = sent.number.and_then(|number| {
-            let index = addresses.iter().position(|a| a.number == number)?;
+            let index = self.by_number(client, number)?;
+            let addresses = &self.clients[client].after.addresses;
             Some((
                 index,
                 addresses[index].sender_id.is_none() || addresses[index].sender_id == sent.id,
@@ -774,7 +861,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             identify(sent.id.is_some(), by_id, sent.number, by_number, is_taken);
         if left_alone {
             warnings.push(Warning {
-                field: field.to_string(),
+                field: path.field("external_id").to_string(),
                 code: WarningCode::ExternalIdIgnored,
             });
         }
@@ -785,7 +872,12 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 .map_or(Found::New, Found::There),
             found => found,
         };
-        self.put_address(client, &found, sent)
+        if self.put_address(client, &found, sent).is_none() {
+            warnings.push(Warning {
+                field: path.to_string(),
+                code: WarningCode::TooMany,
+            });
+        }
     }
 
     /// Finds or makes the order's address (contract §4: never another client's).
@@ -795,13 +887,12 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         client: usize,
         sent: &SentAddress,
         warnings: &mut Vec<Warning>,
-    ) -> i32 {
-        let addresses = &self.clients[client].after.addresses;
+    ) -> Destination {
+        let path = Path::ROOT.field("shipping_address");
         let by_number = sent
             .number
-            .and_then(|number| addresses.iter().position(|a| a.number == number));
+            .and_then(|number| self.by_number(client, number));
         if by_number.is_none() && (sent.number.is_some() || sent.impossible_number) {
-            let path = Path::ROOT.field("shipping_address");
             let field = path.field("user_address_id").to_string();
             warnings.push(Warning {
                 field,
@@ -812,42 +903,90 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         // under a lower number that its sender brought along.
         let own = || {
             let order = &self.orders[*self.order_by_id.get(order)?].after;
-            let is_own = |a: &Address| a.number == order.address_number && sent.is(&a.content);
-            addresses.iter().position(is_own)
+            let index = self.by_number(client, order.destination.address()?)?;
+            let address = &self.clients[client].after.addresses[index];
+            sent.is(&address.content).then_some(index)
         };
         let found = by_number
             .or_else(own)
             .or_else(|| self.by_content(client, sent))
             .map_or(Found::New, Found::There);
-        self.put_address(client, &found, sent)
+        if let Some(number) = self.put_address(client, &found, sent) {
+            return Destination::Address(number);
+        }
+        warnings.push(Warning {
+            field: path.to_string(),
+            code: WarningCode::TooMany,
+        });
+        Destination::Own(sent.content())
     }
 
-    fn by_content(&self, client: usize, sent: &SentAddress) -> Option<usize> {
-        self.clients[client]
-            .after
-            .addresses
-            .iter()
-            .position(|address| sent.is(&address.content))
+    /// The index of a client's addresses, where the list is long.
+    fn address_index(&mut self, client: usize) -> Option<&AddressIndex> {
+        let addresses = &self.clients[client].after.addresses;
+        if addresses.len() < INDEXED {
+            return None;
+        }
+        let index = self.address_indexes.entry(client);
+        Some(index.or_insert_with(|| AddressIndex::of(addresses)))
     }
 
-    fn put_address(&mut self, client: usize, found: &Found, sent: &SentAddress) -> i32 {
-        let number = match *found {
-            Found::There(index) => {
-                let client = &mut self.clients[client].after;
-                let stored = &client.addresses[index];
-                let takes_id = stored.sender_id.is_none() && sent.id.is_some();
-                if takes_id || sent.changes(&stored.content) {
-                    let address = &mut Arc::make_mut(client).addresses[index];
-                    if takes_id {
-                        address.sender_id.clone_from(&sent.id);
-                    }
-                    sent.apply(&mut address.content);
+    /// Where in its client's list the address of that number stands.
+    fn by_number(&self, client: usize, number: i32) -> Option<usize> {
+        let addresses = &self.clients[client].after.addresses;
+        let found = addresses.binary_search_by_key(&number, |address| address.number);
+        found.ok()
+    }
+
+    fn by_id(&mut self, client: usize, id: &str) -> Option<usize> {
+        if let Some(index) = self.address_index(client) {
+            let number = *index.by_id.get(id)?;
+            return self.by_number(client, number);
+        }
+        let is_it = |address: &Address| address.sender_id.as_deref() == Some(id);
+        let addresses = &self.clients[client].after.addresses;
+        addresses.iter().position(is_it)
+    }
+
+    fn by_content(&mut self, client: usize, sent: &SentAddress) -> Option<usize> {
+        if let Some(index) = self.address_index(client) {
+            let number = *index.by_content.get(&sent.content())?.first()?;
+            return self.by_number(client, number);
+        }
+        let is_it = |address: &Address| sent.is(&address.content);
+        let addresses = &self.clients[client].after.addresses;
+        addresses.iter().position(is_it)
+    }
+
+    /// Writes an address where it was found, or makes it; says its number. `None` where the client has no room for it.
+    fn put_address(&mut self, client: usize, found: &Found, sent: &SentAddress) -> Option<i32> {
+        let index = self.address_indexes.get_mut(&client);
+        let client = &mut self.clients[client].after;
+        if let Found::There(at) = *found {
+            let stored = &client.addresses[at];
+            let takes_id = stored.sender_id.is_none() && sent.id.is_some();
+            if takes_id || sent.changes(&stored.content) {
+                let address = &mut Arc::make_mut(client).addresses[at];
+                let before = index.is_some().then(|| address.clone());
+                if takes_id {
+                    address.sender_id.clone_from(&sent.id);
                 }
-                return client.addresses[index].number;
+                sent.apply(&mut address.content);
+                if let (Some(index), Some(before)) = (index, &before) {
+                    index.remove(before);
+                    index.add(address);
+                }
             }
+            return Some(client.addresses[at].number);
+        }
+        if client.addresses.len() >= self.most_addresses {
+            return None;
+        }
+        let number = match *found {
             Found::Adopt(number) => number,
-            Found::New => next_number(
+            Found::There(_) | Found::New => next_number(
                 &mut self.numbers.address,
+                &mut self.passed_over.address,
                 &self.brought.address,
                 |number| self.address_numbers.contains(&number),
                 &mut self.shortage.address,
@@ -861,11 +1000,14 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             district_number: None,
             district_name: None,
         };
+        if let Some(index) = index {
+            index.add(&address);
+        }
         // By number, as they will be read: an answer must not change when the same is sent again.
-        let addresses = &mut Arc::make_mut(&mut self.clients[client].after).addresses;
+        let addresses = &mut Arc::make_mut(client).addresses;
         let place = addresses.partition_point(|other| other.number < number);
         addresses.insert(place, address);
-        number
+        Some(number)
     }
 
     /// Looks each line's product up: by `product_id`, then by `id` (contract §5).
@@ -967,5 +1109,169 @@ fn sent_content(order: &mut Arc<Order>, sent: &SentOrder, products: &[Option<i32
     if !are_stored {
         let items = lines().map(|(item, product)| item.with(*product));
         Arc::make_mut(order).items = items.collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::order::{Rules, phone::Region, wire};
+
+    const MANY: usize = 60_000;
+
+    fn rules() -> Rules {
+        Rules {
+            timezone: chrono_tz::Europe::Moscow,
+            phone_region: Region::Ru,
+            payment_types: None,
+            loyalty_system_is_active: false,
+            max_order_items: MANY,
+            max_client_addresses: MANY,
+        }
+    }
+
+    fn nothing_known() -> Known {
+        Known {
+            now: DateTime::UNIX_EPOCH,
+            orders: Vec::new(),
+            order_numbers: BTreeSet::new(),
+            clients: Vec::new(),
+            address_numbers: BTreeSet::new(),
+            products: HashMap::new(),
+        }
+    }
+
+    fn address(house: usize) -> Value {
+        json!({ "city": "Эжва", "street": "Мира", "house": house.to_string(), "str": "Мира" })
+    }
+
+    /// An order of the client `one`.
+    fn order(id: &str, addresses: &[Value], items: usize) -> Value {
+        json!({
+            "id": id, "status": "new", "total": 1,
+            "shipping_date_from": "2026-11-06T11:00:00Z", "shipping_date_to": "2026-11-06T18:00:00Z",
+            "order_item_list": vec![json!({ "product_id": "w", "price": 1, "quantity": 1 }); items],
+            "client": { "id": "one", "username": "Один", "addresses": addresses },
+            "shipping_address": address(1),
+        })
+    }
+
+    fn read(orders: &[Value]) -> Vec<Element> {
+        let rules = rules();
+        let elements = orders.iter();
+        elements
+            .map(|order| wire::parse(&order.to_string(), &rules))
+            .collect()
+    }
+
+    fn decide_on<'k>(
+        known: &'k Known,
+        elements: &[Element],
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Decision<'k>, Undecided> {
+        let none = HashSet::new();
+        let batch = Batch {
+            elements,
+            received_at: DateTime::UNIX_EPOCH,
+            refused: &none,
+            skipped: &none,
+        };
+        let numbers = || (1..).take(2 * MANY).collect();
+        let mut numbers = FreeNumbers {
+            order: numbers(),
+            client: numbers(),
+            address: numbers(),
+        };
+        decide(known, &[batch], &mut numbers, MANY, go_on)
+    }
+
+    // The next ones end in a second or two. Work that grows with the square of what comes would take minutes.
+
+    #[test]
+    fn many_addresses_of_one_client_are_looked_at_once_each() {
+        let known = nothing_known();
+        let addresses: Vec<Value> = (0..MANY).map(address).collect();
+        let half = MANY / 2;
+        let elements = read(&[
+            order("1", &addresses[..half], 1),
+            order("2", &addresses[half..], 1),
+            order("3", &addresses[half..], 1),
+        ]);
+        let decision = decide_on(&known, &elements, &|| true).expect("decided");
+        assert_eq!(decision.clients[0].after.addresses.len(), MANY);
+        let changes = super::super::diff::changes(&decision);
+        assert_eq!(changes.addresses.len(), MANY);
+    }
+
+    #[test]
+    fn an_order_that_comes_again_and_again_is_warned_of_each_line_once() {
+        let known = nothing_known();
+        let elements = read(&vec![order("1", &[], 2_000); 200]);
+        let decision = decide_on(&known, &elements, &|| true).expect("decided");
+        let Verdict::Accepted { warnings, .. } = &decision.verdicts[0][0] else {
+            panic!("{:?}", decision.verdicts[0][0]);
+        };
+        assert_eq!(warnings.len(), 2_000);
+    }
+
+    #[test]
+    fn numbers_that_the_batch_brings_along_are_passed_over_once() {
+        let known = nothing_known();
+        let count = 30_000;
+        // The last ones bring the very numbers that the first ones would be given.
+        let orders: Vec<Value> = (0..2 * count)
+            .map(|n| {
+                let mut order = order(&n.to_string(), &[], 1);
+                if n >= count {
+                    order["external_id"] = json!(n - count + 1);
+                }
+                order
+            })
+            .collect();
+        let elements = read(&orders);
+        let decision = decide_on(&known, &elements, &|| true).expect("decided");
+        let numbers: HashSet<i32> = decision.orders.iter().map(|o| o.after.number).collect();
+        assert_eq!(numbers.len(), 2 * count);
+        assert_eq!(decision.orders[count].after.number, 1);
+    }
+
+    #[test]
+    fn it_stops_when_it_is_told_to() {
+        let known = nothing_known();
+        let elements = read(&vec![order("1", &[], 1); 1_000]);
+        let asked = std::cell::Cell::new(0);
+        let until_the_third = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 3
+        };
+        let decided = decide_on(&known, &elements, &until_the_third);
+        assert_eq!(decided.err(), Some(Undecided::Stopped));
+        assert_eq!(asked.get(), 3);
+    }
+
+    /// Each entry is known by the one before, and falls with it.
+    #[test]
+    fn a_chain_of_orders_that_fall_one_after_the_other_is_followed_once() {
+        let known = nothing_known();
+        let count = 8_000;
+        let make = |n: usize, client: usize, username: bool| {
+            let mut order = order(&n.to_string(), &[], 1);
+            order["client"] = json!({ "id": format!("client {client}") });
+            if username {
+                order["client"]["username"] = json!("Один");
+            }
+            order
+        };
+        // Each order comes twice: it makes a client first, and then needs the client that the order before makes.
+        let mut orders: Vec<Value> = (1..=count).map(|n| make(n, n, true)).collect();
+        orders.extend((1..=count).rev().map(|n| make(n, n - 1, false)));
+        let elements = read(&orders);
+        let decision = decide_on(&known, &elements, &|| true).expect("decided");
+        assert!(
+            decision.orders.is_empty(),
+            "the first needs a client that nobody makes"
+        );
     }
 }

@@ -89,8 +89,7 @@ pub fn changes<'d>(decision: &'d Decision<'_>) -> Changes<'d> {
             continue;
         }
         for address in &after.addresses {
-            let stored = before
-                .and_then(|client| client.addresses.iter().find(|a| a.number == address.number));
+            let stored = before.and_then(|client| client.address(address.number));
             if stored != Some(address) {
                 changes
                     .addresses

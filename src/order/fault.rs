@@ -91,17 +91,20 @@ pub enum WarningCode {
     ExternalIdIgnored,
     /// `payment_type_unknown`
     PaymentTypeUnknown,
+    /// `too_many`
+    TooMany,
 }
 
 impl WarningCode {
     /// Every code, in the order of its declaration: `ALL[code as usize] == code`.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ProductNotFound,
         Self::ProductAmbiguous,
         Self::StatusNotChanged,
         Self::AddressNotFound,
         Self::ExternalIdIgnored,
         Self::PaymentTypeUnknown,
+        Self::TooMany,
     ];
 
     /// The code as it stands on the wire.
@@ -114,6 +117,7 @@ impl WarningCode {
             Self::AddressNotFound => "address_not_found",
             Self::ExternalIdIgnored => "external_id_ignored",
             Self::PaymentTypeUnknown => "payment_type_unknown",
+            Self::TooMany => "too_many",
         }
     }
 
@@ -152,6 +156,12 @@ impl WarningCode {
             }
             (Language::En, Self::PaymentTypeUnknown) => {
                 "payment type is not in the list, kept as sent"
+            }
+            (Language::Ru, Self::TooMany) => {
+                "у клиента уже слишком много адресов, этот не добавлен; адрес доставки заказа сохранён в самом заказе"
+            }
+            (Language::En, Self::TooMany) => {
+                "the client has too many addresses already, this one is not added; an order keeps its delivery address itself"
             }
         }
     }
@@ -232,7 +242,7 @@ impl Fault {
 }
 
 /// One warning of an accepted order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
     /// Where, as in [`Fault::field`].
     pub field: String,
@@ -241,43 +251,78 @@ pub struct Warning {
 }
 
 /// A fault in the language of its reader: `{field, code, message}`.
-pub struct FaultText<'a>(pub &'a Fault, pub Language);
+pub struct FaultText<'a> {
+    fault: &'a Fault,
+    language: Language,
+    /// Leave out the message where it says no more than the code.
+    brief: bool,
+}
+
+impl<'a> FaultText<'a> {
+    /// As it is answered.
+    #[must_use]
+    pub fn whole(fault: &'a Fault, language: Language) -> Self {
+        Self {
+            fault,
+            language,
+            brief: false,
+        }
+    }
+
+    /// As it is kept: without the message that goes with its code ([`usual_message`]).
+    #[must_use]
+    pub fn brief(fault: &'a Fault, language: Language) -> Self {
+        Self {
+            fault,
+            language,
+            brief: true,
+        }
+    }
+}
+
+/// The message that goes with a code, by its name; `None` where there is no such code.
+#[must_use]
+pub fn usual_message(field: &str, code: &str, language: Language) -> Option<String> {
+    let code = FaultCode::ALL
+        .into_iter()
+        .find(|known| known.as_str() == code)?;
+    let fault = Fault {
+        field: field.to_owned(),
+        code,
+        hint: Hint::None,
+    };
+    Some(fault.message(language))
+}
 
 /// A warning in the language of its reader: `{field, code, message}`.
 pub struct WarningText<'a>(pub &'a Warning, pub Language);
 
-fn entry<S: Serializer>(
-    serializer: S,
-    field: &str,
-    code: &str,
-    message: &str,
-) -> Result<S::Ok, S::Error> {
-    let mut s = serializer.serialize_struct("Fault", 3)?;
-    s.serialize_field("field", field)?;
-    s.serialize_field("code", code)?;
-    s.serialize_field("message", message)?;
-    s.end()
-}
-
 impl Serialize for FaultText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        entry(
-            serializer,
-            &self.0.field,
-            self.0.code.as_str(),
-            &self.0.message(self.1),
-        )
+        let Fault { field, code, .. } = self.fault;
+        let message = self.fault.message(self.language);
+        let usual = || usual_message(field, code.as_str(), self.language);
+        let is_usual = self.brief && usual().as_ref() == Some(&message);
+        let mut s = serializer.serialize_struct("Fault", 3)?;
+        s.serialize_field("field", field)?;
+        s.serialize_field("code", code.as_str())?;
+        if is_usual {
+            s.skip_field("message")?;
+        } else {
+            s.serialize_field("message", &message)?;
+        }
+        s.end()
     }
 }
 
 impl Serialize for WarningText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        entry(
-            serializer,
-            &self.0.field,
-            self.0.code.as_str(),
-            self.0.code.message(self.1),
-        )
+        let Self(Warning { field, code }, language) = self;
+        let mut s = serializer.serialize_struct("Warning", 3)?;
+        s.serialize_field("field", field)?;
+        s.serialize_field("code", code.as_str())?;
+        s.serialize_field("message", code.message(*language))?;
+        s.end()
     }
 }
 

@@ -4,11 +4,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
-use super::model::{Order, OrderItem};
+use super::model::{Destination, Order, OrderItem};
 
 /// The fields that differ, named as on the wire, each with what it was and what it became: `{"total": ["710", "720"]}`. A line
 /// is named by its place; one that was not there, or is not there any more, is `null`. Amounts are texts, for they are exact
-/// decimals; moments are RFC 3339 in UTC; the client and the address are our numbers.
+/// decimals; moments are RFC 3339 in UTC; the client and the address are our numbers, an address of the order's own its `str`.
 #[must_use]
 pub fn changes(before: &Order, after: &Order) -> Value {
     let mut changes = Map::new();
@@ -64,7 +64,10 @@ fn of_order(order: &Order) -> Map<String, Value> {
     map(json!({
         "status": order.status.as_str(),
         "client": order.client_number,
-        "shipping_address": order.address_number,
+        "shipping_address": match &order.destination {
+            Destination::Address(number) => json!(number),
+            Destination::Own(content) => json!(content.str),
+        },
         "created_at": moment(order.created_at),
         "total": amount(order.total),
         "delivery_cost": order.delivery_cost.map(amount),

@@ -121,7 +121,7 @@ pub struct Order {
     /// Whose it is.
     pub client_number: i32,
     /// Where it goes.
-    pub address_number: i32,
+    pub destination: Destination,
     /// When it was made, or first came in.
     pub created_at: DateTime<Utc>,
     /// Roubles, delivery included.
@@ -202,7 +202,7 @@ pub struct Client {
     pub coins_amount: Decimal,
     /// The client's own setting, the receiver's.
     pub loyalty_system_is_active: Option<bool>,
-    /// By number.
+    /// In the order of their numbers.
     pub addresses: List<Address>,
     /// The receiver's, by product number.
     pub prices: List<ClientPrice>,
@@ -223,8 +223,37 @@ pub struct Address {
     pub district_name: Option<String>,
 }
 
-/// The part of an address that the sender owns, and by which addresses without an id are told apart (contract §4).
+/// Where an order goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To this address of its client's, by our number.
+    Address(i32),
+    /// To an address that its client's list had no room for: the order keeps its own copy (contract §5).
+    Own(AddressContent),
+}
+
+impl Destination {
+    /// Our number of the client's address.
+    #[must_use]
+    pub fn address(&self) -> Option<i32> {
+        match self {
+            Self::Address(number) => Some(*number),
+            Self::Own(_) => None,
+        }
+    }
+
+    /// The order's own copy.
+    #[must_use]
+    pub fn own(&self) -> Option<&AddressContent> {
+        match self {
+            Self::Address(_) => None,
+            Self::Own(content) => Some(content),
+        }
+    }
+}
+
+/// The part of an address that the sender owns, and by which addresses without an id are told apart (contract §4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AddressContent {
     /// City.
     pub city: String,
@@ -240,6 +269,23 @@ pub struct AddressContent {
     pub floor: Option<String>,
     /// Flat or office.
     pub room: Option<String>,
+}
+
+impl Client {
+    /// Its address of that number.
+    #[must_use]
+    pub fn address(&self, number: i32) -> Option<&Address> {
+        let at = self
+            .addresses
+            .binary_search_by_key(&number, |address| address.number);
+        at.ok().and_then(|at| self.addresses.get(at))
+    }
+
+    /// Where an order of this client's goes, if that is one of its addresses.
+    #[must_use]
+    pub fn address_of(&self, order: &Order) -> Option<&Address> {
+        self.address(order.destination.address()?)
+    }
 }
 
 /// A client's own price.

@@ -19,7 +19,9 @@ use super::{
     datetime,
     decide::{Decision, Verdict, entries},
     fault::{FaultText, Language, WarningText, summary},
-    model::{Address, BankAccount, Client, ClientPrice, Order, OrderItem},
+    model::{
+        Address, AddressContent, BankAccount, Client, ClientPrice, Destination, Order, OrderItem,
+    },
     phone,
     wire::Element,
 };
@@ -183,7 +185,7 @@ impl Serialize for Entry<'_> {
                 s.serialize_field("message", &summary(faults, language))?;
                 let texts: Vec<_> = faults
                     .iter()
-                    .map(|fault| FaultText(fault, language))
+                    .map(|fault| FaultText::whole(fault, language))
                     .collect();
                 s.serialize_field("errors", &texts)?;
                 s.end()
@@ -232,10 +234,6 @@ impl Serialize for OrderAnswer<'_> {
             rules,
         } = self;
         let zone = rules.timezone;
-        let address = client
-            .addresses
-            .iter()
-            .find(|address| address.number == order.address_number);
         let mut s = serializer.serialize_struct("Order", 19)?;
         // A text, as in the document; the client's and the addresses' numbers are integers there.
         let id = given(order.number).map(|number| number.to_string());
@@ -250,13 +248,11 @@ impl Serialize for OrderAnswer<'_> {
         s.serialize_field("payment_type", &order.payment_type)?;
         s.serialize_field("payment_status", &order.payment_status)?;
         s.serialize_field("created_at", &Local(order.created_at, zone))?;
-        s.serialize_field(
-            "shipping_address",
-            &address.map(|address| AddressAnswer {
-                address,
-                shipping: true,
-            }),
-        )?;
+        let address = match &order.destination {
+            Destination::Address(number) => client.address(*number).map(AddressAnswer::shipping),
+            Destination::Own(content) => Some(AddressAnswer::own(content)),
+        };
+        s.serialize_field("shipping_address", &address)?;
         s.serialize_field("shipping_date_from", &Local(order.shipping_date_from, zone))?;
         s.serialize_field("shipping_date_to", &Local(order.shipping_date_to, zone))?;
         s.serialize_field("order_item_list", &Items(&order.items))?;
@@ -384,42 +380,65 @@ struct Addresses<'a>(&'a [Address]);
 
 impl Serialize for Addresses<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|address| AddressAnswer {
-            address,
-            shipping: false,
-        }))
+        serializer.collect_seq(self.0.iter().map(AddressAnswer::listed))
     }
 }
 
 struct AddressAnswer<'a> {
-    address: &'a Address,
+    /// The client's address; `None` where it is the order's own.
+    address: Option<&'a Address>,
+    content: &'a AddressContent,
     shipping: bool,
+}
+
+impl<'a> AddressAnswer<'a> {
+    fn listed(address: &'a Address) -> Self {
+        Self {
+            address: Some(address),
+            content: &address.content,
+            shipping: false,
+        }
+    }
+
+    fn shipping(address: &'a Address) -> Self {
+        Self {
+            shipping: true,
+            ..Self::listed(address)
+        }
+    }
+
+    fn own(content: &'a AddressContent) -> Self {
+        Self {
+            address: None,
+            content,
+            shipping: true,
+        }
+    }
 }
 
 impl Serialize for AddressAnswer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Address {
-            number,
-            sender_id,
-            content,
-            district_number,
-            ..
-        } = self.address;
+        let Self {
+            address, content, ..
+        } = self;
         let mut s = serializer.serialize_struct("Address", 12)?;
-        let number = given(*number);
+        let number = address.and_then(|address| given(address.number));
+        let sender_id = address.and_then(|address| address.sender_id.as_ref());
         s.serialize_field("id", &number)?;
         if self.shipping {
             s.serialize_field("user_address_id", &number)?;
         }
-        s.serialize_field("external_id", sender_id)?;
-        s.serialize_field("name", &name(self.address))?;
+        s.serialize_field("external_id", &sender_id)?;
+        let district = address.and_then(|address| address.district_name.as_deref());
+        s.serialize_field("name", &name_of(content, district))?;
         s.serialize_field("city", &content.city)?;
         s.serialize_field("street", &content.street)?;
         s.serialize_field("house", &content.house)?;
         s.serialize_field("room", &content.room)?;
         s.serialize_field("entrance", &content.entrance)?;
         s.serialize_field("floor", &content.floor)?;
-        s.serialize_field("district_id", district_number)?;
+        let district = address.and_then(|address| address.district_number);
+        s.serialize_field("district_id", &district)?;
         s.serialize_field("str", &content.str)?;
         s.end()
     }
@@ -428,7 +447,10 @@ impl Serialize for AddressAnswer<'_> {
 /// `Кутузова, д. 21, эт. 1, кв./оф. 1, под. 2, г. Сыктывкар – Орбита`, absent parts left out (contract §6).
 #[must_use]
 pub fn name(address: &Address) -> String {
-    let content = &address.content;
+    name_of(&address.content, address.district_name.as_deref())
+}
+
+fn name_of(content: &AddressContent, district: Option<&str>) -> String {
     let mut name = format!("{}, д. {}", content.street, content.house);
     for (label, part) in [
         (", эт. ", &content.floor),
@@ -442,7 +464,7 @@ pub fn name(address: &Address) -> String {
     }
     name.push_str(", г. ");
     name.push_str(&content.city);
-    if let Some(district) = &address.district_name {
+    if let Some(district) = district {
         name.push_str(" – ");
         name.push_str(district);
     }

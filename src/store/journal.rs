@@ -6,6 +6,7 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{Error, Store};
+use crate::order::fault::{Language, usual_message};
 
 /// What an operator looks for.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +51,8 @@ pub struct JournalBatch {
     pub accepted: i32,
     /// Of them rejected.
     pub rejected: i32,
+    /// Whether it was only tried out.
+    pub dry_run: bool,
 }
 
 /// A rejected order.
@@ -71,8 +74,24 @@ pub struct JournalRejected {
     pub body: String,
     /// As answered, in Russian: `[{field, code, message}]`.
     pub faults: Value,
+    /// How many more elements of the batch, without an id of their own, were the same.
+    pub repeated: i32,
     /// Our number of the order with that sender's id, where there is one by now.
     pub order_number: Option<i32>,
+}
+
+impl JournalRejected {
+    /// With the messages that go with a code, which are not kept.
+    fn in_full(mut self) -> Self {
+        for fault in self.faults.as_array_mut().into_iter().flatten() {
+            let part = |name: &str| fault[name].as_str().unwrap_or_default();
+            let usual = usual_message(part("field"), part("code"), Language::Ru);
+            if let (Some(message), Some(fault)) = (usual, fault.as_object_mut()) {
+                fault.entry("message").or_insert(message.into());
+            }
+        }
+        self
+    }
 }
 
 /// A change of an order.
@@ -142,7 +161,7 @@ impl Store {
         let mut transaction = self.searching().await?;
         sqlx::query_as!(
             JournalBatch,
-            "SELECT batch, received_at, request_id, login, orders, accepted, rejected
+            "SELECT batch, received_at, request_id, login, orders, accepted, rejected, dry_run
              FROM journal_batch b
              WHERE publication = $1 AND NOT abandoned
                AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
@@ -174,7 +193,7 @@ impl Store {
     ) -> Result<Option<JournalBatch>, Error> {
         sqlx::query_as!(
             JournalBatch,
-            "SELECT batch, received_at, request_id, login, orders, accepted, rejected
+            "SELECT batch, received_at, request_id, login, orders, accepted, rejected, dry_run
              FROM journal_batch WHERE publication = $1 AND batch = $2 AND NOT abandoned",
             publication,
             batch,
@@ -198,7 +217,7 @@ impl Store {
         sqlx::query_as!(
             JournalRejected,
             r#"SELECT r.batch, r.position, b.received_at, b.request_id, b.login, r.order_key, r.body, r.faults,
-                      o.number AS "order_number?"
+                      r.repeated, o.number AS "order_number?"
              FROM journal_rejected r
              JOIN journal_batch b ON b.publication = r.publication AND b.batch = r.batch
              LEFT JOIN orders o ON o.publication = r.publication AND o.sender_id = r.order_key
@@ -219,7 +238,28 @@ impl Store {
         )
         .fetch_all(&mut *transaction)
         .await
+        .map(|found| found.into_iter().map(JournalRejected::in_full).collect())
         .map_err(Error::Unavailable)
+    }
+
+    /// What batches that were received since then have taken of the budget for rejected orders.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] and the like.
+    pub async fn kept_bytes(
+        &self,
+        publication: &str,
+        since: DateTime<Utc>,
+    ) -> Result<usize, Error> {
+        let bytes = sqlx::query_scalar!(
+            r#"SELECT coalesce(sum(kept_bytes), 0)::bigint AS "bytes!" FROM journal_batch
+             WHERE publication = $1 AND received_at >= $2 AND kept_bytes > 0"#,
+            publication,
+            since,
+        )
+        .fetch_one(self.pool());
+        let bytes = self.in_time(bytes).await.map_err(Error::of_statement)?;
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
     /// How an order came to be.

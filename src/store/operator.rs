@@ -70,7 +70,7 @@ impl Store {
         publication: &str,
     ) -> Result<Option<DateTime<Utc>>, Error> {
         sqlx::query_scalar!(
-            "SELECT received_at FROM journal_batch WHERE publication = $1 AND accepted > 0
+            "SELECT received_at FROM journal_batch WHERE publication = $1 AND accepted > 0 AND NOT dry_run
              ORDER BY received_at DESC LIMIT 1",
             publication,
         )

@@ -22,8 +22,8 @@ use crate::{
     order::{
         known::{Keys, Known},
         model::{
-            Address, AddressContent, BankAccount, Checkout, Client, ClientPrice, ClientType, Order,
-            OrderItem, Status,
+            Address, AddressContent, BankAccount, Checkout, Client, ClientPrice, ClientType,
+            Destination, Order, OrderItem, Status,
         },
     },
 };
@@ -95,7 +95,7 @@ impl Row {
             number: self.int(1)?,
             version: self.int(2)?,
             client_number: self.int(3)?,
-            address_number: self.int(4)?,
+            destination: self.destination()?,
             count_of_returned_bottles: self.int(5)?,
             sender_id: self.text(1)?,
             status: Status::parse(status).ok_or_else(|| corrupt("a status"))?,
@@ -112,6 +112,16 @@ impl Row {
             payment_status: self.get(at::FLAG, 1)?,
             items: Vec::new().into(),
         })
+    }
+
+    /// Where an order goes.
+    fn destination(&self) -> Read<Destination> {
+        if let Some(own) = self.get::<Option<&str>>(at::TEXT, 5)? {
+            return serde_json::from_str(own)
+                .map(Destination::Own)
+                .map_err(|_| corrupt("an order's own address"));
+        }
+        self.int(4).map(Destination::Address)
     }
 
     /// (order's number, place, line)

@@ -4,14 +4,17 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Error, Store};
 use crate::{
     heavy::in_place,
-    order::{diff::Changes, model::Checkout},
+    order::{
+        diff::Changes,
+        model::{AddressContent, Checkout},
+    },
 };
 
 /// The journal's row of one batch.
@@ -31,6 +34,10 @@ pub struct BatchRow {
     pub accepted: usize,
     /// Of them rejected.
     pub rejected: usize,
+    /// What it takes of the day's budget for rejected orders.
+    pub kept_bytes: usize,
+    /// Whether it was only tried out.
+    pub dry_run: bool,
 }
 
 /// The journal's row of one rejected order.
@@ -44,8 +51,10 @@ pub struct RejectedRow<'a> {
     pub key: String,
     /// As received.
     pub body: &'a str,
-    /// As answered.
-    pub faults: Value,
+    /// As answered, without the messages that go with a code.
+    pub faults: Box<RawValue>,
+    /// How many more elements of the batch, without an id of their own, are the same.
+    pub repeated: usize,
 }
 
 /// The journal's row of one change of an order.
@@ -172,7 +181,7 @@ struct Orders<'a> {
     sender_id: Vec<&'a str>,
     status: Vec<&'a str>,
     client_number: Vec<i32>,
-    address_number: Vec<i32>,
+    address_number: Vec<Option<i32>>,
     created_at: Vec<DateTime<Utc>>,
     total: Vec<Decimal>,
     delivery_cost: Vec<Option<Decimal>>,
@@ -185,6 +194,7 @@ struct Orders<'a> {
     count_of_returned_bottles: Vec<i32>,
     ask_for_checkout: Vec<Option<Json<&'a Checkout>>>,
     batch: Vec<Option<Uuid>>,
+    delivery_address: Vec<Option<Json<&'a AddressContent>>>,
 }
 
 impl<'a> Orders<'a> {
@@ -197,7 +207,8 @@ impl<'a> Orders<'a> {
             columns.sender_id.push(&o.sender_id);
             columns.status.push(o.status.as_str());
             columns.client_number.push(o.client_number);
-            columns.address_number.push(o.address_number);
+            columns.address_number.push(o.destination.address());
+            columns.delivery_address.push(o.destination.own().map(Json));
             columns.created_at.push(o.created_at);
             columns.total.push(o.total);
             columns.delivery_cost.push(o.delivery_cost);
@@ -265,6 +276,8 @@ struct Journal<'a> {
     orders: Vec<i32>,
     accepted: Vec<i32>,
     rejected: Vec<i32>,
+    kept_bytes: Vec<i32>,
+    dry_run: Vec<bool>,
 }
 
 impl<'a> Journal<'a> {
@@ -278,6 +291,8 @@ impl<'a> Journal<'a> {
             columns.orders.push(int(b.orders));
             columns.accepted.push(int(b.accepted));
             columns.rejected.push(int(b.rejected));
+            columns.kept_bytes.push(int(b.kept_bytes));
+            columns.dry_run.push(b.dry_run);
         }
         columns
     }
@@ -306,12 +321,14 @@ impl Store {
             let statement = sqlx::query!(
                 "WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
                  INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, login,
-                                            orders, accepted, rejected, updated_rows, changed_rows)
+                                            orders, accepted, rejected, updated_rows, changed_rows, kept_bytes,
+                                            dry_run)
                  SELECT $1, t.batch, t.received_at, clock_timestamp(), $9, t.request_id, t.login, t.orders,
-                        t.accepted, t.rejected, 0, 0
+                        t.accepted, t.rejected, 0, 0, t.kept_bytes, t.dry_run
                  FROM asynchronous,
-                      unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[])
-                     AS t (batch, received_at, request_id, login, orders, accepted, rejected)",
+                      unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[],
+                             $10::int[], $11::boolean[])
+                     AS t (batch, received_at, request_id, login, orders, accepted, rejected, kept_bytes, dry_run)",
                 publication,
                 &journal.batch,
                 &journal.received_at,
@@ -321,6 +338,8 @@ impl Store {
                 &journal.accepted,
                 &journal.rejected,
                 deadline,
+                &journal.kept_bytes,
+                &journal.dry_run,
             )
             .execute(&mut *connection);
             let written = self.in_time(statement).await;
@@ -362,7 +381,7 @@ impl Store {
                     &orders.sender_id as _,
                     &orders.status as _,
                     &orders.client_number,
-                    &orders.address_number,
+                    &orders.address_number as _,
                     &orders.created_at,
                     &orders.total,
                     &orders.delivery_cost as _,
@@ -393,6 +412,7 @@ impl Store {
                     &journal.accepted,
                     &journal.rejected,
                     &orders.batch as _,
+                    &orders.delivery_address as _,
                 )
             } else {
                 sqlx::query_file!(
@@ -426,7 +446,7 @@ impl Store {
                     &orders.sender_id as _,
                     &orders.status as _,
                     &orders.client_number,
-                    &orders.address_number,
+                    &orders.address_number as _,
                     &orders.created_at,
                     &orders.total,
                     &orders.delivery_cost as _,
@@ -481,6 +501,9 @@ impl Store {
                     &history.iter().map(|c| c.request_id).collect::<Vec<_>>() as _,
                     &history.iter().map(|c| c.login).collect::<Vec<_>>() as _,
                     &history.iter().map(|c| Json(&c.changes)).collect::<Vec<_>>() as _,
+                    &orders.delivery_address as _,
+                    &rejected.iter().map(|r| int(r.repeated)).collect::<Vec<_>>(),
+                    &journal.kept_bytes,
                 )
             }
         });

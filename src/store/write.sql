@@ -58,28 +58,28 @@ WITH sent_client AS MATERIALIZED (
     SELECT *
     FROM unnest($24::int[], $25::int[], $26::uuid[], $27::text[], $28::text[], $29::int[], $30::int[],
                 $31::timestamptz[], $32::numeric[], $33::numeric[], $34::numeric[], $35::text[], $36::boolean[],
-                $37::timestamptz[], $38::timestamptz[], $39::text[], $40::int[], $41::jsonb[], $69::uuid[])
+                $37::timestamptz[], $38::timestamptz[], $39::text[], $40::int[], $41::jsonb[], $69::uuid[], $77::jsonb[])
         AS t (number, version, uuid, sender_id, status, client_number, address_number, created_at, total,
               delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-              count_of_returned_bottles, ask_for_checkout, batch)
+              count_of_returned_bottles, ask_for_checkout, batch, delivery_address)
 ), new_order AS (
     INSERT INTO orders
         (publication, number, uuid, sender_id, status, client_number, address_number, created_at, total,
          delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-         count_of_returned_bottles, ask_for_checkout, batch)
+         count_of_returned_bottles, ask_for_checkout, batch, delivery_address)
     SELECT $1, number, uuid, sender_id, status, client_number, address_number, created_at, total,
            delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-           count_of_returned_bottles, ask_for_checkout, batch
+           count_of_returned_bottles, ask_for_checkout, batch, delivery_address
     FROM sent_order
     WHERE version = 0
 ), changed_order AS (
     INSERT INTO orders AS o
         (publication, number, version, uuid, sender_id, status, client_number, address_number, created_at, total,
          delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-         count_of_returned_bottles, ask_for_checkout)
+         count_of_returned_bottles, ask_for_checkout, delivery_address)
     SELECT $1, number, version, uuid, sender_id, status, client_number, address_number, created_at, total,
            delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-           count_of_returned_bottles, ask_for_checkout
+           count_of_returned_bottles, ask_for_checkout, delivery_address
     FROM sent_order
     WHERE version > 0
     ON CONFLICT (publication, number) DO UPDATE
@@ -88,7 +88,8 @@ WITH sent_client AS MATERIALIZED (
         delivery_cost = excluded.delivery_cost, coins = excluded.coins, payment_type = excluded.payment_type,
         payment_status = excluded.payment_status, shipping_date_from = excluded.shipping_date_from,
         shipping_date_to = excluded.shipping_date_to, comment = excluded.comment,
-        count_of_returned_bottles = excluded.count_of_returned_bottles, ask_for_checkout = excluded.ask_for_checkout
+        count_of_returned_bottles = excluded.count_of_returned_bottles, ask_for_checkout = excluded.ask_for_checkout,
+        delivery_address = excluded.delivery_address
     WHERE o.version = excluded.version
     RETURNING 1
 ), sent_item AS MATERIALIZED (
@@ -128,15 +129,15 @@ WITH sent_client AS MATERIALIZED (
     FROM unnest($70::int[], $71::int[], $72::timestamptz[], $73::uuid[], $74::text[], $75::text[], $76::jsonb[])
         AS t (order_number, version, made_at, batch, request_id, login, changes)
 ), rejected AS (
-    INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults)
+    INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults, repeated)
     SELECT $1, t.*
-    FROM unnest($53::uuid[], $54::int[], $55::text[], $56::text[], $57::jsonb[])
-        AS t (batch, position, order_key, body, faults)
+    FROM unnest($53::uuid[], $54::int[], $55::text[], $56::text[], $57::jsonb[], $78::int[])
+        AS t (batch, position, order_key, body, faults, repeated)
 )
 INSERT INTO journal_batch
     (publication, batch, received_at, stored_at, deadline, request_id, login, orders, accepted, rejected,
-     updated_rows, changed_rows)
+     updated_rows, changed_rows, kept_bytes)
 SELECT $1, t.batch, t.received_at, clock_timestamp(), $58::timestamptz, t.request_id, t.login, t.orders, t.accepted,
-       t.rejected, (SELECT count(*) FROM changed_client) + (SELECT count(*) FROM changed_order), $59::int
-FROM unnest($60::uuid[], $61::timestamptz[], $62::text[], $63::text[], $64::int[], $65::int[], $66::int[])
-    AS t (batch, received_at, request_id, login, orders, accepted, rejected)
+       t.rejected, (SELECT count(*) FROM changed_client) + (SELECT count(*) FROM changed_order), $59::int, t.kept_bytes
+FROM unnest($60::uuid[], $61::timestamptz[], $62::text[], $63::text[], $64::int[], $65::int[], $66::int[], $79::int[])
+    AS t (batch, received_at, request_id, login, orders, accepted, rejected, kept_bytes)

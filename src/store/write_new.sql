@@ -19,11 +19,12 @@ WITH new_client AS (
     INSERT INTO orders
         (publication, number, uuid, sender_id, status, client_number, address_number, created_at, total,
          delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-         count_of_returned_bottles, ask_for_checkout, batch)
+         count_of_returned_bottles, ask_for_checkout, batch, delivery_address)
     SELECT $1, t.*
     FROM unnest($22::int[], $23::uuid[], $24::text[], $25::text[], $26::int[], $27::int[], $28::timestamptz[],
                 $29::numeric[], $30::numeric[], $31::numeric[], $32::text[], $33::boolean[], $34::timestamptz[],
-                $35::timestamptz[], $36::text[], $37::int[], $38::jsonb[], $57::uuid[]) AS t
+                $35::timestamptz[], $36::text[], $37::int[], $38::jsonb[], $57::uuid[],
+                $58::jsonb[]) AS t
 ), new_item AS (
     INSERT INTO order_item
         (publication, order_number, position, product_id, sender_id, external_id, product_number, name, price,

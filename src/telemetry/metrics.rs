@@ -211,6 +211,7 @@ struct Publication {
     rejected: Counter,
     faults: [Counter; FaultCode::ALL.len()],
     warnings: [Counter; WarningCode::ALL.len()],
+    not_kept: Counter,
     /// Of the last accepted order, milliseconds since 1970; 0: none yet.
     last_accepted: AtomicI64,
 }
@@ -237,6 +238,12 @@ impl Metrics {
             "Warnings on accepted orders",
             warnings.clone(),
         );
+        let not_kept = Family::<OfPublication, Counter>::default();
+        registry.register(
+            "aqua_journal_not_kept",
+            "Rejected orders that the journal had no room for (journal.rejected_bytes_per_day, or a disk that is nearly full)",
+            not_kept.clone(),
+        );
         let publications = config.publications.iter().map(|publication| {
             let name = &publication.name;
             let of_verdict = |verdict| {
@@ -255,6 +262,9 @@ impl Metrics {
                 rejected: of_verdict("rejected"),
                 faults: FaultCode::ALL.map(|code| of_code(&faults, code.as_str())),
                 warnings: WarningCode::ALL.map(|code| of_code(&warnings, code.as_str())),
+                not_kept: not_kept.get_or_create_owned(&OfPublication {
+                    publication: name.clone(),
+                }),
                 last_accepted: AtomicI64::new(0),
             };
             (name.clone(), counters)
@@ -370,6 +380,13 @@ impl Metrics {
         }
         if verdicts.accepted > 0 {
             self.accepted_at(publication, Utc::now());
+        }
+    }
+
+    /// So many rejected orders found no room in the journal.
+    pub fn not_kept(&self, publication: &str, orders: usize) {
+        if let Some(counters) = self.publications.get(publication) {
+            counters.not_kept.inc_by(orders as u64);
         }
     }
 

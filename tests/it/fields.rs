@@ -1306,7 +1306,7 @@ async fn five_hundred_items_and_a_hundred_addresses_are_taken_by_default_and_one
             .as_array()
             .unwrap()
             .len(),
-        101
+        100
     );
     assert_eq!(answer.faults("501"), ["order_item_list: too_many"]);
     assert_eq!(answer.faults("101"), ["client.addresses: too_many"]);

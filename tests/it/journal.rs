@@ -411,6 +411,7 @@ async fn what_is_too_old_is_removed_of_each_kind_and_nothing_else() {
             keep_batches,
             keep_rejected,
             keep_changes,
+            rejected_bytes_per_day: 0,
         };
         retention::round(&store, "demodelivery", &settings)
             .await
@@ -446,6 +447,7 @@ async fn what_is_too_old_is_removed_of_each_kind_and_nothing_else() {
             keep_batches: 1,
             keep_rejected: 1,
             keep_changes: 1,
+            rejected_bytes_per_day: 0,
         },
     )
     .await
@@ -494,6 +496,7 @@ async fn more_than_a_step_of_old_entries_is_removed_in_one_round() {
         keep_batches: 1,
         keep_rejected: 1,
         keep_changes: 1,
+        rejected_bytes_per_day: 0,
     };
     let round = async || {
         retention::round(&store, "demodelivery", &settings)

@@ -18,6 +18,7 @@ mod fault_run;
 mod faults;
 mod fields;
 mod fuzz;
+mod guards;
 mod guards_http;
 mod http;
 mod identity;

@@ -441,11 +441,11 @@ async fn plans(database: &TestDatabase) -> Vec<String> {
     let mut plans = Vec::new();
     for (name, sql, parameters) in [
         ("reads", include_str!("../../src/store/read.sql"), 11),
-        ("writes", include_str!("../../src/store/write.sql"), 76),
+        ("writes", include_str!("../../src/store/write.sql"), 79),
         (
             "writes_new",
             include_str!("../../src/store/write_new.sql"),
-            57,
+            58,
         ),
     ] {
         connection

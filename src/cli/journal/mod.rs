@@ -3,7 +3,7 @@
 
 mod resubmit;
 
-use std::{cmp::Reverse, fmt::Write as _};
+use std::{cmp::Reverse, collections::HashSet, fmt::Write as _};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -219,6 +219,7 @@ fn batch_json(publication: &Publication, batch: &JournalBatch) -> Value {
         "orders": batch.orders,
         "accepted": batch.accepted,
         "rejected": batch.rejected,
+        "dry_run": batch.dry_run,
     })
 }
 
@@ -233,6 +234,7 @@ fn rejected_json(publication: &Publication, order: &JournalRejected) -> Value {
         "order": order.order_key,
         "number_now": order.order_number,
         "errors": order.faults,
+        "repeated": order.repeated,
         // As text: it need not be JSON that every reader takes.
         "body": order.body,
     })
@@ -274,6 +276,7 @@ async fn batches(search: &Search, config: &Config, store: &Store) -> Result<Stri
         "orders",
         "accepted",
         "rejected",
+        "dry run",
         "request id",
         "batch",
     ]);
@@ -285,6 +288,7 @@ async fn batches(search: &Search, config: &Config, store: &Store) -> Result<Stri
             batch.orders.to_string(),
             batch.accepted.to_string(),
             batch.rejected.to_string(),
+            or_dash(batch.dry_run.then_some("yes")),
             batch.request_id,
             batch.batch.to_string(),
         ]);
@@ -432,12 +436,36 @@ async fn show(id: &str, how: &How, config: &Config, store: &Store) -> Result<Str
         ] {
             table.row([name.to_owned(), value]);
         }
+        if batch.dry_run {
+            table.row(["dry run".to_owned(), "yes: nothing was stored".to_owned()]);
+        }
         said.push_str(&table.print());
         for order in &rejected {
             said.push_str(&rejected_sheet(order));
         }
+        let not_kept = not_kept(&batch, &rejected);
+        if not_kept > 0 {
+            // Writing to a text cannot fail.
+            let _ = writeln!(
+                said,
+                "\n{not_kept} rejected orders are not kept: the day's budget was used up ([journal] rejected_bytes_per_day), \
+                 the disk was nearly full, or they were too old"
+            );
+        }
     }
     Ok(said)
+}
+
+/// How many rejected orders of a batch the journal does not have.
+fn not_kept(batch: &JournalBatch, kept: &[JournalRejected]) -> i64 {
+    if batch.dry_run {
+        return 0;
+    }
+    // An order that came twice was rejected once.
+    let keys: HashSet<&str> = kept.iter().map(|order| order.order_key.as_str()).collect();
+    let repeated: i64 = kept.iter().map(|order| i64::from(order.repeated)).sum();
+    let kept = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+    i64::from(batch.rejected) - kept - repeated
 }
 
 fn rejected_sheet(order: &JournalRejected) -> String {
@@ -450,6 +478,9 @@ fn rejected_sheet(order: &JournalRejected) -> String {
     if let Some(number) = order.order_number {
         // Writing to a text cannot fail.
         let _ = write!(text, "; there is such an order now, number {number}");
+    }
+    if order.repeated > 0 {
+        let _ = write!(text, "; {} more like it came along", order.repeated);
     }
     text.push('\n');
     for fault in order.faults.as_array().into_iter().flatten() {

@@ -432,7 +432,6 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
         }
         object
     };
-    let number = || our(Integer, ("Наш номер адреса", "Our number of the address"));
     components
         .schema(
             name("AnsweredOrder"),
@@ -595,7 +594,10 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
             name("AnsweredAddress"),
             with_address(answered(
                 ("Адрес клиента", "A client's address"),
-                [("id", number())],
+                [(
+                    "id",
+                    our(Integer, ("Наш номер адреса", "Our number of the address")),
+                )],
             )),
         )
         .schema(
@@ -603,10 +605,19 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
             with_address(answered(
                 ("Адрес доставки", "Where the order goes"),
                 [
-                    ("id", number()),
+                    (
+                        "id",
+                        value(
+                            [Integer, Null],
+                            (
+                                "Наш номер адреса; null, если у клиента уже слишком много адресов и адрес хранится в самом заказе",
+                                "Our number of the address; null where the client has too many addresses already, and the order keeps this one itself",
+                            ),
+                        ),
+                    ),
                     (
                         "user_address_id",
-                        our(Integer, ("Тот же номер", "The same number")),
+                        value([Integer, Null], ("То же значение", "The same")),
                     ),
                 ],
             )),

@@ -48,6 +48,8 @@ pub fn demo_config() -> Config {
             coalesce: true,
             connections: 5_000,
             connections_per_address: 5_000,
+            answer_bytes: 24 * 1024 * 1024,
+            dry_runs_per_minute: 1_000_000,
             bytes_in_flight: 128 * 1024 * 1024,
         },
         times: Times {
@@ -62,6 +64,7 @@ pub fn demo_config() -> Config {
             keep_batches: 90,
             keep_rejected: 365,
             keep_changes: 365,
+            rejected_bytes_per_day: 64 * 1024 * 1024,
         },
         // Nobody is slowed down.
         logins: Logins {
