@@ -13,10 +13,12 @@ if [ "${1:-}" = mock ]; then
 fi
 if [ -z "${DATABASE_URL:-}" ]; then
     ensure_postgres
-    # Started as root, PostgreSQL runs as somebody else, who cannot enter a checkout under /root.
-    if [ -z "${AQUA_DATA_DIR:-}" ] && ! as_postgres test -x "$PWD"; then
+    # Started as root, the service becomes somebody else, who cannot enter a checkout under /root; and in an ordinary
+    # user's checkout root makes no folder for him.
+    if [ -z "${AQUA_DATA_DIR:-}" ] && [ "$(id -u)" -eq 0 ] && [ ! -e data/postgres ] &&
+        ! { [ "$(stat -c %u .)" -eq 0 ] && as_postgres test -x "$PWD"; }; then
         export AQUA_DATA_DIR=/var/lib/aqua-orders/postgres
-        say "$(postgres_user) cannot enter $PWD: the orders are kept in $AQUA_DATA_DIR"
+        say "the orders are kept in $AQUA_DATA_DIR, for $(postgres_user) runs the service"
     fi
 fi
 cargo build --release --locked

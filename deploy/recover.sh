@@ -21,10 +21,7 @@ case $moment in
 *\'* | *\\*) give_up "a time as in '2026-11-25 14:30:00+03', or latest" ;;
 esac
 data=${AQUA_DATA_DIR:-data/postgres}
-mkdir -p "$data"
-data=$(cd "$data" && pwd)
 wal=$(cd "$wal" && pwd)
-[ -z "$(ls -A "$data")" ] || give_up "$data is not empty: move it away first"
 case $wal in *[\'\"%]*) give_up "no quotes and no % in the folder's name, please: $wal" ;; esac
 user=${AQUA_USER:-aqua-orders}
 if [ "$(id -u)" -eq 0 ]; then
@@ -34,9 +31,16 @@ as_owner() {
     if [ "$(id -u)" -eq 0 ]; then (cd / && runuser -u "$user" -- "$@"); else "$@"; fi
 }
 
-chmod 700 "$data"
-tar -xzf "$base" -C "$data"
-if [ "$(id -u)" -eq 0 ]; then chown -R "$user": "$data"; fi
+# As its owner, who might have put a link there: root would follow it.
+case $data in
+/*) ;;
+*) data=$PWD/$data ;;
+esac
+if ! as_owner mkdir -p "$data" 2>/dev/null; then mkdir -p "$data"; fi
+[ -z "$(ls -A "$data")" ] || give_up "$data is not empty: move it away first"
+if [ "$(id -u)" -eq 0 ]; then chown -h "$user": "$data"; fi
+as_owner chmod 700 "$data"
+as_owner tar -xzf - -C "$data" <"$base"
 # For `program`: the cluster's own version.
 # shellcheck disable=SC2034
 major=$(cat "$data/PG_VERSION")

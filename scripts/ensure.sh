@@ -80,12 +80,23 @@ ensure_postgres() {
 
 # As whom PostgreSQL runs: it refuses root.
 postgres_user() {
-    if [ "$(id -u)" -ne 0 ]; then id -un; elif id postgres >/dev/null 2>&1; then echo postgres; else echo nobody; fi
+    if [ "$(id -u)" -ne 0 ]; then
+        id -un
+    else
+        id postgres >/dev/null 2>&1 ||
+            give_up "There is no user postgres: make one (useradd --system postgres), or start this as an ordinary user."
+        echo postgres
+    fi
 }
 
 # as_postgres COMMAND…: runs it as that user.
 as_postgres() {
-    if [ "$(id -u)" -eq 0 ]; then runuser -u "$(postgres_user)" -- "$@"; else "$@"; fi
+    if [ "$(id -u)" -eq 0 ]; then
+        user=$(postgres_user) || exit 1
+        runuser -u "$user" -- "$@"
+    else
+        "$@"
+    fi
 }
 
 # free_ports COUNT: ports of 127.0.0.1 that nobody listens on, below those that the system gives to outgoing connections:

@@ -147,22 +147,21 @@ pub async fn import(
         .ok_or(Error::Busy)
 }
 
-/// Loads the publication's demo data, if it has any, once: while it has no district, product and client. Any number
-/// of instances may try at the same time. `None` when there was nothing to do.
-///
-/// # Errors
-/// When the files cannot be read, have a bad line, or the database does not take them.
-pub async fn load_demo_once(
-    store: &Store,
-    publication: &Publication,
-) -> Result<Option<Report>, Error> {
-    let Some(folder) = &publication.demo_data else {
-        return Ok(None);
-    };
-    let untouched = store.is_untouched(&publication.name, DEMO).await;
-    if !untouched.map_err(Error::Store)? {
-        return Ok(None);
+/// A publication's demo data, if it has any, as its files had it.
+#[derive(Debug)]
+pub struct Demo(Option<Result<Entries, Error>>);
+
+impl Demo {
+    /// Reads the files. What is wrong with them counts when they are to be loaded.
+    pub async fn read(publication: &Publication) -> Self {
+        match &publication.demo_data {
+            None => Self(None),
+            Some(folder) => Self(Some(read_demo(folder, publication).await)),
+        }
     }
+}
+
+async fn read_demo(folder: &Path, publication: &Publication) -> Result<Entries, Error> {
     let mut entries = Entries::default();
     let mut found = false;
     for kind in [Kind::Districts, Kind::Products, Kind::Clients] {
@@ -173,9 +172,31 @@ pub async fn load_demo_once(
             Err(error) => return Err(error),
         }
     }
-    if !found {
-        return Err(Error::NoDemo(folder.clone()));
+    if found {
+        Ok(entries)
+    } else {
+        Err(Error::NoDemo(folder.to_owned()))
     }
+}
+
+/// Loads the publication's demo data once: while it has no district, product and client. Any number of instances may try
+/// at the same time. `None` when there was nothing to do.
+///
+/// # Errors
+/// When the files could not be read, have a bad line, or the database does not take them.
+pub async fn load_demo_once(
+    store: &Store,
+    publication: &Publication,
+    demo: Demo,
+) -> Result<Option<Report>, Error> {
+    let (Some(folder), Demo(Some(entries))) = (&publication.demo_data, demo) else {
+        return Ok(None);
+    };
+    let untouched = store.is_untouched(&publication.name, DEMO).await;
+    if !untouched.map_err(Error::Store)? {
+        return Ok(None);
+    }
+    let entries = entries?;
     let how = How {
         options: Options::default(),
         mark: Some(DEMO),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use tokio::net::TcpListener;
 
-use super::{Failure, check, say};
+use super::{Failure, check, root, say};
 use crate::{
     backup,
     config::{Access, Backup, Config, Environment},
@@ -89,6 +89,7 @@ fn publications(config: &Config) {
         ));
     }
     notes.iter().for_each(note);
+    root::note(config).into_iter().for_each(note);
 }
 
 fn tls(config: &Config, found: &mut Findings) {

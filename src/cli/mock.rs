@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{Failure, because, on_runtime, say, serve};
 use crate::{
     config::{Config, Environment},
+    database::Account,
     http::faults::{Faults, GRAMMAR},
     telemetry,
 };
@@ -92,8 +93,7 @@ pub(super) fn run(mock: &Mock) -> Result<(), Failure> {
     on_runtime(async {
         // Before there is anything to clear away.
         let stop = serve::stop_signal()?;
-        let folder = Folder::make()
-            .map_err(|error| because("no folder for the mock's database can be made", &error))?;
+        let folder = folder()?;
         let config = settings(mock.listen, &folder.path)?;
         telemetry::start(&config.log);
         if stdout().is_terminal() {
@@ -101,6 +101,19 @@ pub(super) fn run(mock: &Mock) -> Result<(), Failure> {
         }
         Box::pin(serve::run_until(stop, config, Some(mock.fault.clone()))).await
     })
+}
+
+/// The mock's folder is that of whoever runs it. For root that is somebody else, as with any service of ours.
+fn folder() -> Result<Folder, Failure> {
+    let cannot = |error: &dyn std::error::Error| {
+        because("no folder for the mock's database can be made", error)
+    };
+    let account =
+        Account::for_postgres(Path::new("/nonexistent")).map_err(|error| cannot(&error))?;
+    let made = account
+        .acting(Folder::make)
+        .map_err(|error| cannot(&error))?;
+    made.map_err(|error| cannot(&error))
 }
 
 fn settings(listen: SocketAddr, folder: &Path) -> Result<Config, Failure> {
@@ -121,8 +134,7 @@ struct Folder {
 impl Folder {
     fn make() -> io::Result<Self> {
         let path = env::temp_dir().join(format!("aqua-orders-mock-{}", Uuid::new_v4()));
-        // Started as root, PostgreSQL runs as somebody else, who must be able to go through.
-        DirBuilder::new().mode(0o711).create(&path)?;
+        DirBuilder::new().mode(0o700).create(&path)?;
         let folder = Self { path };
         let demo = folder.path.join("demo");
         fs::create_dir(&demo)?;

@@ -9,6 +9,7 @@ mod load;
 mod mock;
 mod openapi;
 mod order;
+mod root;
 mod serve;
 mod text;
 

@@ -17,12 +17,12 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Failure, because, check, say};
+use super::{Failure, because, check, root, say};
 use crate::{
     config::{self, Config},
     database::{self, Opened, PrivateCluster, Servers},
     http::{self, App, auth::Gate, body::Bodies, faults::Faults, operator::Operator, tls::Tls},
-    import,
+    import::{self, Demo},
     intake::Intake,
     retention,
     store::{Store, session_settings},
@@ -65,6 +65,9 @@ pub(super) async fn run_until(
     for note in config.notes() {
         tracing::warn!("{note}");
     }
+    // As we are: whoever we become may not be let into the folder.
+    let demos = demo_data(&config).await;
+    root::give_up(&config)?;
     let config = Arc::new(config);
     let intake = Arc::new(OnceLock::new());
     let metrics = Arc::new(Metrics::new(&config));
@@ -106,7 +109,7 @@ pub(super) async fn run_until(
     };
     let busy = tokio::select! {
         busy = serving => Ok(busy),
-        failure = work(&config, addresses, &intake, metrics, &mut opening, &mut opened) => Err(failure),
+        failure = work(&config, demos, addresses, &intake, metrics, &mut opening, &mut opened) => Err(failure),
     };
     match busy {
         Ok(0) => tracing::info!("stopped, every request answered"),
@@ -171,6 +174,7 @@ fn make_room_for_connections(limits: &config::Limits) {
 /// only when it cannot begin.
 async fn work(
     config: &Config,
+    demos: Vec<Demo>,
     addresses: Addresses,
     intake: &OnceLock<Intake>,
     metrics: Arc<Metrics>,
@@ -185,7 +189,7 @@ async fn work(
         Ok(Err(error)) => return because("the database cannot be used", &error),
         Err(error) => return because("the database cannot be used", &error),
     };
-    let begun = begin(config, servers.clone(), addresses, intake, metrics);
+    let begun = begin(config, demos, servers.clone(), addresses, intake, metrics);
     let begun = match cluster {
         None => begun.await,
         Some(cluster) => tokio::select! {
@@ -216,6 +220,7 @@ async fn keep_running(cluster: &mut PrivateCluster) -> Infallible {
 /// Makes the database ready, and lets the orders in.
 async fn begin(
     config: &Config,
+    demos: Vec<Demo>,
     mut servers: Servers,
     addresses: Addresses,
     intake: &OnceLock<Intake>,
@@ -223,7 +228,7 @@ async fn begin(
 ) -> Result<(), Failure> {
     make_ready(&mut servers, &config.database).await?;
     let store = Store::new(servers, &config.database);
-    load_demo_data(&store, config).await?;
+    load_demo_data(&store, config, demos).await?;
     for publication in &config.publications {
         let last = store.last_accepted_at(&publication.name).await;
         if let Some(moment) =
@@ -305,10 +310,19 @@ async fn refuse_what_forgets(
     Err(check::faults(&state, settings).join("\n"))
 }
 
-/// Loads what the publications have to try out with, before the first order can come.
-async fn load_demo_data(store: &Store, config: &Config) -> Result<(), Failure> {
+/// What the publications have to try out with.
+async fn demo_data(config: &Config) -> Vec<Demo> {
+    let mut demos = Vec::new();
     for publication in &config.publications {
-        let loaded = import::load_demo_once(store, publication)
+        demos.push(Demo::read(publication).await);
+    }
+    demos
+}
+
+/// Loads it, before the first order can come.
+async fn load_demo_data(store: &Store, config: &Config, demos: Vec<Demo>) -> Result<(), Failure> {
+    for (publication, demo) in config.publications.iter().zip(demos) {
+        let loaded = import::load_demo_once(store, publication, demo)
             .await
             .map_err(|error| because("the demo data cannot be loaded", &error))?;
         if let Some(report) = loaded {

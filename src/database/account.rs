@@ -1,4 +1,5 @@
-//! As whom PostgreSQL runs. It refuses root, so a service that was started as root hands it to somebody else.
+//! As whom PostgreSQL runs. It refuses root, so a service that was started as root hands it to somebody else, and becomes
+//! that one itself. What belongs to him root never touches as root: he may have put a link there.
 
 use std::{
     fs, io, os::unix::fs::MetadataExt, os::unix::process::CommandExt, path::Path, process::Command,
@@ -21,10 +22,10 @@ pub struct Account {
 
 impl Account {
     /// Who PostgreSQL runs as on `folder`, which need not exist: ourselves; for root, the folder's owner, else
-    /// `postgres`, else `nobody`.
+    /// `postgres`. Never `nobody`, who is whoever else had no account of his own.
     ///
     /// # Errors
-    /// [`Error::NoAccount`] for root on a machine without any of them.
+    /// [`Error::NoAccount`] for root on a machine without them.
     pub fn for_postgres(folder: &Path) -> Result<Self, Error> {
         let ourselves = geteuid();
         if !ourselves.is_root() {
@@ -39,15 +40,18 @@ impl Account {
                 Gid::from_raw(owner.gid()),
             ));
         }
-        ["postgres", "nobody"]
-            .into_iter()
-            .find_map(|name| User::from_name(name).ok().flatten())
-            .map(|user| Self {
-                name: user.name,
-                uid: user.uid.as_raw(),
-                gid: user.gid.as_raw(),
-            })
-            .ok_or(Error::NoAccount)
+        Self::named("postgres").ok_or(Error::NoAccount)
+    }
+
+    /// The user of that name, unless it is root by another name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let user = User::from_name(name).ok().flatten()?;
+        (!user.uid.is_root()).then(|| Self {
+            name: user.name,
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+        })
     }
 
     /// The user with this number; `gid` is taken only when the machine's user list does not know it.
@@ -96,15 +100,102 @@ impl Account {
         command
     }
 
-    /// Hands a file or folder that we made to this account.
+    /// Hands a file or folder to this account. Only where nobody but root can put another one in its place.
     ///
     /// # Errors
     /// What the system says.
     pub fn own(&self, path: &Path) -> io::Result<()> {
         if self.is_another() {
-            std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid))
+            std::os::unix::fs::lchown(path, Some(self.uid), Some(self.gid))
         } else {
             Ok(())
         }
+    }
+
+    /// Does `work` on files with this account's rights and no others: what it makes is the account's, and a link leads
+    /// nowhere where the account may not go by itself.
+    ///
+    /// # Errors
+    /// When we may not act as this account; what `work` says is its own affair.
+    pub fn acting<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+        if !self.is_another() {
+            return Ok(work());
+        }
+        // A thread of its own, for on Linux each has its own rights on files. It ends with the work.
+        std::thread::scope(|scope| {
+            let acting = std::thread::Builder::new().spawn_scoped(scope, || {
+                change::rights_on_files(self)?;
+                Ok(work())
+            })?;
+            acting
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Becomes this account, with all threads and for good.
+    ///
+    /// # Errors
+    /// When we may not, or could still go back.
+    pub fn become_for_good(&self) -> io::Result<()> {
+        if self.is_another() {
+            change::for_good(self)?;
+        }
+        Ok(())
+    }
+}
+
+/// How a process changes to another account.
+#[cfg(target_os = "linux")]
+mod change {
+    use std::{ffi::CString, io};
+
+    use nix::{
+        errno::Errno,
+        unistd::{Gid, Uid, initgroups, setfsgid, setfsuid, setgid, setgroups, setuid},
+    };
+
+    use super::Account;
+
+    /// Of this thread. Root's capabilities on files go with them.
+    pub(super) fn rights_on_files(account: &Account) -> io::Result<()> {
+        let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+        // The groups are the whole process's; root has no need of his.
+        setgroups(&[])?;
+        setfsgid(gid);
+        setfsuid(uid);
+        // They do not say whether they succeeded, but what was.
+        if (setfsgid(gid), setfsuid(uid)) != (gid, uid) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn for_good(account: &Account) -> io::Result<()> {
+        let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+        initgroups(&CString::new(account.name.as_str())?, gid)?;
+        setgid(gid)?;
+        setuid(uid)?;
+        if setuid(Uid::from_raw(0)) != Err(Errno::EPERM) {
+            return Err(io::Error::other("root's rights would not go"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod change {
+    use std::io;
+
+    use super::Account;
+
+    pub(super) fn rights_on_files(_: &Account) -> io::Result<()> {
+        Err(io::Error::other(
+            "only on Linux may root run it; start it as an ordinary user",
+        ))
+    }
+
+    pub(super) fn for_good(account: &Account) -> io::Result<()> {
+        rights_on_files(account)
     }
 }

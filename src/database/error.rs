@@ -57,8 +57,8 @@ pub enum Error {
 
     /// Started as root, and there is nobody to run PostgreSQL as.
     #[error(
-        "PostgreSQL refuses to run as root, and this machine has neither the user `postgres` nor `nobody`: \
-         create one (useradd --system postgres) or start the service as an ordinary user"
+        "PostgreSQL refuses to run as root, and this machine has no user `postgres`: create one (useradd --system \
+         postgres), or start the service as an ordinary user"
     )]
     NoAccount,
 
@@ -74,6 +74,29 @@ pub enum Error {
         owner: String,
         /// Who we are.
         user: String,
+    },
+
+    /// Started as root, and the folder would lie where others than root may put something in its place.
+    #[error(
+        "as root nothing is made in {data_dir}, because {folder} is not root's alone: make it for the user `{user}` \
+         (install -d -o {user} -m 700 {data_dir}), or name another folder ([database] data_dir)"
+    )]
+    NotRootsAlone {
+        /// The private cluster's folder.
+        data_dir: PathBuf,
+        /// The folder on the way to it.
+        folder: PathBuf,
+        /// The user that PostgreSQL runs as.
+        user: String,
+    },
+
+    /// Started as root, and the system does not let us do what is to be done as another user.
+    #[error("root may not act as the user `{user}` here: {source}; start the service as that user")]
+    NotActing {
+        /// The user that PostgreSQL runs as.
+        user: String,
+        /// What the system said.
+        source: io::Error,
     },
 
     /// Started as root, and the user that PostgreSQL runs as cannot reach its folder.

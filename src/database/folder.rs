@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Stdio,
@@ -10,6 +10,7 @@ use std::{
 };
 
 use nix::{
+    fcntl::OFlag,
     sys::signal::kill,
     unistd::{Gid, Pid, Uid},
 };
@@ -25,6 +26,8 @@ pub(super) const PORT: u16 = 5432;
 const START_LOG: &str = "start.log";
 /// Where postgres keeps its log, a file for each day of the week.
 pub(super) const LOG_FOLDER: &str = "log";
+/// What every whole cluster has.
+const CONTROL: &str = "global/pg_control";
 /// A cluster that initdb has finished and that is being moved into place.
 const FINISHED: &str = "initdb.finished";
 /// A cluster that initdb is working on; the process id follows.
@@ -55,19 +58,13 @@ pub(super) struct Running {
 pub(super) fn major(data_dir: &Path) -> Option<u32> {
     [data_dir.to_path_buf(), data_dir.join(FINISHED)]
         .iter()
-        .find_map(|folder| {
-            fs::read_to_string(folder.join("PG_VERSION"))
-                .ok()?
-                .trim()
-                .parse()
-                .ok()
-        })
+        .find_map(|folder| read(&folder.join("PG_VERSION")).ok()?.trim().parse().ok())
 }
 
 /// The postmaster that works on `data_dir`, an absolute path without links. postmaster.pid outlives its writer after a
 /// kill or a power cut, and its number may belong to anybody by then, so it is believed only together with the process.
 pub(super) fn postmaster(data_dir: &Path) -> Option<Running> {
-    let text = fs::read_to_string(data_dir.join("postmaster.pid")).ok()?;
+    let text = read(&data_dir.join("postmaster.pid")).ok()?;
     let mut lines = text.lines();
     let pid = Pid::from_raw(lines.next()?.trim().parse().ok()?);
     let socket = lines
@@ -86,8 +83,11 @@ pub(super) fn is_postmaster(pid: Pid, data_dir: &Path) -> bool {
         return false;
     }
     if cfg!(target_os = "linux") {
-        // A postmaster works inside its data folder. A process whose folder we may not read is a stranger's.
-        fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == data_dir)
+        // A postmaster works inside its data folder, as its owner. A process whose folder we may not read is a stranger's.
+        let owner = |path: &Path| fs::metadata(path).map(|found| found.uid());
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        fs::read_link(process.join("cwd")).is_ok_and(|folder| folder == data_dir)
+            && matches!((owner(&process), owner(data_dir)), (Ok(his), Ok(its)) if his == its)
     } else {
         std::process::Command::new("ps")
             .args(["-o", "command=", "-p", &pid.to_string()])
@@ -97,27 +97,10 @@ pub(super) fn is_postmaster(pid: Pid, data_dir: &Path) -> bool {
 }
 
 impl Folder {
-    /// Makes the folder where it does not exist, makes it PostgreSQL's own and locks it.
+    /// Makes the folder PostgreSQL's own, as [`prepare`] does, and locks it.
     pub(super) fn take(data_dir: &Path, binaries: &Binaries) -> Result<Self, Error> {
-        let data_dir = std::path::absolute(data_dir).map_err(file("find", data_dir))?;
-        make(&data_dir)?;
-        let path = fs::canonicalize(&data_dir).map_err(file("find", &data_dir))?;
-        let account = Account::for_postgres(&path)?;
-        let found = fs::metadata(&path).map_err(file("read", &path))?;
-        if found.uid() != account.uid {
-            if !nix::unistd::geteuid().is_root() {
-                return Err(not_ours(&path, &found, account.name));
-            }
-            account.own(&path).map_err(file("hand over", &path))?;
-        }
-        if found.mode() & 0o077 != 0 {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
-                .map_err(file("close", &path))?;
-        }
-        if account.is_another() {
-            check_reachable(&path, &account, binaries)?;
-        }
-        let lock = lock(&path, &account)?;
+        let (path, account) = prepare(data_dir, binaries)?;
+        let lock = acting(&account, || lock(&path))??;
         Ok(Self {
             path,
             account,
@@ -135,15 +118,12 @@ impl Folder {
     /// refuse to start. (Nothing is risked: it guards its shared memory by itself. A dead number it removes.)
     pub(super) fn forget_dead_postmaster(&self, socket: &Path) -> Result<(), Error> {
         let socket_lock = socket.join(format!(".s.PGSQL.{PORT}.lock"));
-        for path in [self.path.join("postmaster.pid"), socket_lock] {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(file("remove", &path)(error));
-                }
-                _ => {}
+        acting(&self.account, || {
+            for path in [self.path.join("postmaster.pid"), socket_lock] {
+                remove_file(&path)?;
             }
-        }
-        Ok(())
+            Ok(())
+        })?
     }
 
     /// Sees to it that there is a whole cluster. initdb works in a folder of its own inside this one, and what it made
@@ -151,41 +131,51 @@ impl Folder {
     /// removes anything but an unfinished initdb's work, and needs no rights on the folder above (it may be a mount).
     pub(super) async fn initialise(&self, binaries: &Binaries) -> Result<(), Error> {
         let finished = self.path.join(FINISHED);
-        if self.path.join("PG_VERSION").exists() {
-            if finished.exists() {
-                fs::remove_dir_all(&finished).map_err(file("remove", &finished))?;
+        let is_there = acting(&self.account, || {
+            if self.path.join("PG_VERSION").exists() {
+                self.check_whole(&finished)?;
+                return Ok::<_, Error>(true);
             }
-            if self.path.join("global/pg_control").exists() {
-                return Ok(());
+            if !finished.exists() {
+                self.clear_unfinished()?;
             }
-            return Err(Error::NotACluster {
-                data_dir: self.path.clone(),
-                entry: "PG_VERSION".to_owned(),
-            });
+            Ok(false)
+        })??;
+        if is_there {
+            return Ok(());
         }
         if !finished.exists() {
-            self.clear_unfinished()?;
             let unfinished = self
                 .path
                 .join(format!("{UNFINISHED}{}", std::process::id()));
             self.initdb(binaries, &unfinished).await?;
-            fs::rename(&unfinished, &finished).map_err(file("rename", &unfinished))?;
+            acting(&self.account, || fs::rename(&unfinished, &finished))?
+                .map_err(file("rename", &unfinished))?;
         }
-        self.move_up(&finished)
+        acting(&self.account, || self.move_up(&finished))?
+    }
+
+    /// Of one that has its `PG_VERSION`.
+    fn check_whole(&self, finished: &Path) -> Result<(), Error> {
+        if finished.exists() {
+            fs::remove_dir_all(finished).map_err(file("remove", finished))?;
+        }
+        if self.path.join(CONTROL).exists() {
+            return Ok(());
+        }
+        Err(Error::NotACluster {
+            data_dir: self.path.clone(),
+            entry: "PG_VERSION".to_owned(),
+        })
     }
 
     /// Removes what a killed initdb left, and refuses a folder with anything else in it.
     fn clear_unfinished(&self) -> Result<(), Error> {
+        refuse_strange_files(&self.path)?;
         for entry in fs::read_dir(&self.path).map_err(file("read", &self.path))? {
             let entry = entry.map_err(file("read", &self.path))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(UNFINISHED) {
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
                 remove_under_work(&entry.path()).map_err(file("remove", &entry.path()))?;
-            } else if ![LOCK, START_LOG, "lost+found"].contains(&name.as_str()) {
-                return Err(Error::NotACluster {
-                    data_dir: self.path.clone(),
-                    entry: name,
-                });
             }
         }
         Ok(())
@@ -276,10 +266,14 @@ impl Folder {
             .take(8)
             .fold(0, |number, byte| number << 8 | u64::from(*byte));
         let path = parent.join(format!("aqua-orders-{short:016x}"));
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => self.account.own(&path).map_err(file("hand over", &path))?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(file("make", &path)(error)),
+        let made = acting(&self.account, || {
+            DirBuilder::new().mode(0o700).create(&path)
+        })?;
+        match made {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(file("make", &path)(error));
+            }
+            _ => {}
         }
         // /tmp belongs to everybody: somebody else may have been there first, with a link or a folder of their own.
         let found = fs::symlink_metadata(&path).map_err(file("read", &path))?;
@@ -295,19 +289,20 @@ impl Folder {
     /// A new file for what postgres says before its own log starts.
     pub(super) fn start_log(&self) -> Result<File, Error> {
         let path = self.path.join(START_LOG);
-        let opened = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path);
-        let opened = opened.map_err(file("open", &path))?;
-        self.account.own(&path).map_err(file("hand over", &path))?;
-        Ok(opened)
+        acting(&self.account, || {
+            remove_file(&path)?;
+            let mut new = OpenOptions::new();
+            new.create_new(true).write(true).mode(0o600);
+            new.open(&path).map_err(file("open", &path))
+        })?
     }
 
     /// The end of what postgres said since `start_log`.
     pub(super) fn log_tail(&self) -> String {
+        acting(&self.account, || self.read_log_tail()).unwrap_or_default()
+    }
+
+    fn read_log_tail(&self) -> String {
         let newest = fs::read_dir(self.path.join(LOG_FOLDER))
             .into_iter()
             .flatten()
@@ -315,9 +310,7 @@ impl Folder {
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .max()
             .map(|(_, path)| path);
-        let tail = |path: &Path| {
-            fs::read(path).map(|text| last_lines(&String::from_utf8_lossy(&text), 12))
-        };
+        let tail = |path: &Path| read(path).map(|text| last_lines(&text, 12));
         let (first, then) = (
             tail(&self.path.join(START_LOG)).unwrap_or_default(),
             newest.and_then(|path| tail(&path).ok()),
@@ -332,8 +325,38 @@ impl Folder {
     }
 }
 
-/// Makes the folder and its parents. As root, the parents are made passable for whoever PostgreSQL runs as.
-fn make(data_dir: &Path) -> Result<(), Error> {
+/// Makes the folder where it does not exist, and PostgreSQL's own. Gives its path, absolute and without links, and whose it
+/// is.
+pub(super) fn prepare(data_dir: &Path, binaries: &Binaries) -> Result<(PathBuf, Account), Error> {
+    let data_dir = std::path::absolute(data_dir).map_err(file("find", data_dir))?;
+    let account = Account::for_postgres(&data_dir)?;
+    // Who may make it himself needs no root for it, nor whoever may write to a folder on the way.
+    let made = acting(&account, || make(&data_dir))?;
+    match made {
+        Err(error) if account.is_another() && error.kind() == io::ErrorKind::PermissionDenied => {
+            make_as_root(&data_dir, &account)?;
+        }
+        made => made.map_err(file("make", &data_dir))?,
+    }
+    let path = fs::canonicalize(&data_dir).map_err(file("find", &data_dir))?;
+    let found = fs::metadata(&path).map_err(file("read", &path))?;
+    if found.uid() == 0 && account.is_another() {
+        hand_over(&path, &account)?;
+    } else if found.uid() != account.uid {
+        return Err(not_ours(&path, &found, account.name));
+    }
+    if found.mode() & 0o077 != 0 {
+        let close = || fs::set_permissions(&path, fs::Permissions::from_mode(0o700));
+        acting(&account, close)?.map_err(file("close", &path))?;
+    }
+    if account.is_another() {
+        check_reachable(&path, &account, binaries)?;
+    }
+    Ok((path, account))
+}
+
+/// Makes the folder and its parents, which others may pass.
+fn make(data_dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = data_dir
         .ancestors()
         .take_while(|folder| !folder.exists())
@@ -343,12 +366,98 @@ fn make(data_dir: &Path) -> Result<(), Error> {
         match fs::create_dir(folder) {
             // Another start was faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            outcome => outcome.map_err(file("make", folder))?,
+            outcome => outcome?,
         }
-        fs::set_permissions(folder, fs::Permissions::from_mode(mode))
-            .map_err(file("make", folder))?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode))?;
     }
     Ok(())
+}
+
+/// The same where the account may not: in folders of root's alone.
+fn make_as_root(data_dir: &Path, account: &Account) -> Result<(), Error> {
+    let there = data_dir.ancestors().find(|folder| folder.exists());
+    if let Some(there) = there {
+        let there = fs::canonicalize(there).map_err(file("find", there))?;
+        refuse_others_folders(&there, data_dir, account)?;
+    }
+    make(data_dir).map_err(file("make", data_dir))
+}
+
+/// Gives the account a folder of root's that nobody has put anything into yet, or somebody a cluster.
+fn hand_over(path: &Path, account: &Account) -> Result<(), Error> {
+    // Somebody who could put another folder in its place would be given that one.
+    refuse_others_folders(path, path, account)?;
+    if !(path.join("PG_VERSION").exists() && path.join(CONTROL).exists()) {
+        refuse_strange_files(path)?;
+    }
+    account.own(path).map_err(file("hand over", path))
+}
+
+/// Refuses a path, without links, on which somebody else than root could put something else in a folder's place.
+fn refuse_others_folders(path: &Path, data_dir: &Path, account: &Account) -> Result<(), Error> {
+    const OTHERS_MAY_WRITE: u32 = 0o022;
+    /// Each may remove and rename only what is his own.
+    const STICKY: u32 = 0o1000;
+    for folder in path.ancestors() {
+        let found = fs::symlink_metadata(folder).map_err(file("read", folder))?;
+        let is_closed = found.mode() & OTHERS_MAY_WRITE == 0 || found.mode() & STICKY != 0;
+        if !found.is_dir() || found.uid() != 0 || !is_closed {
+            return Err(Error::NotRootsAlone {
+                data_dir: data_dir.to_path_buf(),
+                folder: folder.to_path_buf(),
+                user: account.name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a folder with anything else in it than what a start before its first initdb leaves.
+fn refuse_strange_files(path: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(path).map_err(file("read", path))? {
+        let entry = entry.map_err(file("read", path))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(UNFINISHED)
+            && ![LOCK, START_LOG, "lost+found"].contains(&name.as_str())
+        {
+            return Err(Error::NotACluster {
+                data_dir: path.to_path_buf(),
+                entry: name,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// With the account's rights on files and no others.
+fn acting<T: Send>(account: &Account, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    account.acting(work).map_err(|source| Error::NotActing {
+        user: account.name.clone(),
+        source,
+    })
+}
+
+/// The text of a file: no link, nothing that never ends, and no more of it than its end.
+fn read(path: &Path) -> io::Result<String> {
+    const MOST: u64 = 1024 * 1024;
+    let mut opened = OpenOptions::new();
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let mut opened = opened.read(true).custom_flags(flags.bits()).open(path)?;
+    let found = opened.metadata()?;
+    if !found.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    opened.seek(SeekFrom::Start(found.len().saturating_sub(MOST)))?;
+    let mut text = Vec::new();
+    opened.take(MOST).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file("remove", path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Tries it, because rights are more than mode bits: a harmless program, run as that user in that folder.
@@ -383,7 +492,7 @@ fn check_reachable(path: &Path, account: &Account, binaries: &Binaries) -> Resul
     })
 }
 
-fn lock(folder: &Path, account: &Account) -> Result<File, Error> {
+fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join(LOCK);
     let opened = OpenOptions::new()
         .create(true)
@@ -391,6 +500,7 @@ fn lock(folder: &Path, account: &Account) -> Result<File, Error> {
         .read(true)
         .write(true)
         .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(&path);
     let mut lock = opened.map_err(file("open", &path))?;
     match lock.try_lock() {
@@ -409,7 +519,6 @@ fn lock(folder: &Path, account: &Account) -> Result<File, Error> {
         }
         Err(TryLockError::Error(error)) => return Err(file("lock", &path)(error)),
     }
-    account.own(&path).map_err(file("hand over", &path))?;
     // Only for the message above; the lock itself is what counts.
     lock.set_len(0)
         .and_then(|()| writeln!(lock, "{}", std::process::id()))

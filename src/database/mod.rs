@@ -58,6 +58,14 @@ pub async fn open(settings: &config::Database) -> Result<Opened, Error> {
     })
 }
 
+/// Makes the private cluster's folder ready, as root, for the account that PostgreSQL and we are to run as.
+///
+/// # Errors
+/// Where there is no such account or no such folder can be.
+pub fn prepare(settings: &config::Database) -> Result<Account, Error> {
+    PrivateCluster::prepare(settings)
+}
+
 /// Opens the database for a command that may be given while the service runs (`import`, `order`, `check`): uses the
 /// private cluster of the running service, and runs it itself only when nobody else does.
 ///

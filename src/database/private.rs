@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::Pg
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Error,
+    Account, Error,
     binaries::{self, Binaries},
     folder::{self, Folder, LOG_FOLDER, PORT},
 };
@@ -98,6 +98,14 @@ pub(super) async fn beside_running(settings: &config::Database) -> Result<PgConn
 }
 
 impl PrivateCluster {
+    /// Makes the folder in `settings.data_dir` ready for whoever PostgreSQL runs as, and says who that is.
+    pub(super) fn prepare(settings: &config::Database) -> Result<Account, Error> {
+        let data_dir = settings.data_dir.as_path();
+        // Looked for before anything is made: a machine without PostgreSQL is left as it was.
+        let binaries = binaries::find(folder::major(data_dir).map(|major| (data_dir, major)))?;
+        folder::prepare(data_dir, &binaries).map(|(_, account)| account)
+    }
+
     /// Starts the cluster in `settings.data_dir`, made first where there is none; takes over a server that a killed
     /// service left running.
     pub(super) async fn start(settings: &config::Database) -> Result<Self, Error> {
@@ -373,7 +381,7 @@ impl PrivateCluster {
         self.postmaster = None;
         if self.socket_outside {
             // Empty by now; when it is not, it serves the next start.
-            let _left = fs::remove_dir(&self.socket);
+            let _left = (self.folder.account).acting(|| fs::remove_dir(&self.socket));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use aqua_orders::{
     config::Publication,
-    import::{self, load_demo_once},
+    import::{self, Demo, Report},
     store::Store,
 };
 use encoding_rs::WINDOWS_1251;
@@ -16,6 +16,14 @@ use crate::support::{
     config::anonymous_publication,
     postgres::{TestDatabase, database},
 };
+
+async fn load_demo_once(
+    store: &Store,
+    publication: &Publication,
+) -> Result<Option<Report>, import::Error> {
+    let demo = Demo::read(publication).await;
+    import::load_demo_once(store, publication, demo).await
+}
 
 /// Rows of a query that gives one text each, sorted.
 async fn texts(database: &TestDatabase, sql: &'static str) -> Vec<String> {

@@ -371,6 +371,7 @@ fn a_mock_that_is_stopped_while_it_starts_leaves_nothing_behind_either() {
 #[test]
 fn a_mock_whose_port_is_taken_says_so_and_leaves_nothing_behind() {
     let scratch = Scratch::new();
+    scratch.open_to_everybody();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let run = |args: &[&str]| {

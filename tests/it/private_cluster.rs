@@ -427,6 +427,8 @@ async fn a_cluster_killed_while_it_moved_into_place_is_finished() {
     cluster.stop().await.expect("stopped");
     let finished = data_dir.join("initdb.finished");
     fs::create_dir(&finished).expect("made");
+    let account = database::Account::for_postgres(&data_dir).expect("its owner");
+    account.own(&finished).expect("handed over");
     for name in ["PG_VERSION", "base", "global"] {
         fs::rename(data_dir.join(name), finished.join(name)).expect("moved");
     }

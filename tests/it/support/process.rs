@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::Permissions,
+    fs::{self, Permissions},
     io::{BufRead, BufReader, Lines},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
@@ -70,6 +70,11 @@ impl Scratch {
 
     pub fn path(&self) -> &Path {
         self.folder.as_ref().expect("until it is dropped").path()
+    }
+
+    /// Lets everybody make files in it, as in /tmp.
+    pub fn open_to_everybody(&self) {
+        fs::set_permissions(self.path(), Permissions::from_mode(0o1777)).expect("its mode");
     }
 
     /// A path in it.

@@ -53,6 +53,7 @@ pub fn command(scratch: &Scratch) -> Command {
 /// `mock` with its folder in that one, and an environment that must not matter to it.
 pub fn mock_command(scratch: &Scratch, args: &[&str]) -> Command {
     let mut command = command(scratch);
+    scratch.open_to_everybody();
     command
         .args(["mock", "--listen", "127.0.0.1:0"])
         .args(args)
@@ -162,6 +163,10 @@ impl Serving {
     /// The lines that were heard.
     pub fn said_so_far(&self) -> Vec<String> {
         self.heard.clone()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: Signal) {
