@@ -8,7 +8,10 @@ use tokio::time::sleep;
 
 use crate::{
     config::{Journal, Publication},
-    store::{Error, Store, journal::Cursor},
+    store::{
+        Error, Store,
+        journal::{Cursor, RejectedCursor},
+    },
 };
 
 /// The most rows that a step looks at.
@@ -49,7 +52,12 @@ pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Resu
         }
     }
     if let Some(before) = days_ago(settings.keep_rejected) {
-        while store.remove_rejected(publication, before, STEP).await? > 0 {
+        let mut cursor = RejectedCursor::START;
+        while let Some(last) = store
+            .remove_rejected(publication, before, cursor, STEP)
+            .await?
+        {
+            cursor = last;
             sleep(PAUSE).await;
         }
     }

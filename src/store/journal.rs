@@ -137,6 +137,21 @@ impl Cursor {
     };
 }
 
+/// The same of the rejected orders.
+#[derive(Debug, Clone, Copy)]
+pub struct RejectedCursor {
+    batch: Uuid,
+    position: i32,
+}
+
+impl RejectedCursor {
+    /// Before every rejected order.
+    pub const START: Self = Self {
+        batch: Uuid::nil(),
+        position: -1,
+    };
+}
+
 impl Store {
     /// A transaction for a search: what is not searched by is left out of its plan. The one plan that fits the statements of
     /// batches would not use an index for what may as well be absent.
@@ -340,7 +355,9 @@ impl Store {
         Ok(removed.rows_affected())
     }
 
-    /// Removes rejected orders from before then, `step` at most; says how many. A batch's id tells when it was made (UUID v7).
+    /// Removes rejected orders from before then. A batch's id tells when it was made (UUID v7); of one whose maker had a
+    /// wrong clock, `stored_at` tells better. Looks at `step` of them behind `after`; says where it ended, and `None` at the
+    /// end.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and the like; trying again is safe.
@@ -348,24 +365,32 @@ impl Store {
         &self,
         publication: &str,
         before: DateTime<Utc>,
+        after: RejectedCursor,
         step: i64,
-    ) -> Result<u64, Error> {
-        let removed = sqlx::query!(
-            "DELETE FROM journal_rejected
-             WHERE publication = $1 AND (batch, position) IN (
+    ) -> Result<Option<RejectedCursor>, Error> {
+        let last = sqlx::query_as!(
+            RejectedCursor,
+            "WITH old AS MATERIALIZED (
                  SELECT batch, position FROM journal_rejected
-                 WHERE publication = $1 AND batch < $2 ORDER BY batch, position LIMIT $3)
-               -- By the database's clock, too: an instance may have had a wrong one.
-               AND (SELECT b.stored_at FROM journal_batch b
-                    WHERE b.publication = $1 AND b.batch = journal_rejected.batch) < $4",
+                 WHERE publication = $1 AND batch < $2 AND (batch, position) > ($3::uuid, $4::int)
+                 ORDER BY batch, position LIMIT $5
+             ), removed AS (
+                 DELETE FROM journal_rejected r
+                 WHERE publication = $1 AND (batch, position) IN (SELECT batch, position FROM old)
+                   -- By the database's clock, too: an instance may have had a wrong one.
+                   AND (SELECT b.stored_at FROM journal_batch b
+                        WHERE b.publication = $1 AND b.batch = r.batch) < $6
+             )
+             SELECT batch, position FROM old ORDER BY batch DESC, position DESC LIMIT 1",
             publication,
             first_id_at(before),
+            after.batch,
+            after.position,
             step,
             before,
         )
-        .execute(self.pool());
-        let removed = self.in_time(removed).await.map_err(Error::of_statement)?;
-        Ok(removed.rows_affected())
+        .fetch_optional(self.pool());
+        self.in_time(last).await.map_err(Error::of_statement)
     }
 
     /// Removes batches from before then, but for those of which a rejected order is kept. Looks at `step` of them behind

@@ -509,6 +509,38 @@ async fn more_than_a_step_of_old_entries_is_removed_in_one_round() {
 }
 
 #[tokio::test]
+async fn rejected_orders_that_a_machine_without_a_clock_took_keep_no_old_ones_in_the_journal() {
+    let app = TestApp::start().await;
+    // By their ids all are of 1970. More than a step of them are fresh, and an old one comes behind.
+    sqlx::query(
+        "WITH batch AS (
+             INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders,
+                                        accepted, rejected, updated_rows, changed_rows)
+             SELECT 'demodelivery', ('00000000-0001-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now(),
+                    CASE WHEN n > 1500 THEN timestamptz '2020-01-01' ELSE now() END, now() + interval '1 day', '', 1, 0, 1,
+                    0, 0
+             FROM generate_series(1, 1501) n RETURNING batch
+         )
+         INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults)
+         SELECT 'demodelivery', batch, 0, 'a', '{}', '[]' FROM batch",
+    )
+    .execute(&app.pool())
+    .await
+    .unwrap();
+    let store = Store::new(app.database.options(), &app.database.settings());
+    let settings = Journal {
+        keep_batches: 1,
+        keep_rejected: 1,
+        keep_changes: 1,
+        rejected_bytes_per_day: 0,
+    };
+    retention::round(&store, "demodelivery", &settings)
+        .await
+        .unwrap();
+    assert_eq!(app.count("journal_rejected").await, 1500);
+}
+
+#[tokio::test]
 async fn an_orders_rejected_attempts_are_found_by_their_index() {
     let app = TestApp::start().await;
     let operator = Operator::of(&app.database);
