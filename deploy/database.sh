@@ -1,9 +1,23 @@
-# Sourced by backup.sh and restore.sh: where the service's database is, in libpq's words.
+# Sourced by backup.sh, restore.sh and recover.sh: where the service's database is, in libpq's words.
 # shellcheck shell=sh disable=SC2034
 
 give_up() {
     printf '%s\n' "$*" >&2
     exit 1
+}
+
+# numbers_to_skip: how many, as the environment says.
+numbers_to_skip() {
+    skip=${AQUA_SKIP_NUMBERS:-1000000}
+    case $skip in
+    '' | *[!0-9]* | ??????????*) give_up "AQUA_SKIP_NUMBERS is to be a number up to 999999999" ;;
+    esac
+    echo "$skip"
+}
+
+# skip_numbers N: SQL that moves every counter on by N; by half of what is left where that is less than twice as many.
+skip_numbers() {
+    echo "UPDATE number_counter SET next = next + least($1, (2147483648 - next) / 2);"
 }
 
 # program NAME: its path; for a private cluster that of the cluster's own version.

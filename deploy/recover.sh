@@ -7,6 +7,9 @@
 # AQUA_DATA_DIR names the cluster's folder, which must be empty or missing: move the old one away, and keep it. Run it
 # as root or as the user who is to own the folder (AQUA_USER, aqua-orders unless set). The service is started
 # afterwards.
+#
+# Numbers given after that moment are known to senders and 1C, and must not be given again to others: all counters are
+# moved on by AQUA_SKIP_NUMBERS (1000000 unless set; more than can have been given since).
 set -eu
 # shellcheck source=deploy/database.sh
 . "$(dirname "$0")/database.sh"
@@ -20,6 +23,7 @@ fi
 case $moment in
 *\'* | *\\*) give_up "a time as in '2026-11-25 14:30:00+03', or latest" ;;
 esac
+skip=$(numbers_to_skip)
 data=${AQUA_DATA_DIR:-data/postgres}
 wal=$(cd "$wal" && pwd)
 case $wal in *[\'\"%]*) give_up "no quotes and no % in the folder's name, please: $wal" ;; esac
@@ -72,6 +76,7 @@ until [ "$(ask postgres 'SELECT pg_is_in_recovery()')" = f ]; do
     }
     sleep 1
 done
+ask aqua_orders "$(skip_numbers "$skip")" >/dev/null || give_up "the numbers' counters cannot be moved on: do not start the service"
 ask aqua_orders "SELECT 'recovered: ' || (SELECT count(*) FROM orders) || ' orders; the last batch came '
     || coalesce((SELECT max(received_at)::text FROM journal_batch), 'never')"
 as_owner mv "$settings.before" "$settings"

@@ -4,6 +4,10 @@
 #   deploy/restore.sh FILE             into a database without orders: a new one, or one that a service has just made
 #   deploy/restore.sh FILE --replace   what the database holds is thrown away
 #
+# Numbers given after the backup was made are known to senders and 1C, and must not be given again to others: all counters
+# are moved on by AQUA_SKIP_NUMBERS (1000000 unless set; more than can have been given since), and never behind those of
+# what is thrown away.
+#
 # The environment is backup.sh's. Stop every instance of the service first: it knows of numbers that would be given
 # twice. A private cluster is started here for as long as it takes; run this as root, or as the user that it belongs to.
 # Where there is none yet, start the service once and stop it again.
@@ -17,6 +21,8 @@ case ${2:-} in
 '' | --replace) ;;
 *) give_up "usage: restore.sh FILE [--replace]" ;;
 esac
+
+skip=$(numbers_to_skip)
 
 if [ -z "${DATABASE_URL:-}${DATABASE_URL_FILE:-}" ]; then
     data=$(cd "${AQUA_DATA_DIR:-data/postgres}" 2>/dev/null && pwd) ||
@@ -70,9 +76,13 @@ fi
 {
     cat <<'SQL'
 BEGIN;
+CREATE TEMPORARY TABLE counter_before (publication text, kind text, next bigint) ON COMMIT DROP;
 DO $$
 DECLARE name text;
 BEGIN
+    IF to_regclass('number_counter') IS NOT NULL THEN
+        INSERT INTO counter_before SELECT publication, kind, next FROM number_counter;
+    END IF;
     FOR name IN
         SELECT format('%I.%I', relnamespace::regnamespace, relname) FROM pg_class
         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
@@ -83,7 +93,14 @@ BEGIN
 END $$;
 SQL
     if "$(program pg_restore)" --file=- --no-owner --no-privileges --clean --if-exists "$file"; then
-        echo 'COMMIT;'
+        # The dump sets an empty search path.
+        echo "RESET search_path;"
+        skip_numbers "$skip"
+        cat <<'SQL'
+INSERT INTO number_counter AS c (publication, kind, next) SELECT publication, kind, next FROM counter_before
+ON CONFLICT (publication, kind) DO UPDATE SET next = greatest(c.next, excluded.next);
+COMMIT;
+SQL
     else
         echo "DO \$\$ BEGIN RAISE 'the dump cannot be read, nothing is changed'; END \$\$;"
     fi

@@ -7,6 +7,7 @@ mod import;
 mod journal;
 mod load;
 mod mock;
+mod numbers;
 mod openapi;
 mod order;
 mod root;
@@ -62,6 +63,9 @@ enum Command {
     /// Look into the journal: batches, rejected orders, what became of an order; send a rejected one again
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Leave numbers out after the database was put back to an earlier state
+    #[command(subcommand)]
+    Numbers(numbers::Command),
     /// Look at an order, or move its status on
     #[command(subcommand)]
     Order(order::Command),
@@ -112,6 +116,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         | Command::Openapi
         | Command::Import(_)
         | Command::Journal(_)
+        | Command::Numbers(_)
         | Command::Order(_) => {}
     }
     let config = Config::load(&cli.config, &Environment::of_process())
@@ -124,6 +129,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Openapi => openapi::run(&config),
         Command::Import(import) => on_runtime(import::run(import, &config)),
         Command::Journal(command) => on_runtime(journal::run(command, &config)),
+        Command::Numbers(command) => on_runtime(numbers::run(command, &config)),
         Command::Order(command) => on_runtime(order::run(command, &config)),
         Command::Doctor | Command::HashPassword | Command::Mock(_) => Ok(()),
     }

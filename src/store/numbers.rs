@@ -32,7 +32,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    /// As in the database and for people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Order => "order",
             Self::Client => "client",
@@ -53,6 +55,9 @@ struct Pool {
     free: VecDeque<i32>,
     block: usize,
     reserved_at: Option<Instant>,
+    /// One past the last number that this instance ever reserved. A database that was put back to an earlier state, or a
+    /// server that took over without the last commits, would give those after its own counter again.
+    next: i64,
 }
 
 impl Numbers {
@@ -128,6 +133,20 @@ impl Numbers {
             .unwrap_or_default()
     }
 
+    /// Where the next block begins at the earliest.
+    fn next(&self, publication: &str, kind: Kind) -> i64 {
+        let pools = self.pools();
+        let pool = pools.get(&(publication.to_owned(), kind));
+        pool.map_or(0, |pool| pool.next)
+    }
+
+    /// Takes note of a block.
+    fn saw(&self, publication: &str, kind: Kind, end: i64) {
+        let mut pools = self.pools();
+        let pool = pools.entry((publication.to_owned(), kind)).or_default();
+        pool.next = pool.next.max(end + 1);
+    }
+
     /// How large a block to reserve, growing while they follow one another within a second.
     fn block(&self, publication: &str, kind: Kind, short: usize) -> usize {
         let mut pools = self.pools();
@@ -173,9 +192,11 @@ impl Store {
             free.extend(reserve.take(&publication.name, kind, missing));
             while free.len() < want {
                 let block = reserve.block(&publication.name, kind, want - free.len());
+                let at_least = reserve.next(&publication.name, kind);
                 let (start, end) = self
-                    .reserve_block(&publication.name, kind, first, block)
+                    .reserve_block(&publication.name, kind, first, at_least, block)
                     .await?;
+                reserve.saw(&publication.name, kind, end);
                 free.extend(
                     self.free_between(&publication.name, kind, start, end)
                         .await?,
@@ -205,19 +226,22 @@ impl Store {
         let mut numbers = Vec::with_capacity(count);
         while numbers.len() < count {
             let short = count - numbers.len();
-            let (start, end) = self.reserve_block(publication, kind, first, short).await?;
+            let (start, end) = self
+                .reserve_block(publication, kind, first, 0, short)
+                .await?;
             numbers.extend(self.free_between(publication, kind, start, end).await?);
         }
         Ok(numbers)
     }
 
     /// Moves the counter on by `count`, or by one where no such block is left, and returns the block's first and last
-    /// number.
+    /// number, none of them below `at_least`.
     async fn reserve_block(
         &self,
         publication: &str,
         kind: Kind,
         first: i32,
+        at_least: i64,
         count: usize,
     ) -> Result<(i64, i64), Error> {
         let mut count = i64::try_from(count)
@@ -226,12 +250,13 @@ impl Store {
         loop {
             let mut connection = self.connection().await?;
             let next = sqlx::query_scalar!(
-                "UPDATE number_counter SET next = next + $3
-                 WHERE publication = $1 AND kind = $2 AND next <= 2147483648 - $3
+                "UPDATE number_counter SET next = greatest(next, $4) + $3
+                 WHERE publication = $1 AND kind = $2 AND greatest(next, $4) <= 2147483648 - $3
                  RETURNING next",
                 publication,
                 kind.as_str(),
                 count,
+                at_least,
             )
             .fetch_optional(&mut *connection);
             let next = self.in_time(next).await;
@@ -256,6 +281,44 @@ impl Store {
                 count = 1;
             }
         }
+    }
+
+    /// Moves a publication's counters on by `count` each, past numbers that may have been given and are not known any more.
+    /// Returns the next number of each kind.
+    ///
+    /// # Errors
+    /// [`Error::NumbersUsedUp`] where a kind has no more than that left; the kinds before it are moved. Else as the database
+    /// says.
+    pub async fn skip(
+        &self,
+        publication: &Publication,
+        count: i64,
+    ) -> Result<Vec<(Kind, i64)>, Error> {
+        let first = publication.first_numbers;
+        let mut moved = Vec::new();
+        for (kind, first) in [
+            (Kind::Order, first.order),
+            (Kind::Client, first.client),
+            (Kind::Address, first.address),
+            (Kind::Product, first.product),
+        ] {
+            let mut connection = self.connection().await?;
+            let next = sqlx::query_scalar!(
+                "INSERT INTO number_counter AS c (publication, kind, next) VALUES ($1, $2, $3::bigint + $4::bigint)
+                 ON CONFLICT (publication, kind) DO UPDATE SET next = c.next + $4
+                 WHERE c.next < 2147483648 - $4::bigint
+                 RETURNING next",
+                &publication.name,
+                kind.as_str(),
+                i64::from(first),
+                count,
+            )
+            .fetch_optional(&mut *connection);
+            let next = self.in_time(next).await;
+            let next = self.done(connection, next)?;
+            moved.push((kind, next.ok_or(Error::NumbersUsedUp(kind.as_str()))?));
+        }
+        Ok(moved)
     }
 
     /// The numbers of a block that no record bears: a sender may have brought some along.

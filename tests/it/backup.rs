@@ -100,7 +100,7 @@ async fn what_was_answered_before_the_loss_is_answered_after_the_restore() {
         names(&backups),
         [dump.file_name().unwrap().to_str().unwrap()]
     );
-    app.accept(&order("A-5")).await;
+    let lost = app.accept(&order("A-5")).await;
 
     // Every file on every machine is gone, but the dump.
     let fresh = Arc::new(database().await);
@@ -120,6 +120,12 @@ async fn what_was_answered_before_the_loss_is_answered_after_the_restore() {
         .max();
     let new = number(&second.accept(&order("A-6")).await);
     assert!(Some(new) > highest, "{new} after {highest:?}");
+    assert!(new > number(&lost), "not that of an order after the dump");
+    let client = |order: &Value| order["client"]["id"].as_i64().unwrap();
+    let address = |order: &Value| order["shipping_address"]["id"].as_i64().unwrap();
+    let strangers = second.accept(&order("A-7")).await;
+    assert!(client(&strangers) > client(&lost));
+    assert!(address(&strangers) > address(&lost));
 }
 
 #[tokio::test]
@@ -176,8 +182,18 @@ async fn a_restore_throws_nothing_away_unasked_and_is_whole_or_not_at_all() {
         .await
         .unwrap();
     pool.close().await;
-    done(&mut restore(dump.trim(), &["--replace"]));
+    // What it knows of numbers is not thrown away.
+    let pool = database.pool();
+    sqlx::query("UPDATE number_counter SET next = 7000 WHERE kind = 'order'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    refused(restore(dump.trim(), &["--replace"]).env("AQUA_SKIP_NUMBERS", "1e6"));
+    done(restore(dump.trim(), &["--replace"]).env("AQUA_SKIP_NUMBERS", "500"));
     assert_eq!(count("orders").await, 1, "the order after the dump is gone");
+    let counters = "number_counter WHERE next = CASE kind WHEN 'order' THEN 7000 ELSE 500 + 33 END";
+    assert_eq!(count(counters).await, 3);
     assert_eq!(count("pg_class WHERE relname = 'newer'").await, 0);
     stop(serve());
 }
@@ -372,6 +388,10 @@ async fn a_private_cluster_comes_back_as_it_was_at_a_moment() {
         );
         let serving = serve();
         assert_eq!(post(&serving, "A-2").await, before);
+        // Not the numbers of what is undone.
+        let new: Value = serde_json::from_str(&post(&serving, "A-4").await).unwrap();
+        let number = new["data"]["A-4"]["data"][0]["id"].as_str().unwrap();
+        assert!(number.parse::<i32>().unwrap() > 1_000_000, "{number}");
         stop(serving);
     }
     // Each life after a recovery has a history of its own in the archive, so that the next one is told from it.
