@@ -237,6 +237,7 @@ async fn transact(
         if Instant::now() >= store_until {
             return Err(Failure::Unavailable);
         }
+        let read_in = inner.store.history();
         // Overtaken, by somebody's own hand perhaps, of whom the cache does not know.
         let anew = attempt > 0;
         metrics.transactions.inc();
@@ -277,9 +278,10 @@ async fn transact(
         if has_rejected(&decision) {
             budget = inner.journal_room(&publication.name).await;
         }
-        let (write, not_kept) = in_place(orders, || {
+        let (mut write, not_kept) = in_place(orders, || {
             to_write(jobs, &decision, deadline, probe, &mut budget)
         });
+        write.read_in = read_in;
         let decided_at = Instant::now();
         step("decide", read_at, decided_at, &metrics.decide);
         let used = lease != rest;
@@ -341,6 +343,13 @@ async fn transact(
                     stored(&decision, rest);
                     return Ok(done(jobs, decision, &steps));
                 }
+                metrics.retried(Retry::Connection);
+                give_back(lease);
+            }
+            Err(Error::HistoryChanged) => {
+                tracing::warn!(
+                    "another server, or another life of it, takes the writes: reading again"
+                );
                 metrics.retried(Retry::Connection);
                 give_back(lease);
             }
@@ -515,6 +524,8 @@ fn to_write<'w>(
             .collect(),
         deadline,
         probe,
+        lock_patience: None,
+        read_in: 0,
     };
     (write, not_kept)
 }

@@ -43,10 +43,7 @@ impl Changes<'_> {
     /// Nothing but rows that were not there.
     #[must_use]
     pub fn is_only_new(&self) -> bool {
-        self.updates() == 0
-            && self.shortened.is_empty()
-            && self.addresses.iter().all(|(is_new, _, _)| *is_new)
-            && self.items.iter().all(|item| item.is_new)
+        self.updates() == 0 && self.shortened.is_empty()
     }
 
     /// How many rows it writes.
@@ -55,19 +52,15 @@ impl Changes<'_> {
         self.clients.len() + self.addresses.len() + self.orders.len() + self.items.len()
     }
 
-    /// How many stored clients and orders must still have the version they were read with.
+    /// How many rows must be there still, clients and orders with the version they were read with.
     #[must_use]
     pub fn updates(&self) -> usize {
         let stored = |version: i32| version > 0;
-        self.clients
-            .iter()
-            .filter(|(version, _)| stored(*version))
-            .count()
-            + self
-                .orders
-                .iter()
-                .filter(|(version, _)| stored(*version))
-                .count()
+        let clients = self.clients.iter().filter(|(version, _)| stored(*version));
+        let addresses = self.addresses.iter().filter(|(is_new, _, _)| !is_new);
+        let orders = self.orders.iter().filter(|(version, _)| stored(*version));
+        let items = self.items.iter().filter(|item| !item.is_new);
+        clients.count() + addresses.count() + orders.count() + items.count()
     }
 }
 

@@ -3,7 +3,9 @@
 //!
 //! Nothing is believed without a look: each reading tells the database the stamp that a client was read with, and what
 //! the database still has under that stamp it does not send (read.sql). A stamp is the row's `xmin`, which any write
-//! replaces, one by hand too, and the client is written whenever the service writes an address of it. What import
+//! replaces, one by hand too, and the client is written whenever the service writes an address of it. It means something
+//! only where it was read: a server that took over, or was put back to an earlier state, has given the same one to other
+//! rows. A server tells by when it was started that it is the same one. What import
 //! changes beside clients (districts' names, prices, products' ids) the catalogue's version tells. Of what else somebody changes by hand, past the service, nothing tells; so after a minute all is read
 //! anew.
 
@@ -14,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use quick_cache::{
     DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
@@ -72,12 +75,21 @@ impl Equivalent<Key<String>> for Key<&str> {
     }
 }
 
+/// What all that is cached of a publication holds for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Version {
+    /// When the server was started that it was read from.
+    pub life: Option<DateTime<Utc>>,
+    /// The catalogue's version there.
+    pub catalogue: i64,
+}
+
 /// A client as read, and what tells whether it still is so.
 #[derive(Debug, Clone)]
 struct Seen {
     client: Arc<Client>,
     stamp: Arc<str>,
-    catalogue: i64,
+    version: Version,
     at: Instant,
 }
 
@@ -104,7 +116,7 @@ pub(super) struct ClientCache {
 #[derive(Debug)]
 struct Catalogue {
     /// When it was read last.
-    version: i64,
+    version: Version,
     /// Our numbers by the sender's ids, of those that were found.
     products: HashMap<String, i32>,
     /// The first of those products was read then.
@@ -146,8 +158,8 @@ impl Catalogue {
 /// What is cached of a batch's clients and products.
 #[derive(Debug, Default)]
 pub(super) struct Cached {
-    /// The version of the catalogue that all of it holds for; with another it is void.
-    pub holds_for: Option<i64>,
+    /// What all of it holds for; with another version it is void.
+    pub holds_for: Option<Version>,
     /// The batch's products; `None` when not all of them are known.
     pub products: Option<HashMap<String, i32>>,
     /// The stamps, in the order of the batch's keys; empty where nothing is cached.
@@ -214,7 +226,7 @@ impl ClientCache {
     }
 
     /// Takes note of the version that a publication's catalogue has.
-    fn see(&self, publication: &str, version: i64, keep: impl FnOnce(&mut Catalogue)) {
+    fn see(&self, publication: &str, version: Version, keep: impl FnOnce(&mut Catalogue)) {
         let mut catalogues = self.catalogues();
         let new = || Catalogue {
             version,
@@ -246,7 +258,7 @@ impl ClientCache {
         let mut stamp = |way| {
             let seen = clients.get(&Key { publication, way });
             let is_fresh = |seen: &Seen| {
-                cached.holds_for == Some(seen.catalogue) && seen.at.elapsed() < LIFETIME
+                cached.holds_for == Some(seen.version) && seen.at.elapsed() < LIFETIME
             };
             let Some(seen) = seen.filter(is_fresh) else {
                 return Arc::clone(&nothing);
@@ -281,14 +293,14 @@ impl ClientCache {
         &self,
         publication: &str,
         keys: &Keys<'_>,
-        catalogue: i64,
+        version: Version,
         products: Option<&HashMap<String, i32>>,
         clients: impl IntoIterator<Item = (&'c Arc<str>, &'c Arc<Client>)>,
     ) {
         let Some(cache) = &self.clients else {
             return;
         };
-        self.see(publication, catalogue, |catalogue| {
+        self.see(publication, version, |catalogue| {
             if let Some(products) = products {
                 catalogue.keep(keys, products);
             }
@@ -298,7 +310,7 @@ impl ClientCache {
             let seen = Seen {
                 client: Arc::clone(client),
                 stamp: Arc::clone(stamp),
-                catalogue,
+                version,
                 at,
             };
             let ways = [

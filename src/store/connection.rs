@@ -6,10 +6,14 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use sqlx::{
     Connection, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions,
 };
@@ -40,9 +44,35 @@ pub(super) struct Connections {
     most: usize,
     /// When a connection last turned out to be broken: those made before it are not trusted any more.
     broken_at: Arc<Mutex<Option<Instant>>>,
+    history: Arc<History>,
     /// Where there is a choice: locked while somebody looks for the one that takes writes.
     servers: Arc<AsyncMutex<Servers>>,
     are_many: bool,
+}
+
+/// Whether the connections lead to what they led to before. A server that took over may lack the other's last commits, and
+/// one that was put back to an earlier state has others under the same versions.
+#[derive(Debug, Default)]
+struct History {
+    changes: AtomicU64,
+    /// When the server was started that the last new connection led to.
+    life: Mutex<Option<DateTime<Utc>>>,
+}
+
+impl History {
+    fn may_have_changed(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Takes note of where a new connection leads; says whether that is another server, or another life of it.
+    fn is_new(&self, life: DateTime<Utc>) -> bool {
+        let before = lock(&self.life).replace(life);
+        let is_new = before.is_some_and(|before| before != life);
+        if is_new {
+            self.may_have_changed();
+        }
+        is_new
+    }
 }
 
 #[derive(Debug)]
@@ -85,7 +115,22 @@ impl Connections {
     pub(super) fn new(pool: PgPoolOptions, servers: Servers, most: usize) -> Self {
         let broken_at = Arc::new(Mutex::new(None::<Instant>));
         let seen_broken_at = Arc::clone(&broken_at);
+        let history = Arc::new(History::default());
+        let (seen_history, others_broken_at) = (Arc::clone(&history), Arc::clone(&broken_at));
         let pool = pool
+            .after_connect(move |connection, _| {
+                let (history, broken_at) =
+                    (Arc::clone(&seen_history), Arc::clone(&others_broken_at));
+                Box::pin(async move {
+                    let life =
+                        sqlx::query_scalar!(r#"SELECT pg_postmaster_start_time() AS "life!""#);
+                    if history.is_new(life.fetch_one(connection).await?) {
+                        // Whatever still leads to the one before.
+                        *lock(&broken_at) = Some(Instant::now());
+                    }
+                    Ok(())
+                })
+            })
             // A ping before each use would double the round trips; a dead connection shows itself, and then the others
             // of its age make way for new ones.
             .test_before_acquire(false)
@@ -102,6 +147,7 @@ impl Connections {
             permits: Arc::new(Semaphore::new(most)),
             most,
             broken_at,
+            history,
             are_many: servers.are_many(),
             servers: Arc::new(AsyncMutex::new(servers)),
         }
@@ -116,6 +162,11 @@ impl Connections {
 
     pub(super) fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// See [`super::Store::history`].
+    pub(super) fn history(&self) -> u64 {
+        self.history.changes.load(Ordering::SeqCst)
     }
 
     /// Takes one, and makes it where none is idle.
@@ -198,6 +249,7 @@ impl Connections {
     /// Closes one that broke, and trusts none that is as old.
     pub(super) fn broke(&self, taken: Taken) {
         *lock(&self.broken_at) = Some(Instant::now());
+        self.history.may_have_changed();
         // Not back to the pool, which would ask a silent server how it is.
         drop(taken.connection.detach());
         self.look_for_primary();
@@ -213,6 +265,7 @@ impl Connections {
             return;
         };
         let (pool, broken_at) = (self.pool.clone(), Arc::clone(&self.broken_at));
+        let history = Arc::clone(&self.history);
         tokio::spawn(async move {
             let before = place(servers.first());
             while !pool.is_closed() {
@@ -226,6 +279,7 @@ impl Connections {
                     pool.set_connect_options(servers.first().clone());
                     // Whatever still leads to the old one.
                     *lock(&broken_at) = Some(Instant::now());
+                    history.may_have_changed();
                 }
                 break;
             }

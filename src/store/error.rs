@@ -1,5 +1,10 @@
 //! What a failed statement means for the batch. SQLSTATEs and constraint names are read here and nowhere else.
 
+use sqlx::{
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgSeverity},
+};
+
 /// `read_only_sql_transaction`
 const READ_ONLY: &str = "25006";
 
@@ -15,6 +20,16 @@ pub enum Error {
     /// The database will never take this; nothing is stored.
     #[error("refused by the database")]
     Refused(#[source] sqlx::Error),
+    /// Somebody's lock stands in the way of a record; nothing is stored.
+    #[error("somebody's lock stands in the way")]
+    Locked(#[source] sqlx::Error),
+    /// The caller was given up on by then; nothing is stored.
+    #[error("past its deadline")]
+    Late(#[source] sqlx::Error),
+    /// A connection broke, or another server takes the writes, since it was read: what was read may be of a history that
+    /// is gone. Nothing is stored. Read again.
+    #[error("the database's history may have changed since it was read")]
+    HistoryChanged,
     /// The database cannot do it now; nothing is stored. Sending again later is safe.
     #[error("database unavailable")]
     Unavailable(#[source] sqlx::Error),
@@ -86,13 +101,23 @@ impl Error {
                 "23505",
                 "orders_pkey" | "client_pkey" | "address_pkey" | "order_item_pkey" | "product_pkey",
             ) => Self::NumberTaken(error),
-            (_, "journal_batch_in_time" | "journal_batch_pkey") => Self::Unavailable(error),
-            // Ended by an administrator or a crash: even then the commit may have come first.
+            (_, "journal_batch_in_time") => Self::Late(error),
+            (_, "journal_batch_pkey") => Self::Unavailable(error),
+            ("55P03", _) => Self::Locked(error),
+            // Ended by an administrator or a crash, or by a pooler that lost its own line to PostgreSQL (08…): even then
+            // the commit may have come first.
             ("57P01" | "57P02" | "57P03", _) => Self::Unsure(error),
+            _ if code.starts_with("08") || ends_connection(&**database) => Self::Unsure(error),
             _ => match code.get(..2) {
                 Some("21" | "22" | "23" | "54" | "P0") => Self::Refused(error),
                 _ => Self::Unavailable(error),
             },
         }
     }
+}
+
+/// Whether it is the last word of a connection.
+fn ends_connection(error: &dyn DatabaseError) -> bool {
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }

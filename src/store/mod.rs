@@ -70,6 +70,8 @@ pub struct Store {
     client_cache: Arc<ClientCache>,
     /// How long a statement is waited for. PostgreSQL ends it sooner; when not even word of that comes, the line is dead.
     patience: Duration,
+    /// PostgreSQL's own; zero: none.
+    lock_timeout: Duration,
 }
 
 impl Store {
@@ -89,6 +91,7 @@ impl Store {
             growth: Arc::default(),
             client_cache: Arc::new(ClientCache::new(settings.client_cache_bytes)),
             patience: settings.statement_timeout + GRACE,
+            lock_timeout: settings.lock_timeout,
         }
     }
 
@@ -116,6 +119,13 @@ impl Store {
             self.connections.give_back(connection);
         }
         outcome
+    }
+
+    /// Changes whenever what was read before may be of a history of the database that is gone: a connection broke, or leads
+    /// to another server or another life of it. Asked before a reading, it is compared when that is written upon.
+    #[must_use]
+    pub fn history(&self) -> u64 {
+        self.connections.history()
     }
 
     /// Closes all connections, for a command that is done.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Store,
-    client_cache::{Cached, Stamps},
+    client_cache::{Cached, Stamps, Version},
 };
 use crate::{
     heavy::in_place,
@@ -207,7 +207,7 @@ impl Row {
 #[derive(Default)]
 struct Rows {
     now: Option<DateTime<Utc>>,
-    catalogue: i64,
+    version: Version,
     /// (number, stamp) of clients.
     cached: Vec<(i32, Arc<str>)>,
     order_numbers: BTreeSet<i32>,
@@ -230,7 +230,10 @@ impl Rows {
         match row.get::<i16>(at::KIND, 1)? {
             0 => {
                 self.now = Some(row.moment(1)?);
-                self.catalogue = row.get(at::BIG, 1)?;
+                self.version = Version {
+                    life: Some(row.moment(2)?),
+                    catalogue: row.get(at::BIG, 1)?,
+                };
                 let numbers: Vec<i32> = row.get(at::INTS, 1)?;
                 let stamps: Vec<String> = row.get(at::TEXTS, 1)?;
                 self.cached = numbers
@@ -297,7 +300,7 @@ fn with_parts(parts: &[(&str, bool)]) -> String {
 
 impl Store {
     /// Reads all that is stored under a batch's keys, of one moment, in one round trip; in two where an import came
-    /// since the last reading. `anew`: nothing that was read before counts, as when it turned out to be wrong.
+    /// since the last reading, or the server is another one. `anew`: nothing that was read before counts, as when it turned out to be wrong.
     ///
     /// # Errors
     /// [`Error::Unsure`] where the connection broke: the next one is fresh. [`Error::Corrupt`] where what is stored is
@@ -314,19 +317,19 @@ impl Store {
             self.client_cache.get(publication, keys)
         };
         let mut rows = self.rows(publication, keys, &cached).await?;
-        if cached.holds_for != Some(rows.catalogue) && !cached.is_empty() {
+        if cached.holds_for != Some(rows.version) && !cached.is_empty() {
             cached = Cached::nothing(keys);
             rows = self.rows(publication, keys, &cached).await?;
         }
         in_place(rows.count(), || {
-            let catalogue = rows.catalogue;
+            let version = rows.version;
             let products_are_read = cached.products.is_none();
             let (known, stamps) = known(rows, cached)
                 .ok_or_else(|| Error::corrupt("a row without what it belongs to"))?;
             let products = products_are_read.then_some(&known.products);
             let clients = stamps.iter().zip(&known.clients);
             self.client_cache
-                .put(publication, keys, catalogue, products, clients);
+                .put(publication, keys, version, products, clients);
             Ok(known)
         })
     }

@@ -16,7 +16,7 @@
 -- What stands between `part` and `end` is left out where the batch names nothing of the kind (read.rs): PostgreSQL
 -- prepares every part for every batch, whether it finds something to do or not.
 --
--- kind: 0 the database's clock, the catalogue's version, and the numbers and stamps of clients that are as cached;
+-- kind: 0 the database's clock, when its server was started, the catalogue's version, and the numbers and stamps of clients that are as cached;
 --       1 order, 2 its line, 3 client, 4 address, 5 client's price, 6 product, 7 order's number in use, 8 address's
 --       number in use.
 WITH found_order AS MATERIALIZED (
@@ -57,7 +57,7 @@ SELECT 0::smallint AS "kind!", NULL::int AS "int_1?", NULL::int AS "int_2?", NUL
        NULL::text AS "text_7?", NULL::text AS "text_8?", NULL::text AS "text_9?",
        ARRAY(SELECT c.stamp FROM found_client c WHERE c.is_cached) AS "texts_1?", NULL::text[] AS "texts_2?",
        NULL::numeric AS "amount_1?", NULL::numeric AS "amount_2?", NULL::numeric AS "amount_3?",
-       clock_timestamp() AS "at_1?", NULL::timestamptz AS "at_2?", NULL::timestamptz AS "at_3?", NULL::jsonb AS "json?",
+       clock_timestamp() AS "at_1?", pg_postmaster_start_time() AS "at_2?", NULL::timestamptz AS "at_3?", NULL::jsonb AS "json?",
        NULL::uuid AS "uuid?", NULL::boolean AS "flag?",
        coalesce((SELECT v.version FROM catalogue_version v WHERE v.publication = $1), 0) AS "big?",
        ARRAY(SELECT c.number FROM found_client c WHERE c.is_cached) AS "ints?"

@@ -10,7 +10,8 @@ impl Store {
     /// will be, for its place in the journal is taken now.
     ///
     /// While the cut-off statement still runs in its orphaned backend, our row waits behind its row; afterwards one of
-    /// the two is refused. Either way the answer is final.
+    /// the two is refused. Either way the answer is final. Our row need not wait for the disk, which may be what the other
+    /// waits for: whatever makes it forgotten ends the other's backend, too.
     ///
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Unsure`] when that cannot be asked now; ask again.
@@ -22,9 +23,10 @@ impl Store {
     ) -> Result<bool, Error> {
         let mut connection = self.connection().await?;
         let barred = sqlx::query!(
-            "INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders,
+            "WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+             INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders,
                                         accepted, rejected, updated_rows, changed_rows, abandoned)
-             VALUES ($1, $2, $3, now(), now(), '', 0, 0, 0, 0, 0, true)",
+             SELECT $1, $2::uuid, $3::timestamptz, now(), now(), '', 0, 0, 0, 0, 0, true FROM asynchronous",
             publication,
             batch,
             received_at,

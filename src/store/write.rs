@@ -1,6 +1,6 @@
 //! The writing statement of a batch: only what changed, and the journal with it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -93,6 +93,10 @@ pub struct Write<'a> {
     pub deadline: DateTime<Utc>,
     /// Look whether the database would take it, and take it back.
     pub probe: bool,
+    /// How long to wait for somebody's lock; `None`: as long as `lock_timeout` says.
+    pub lock_patience: Option<Duration>,
+    /// What [`Store::history`] said before the reading.
+    pub read_in: u64,
 }
 
 /// A number for PostgreSQL's `int`; what does not fit is refused by the column's own checks.
@@ -313,7 +317,18 @@ impl Store {
             history,
             deadline,
             probe,
+            lock_patience,
+            read_in,
         } = write;
+        // Only now: the connection may be a new one, and lead elsewhere.
+        if *read_in != self.history() {
+            self.connections.give_back(connection);
+            return Err(Error::HistoryChanged);
+        }
+        let is_less =
+            |patience: &Duration| self.lock_timeout.is_zero() || *patience < self.lock_timeout;
+        let hurry = lock_patience.filter(is_less);
+        let hurry = hurry.map(|patience| patience.as_millis().to_string());
 
         let journal = Journal::of(batches);
         if changes.is_empty() && rejected.is_empty() && !probe {
@@ -413,6 +428,7 @@ impl Store {
                     &journal.rejected,
                     &orders.batch as _,
                     &orders.delivery_address as _,
+                    hurry.as_deref(),
                 )
             } else {
                 sqlx::query_file!(
@@ -504,6 +520,7 @@ impl Store {
                     &orders.delivery_address as _,
                     &rejected.iter().map(|r| int(r.repeated)).collect::<Vec<_>>(),
                     &journal.kept_bytes,
+                    hurry.as_deref(),
                 )
             }
         });

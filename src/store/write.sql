@@ -4,11 +4,18 @@
 --
 -- A changed row is found by ON CONFLICT on its primary key rather than by a join: on a database that is new, without
 -- statistics, the planner takes every publication for a single row, and joins by walking all of its rows for each one
--- sent. (Rows of a known number conflict for certain; nothing is numbered here.)
+-- sent. Rows of a known number conflict, unless a server has taken over meanwhile that does not know them: what would be
+-- inserted then, half a record, has no `xmax` (one that was there has ours, for ON CONFLICT locks it first) and does not
+-- count.
 --
 -- Whoever was overtaken updates fewer rows than it read, which the journal's CHECK refuses together with everything
--- else; the same CHECK refuses a batch past its deadline (migrations/0001_orders.sql).
-WITH sent_client AS MATERIALIZED (
+-- else; another refuses a batch past its deadline (migrations/0001_orders.sql).
+--
+-- `hurry`: how long to wait for somebody's lock, where that is to be less than usual. Nothing is locked before: the parts
+-- that change something are run for the last SELECT, or after it.
+WITH hurry AS MATERIALIZED (
+    SELECT CASE WHEN $80::text IS NOT NULL THEN set_config('lock_timeout', $80::text, true) END
+), sent_client AS MATERIALIZED (
     SELECT *
     FROM unnest($2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
                 $10::text[], $11::bigint[], $12::text[])
@@ -33,7 +40,7 @@ WITH sent_client AS MATERIALIZED (
         username = excluded.username, phone = excluded.phone, phones = excluded.phones, email = excluded.email,
         comment = excluded.comment, account_number = excluded.account_number, type = excluded.type
     WHERE c.version = excluded.version
-    RETURNING 1
+    RETURNING c.xmax <> 0 AS was_there
 ), sent_address AS MATERIALIZED (
     SELECT *
     FROM unnest($13::int[], $14::boolean[], $15::int[], $16::text[], $17::text[], $18::text[], $19::text[],
@@ -46,7 +53,7 @@ WITH sent_client AS MATERIALIZED (
     FROM sent_address
     WHERE is_new
 ), changed_address AS (
-    INSERT INTO address
+    INSERT INTO address AS a
         (publication, number, client_number, sender_id, city, street, house, str, entrance, floor, room)
     SELECT $1, number, client_number, sender_id, city, street, house, str, entrance, floor, room
     FROM sent_address
@@ -54,6 +61,8 @@ WITH sent_client AS MATERIALIZED (
     ON CONFLICT (publication, number) DO UPDATE
     SET sender_id = excluded.sender_id, city = excluded.city, street = excluded.street, house = excluded.house,
         str = excluded.str, entrance = excluded.entrance, floor = excluded.floor, room = excluded.room
+    WHERE a.client_number = excluded.client_number
+    RETURNING a.xmax <> 0 AS was_there
 ), sent_order AS MATERIALIZED (
     SELECT *
     FROM unnest($24::int[], $25::int[], $26::uuid[], $27::text[], $28::text[], $29::int[], $30::int[],
@@ -91,7 +100,7 @@ WITH sent_client AS MATERIALIZED (
         count_of_returned_bottles = excluded.count_of_returned_bottles, ask_for_checkout = excluded.ask_for_checkout,
         delivery_address = excluded.delivery_address
     WHERE o.version = excluded.version
-    RETURNING 1
+    RETURNING o.xmax <> 0 AS was_there
 ), sent_item AS MATERIALIZED (
     SELECT *
     FROM unnest($42::int[], $43::int[], $44::boolean[], $45::text[], $46::text[], $47::int[], $48::int[],
@@ -107,7 +116,7 @@ WITH sent_client AS MATERIALIZED (
     FROM sent_item
     WHERE is_new
 ), changed_item AS (
-    INSERT INTO order_item
+    INSERT INTO order_item AS i
         (publication, order_number, position, product_id, sender_id, external_id, product_number, name, price,
          quantity, order_product_id)
     SELECT $1, order_number, position, product_id, sender_id, external_id, product_number, name, price, quantity,
@@ -118,6 +127,7 @@ WITH sent_client AS MATERIALIZED (
     SET product_id = excluded.product_id, sender_id = excluded.sender_id, external_id = excluded.external_id,
         product_number = excluded.product_number, name = excluded.name, price = excluded.price,
         quantity = excluded.quantity, order_product_id = excluded.order_product_id
+    RETURNING i.xmax <> 0 AS was_there
 ), dropped_item AS (
     -- Orders that have fewer lines now, and how many.
     DELETE FROM order_item i
@@ -138,6 +148,10 @@ INSERT INTO journal_batch
     (publication, batch, received_at, stored_at, deadline, request_id, login, orders, accepted, rejected,
      updated_rows, changed_rows, kept_bytes)
 SELECT $1, t.batch, t.received_at, clock_timestamp(), $58::timestamptz, t.request_id, t.login, t.orders, t.accepted,
-       t.rejected, (SELECT count(*) FROM changed_client) + (SELECT count(*) FROM changed_order), $59::int, t.kept_bytes
-FROM unnest($60::uuid[], $61::timestamptz[], $62::text[], $63::text[], $64::int[], $65::int[], $66::int[], $79::int[])
-    AS t (batch, received_at, request_id, login, orders, accepted, rejected, kept_bytes)
+       t.rejected,
+       (SELECT count(*) FROM changed_client WHERE was_there) + (SELECT count(*) FROM changed_address WHERE was_there)
+           + (SELECT count(*) FROM changed_order WHERE was_there) + (SELECT count(*) FROM changed_item WHERE was_there),
+       $59::int, t.kept_bytes
+FROM hurry,
+     unnest($60::uuid[], $61::timestamptz[], $62::text[], $63::text[], $64::int[], $65::int[], $66::int[], $79::int[])
+         AS t (batch, received_at, request_id, login, orders, accepted, rejected, kept_bytes)

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinHandle,
 };
 
@@ -32,6 +32,8 @@ pub enum Rule {
     LoseAnswer,
     /// What a client asks for its session when it connects does not arrive, as by way of a pooler.
     DropOptions,
+    /// Writing statements do not arrive until the rule is another one.
+    HoldWrites,
     /// The line is cut at this moment of the next writing statement, once; then `then`.
     CutWrite { moment: Moment, then: Then },
 }
@@ -45,6 +47,8 @@ pub enum Moment {
     During,
     /// It is committed, and PostgreSQL's word of it is lost.
     After,
+    /// The same, and the client hears of it what `PgBouncer` says.
+    AfterPooled,
 }
 
 /// What follows a cut.
@@ -65,6 +69,8 @@ pub struct Proxy {
 struct Line {
     rule: watch::Sender<Rule>,
     cuts: AtomicUsize,
+    held: AtomicUsize,
+    let_go: Notify,
 }
 
 impl Proxy {
@@ -116,6 +122,8 @@ impl Proxy {
         let line = Arc::new(Line {
             rule: watch::Sender::new(Rule::Pass),
             cuts: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            let_go: Notify::new(),
         });
         let accepting = tokio::spawn(accept(Arc::clone(&line)));
         Self { line, accepting }
@@ -124,6 +132,16 @@ impl Proxy {
     /// From now on.
     pub fn set(&self, rule: Rule) {
         self.line.rule.send_replace(rule);
+    }
+
+    /// How many statements [`Rule::HoldWrites`] holds.
+    pub fn held(&self) -> usize {
+        self.line.held.load(Ordering::Relaxed)
+    }
+
+    /// Lets go of those, and holds what comes.
+    pub fn let_held_go(&self) {
+        self.line.let_go.notify_waiters();
     }
 
     /// How often it was cut as [`Rule::LoseAnswer`] or [`Rule::CutWrite`] say.
@@ -148,7 +166,7 @@ impl Line {
         messages: Option<Messages>,
     ) {
         let mut rule = self.rule.subscribe();
-        let committing = OnceLock::new();
+        let committing: OnceLock<(Moment, Then)> = OnceLock::new();
         // Whichever is over first, both ends are dropped: hung up on.
         tokio::select! {
             biased;
@@ -164,7 +182,7 @@ impl Line {
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
         mut messages: Option<Messages>,
-        committing: &OnceLock<Then>,
+        committing: &OnceLock<(Moment, Then)>,
     ) -> io::Result<()> {
         let mut bytes = Vec::new();
         let mut cut_at_sync = None;
@@ -179,16 +197,20 @@ impl Line {
                 if *self.rule.borrow() == Rule::DropOptions {
                     message = without_options(message);
                 }
-                if messages.begins_write(&message)
-                    && let Some((moment, then)) = self.take_cut()
-                {
+                let is_write = messages.begins_write(&message);
+                if is_write {
+                    self.hold().await;
+                }
+                if is_write && let Some((moment, then)) = self.take_cut() {
                     match moment {
                         Moment::Before => {
                             self.cut(then);
                             return Ok(());
                         }
                         Moment::During => cut_at_sync = Some(then),
-                        Moment::After => committing.set(then).unwrap(),
+                        Moment::After | Moment::AfterPooled => {
+                            committing.set((moment, then)).unwrap();
+                        }
                     }
                 }
                 to.write_all(&message).await?;
@@ -206,16 +228,23 @@ impl Line {
         &self,
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
-        committing: &OnceLock<Then>,
+        committing: &OnceLock<(Moment, Then)>,
     ) -> io::Result<()> {
+        /// Its severity, its code and its text.
+        const POOLERS_WORD: &[u8] = b"SFATAL\0VFATAL\0C08P01\0Mserver conn crashed?\0\0";
         /// `ReadyForQuery`, outside of a transaction: what was to be committed is.
         const READY: [u8; 6] = [b'Z', 0, 0, 0, 5, b'I'];
 
         let mut bytes = Vec::new();
         while from.read_buf(&mut bytes).await? > 0 {
             self.silence().await;
-            if let Some(then) = committing.get() {
+            if let Some((moment, then)) = committing.get() {
                 if bytes.ends_with(&READY) {
+                    if *moment == Moment::AfterPooled {
+                        let length = u32::try_from(POOLERS_WORD.len() + 4).unwrap();
+                        let word = [b"E", &length.to_be_bytes()[..], POOLERS_WORD].concat();
+                        to.write_all(&word).await?;
+                    }
                     self.cut(*then);
                     return Ok(());
                 }
@@ -241,6 +270,20 @@ impl Line {
     async fn silence(&self) {
         if *self.rule.borrow() == Rule::Silent {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits where writing statements are held.
+    async fn hold(&self) {
+        if *self.rule.borrow() == Rule::HoldWrites {
+            self.held.fetch_add(1, Ordering::Relaxed);
+            let mut rule = self.rule.subscribe();
+            tokio::select! {
+                // It ends with the line at the latest.
+                _ = rule.wait_for(|rule| *rule != Rule::HoldWrites) => {}
+                () = self.let_go.notified() => {}
+            }
+            self.held.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
