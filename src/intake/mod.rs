@@ -173,6 +173,10 @@ impl Claims {
         self.orders.extend(&more.orders);
         self.clients.extend(&more.clients);
     }
+
+    fn shares_with(&self, others: &Self) -> bool {
+        !self.orders.is_disjoint(&others.orders) || !self.clients.is_disjoint(&others.clients)
+    }
 }
 
 /// A batch stored: what to answer it.
@@ -193,7 +197,12 @@ impl Intake {
                 store,
                 metrics,
                 numbers: Numbers::default(),
-                lanes: coalesce::Lanes::new(config.limits.waiting_batches, config.limits.coalesce),
+                lanes: coalesce::Lanes::new(
+                    config.limits.waiting_batches,
+                    config.limits.coalesce,
+                    // Those that wait for locks leave most connections to the others.
+                    (config.database.connections / 3).max(1) as usize,
+                ),
                 huge: Turns::new(HUGE_AT_ONCE),
                 medium: Turns::new(MEDIUM_AT_ONCE),
                 checks: Turns::new(check::AT_ONCE),

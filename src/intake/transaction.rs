@@ -10,7 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::metrics::histogram::Histogram;
 use uuid::Uuid;
 
-use super::{Done, Inner, Job, Unavailable, accepted, coalesce::UnderWay, journal::Entries};
+use super::{
+    Claims, Done, Inner, Job, Unavailable, accepted, coalesce::UnderWay, journal::Entries,
+};
 use crate::{
     heavy::in_place,
     order::{
@@ -20,7 +22,7 @@ use crate::{
         model::Order,
         reply::Stored,
     },
-    store::{ChangeRow, Error, Write},
+    store::{ChangeRow, Error, Store, Write},
     telemetry::{metrics::Retry, traces::Stage},
 };
 
@@ -33,76 +35,276 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 const FRESH_CONNECTIONS: u32 = 2;
 /// Between two questions to a database that is away.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The same while nobody waits for the answer.
+const LONG_PAUSE: Duration = Duration::from_secs(1);
+/// So long a transaction that keeps others waiting waits for somebody's lock. Other writers hold theirs for as long as the
+/// disk takes.
+const LOCK_PATIENCE: Duration = Duration::from_millis(250);
+/// A big batch that was overtaken so often, or has waited so long, lets nobody by any more.
+const LOSSES: u32 = 2;
+/// See [`LOSSES`].
+const WAITED: Duration = Duration::from_secs(2);
+
+/// What became of a batch of a group.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// To be answered.
+    Answer(Result<Done, Unavailable>),
+    /// Somebody's lock stands in its way: it is to be tried apart, with more patience.
+    Locked,
+}
+
+/// What became of a group.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Of each batch.
+    pub outcomes: Vec<Outcome>,
+    /// What was answered 503 and may yet land.
+    pub open: Vec<Open>,
+}
+
+/// A transaction of which nobody knows yet whether it is stored.
+#[derive(Debug)]
+pub(super) struct Open {
+    publication: String,
+    batch: Uuid,
+    received_at: DateTime<Utc>,
+}
+
+impl Open {
+    /// Asks until the journal answers. Then it is stored, or never will be.
+    pub(super) async fn settle(&self, store: &Store) {
+        while let Err(error) = self.ask(store).await {
+            tracing::debug!(error = %error.in_full(), "the journal cannot be asked yet");
+            tokio::time::sleep(LONG_PAUSE).await;
+        }
+    }
+
+    async fn ask(&self, store: &Store) -> Result<bool, Error> {
+        let settled = store
+            .settle(&self.publication, self.batch, self.received_at)
+            .await;
+        if let Ok(stored) = settled {
+            tracing::info!(batch = %self.batch, stored, "settled by the journal");
+        }
+        settled
+    }
+}
 
 /// Why a transaction came to nothing.
 enum Failure {
     /// The database took offence at something in it.
     Refused,
+    /// Somebody's lock stands in the way.
+    Locked,
+    /// The time of the one that waits longest is up.
+    Late,
+    /// It was cut off, and may yet be stored.
+    Open(Open),
     /// It cannot be stored now.
     Unavailable,
 }
 
-/// Stores a group of batches of one publication; one answer each.
-pub(super) async fn store(
-    under_way: &UnderWay,
-    jobs: &[Arc<Job>],
-) -> Vec<Result<Done, Unavailable>> {
+/// Stores a group of batches of one publication.
+pub(super) async fn store(under_way: &UnderWay, jobs: &[Arc<Job>]) -> Written {
     let inner = &*under_way.inner;
-    for job in jobs {
+    // Whoever made way for a lock was counted when he came first.
+    for job in jobs.iter().filter(|_| !under_way.is_apart()) {
         let waited = job.submitted_at.elapsed();
         inner.metrics.queue.observe(waited.as_secs_f64());
     }
     if jobs.len() > 1 {
         inner.metrics.coalesced_batches.inc_by(jobs.len() as u64);
     }
-    let none = vec![HashSet::new(); jobs.len()];
-    let attempt = Attempt {
-        refused: &none,
-        skipped: &none,
-        probe: false,
-        under_way: Some(under_way),
+    let mut group = Storing {
+        under_way,
+        jobs,
+        outcomes: jobs.iter().map(|_| None).collect(),
+        open: Vec::new(),
     };
-    match transact(inner, jobs, &attempt).await {
-        Ok(done) => done.into_iter().map(Ok).collect(),
-        Err(Failure::Unavailable) => jobs.iter().map(|_| Err(Unavailable::Storage)).collect(),
-        // Nobody pays for another's fault: each by itself, in their order.
-        Err(Failure::Refused) => {
-            inner.metrics.retried(Retry::Refused);
-            let mut results = Vec::with_capacity(jobs.len());
-            for job in jobs {
-                results.push(store_apart(inner, job).await);
+    let mut left: Vec<usize> = (0..jobs.len()).collect();
+    while !left.is_empty() {
+        let apart = match group.together(&left).await {
+            Ok(()) => break,
+            Err(apart) => apart,
+        };
+        match apart {
+            // Those whose time is up are answered; the others have time left.
+            Apart::Late(late) => left.retain(|job| !late.contains(job)),
+            Apart::Each => {
+                group.each(&left).await;
+                break;
             }
-            results
         }
+    }
+    let Storing { outcomes, open, .. } = group;
+    let outcomes = outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or(Outcome::Answer(Err(Unavailable::Storage))))
+        .collect();
+    Written { outcomes, open }
+}
+
+/// A group on its way.
+struct Storing<'a> {
+    under_way: &'a UnderWay,
+    jobs: &'a [Arc<Job>],
+    outcomes: Vec<Option<Outcome>>,
+    open: Vec<Open>,
+}
+
+/// How to go on with a group that could not be stored together.
+enum Apart {
+    /// Without these, which have their answer.
+    Late(Vec<usize>),
+    /// Each by itself.
+    Each,
+}
+
+impl Storing<'_> {
+    /// In one transaction.
+    async fn together(&mut self, left: &[usize]) -> Result<(), Apart> {
+        let jobs: Vec<Arc<Job>> = left
+            .iter()
+            .map(|job| Arc::clone(&self.jobs[*job]))
+            .collect();
+        let none = vec![HashSet::new(); jobs.len()];
+        let attempt = Attempt {
+            refused: &none,
+            skipped: &none,
+            lock_patience: self.lock_patience(),
+            under_way: Some(self.under_way),
+            ..Attempt::default()
+        };
+        match transact(&self.under_way.inner, &jobs, &attempt).await {
+            Ok(done) => {
+                for (job, done) in left.iter().zip(done) {
+                    self.is_stored(*job, done);
+                }
+                Ok(())
+            }
+            Err(Failure::Late) => {
+                let now = Instant::now();
+                let until =
+                    |job: &usize| self.jobs[*job].taken_at + self.under_way.inner.store_within;
+                // By the database's clock it was the first one's turn a little earlier.
+                let first = left.iter().copied().min_by_key(until);
+                let late: Vec<usize> = left
+                    .iter()
+                    .copied()
+                    .filter(|job| now >= until(job) || Some(*job) == first)
+                    .collect();
+                Err(Apart::Late(late))
+            }
+            // Nobody pays for another's fault, or waits for what another wants.
+            Err(Failure::Refused) => {
+                self.under_way.inner.metrics.retried(Retry::Refused);
+                Err(Apart::Each)
+            }
+            Err(Failure::Locked) if left.len() > 1 => {
+                self.under_way.inner.metrics.retried(Retry::Locked);
+                Err(Apart::Each)
+            }
+            Err(failure) => {
+                for job in left {
+                    self.failed(*job, &failure);
+                }
+                if let Failure::Open(open) = failure {
+                    self.open.push(open);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Each by itself, in their order.
+    async fn each(&mut self, left: &[usize]) {
+        let mut locked = Claims::default();
+        for job in left {
+            // It must not overtake one that makes way for a lock.
+            if self.jobs[*job].claims.shares_with(&locked) {
+                self.failed(*job, &Failure::Locked);
+                continue;
+            }
+            let patience = self.lock_patience();
+            match store_apart(&self.under_way.inner, &self.jobs[*job], patience).await {
+                Ok(done) => self.is_stored(*job, done),
+                Err(failure) => {
+                    self.failed(*job, &failure);
+                    match failure {
+                        Failure::Locked => locked.extend(&self.jobs[*job].claims),
+                        Failure::Open(open) => self.open.push(open),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// `None`: as long as `lock_timeout` says.
+    fn lock_patience(&self) -> Option<Duration> {
+        (!self.under_way.is_apart()).then_some(LOCK_PATIENCE)
+    }
+
+    fn is_stored(&mut self, job: usize, done: Done) {
+        if self.under_way.is_apart() {
+            self.under_way.is_free(&self.jobs[job]);
+        }
+        self.outcomes[job] = Some(Outcome::Answer(Ok(done)));
+    }
+
+    fn failed(&mut self, job: usize, failure: &Failure) {
+        if let Failure::Locked = failure {
+            self.under_way.was_locked(&self.jobs[job]);
+            if !self.under_way.is_apart() {
+                self.outcomes[job] = Some(Outcome::Locked);
+                return;
+            }
+        }
+        self.outcomes[job] = Some(Outcome::Answer(Err(Unavailable::Storage)));
     }
 }
 
 /// Stores one batch, without the orders that the database refuses.
-async fn store_apart(inner: &Inner, job: &Arc<Job>) -> Result<Done, Unavailable> {
+async fn store_apart(
+    inner: &Inner,
+    job: &Arc<Job>,
+    lock_patience: Option<Duration>,
+) -> Result<Done, Failure> {
     let jobs = std::slice::from_ref(job);
     let none = [HashSet::new()];
     let mut refused = [HashSet::new()];
+    let mut without_rejected = false;
     loop {
         let attempt = Attempt {
             refused: &refused,
             skipped: &none,
-            probe: false,
-            under_way: None,
+            lock_patience,
+            without_rejected,
+            ..Attempt::default()
         };
         match transact(inner, jobs, &attempt).await {
-            Ok(mut done) => return done.pop().ok_or(Unavailable::Storage),
-            Err(Failure::Unavailable) => return Err(Unavailable::Storage),
+            Ok(mut done) => return done.pop().ok_or(Failure::Unavailable),
             Err(Failure::Refused) => {
-                let more = at_fault(inner, jobs, &refused[0]).await?;
-                if more.is_empty() {
+                let more = at_fault(inner, jobs, &refused[0], lock_patience).await?;
+                if more.is_empty() && without_rejected {
                     tracing::error!(
                         request_id = job.request_id,
                         "the database refuses the batch, but no order of it"
                     );
-                    return Err(Unavailable::Storage);
+                    return Err(Failure::Unavailable);
+                }
+                if more.is_empty() {
+                    // Or it would refuse the batch for ever, for the sake of what is but kept for people to read.
+                    tracing::error!(
+                        request_id = job.request_id,
+                        "the database does not take the batch's rejected orders: they are answered, and not kept"
+                    );
+                    without_rejected = true;
                 }
                 refused[0].extend(more);
             }
+            Err(failure) => return Err(failure),
         }
     }
 }
@@ -110,12 +312,14 @@ async fn store_apart(inner: &Inner, job: &Arc<Job>) -> Result<Done, Unavailable>
 /// Finds entries that the database refuses, by halving. Everything it tries is taken back.
 ///
 /// Where it takes each by itself but not all of them, the first one that it does not take behind those before it is at
-/// fault. None are found when it would refuse the batch without any order.
+/// fault. None are found when it would refuse the batch without any order, or does not take what is to be kept of its
+/// rejected ones.
 async fn at_fault(
     inner: &Inner,
     jobs: &[Arc<Job>],
     known: &HashSet<usize>,
-) -> Result<Vec<usize>, Unavailable> {
+    lock_patience: Option<Duration>,
+) -> Result<Vec<usize>, Failure> {
     let entries: HashSet<usize> = decide::entries(&jobs[0].elements).into_iter().collect();
     let mut suspects: Vec<usize> = entries.difference(known).copied().collect();
     suspects.sort_unstable();
@@ -129,25 +333,31 @@ async fn at_fault(
             refused: &[HashSet::new()],
             skipped: &skipped,
             probe: true,
-            under_way: None,
+            lock_patience,
+            ..Attempt::default()
         };
         match transact(inner, jobs, &attempt).await {
             Ok(_) => Ok(false),
             Err(Failure::Refused) => Ok(true),
-            Err(Failure::Unavailable) => Err(Unavailable::Storage),
+            Err(failure) => Err(failure),
         }
     };
+    // What is kept of rejected orders is no part of it, and then at fault itself.
+    if !is_refused(&suspects).await? {
+        return Ok(Vec::new());
+    }
     let mut at_fault = Vec::new();
-    let mut parts = vec![&suspects[..]];
-    while let Some(part) = parts.pop() {
-        if !is_refused(part).await? {
-            continue;
-        }
+    let mut refused_parts = vec![&suspects[..]];
+    while let Some(part) = refused_parts.pop() {
         if let [entry] = part {
             at_fault.push(*entry);
-        } else if !part.is_empty() {
-            let (left, right) = part.split_at(part.len() / 2);
-            parts.extend([right, left]);
+            continue;
+        }
+        let (left, right) = part.split_at(part.len() / 2);
+        for half in [right, left] {
+            if !half.is_empty() && is_refused(half).await? {
+                refused_parts.push(half);
+            }
         }
     }
     if at_fault.is_empty() && !is_refused(&[]).await? {
@@ -167,6 +377,7 @@ async fn at_fault(
 }
 
 /// How a group is to be stored.
+#[derive(Default)]
 struct Attempt<'a> {
     /// Of each job: entries that the database refuses.
     refused: &'a [HashSet<usize>],
@@ -174,6 +385,10 @@ struct Attempt<'a> {
     skipped: &'a [HashSet<usize>],
     /// Only see whether the database would take it.
     probe: bool,
+    /// How long to wait for somebody's lock; `None`: as long as `lock_timeout` says.
+    lock_patience: Option<Duration>,
+    /// Leave the rejected orders out of the journal, which does not take them.
+    without_rejected: bool,
     /// Whom to tell what is left as it is.
     under_way: Option<&'a UnderWay>,
 }
@@ -188,6 +403,8 @@ async fn transact(
         refused,
         skipped,
         probe,
+        lock_patience,
+        without_rejected,
         under_way,
     } = *how;
     let orders = jobs.iter().map(|job| job.elements.len()).sum();
@@ -235,7 +452,13 @@ async fn transact(
             tokio::time::sleep(pause(attempt)).await;
         }
         if Instant::now() >= store_until {
-            return Err(Failure::Unavailable);
+            return Err(Failure::Late);
+        }
+        if let Some(under_way) = under_way
+            && attempt > 0
+            && (attempt >= LOSSES || jobs[0].submitted_at.elapsed() >= WAITED)
+        {
+            under_way.insist(&jobs[0]);
         }
         let read_in = inner.store.history();
         // Overtaken, by somebody's own hand perhaps, of whom the cache does not know.
@@ -257,6 +480,7 @@ async fn transact(
         let decided = decide_with_numbers(inner, jobs, &known, &batches, &keys, store_until).await;
         let (decision, lease, rest) = match decided {
             Ok(Some(decided)) => decided,
+            Ok(None) if Instant::now() >= store_until => return Err(Failure::Late),
             Ok(None) => return Err(Failure::Unavailable),
             Err(error) => {
                 tracing::warn!(error = %error.in_full(), "numbers could not be reserved");
@@ -278,10 +502,14 @@ async fn transact(
         if has_rejected(&decision) {
             budget = inner.journal_room(&publication.name).await;
         }
-        let (mut write, not_kept) = in_place(orders, || {
+        let (mut write, mut not_kept) = in_place(orders, || {
             to_write(jobs, &decision, deadline, probe, &mut budget)
         });
-        write.read_in = read_in;
+        (write.lock_patience, write.read_in) = (lock_patience, read_in);
+        if without_rejected {
+            not_kept += write.rejected.len();
+            write.rejected.clear();
+        }
         let decided_at = Instant::now();
         step("decide", read_at, decided_at, &metrics.decide);
         let used = lease != rest;
@@ -337,6 +565,7 @@ async fn transact(
                 if probe {
                     return Err(Failure::Unavailable);
                 }
+                // Where that stays open, the numbers may yet be some record's: nobody else gets them.
                 if settle(inner, &write, jobs, taken_at + inner.settle_within).await? {
                     inner.journaled(&publication.name, &write, not_kept);
                     drop(write);
@@ -352,6 +581,16 @@ async fn transact(
                 );
                 metrics.retried(Retry::Connection);
                 give_back(lease);
+            }
+            Err(Error::Locked(error)) => {
+                tracing::debug!(%error, "somebody's lock stands in the way");
+                give_back(lease);
+                return Err(Failure::Locked);
+            }
+            Err(Error::Late(error)) => {
+                tracing::warn!(%error, "too late to be stored");
+                give_back(lease);
+                return Err(Failure::Late);
             }
             Err(error) => {
                 tracing::warn!(error = %error.in_full(), used, "writing failed");
@@ -554,27 +793,21 @@ async fn settle(
     until: Instant,
 ) -> Result<bool, Failure> {
     let row = &write.batches[0];
+    let open = Open {
+        publication: jobs[0].publication.name.clone(),
+        batch: row.batch,
+        received_at: row.received_at,
+    };
     while Instant::now() < until {
-        match inner
-            .store
-            .settle(&jobs[0].publication.name, row.batch, row.received_at)
-            .await
-        {
-            Ok(stored) => {
-                tracing::info!(
-                    request_id = row.request_id,
-                    stored,
-                    "settled by the journal"
-                );
-                return Ok(stored);
-            }
+        match open.ask(&inner.store).await {
+            Ok(stored) => return Ok(stored),
             Err(error) => {
                 tracing::debug!(error = %error.in_full(), "the journal cannot be asked yet");
             }
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(Failure::Unavailable)
+    Err(Failure::Open(open))
 }
 
 /// What to answer each batch.

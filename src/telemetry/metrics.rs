@@ -98,6 +98,8 @@ pub enum Retry {
     Connection,
     /// The database refused an order of a shared transaction: each batch is tried apart.
     Refused,
+    /// Somebody's lock stood in the way of a shared transaction: each batch is tried apart.
+    Locked,
 }
 
 /// What a batch consists of once it is processed.
@@ -297,6 +299,7 @@ impl Metrics {
             Retry::NumberTaken,
             Retry::Connection,
             Retry::Refused,
+            Retry::Locked,
         ] {
             drop(retries.get_or_create(&retry.label()));
         }
@@ -443,6 +446,7 @@ impl Retry {
             Self::NumberTaken => "number_taken",
             Self::Connection => "connection",
             Self::Refused => "refused",
+            Self::Locked => "locked",
         };
         OfReason { reason }
     }

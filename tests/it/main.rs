@@ -37,6 +37,7 @@ mod ownership;
 mod pages;
 mod private_cluster;
 mod property;
+mod races;
 mod root;
 mod senders;
 mod storing;

@@ -612,6 +612,24 @@ async fn a_batch_whose_very_journal_is_refused_is_a_503_and_blames_no_order() {
 }
 
 #[tokio::test]
+async fn rejected_orders_that_the_journal_does_not_take_keep_no_good_one_from_being_stored() {
+    let app = TestApp::start().await;
+    run(
+        &app.pool(),
+        &refusing("journal_rejected", "NEW.order_key = 'bad'"),
+    )
+    .await;
+    let bad = with(order("bad"), "/total", -1);
+    for batch in [json!([bad, order("a")]), json!([bad])] {
+        let answer = app.post(&batch).await;
+        assert_eq!(answer.faults("bad"), ["total: out_of_range"]);
+    }
+    assert_eq!(app.count("orders").await, 1);
+    let counted = "SELECT sum(rejected) FROM journal_batch";
+    assert_eq!(number_of(&app.pool(), counted).await, 2);
+}
+
+#[tokio::test]
 async fn an_order_that_was_stored_once_and_is_refused_now_keeps_what_it_had() {
     let app = TestApp::start().await;
     let first = app.accept(&order("a")).await;
@@ -965,6 +983,37 @@ async fn without_coalescing_each_batch_has_a_transaction_of_its_own() {
         assert_eq!(answer.unwrap()["data"][n.to_string()]["success"], true);
     }
     assert_eq!(direct.transactions().await, 40);
+}
+
+#[tokio::test]
+async fn of_two_batches_that_change_an_order_each_has_its_own_change_in_the_history() {
+    let direct = Direct::start().await;
+    direct.accept(vec![vec![order("a")]]).await;
+    // The first two are with the database while the others come; the last one takes back what the one before changed.
+    let batches = vec![
+        vec![order("b")],
+        vec![order("c")],
+        vec![with(order("a"), "/total", 720)],
+        vec![with(order("a"), "/total", 710)],
+    ];
+    for answer in direct.accept(batches).await {
+        answer.unwrap();
+    }
+    let pool = direct.database.pool();
+    let changes: Vec<Value> =
+        sqlx::query_scalar("SELECT changes FROM journal_change ORDER BY version")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    assert_eq!(
+        changes,
+        [
+            json!({ "total": ["710", "720"] }),
+            json!({ "total": ["720", "710"] })
+        ]
+    );
+    let batches = "SELECT count(DISTINCT batch) FROM journal_change";
+    assert_eq!(number_of(&pool, batches).await, 2);
 }
 
 #[tokio::test]
