@@ -157,10 +157,12 @@ pub struct Limits {
     pub waiting_batches: usize,
     /// Whether small batches that wait together share a transaction.
     pub coalesce: bool,
-    /// Most connections at the same time; one more is answered 503.
+    /// Most connections at the same time; one more takes the slot of one that works on nothing, or is answered 503.
     pub connections: usize,
     /// Of them, most of one address.
     pub connections_per_address: usize,
+    /// Of them, most of one wide network: a /24, under IPv6 a /48.
+    pub connections_per_network: usize,
     /// Largest answer in bytes; a batch whose answer would be larger is refused before anything of it is stored.
     pub answer_bytes: usize,
     /// How many batches an address may try out in a minute where a publication is anonymous.
@@ -431,6 +433,7 @@ mod default {
     pub(super) const COALESCE: bool = true;
     pub(super) const CONNECTIONS_OF_CALLERS: i64 = 2_000;
     pub(super) const CONNECTIONS_PER_ADDRESS: i64 = 500;
+    pub(super) const CONNECTIONS_PER_NETWORK: i64 = 1_000;
     pub(super) const ANSWER_BYTES: i64 = 24 * 1024 * 1024;
     pub(super) const DRY_RUNS_PER_MINUTE: i64 = 60;
     pub(super) const BYTES_IN_FLIGHT: i64 = 128 * 1024 * 1024;
@@ -705,6 +708,11 @@ fn limits(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Limits {
             "connections_per_address",
             1..=1_000_000,
             default::CONNECTIONS_PER_ADDRESS,
+        ),
+        connections_per_network: most(
+            "connections_per_network",
+            1..=1_000_000,
+            default::CONNECTIONS_PER_NETWORK,
         ),
         answer_bytes: most("answer_bytes", 1024..=1 << 40, default::ANSWER_BYTES),
         dry_runs_per_minute: u32::try_from(most(

@@ -115,6 +115,7 @@ fn limits(body_bytes: usize, batch_orders: usize) -> Limits {
         coalesce: true,
         connections: 1,
         connections_per_address: 1,
+        connections_per_network: 1,
         answer_bytes: usize::MAX,
         dry_runs_per_minute: 1,
         bytes_in_flight: usize::MAX,

@@ -2,13 +2,12 @@
 //! none takes them from the others (contract §1).
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
     future::poll_fn,
     io,
     net::IpAddr,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -29,13 +28,14 @@ use super::{
     App, Peer, canonical, exchange,
     failure::Failure,
     faults::Faults,
-    forwarded::{is_in, sender},
+    forwarded::sender,
     operator::Operator,
     paced::{Pace, Paced},
     router,
+    slots::{Answer, Most, Slot, Slots},
     tls::Tls,
 };
-use crate::{config, share::network_of, telemetry::metrics::Metrics};
+use crate::{config, telemetry::metrics::Metrics};
 
 /// How long to wait when the machine has no more sockets to give.
 const OUT_OF_SOCKETS: Duration = Duration::from_millis(200);
@@ -45,7 +45,11 @@ const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 /// The most that a request's line and headers may take, and what is read of a body at a time.
 const BUFFER: usize = 64 * 1024;
 /// So many callers who found no place hear of it at the same time; more are hung up on.
-const TURNED_AWAY_AT_ONCE: usize = 64;
+const TURNED_AWAY_AT_ONCE: Most = Most {
+    all: 64,
+    of_a_network: 32,
+    of_an_address: 16,
+};
 /// How long such a one has for its headers.
 const TURNED_AWAY_WITHIN: Duration = Duration::from_secs(2);
 /// Connections to the operator's listener at the same time.
@@ -83,13 +87,12 @@ async fn serve_orders(
     let config = Arc::clone(&app.config);
     let metrics = Arc::clone(&app.metrics);
     let trusted: Arc<[IpNet]> = config.trusted_proxies.clone().into();
-    let slots = Arc::new(Slots {
-        most: config.limits.connections,
-        most_of_an_address: config.limits.connections_per_address,
-        exempt: Arc::clone(&trusted),
-        taken: Mutex::default(),
-        count: metrics.connections.clone(),
-    });
+    let most = Most {
+        all: config.limits.connections,
+        of_a_network: config.limits.connections_per_network,
+        of_an_address: config.limits.connections_per_address,
+    };
+    let slots = Slots::new(most, Arc::clone(&trusted), metrics.connections.clone());
     let way_in = WayIn {
         router: router(app, faults),
         slots,
@@ -108,13 +111,12 @@ pub async fn serve_operator(
     shutdown: impl Future<Output = ()>,
 ) {
     let metrics = Arc::clone(&operator.app.metrics);
-    let slots = Arc::new(Slots {
-        most: CONNECTIONS_OF_OPERATORS,
-        most_of_an_address: CONNECTIONS_OF_OPERATORS,
-        exempt: Arc::default(),
-        taken: Mutex::default(),
-        count: Gauge::default(),
-    });
+    let most = Most {
+        all: CONNECTIONS_OF_OPERATORS,
+        of_a_network: CONNECTIONS_OF_OPERATORS,
+        of_an_address: CONNECTIONS_OF_OPERATORS,
+    };
+    let slots = Slots::new(most, Arc::default(), Gauge::default());
     let way_in = WayIn {
         slots,
         trusted: Arc::default(),
@@ -150,7 +152,7 @@ impl WayIn {
             times,
             metrics,
         } = self;
-        let turned_away = Slots::turned_away();
+        let turned_away = Slots::new(TURNED_AWAY_AT_ONCE, Arc::default(), Gauge::default());
         let door = Arc::new(Door {
             router,
             protocol: protocol(times.headers),
@@ -204,8 +206,10 @@ impl WayIn {
             };
             let (door, stopping) = (Arc::clone(door), stopping.clone());
             tokio::spawn(async move {
-                door.receive(stream, peer, stopping).await;
-                drop(slot);
+                tokio::select! {
+                    () = door.receive(stream, peer, stopping, &slot) => {}
+                    () = slot.is_cut_off() => {}
+                }
             });
         }
         drop((listener, stopping));
@@ -240,81 +244,6 @@ async fn survive(error: &io::Error) {
     }
 }
 
-/// Places for connections: so many in all, and so many for each address.
-#[derive(Debug)]
-struct Slots {
-    most: usize,
-    most_of_an_address: usize,
-    /// Proxies speak for many.
-    exempt: Arc<[IpNet]>,
-    taken: Mutex<Taken>,
-    /// How many are taken, for `/metrics`.
-    count: Gauge,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// A place, free again when it is dropped.
-#[derive(Debug)]
-struct Slot {
-    slots: Arc<Slots>,
-    address: IpAddr,
-}
-
-impl Slots {
-    fn turned_away() -> Arc<Self> {
-        Arc::new(Self {
-            most: TURNED_AWAY_AT_ONCE,
-            most_of_an_address: TURNED_AWAY_AT_ONCE / 4,
-            exempt: Arc::default(),
-            taken: Mutex::default(),
-            count: Gauge::default(),
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        // Nothing under this lock can leave the counts wrong.
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
-        let address = network_of(peer);
-        let mut taken = self.lock();
-        if taken.all >= self.most {
-            return None;
-        }
-        let here = taken.by_address.entry(address).or_default();
-        if *here >= self.most_of_an_address && !is_in(&self.exempt, peer) {
-            return None;
-        }
-        *here += 1;
-        taken.all += 1;
-        self.count.inc();
-        Some(Slot {
-            slots: Arc::clone(self),
-            address,
-        })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut taken = self.slots.lock();
-        taken.all -= 1;
-        self.slots.count.dec();
-        if let Some(here) = taken.by_address.get_mut(&self.address) {
-            *here -= 1;
-            if *here == 0 {
-                taken.by_address.remove(&self.address);
-            }
-        }
-    }
-}
-
 /// What lies behind a connection.
 struct Door {
     router: Router,
@@ -326,16 +255,22 @@ struct Door {
 }
 
 impl Door {
-    async fn receive(&self, stream: TcpStream, peer: IpAddr, stopping: watch::Receiver<()>) {
+    async fn receive(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        stopping: watch::Receiver<()>,
+        slot: &Slot,
+    ) {
         // An answer must not wait for the acknowledgement of the one before.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let Some(tls) = &self.tls else {
-            return self.converse(stream, peer, stopping).await;
+            return self.converse(stream, peer, stopping, slot).await;
         };
         match timeout(self.headers, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.converse(stream, peer, stopping).await,
+            Ok(Ok(stream)) => self.converse(stream, peer, stopping, slot).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS with this caller"),
             Err(_elapsed) => tracing::debug!("a caller was too slow for TLS"),
         }
@@ -347,6 +282,7 @@ impl Door {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: IpAddr,
         mut stopping: watch::Receiver<()>,
+        slot: &Slot,
     ) {
         let stream = Paced::new(stream, self.pace);
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -355,17 +291,23 @@ impl Door {
             }
             let sender = sender(peer, request.headers(), &self.trusted);
             request.extensions_mut().insert(Peer(sender));
+            let in_slot = slot.request();
             let answer = self.router.clone().oneshot(request.map(Body::new));
-            Box::pin(async { answer.await.map_err(|never: Infallible| never) })
+            Box::pin(async {
+                let answer = answer.await.map_err(|never: Infallible| never)?;
+                Ok::<_, Infallible>(answer.map(|body| Answer::new(body, in_slot)))
+            })
         });
         let mut connection = self
             .protocol
             .serve_connection(TokioIo::new(stream), service);
         let mut told = false;
+        let mut must_go = pin!(slot.must_go());
         let ended = loop {
             tokio::select! {
                 ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
                 Ok(()) = stopping.changed() => told = true,
+                () = &mut must_go, if !told => told = true,
             }
             Pin::new(&mut connection).graceful_shutdown();
         };
@@ -399,39 +341,5 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let mut nowhere = tokio::io::sink();
         // Whatever comes of it, the connection is over.
         let _ = timeout(LINGER_TIME, tokio::io::copy(&mut rest, &mut nowhere)).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(text: &str) -> IpAddr {
-        text.parse().expect("an address")
-    }
-
-    #[test]
-    fn an_address_has_its_share_of_the_places_and_a_proxy_all_of_them() {
-        let slots = Arc::new(Slots {
-            most: 4,
-            most_of_an_address: 2,
-            exempt: ["10.0.0.1/32".parse().expect("a network")].into(),
-            taken: Mutex::default(),
-            count: Gauge::default(),
-        });
-        let take = |from| slots.take(address(from));
-        let first = take("192.0.2.1").expect("a place");
-        let second = take("192.0.2.1").expect("a place");
-        assert!(take("192.0.2.1").is_none());
-        drop(first);
-        let third = take("192.0.2.1").expect("free again");
-        drop((second, third));
-        assert!(slots.lock().by_address.is_empty());
-
-        let all: Vec<_> = (0..4).map(|_| take("10.0.0.1").expect("a place")).collect();
-        assert!(take("10.0.0.1").is_none());
-        assert!(take("192.0.2.1").is_none());
-        drop(all);
-        assert_eq!(slots.lock().all, 0);
     }
 }

@@ -13,6 +13,7 @@ pub mod openapi;
 pub mod operator;
 mod orders;
 mod paced;
+mod slots;
 mod throttle;
 pub mod tls;
 

@@ -155,36 +155,102 @@ async fn a_thousand_idle_connections_take_nothing_from_those_who_work() {
     }
 }
 
+/// So many callers from an address whose request is not whole yet.
+async fn busy(service: &Service, from: [u8; 4], count: usize) -> Vec<Caller> {
+    let mut callers = settled(service, from, count).await;
+    for caller in &mut callers {
+        caller.send(head(3)).await;
+        caller.send("[").await;
+    }
+    // Their requests have come: whoever idles goes before them, and a newcomer finds nobody.
+    let mut newcomer = service.connect_from(from).await;
+    loop {
+        newcomer.send(post(ORDERS, "", "[]")).await;
+        if newcomer.answer().await.status == 503 {
+            return callers;
+        }
+        newcomer = service.connect_from(from).await;
+    }
+}
+
 #[tokio::test]
-async fn more_connections_than_there_are_places_for_are_503_at_once_and_places_get_free_again() {
+async fn more_connections_than_there_are_slots_for_are_503_at_once_and_slots_get_free_again() {
     let service = Service::with(|config| config.limits.connections = 10).await;
-    let mut here = settled(&service, [127, 0, 0, 1], 10).await;
+    let mut here = busy(&service, [127, 0, 0, 1], 10).await;
     let answer = service.post("", "[]").await;
     answer.refused(503, "overloaded");
     assert!(answer.header("retry-after").is_some());
     assert!(answer.header("x-request-id").is_some());
     assert_eq!(answer.header("connection"), Some("close"));
     // Those who are in are served on.
-    here[0].send(post(ORDERS, "", "[1]")).await;
+    here[0].send("1]").await;
     here[0].answer().await.took(1);
+    // And then one of them is idle.
+    service.post("", "[]").await.took(0);
+    assert!(here[0].is_hung_up_on().await);
     drop(here);
     while service.post("", "[]").await.status != 200 {}
 }
 
 #[tokio::test]
-async fn one_address_cannot_take_every_place() {
+async fn one_address_or_network_cannot_take_every_slot() {
     let service = Service::with(|config| config.limits.connections_per_address = 5).await;
-    let _greedy = settled(&service, [127, 0, 0, 2], 5).await;
-    let mut sixth = service.connect_from([127, 0, 0, 2]).await;
-    sixth.send(post(ORDERS, "", "[]")).await;
-    sixth.answer().await.refused(503, "overloaded");
+    let _greedy = busy(&service, [127, 0, 0, 2], 5).await;
+    service.post("", "[]").await.took(0);
+
+    let service = Service::with(|config| config.limits.connections_per_network = 5).await;
+    let mut greedy = Vec::new();
+    for n in 1..=5 {
+        greedy.extend(settled(&service, [127, 0, 1, n], 1).await);
+    }
+    for caller in &mut greedy {
+        caller.send(head(3)).await;
+    }
+    let _more = busy(&service, [127, 0, 1, 6], 0).await;
     service.post("", "[]").await.took(0);
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_may_take_every_place() {
+async fn where_all_slots_are_taken_a_newcomer_gets_that_of_whoever_sits_there_longest() {
+    let service = Service::with(|config| {
+        config.limits.connections = 10;
+        config.times.headers = 2 * PATIENCE;
+    })
+    .await;
+    // With a byte each, from seven addresses; one of them was answered before, and one is at work.
+    let mut idle = settled(&service, [127, 0, 1, 1], 1).await;
+    for n in 2..=9 {
+        let mut caller = service.connect_from([127, 0, 1, n % 7]).await;
+        caller.send("P").await;
+        idle.push(caller);
+    }
+    let mut working = service.connect_from([127, 0, 1, 1]).await;
+    working.send(head(3)).await;
+    assert!(working.hears_nothing_for(Duration::from_millis(200)).await);
+    let mut newcomers = Vec::new();
+    for n in 0..9 {
+        newcomers.extend(settled(&service, [127, 0, 10 + n, 1], 1).await);
+    }
+    for mut caller in idle {
+        let mut rest = Vec::new();
+        // Cut off, perhaps in the middle of what it said.
+        let hung_up = timeout(PATIENCE, caller.0.read_to_end(&mut rest)).await;
+        let _ = hung_up.expect("hung up on");
+        assert_eq!(rest, b"");
+    }
+    for caller in &mut newcomers {
+        caller.send(post(ORDERS, "", "[]")).await;
+        caller.answer().await.took(0);
+    }
+    working.send("[1]").await;
+    working.answer().await.took(1);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_may_take_every_slot() {
     let service = Service::with(|config| {
         config.limits.connections_per_address = 5;
+        config.limits.connections_per_network = 5;
         config.trusted_proxies = vec![IpAddr::from([127, 0, 0, 2]).into()];
     })
     .await;

@@ -48,6 +48,7 @@ pub fn demo_config() -> Config {
             coalesce: true,
             connections: 5_000,
             connections_per_address: 5_000,
+            connections_per_network: 5_000,
             answer_bytes: 24 * 1024 * 1024,
             dry_runs_per_minute: 1_000_000,
             bytes_in_flight: 128 * 1024 * 1024,
