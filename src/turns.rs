@@ -195,6 +195,12 @@ impl Turns {
         self.lock().waiting.values().map(VecDeque::len).sum()
     }
 
+    /// How many of a share wait.
+    #[cfg(test)]
+    pub(crate) fn waiting_of(&self, share: &Share) -> usize {
+        self.lock().waiting.get(share).map_or(0, VecDeque::len)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under this lock can panic half-way.
         self.inner

@@ -463,10 +463,10 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use axum::http::HeaderValue;
-    use tokio::{io::AsyncWriteExt, sync::mpsc};
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
-    use crate::config::{self, Environment};
+    use crate::config::{Config, Environment};
 
     fn elements(text: &str) -> Vec<&str> {
         let ranges = split(text, 10).expect("an array");
@@ -575,38 +575,35 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowds_bombs_wait_for_themselves_and_anothers_body_is_unpacked_next() {
-        let config = config::Config::load("config/default.toml".as_ref(), &Environment::default())
-            .expect("settings");
-        let config = Arc::new(config);
+        let config = Config::load("config/default.toml".as_ref(), &Environment::default());
+        let config = Arc::new(config.expect("settings"));
         let bodies = Bodies::new(config.limits.bytes_in_flight);
         let share = |publication| Share::new(publication, Ipv4Addr::LOCALHOST.into());
-        let crowd = share("crowd");
+        let (crowd, honest) = (share("crowd"), share("honest"));
         let one = bodies.unpacking.take(&crowd, 1).await.expect("a turn");
         let _other = bodies.unpacking.take(&crowd, 1).await.expect("a turn");
         let packed = gzip(b"[1]").await.bytes;
-        let (done, mut order) = mpsc::unbounded_channel();
-        for name in ["crowd", "crowd", "crowd", "honest"] {
+        let mut read = Vec::new();
+        for share in [crowd, crowd, crowd, honest] {
             let before = bodies.unpacking.waiting();
-            let (bodies_there, config, packed) =
-                (bodies.clone(), Arc::clone(&config), packed.clone());
-            let (share, done) = (share(name), done.clone());
-            tokio::spawn(async move {
+            let (there, config) = (bodies.clone(), Arc::clone(&config));
+            let body = Body::from(packed.clone());
+            read.push(tokio::spawn(async move {
                 let headers = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))];
                 let headers = headers.into_iter().collect();
                 let (limits, times) = (&config.limits, &config.times);
-                let body = Body::from(packed);
-                let read = bodies_there
-                    .read(&headers, body, &share, limits, times)
-                    .await;
-                assert_eq!(read.expect("a batch").ranges.len(), 1);
-                done.send(name).expect("somebody listens");
-            });
+                there.read(&headers, body, &share, limits, times).await
+            }));
             while bodies.unpacking.waiting() == before {
                 tokio::task::yield_now().await;
             }
         }
-        drop((one, done));
-        assert_eq!(order.recv().await, Some("honest"));
-        while order.recv().await.is_some() {}
+        drop(one);
+        assert_eq!(bodies.unpacking.waiting_of(&honest), 0);
+        assert_eq!(bodies.unpacking.waiting_of(&crowd), 3);
+        for read in read {
+            let elements = read.await.expect("no panic").expect("a batch");
+            assert_eq!(elements.ranges.len(), 1);
+        }
     }
 }
