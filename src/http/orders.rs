@@ -124,6 +124,7 @@ async fn take(
         elements: elements.ranges,
         language: exchange.language,
         place: elements.place,
+        whole_at: elements.whole_at,
     };
     // The intake's database work runs in its own task, with shorter deadlines than this one: dropping it here is
     // harmless, and nothing lands after this answer.

@@ -1,7 +1,7 @@
 //! A batch tried out (`?dry_run=true`): the verdicts it would have now, and nothing is stored, not even its line in the
 //! journal. It waits for nobody and keeps nobody waiting: it only reads.
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc};
 
 use super::{Batch, Done, Intake, Reply, Unavailable, large_body, off_thread};
 use crate::{
@@ -42,14 +42,14 @@ impl Intake {
     /// # Errors
     /// [`Unavailable`]
     pub async fn check(&self, batch: Batch) -> Result<Reply, Unavailable> {
-        let taken_at = Instant::now();
+        let taken_at = batch.whole_at;
         let language = batch.language;
         let large = large_body(&batch.body);
         let turn = self.inner.checks.take(batch.place.share(), 1).await;
         let _turn = turn.map_err(|_too_many| Unavailable::Overloaded)?;
         let _room = self.turn(&batch).await?;
         let inner = Arc::clone(&self.inner);
-        let (job, place) = off_thread(large, move || inner.read(batch, taken_at)).await?;
+        let (job, place) = off_thread(large, move || inner.read(batch)).await?;
         let job = Arc::new(job);
 
         let mut keys = Keys::default();

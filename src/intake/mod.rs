@@ -115,6 +115,8 @@ pub struct Batch {
     pub language: Language,
     /// The room that it takes up, and whose it is.
     pub place: Place,
+    /// When its body was there: the time of its answer counts from then.
+    pub whole_at: Instant,
 }
 
 /// A batch that was processed, whatever became of each order.
@@ -249,12 +251,11 @@ impl Intake {
         if self.inner.space() == Space::Full {
             return Err(Unavailable::Storage);
         }
-        let taken_at = Instant::now();
         let language = batch.language;
         let large = large_body(&batch.body);
         let _turn = self.turn(&batch).await?;
         let inner = Arc::clone(&self.inner);
-        let (job, place) = off_thread(large, move || inner.read(batch, taken_at)).await?;
+        let (job, place) = off_thread(large, move || inner.read(batch)).await?;
         let (sender, receiver) = oneshot::channel();
         coalesce::submit(&self.inner, job, sender)?;
         // A sender that is gone without a word died in a panic: nothing of the batch is known to be stored.
@@ -347,7 +348,7 @@ impl Inner {
         }
     }
 
-    fn read(&self, batch: Batch, taken_at: Instant) -> (Job, Place) {
+    fn read(&self, batch: Batch) -> (Job, Place) {
         let rules = &batch.publication.rules;
         let read = |_place, places: &[Range<usize>]| {
             let mut faults_left = MOST_FAULTS;
@@ -388,7 +389,7 @@ impl Inner {
             claims,
             // PostgreSQL keeps microseconds; what is answered now must be what is read back later.
             received_at: Utc::now().trunc_subsecs(6),
-            taken_at,
+            taken_at: batch.whole_at,
             submitted_at: Instant::now(),
         };
         (job, batch.place)

@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aqua_orders::{
@@ -918,6 +918,7 @@ impl Direct {
                 elements,
                 language: Language::Ru,
                 place: Room::new(usize::MAX).place(&share),
+                whole_at: Instant::now(),
             };
             let intake = self.intake.clone();
             async move { intake.accept(batch).await }

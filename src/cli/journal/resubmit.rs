@@ -8,6 +8,7 @@ use std::{
     net::Ipv4Addr,
     process::{Command as Process, Stdio},
     sync::Arc,
+    time::Instant,
 };
 
 use serde_json::{Value, json, value::RawValue};
@@ -90,6 +91,7 @@ pub(super) async fn resubmit(
             elements,
             language: Language::Ru,
             place: Room::new(usize::MAX).place(&share),
+            whole_at: Instant::now(),
         })
         .await;
     let reply = match (reply, file) {
