@@ -51,6 +51,50 @@ decoded() {
     printf %b "$out"
 }
 
+# take_password: from `url`, where every program that gets it would show it to everybody on this machine (`ps`), into the
+# environment.
+take_password() {
+    case $url in
+    postgres://* | postgresql://*) ;;
+    *) give_up "the database's URL does not begin with postgres://" ;;
+    esac
+    rest=${url#*://}
+    authority=${rest%%[/?]*}
+    rest=${rest#"$authority"}
+    case ${rest%%\?*} in
+    *@*) give_up "in the database's URL some character of the password must be percent-encoded (/ is %2F, ? is %3F)" ;;
+    esac
+    user=${authority%@*}
+    case $authority in
+    *:*@*)
+        PGPASSWORD=$(decoded "${user#*:}")
+        export PGPASSWORD
+        authority=${user%%:*}@${authority##*@}
+        ;;
+    esac
+    parameters=
+    case $rest in
+    *\?*) parameters=${rest#*\?}\& ;;
+    esac
+    url=${url%%://*}://$authority${rest%%\?*}
+    between=\?
+    while [ -n "$parameters" ]; do
+        parameter=${parameters%%&*}
+        parameters=${parameters#*&}
+        case $(decoded "${parameter%%=*}") in
+        password)
+            PGPASSWORD=$(decoded "${parameter#*=}")
+            export PGPASSWORD
+            ;;
+        sslpassword) give_up "sslpassword in the database's URL would stand on command lines: use a key without a password" ;;
+        *)
+            url=$url$between$parameter
+            between=\&
+            ;;
+        esac
+    done
+}
+
 # find_database: sets `database`, and `superuser` for what takes more than the database's owner.
 find_database() {
     url=${DATABASE_URL:-}
@@ -59,17 +103,7 @@ find_database() {
         url=$(head -n 1 "$DATABASE_URL_FILE" | tr -d '[:space:]')
     fi
     if [ -n "$url" ]; then
-        # On a command line everybody on this machine could read the password (`ps`).
-        rest=${url#*://}
-        authority=${rest%%[/?]*}
-        user=${authority%@*}
-        case $authority in
-        *:*@*)
-            PGPASSWORD=$(decoded "${user#*:}")
-            export PGPASSWORD
-            url=${url%%://*}://${user%%:*}@${authority##*@}${rest#"$authority"}
-            ;;
-        esac
+        take_password
         # Of several servers the one that the service writes to.
         PGTARGETSESSIONATTRS=${PGTARGETSESSIONATTRS:-read-write}
         export PGTARGETSESSIONATTRS

@@ -112,7 +112,17 @@ impl FromStr for Servers {
             .map_or(("", authority), |(_, hosts)| {
                 authority.split_at(authority.len() - hosts.len())
             });
-        let tail = without_target(tail)?;
+        if tail
+            .split('?')
+            .next()
+            .is_some_and(|path| path.contains('@'))
+        {
+            return Err(Error::Url(
+                "there is an @ behind the host, so some character before it is not encoded"
+                    .to_owned(),
+            ));
+        }
+        let tail = known_parameters(tail)?;
         hosts
             .split(',')
             .map(|host| {
@@ -128,22 +138,47 @@ impl FromStr for Servers {
     }
 }
 
-/// What libpq is told to look for in several servers is what we look for anyway.
-fn without_target(tail: &str) -> Result<String, Error> {
-    const NAME: &str = "target_session_attrs=";
+/// What we and sqlx know of what libpq may be told in a URL. For others sqlx would say what they are set to, which may be a
+/// password. What libpq is told to look for in several servers is what we look for anyway.
+fn known_parameters(tail: &str) -> Result<String, Error> {
+    const TARGET: &str = "target_session_attrs";
+    const KNOWN: [&str; 18] = [
+        "application_name",
+        "dbname",
+        "host",
+        "hostaddr",
+        "options",
+        "password",
+        "port",
+        "ssl-ca",
+        "ssl-cert",
+        "ssl-key",
+        "ssl-mode",
+        "ssl-root-cert",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "statement-cache-capacity",
+        "user",
+    ];
     let Some((path, parameters)) = tail.split_once('?') else {
         return Ok(tail.to_owned());
     };
     let mut kept = Vec::new();
     for parameter in parameters.split('&') {
-        match parameter.strip_prefix(NAME) {
-            None => kept.push(parameter),
-            Some("read-write" | "primary" | "any") => {}
-            Some(_) => {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        match (name, value) {
+            (TARGET, "read-write" | "primary" | "any") => {}
+            (TARGET, _) => {
                 return Err(Error::Url(format!(
-                    "orders are written, so {NAME} can only be read-write"
+                    "orders are written, so {TARGET} can only be read-write"
                 )));
             }
+            (name, _) if KNOWN.contains(&name) || name.starts_with("options[") => {
+                kept.push(parameter);
+            }
+            (name, _) => tracing::warn!(name, "unknown in the database's URL, and left out"),
         }
     }
     Ok(if kept.is_empty() {

@@ -17,7 +17,7 @@ use crate::support::{
     app::{ORDERS, TestApp, changed, example_request, guest_order, order},
     cluster::until,
     postgres::database,
-    process::Scratch,
+    process::{Scratch, runnable},
     serving::{self, Serving},
 };
 
@@ -196,6 +196,77 @@ async fn a_restore_throws_nothing_away_unasked_and_is_whole_or_not_at_all() {
     assert_eq!(count(counters).await, 3);
     assert_eq!(count("pg_class WHERE relname = 'newer'").await, 0);
     stop(serve());
+}
+
+#[tokio::test]
+async fn no_command_line_shows_the_databases_password() {
+    let app = TestApp::start().await;
+    let scratch = Scratch::new();
+    let backups = scratch.join("backups");
+    // PostgreSQL's programs, which say what they are given.
+    let programs = scratch.join("bin");
+    fs::create_dir(&programs).unwrap();
+    let said = scratch.join("said");
+    for name in ["pg_dump", "pg_restore", "psql"] {
+        let text = format!(
+            "#!/bin/sh\nprintf '%s\\n' \"$0 $*\" \"password is $PGPASSWORD\" >>{said}\nexec {name} \"$@\"\n",
+            said = said.display()
+        );
+        let write = r#"printf '%s' "$1" >"$0" && chmod 755 "$0""#;
+        let path = programs.join(name);
+        runnable(
+            "sh",
+            [
+                "-c".as_ref(),
+                write.as_ref(),
+                path.as_os_str(),
+                text.as_ref(),
+            ],
+        );
+    }
+    let run = |name: &str, url: &str| {
+        let mut script = script(name, &backups);
+        script
+            .env("AQUA_POSTGRES_BIN", &programs)
+            .env("DATABASE_URL", url);
+        script
+    };
+    let url = app.database.url();
+    let in_user = url.replace("postgres@", "postgres:p%40ss%2Fw%C3%B6rd@");
+    let as_parameter = url.replace('?', "?password=p%40ss%2Fw%C3%B6rd&");
+    let at_the_end = format!("{url}&pass%77ord=p%40ss%2Fw%C3%B6rd");
+    for url in [&in_user, &as_parameter, &at_the_end] {
+        let dump = done(&mut run("backup.sh", url));
+        let fresh = database().await;
+        let there = url.replace(database_in(&app.database.url()), database_in(&fresh.url()));
+        done(run("restore.sh", &there).arg(dump.trim()));
+        let text = fs::read_to_string(&said).unwrap();
+        fs::remove_file(&said).unwrap();
+        fs::remove_file(dump.trim()).unwrap();
+        for line in text.lines() {
+            let hidden = line.strip_prefix("password is ");
+            match hidden {
+                Some(password) => assert!(password == "p@ss/wörd", "{text}"),
+                None => assert!(!line.contains("p%40ss") && !line.contains("p@ss"), "{line}"),
+            }
+        }
+        assert!(text.contains("pg_dump") && text.contains("psql"), "{text}");
+    }
+
+    for (url, why) in [
+        (url.replace("postgres@", "postgres:p/w@"), "percent-encoded"),
+        (format!("{url}&sslpassword=secret-42"), "sslpassword"),
+        ("host=db password=secret-42".to_owned(), "postgres://"),
+    ] {
+        let said = refused(&mut run("backup.sh", &url));
+        assert!(said.contains(why) && !said.contains("secret-42"), "{said}");
+    }
+}
+
+/// The database's name in its URL.
+fn database_in(url: &str) -> &str {
+    let (_, rest) = url.rsplit_once("5432/").unwrap();
+    rest.split('?').next().unwrap()
 }
 
 #[tokio::test]

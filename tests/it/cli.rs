@@ -550,9 +550,12 @@ async fn no_secret_and_nothing_about_people_is_in_the_log_at_its_most_talkative(
     ));
     let url = database
         .url()
-        .replace("postgres@", "postgres:database-password-42@");
+        .replace("postgres@", "postgres:database-password-42@")
+        + "&passwd=database-password-42&Password=database-password-42";
     let mut command = operator.command(&[]);
     let mut serving = Serving::start(command.env("DATABASE_URL", url).env("RUST_LOG", "trace"));
+    let said = serving.said_so_far().join("\n");
+    assert!(said.contains("unknown in the database's URL"), "{said}");
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut order = example_request()[0].clone();
     order["client"]["username"] = "Имярек Незнакомов".into();
