@@ -11,10 +11,11 @@ use std::{
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use sqlx::ConnectOptions;
 
 use crate::support::{
     app::{ORDERS, example_request},
-    postgres::{TestDatabase, database},
+    postgres::{QUICK, Server, TestDatabase, database},
     process::Scratch,
     proxy::{Proxy, Rule},
     serving::{self, Serving},
@@ -420,6 +421,47 @@ async fn passwords_in_plain_text_and_a_key_for_everybody_are_said() {
     while ready().await["notes"] != serde_json::json!([]) {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test]
+async fn the_role_that_compose_makes_is_enough_and_is_no_superuser() {
+    let server = Server::start(&QUICK).await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/compose/role.sh");
+    let made = Command::new(script)
+        .env("PGHOST", server.folder())
+        .env("PGPORT", "5432")
+        .env("POSTGRES_PASSWORD", "it's \"$HOME\" \\")
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+
+    let operator = Operator::with_anonymous_publication();
+    let url = format!(
+        "postgres://aqua@localhost/aqua?host={}",
+        server.folder().display()
+    );
+    let mut command = operator.command(&[]);
+    let serving = Serving::start(command.env("DATABASE_URL", url));
+    assert_eq!(serving.post_example().await["success"], true);
+
+    let mut superuser = server.options("postgres").connect().await.unwrap();
+    let roles: Vec<(String, bool, bool)> = sqlx::query_as(
+        "SELECT rolname::text, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls,
+                rolpassword IS NOT NULL
+         FROM pg_authid WHERE rolcanlogin ORDER BY rolname",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    let expected = [
+        ("aqua".to_owned(), false, true),
+        ("postgres".to_owned(), true, false),
+    ];
+    assert_eq!(roles, expected);
 }
 
 #[tokio::test]
