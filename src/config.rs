@@ -961,6 +961,7 @@ fn publication<'t>(
         .texts("payment_types")
         .map(|types| types.iter().map(|kind| kind.value.to_owned()).collect());
     let loyalty = table.flag("loyalty_system_is_active");
+    let answers_stored = table.flag("answers_stored").unwrap_or(false);
     let mut first = |key| {
         let number = table.number(key, 1..=i64::from(i32::MAX)).unwrap_or(1);
         i32::try_from(number).unwrap_or(1)
@@ -983,19 +984,20 @@ fn publication<'t>(
         ("password", PLAIN),
         ("timezones", "write `timezone`, one for each publication"),
     ]);
+    let anonymous_from_anywhere =
+        is_anonymous && allow_from.is_empty() && reach.reached_by_anybody().is_some();
     Publication {
         name: key,
         aliases,
         access,
-        anonymous_from_anywhere: is_anonymous
-            && allow_from.is_empty()
-            && reach.reached_by_anybody().is_some(),
+        anonymous_from_anywhere,
         allow_from,
         rules: Rules {
             timezone: timezone.map_or(default::TIMEZONE, |zone| zone.value),
             phone_region: phone_region.map_or_else(Region::default, |region| region.value),
             payment_types,
             loyalty_system_is_active: loyalty.unwrap_or(false),
+            answers_stored: answers_stored || !anonymous_from_anywhere,
             max_order_items: limits.order_items,
             max_client_addresses: limits.client_addresses,
         },

@@ -52,6 +52,14 @@ impl Share {
     }
 }
 
+impl Share {
+    /// The network in its publication, as a hash.
+    #[must_use]
+    pub fn network(&self) -> u64 {
+        self.levels[2]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

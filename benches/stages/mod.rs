@@ -101,6 +101,7 @@ fn rules() -> Rules {
         phone_region: Region::Ru,
         payment_types: Some(vec!["cash".into(), "card".into()]),
         loyalty_system_is_active: false,
+        answers_stored: true,
         max_order_items: 500,
         max_client_addresses: 100,
     }
@@ -136,7 +137,7 @@ fn batch(case: Case, orders: &mut Orders, size: usize) -> Batch {
     let (known, decision) = match case {
         Case::New | Case::Rejected => (&*none, first),
         Case::Unchanged => {
-            let stored = Stored::of(first);
+            let stored = Stored::of(&first);
             // Decisions borrow what is known; here it may live as long as the program.
             let known = &*Box::leak(Box::new(known(stored.orders, stored.clients)));
             let decision = decided(known, &elements, &numbers);
@@ -148,7 +149,7 @@ fn batch(case: Case, orders: &mut Orders, size: usize) -> Batch {
         }
     };
     let verdicts = decision.verdicts[0].clone();
-    let accepted = |verdict: &Verdict| matches!(verdict, Verdict::Accepted { .. });
+    let accepted = |verdict: &Verdict| matches!(verdict, Verdict::Accepted(_));
     assert!(
         verdicts.len() == size
             && verdicts
@@ -156,7 +157,7 @@ fn batch(case: Case, orders: &mut Orders, size: usize) -> Batch {
                 .all(|verdict| accepted(verdict) == (case != Case::Rejected)),
         "made-up orders have other verdicts than they should: {verdicts:?}"
     );
-    let stored = Stored::of(decided(known, &elements, &numbers));
+    let stored = Stored::of(&decided(known, &elements, &numbers));
     Batch {
         body,
         elements,

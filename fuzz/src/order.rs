@@ -8,7 +8,7 @@ use std::{
 use aqua_orders::order::{
     Rules,
     datetime::{parse, print},
-    decide::{Batch, FreeNumbers, Verdict, decide, entries},
+    decide::{Accepted, Batch, FreeNumbers, Verdict, decide, entries},
     diff,
     fault::{Fault, FaultCode, FaultText, Language, WarningText, summary},
     known::{Keys, Known},
@@ -59,6 +59,7 @@ pub fn rules(choice: u8) -> Rules {
         phone_region: [Region::Ru, Region::Kz, Region::International][usize::from(choice & 3) % 3],
         payment_types: (choice & 16 != 0).then(|| vec!["cash".to_owned(), "card".to_owned()]),
         loyalty_system_is_active: choice & 4 != 0,
+        answers_stored: true,
         max_order_items: if small { 2 } else { 500 },
         max_client_addresses: if small { 2 } else { 100 },
     }
@@ -363,7 +364,7 @@ fn batch(texts: &[String], elements: &[Element], rules: &Rules) {
     let mut told_more = false;
     for (element, entry) in elements.iter().zip(&index) {
         match &verdicts[*entry] {
-            Verdict::Accepted { .. } => assert_eq!(element.faults, []),
+            Verdict::Accepted(_) => assert_eq!(element.faults, []),
             Verdict::Rejected(faults) => {
                 assert!(!faults.is_empty(), "rejected without a reason");
                 let all: Vec<&Fault> = elements
@@ -380,7 +381,7 @@ fn batch(texts: &[String], elements: &[Element], rules: &Rules) {
             }
         }
     }
-    let stored = Stored::of(decision);
+    let stored = Stored::of(&decision);
     is_sound(&stored);
     let first = answer(texts, elements, &verdicts, &stored, rules);
 
@@ -418,7 +419,7 @@ fn batch(texts: &[String], elements: &[Element], rules: &Rules) {
     }
     let again = again.expect("what exists uses up no number");
     let verdicts = again.verdicts[0].clone();
-    let stored = Stored::of(again);
+    let stored = Stored::of(&again);
     let second = json(elements, &verdicts, &stored, rules, Language::Ru);
     let second = serde_json::from_slice(&second).expect("JSON");
     // A status that went forward within the batch goes back in it now, and that is said.
@@ -529,7 +530,9 @@ fn json(
         rules,
         language,
     };
-    envelope.to_json(1).expect("an answer is JSON")
+    let json = envelope.to_json(1).expect("an answer is JSON").concat();
+    assert!(json.len() <= envelope.most_bytes(usize::MAX));
+    json
 }
 
 /// The answer in both languages: JSON with the contract's keys and what was sent in it.
@@ -551,7 +554,7 @@ fn answer(
         for (key, verdict) in keys.iter().zip(verdicts) {
             entry(&data[key], verdict, stored, rules);
         }
-        if let ([text], [Verdict::Accepted { .. }]) = (texts, verdicts) {
+        if let ([text], [Verdict::Accepted(_)]) = (texts, verdicts) {
             let raw: Raw<'_> = serde_json::from_slice(&json).expect("JSON");
             echoed(
                 text,
@@ -653,7 +656,9 @@ fn entry(entry: &Value, verdict: &Verdict, stored: &Stored, rules: &Rules) {
             assert_eq!(entry["errors"].as_array().map(Vec::len), Some(faults.len()));
             (&entry["errors"], None)
         }
-        Verdict::Accepted { order, warnings } => {
+        Verdict::Accepted(Accepted {
+            order, warnings, ..
+        }) => {
             let warned = ["warnings"];
             has_keys(
                 entry,

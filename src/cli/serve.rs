@@ -111,6 +111,9 @@ pub(super) async fn run_until(
         busy = serving => Ok(busy),
         failure = work(&config, demos, addresses, &intake, metrics, &mut opening, &mut opened) => Err(failure),
     };
+    if let Some(intake) = intake.get() {
+        intake.stop();
+    }
     match busy {
         Ok(0) => tracing::info!("stopped, every request answered"),
         Ok(busy) => tracing::warn!(

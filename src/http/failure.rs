@@ -52,6 +52,8 @@ pub enum Failure {
     BodyTooLarge(usize),
     /// 413 `batch_too_large`: more orders than this.
     BatchTooLarge(usize),
+    /// 413 `batch_too_large`: its answer would take more bytes than this.
+    AnswerTooLarge(usize),
     /// 500 `internal_error`: a defect of ours; its cause is in the log.
     Internal,
     /// 503 `overloaded`, with `Retry-After`.
@@ -64,7 +66,7 @@ impl Failure {
     /// Every one of them, in the order of its declaration; where a place, a charset or a limit belongs to it, an example or
     /// these limits.
     #[must_use]
-    pub fn all(limits: &Limits) -> [Self; 19] {
+    pub fn all(limits: &Limits) -> [Self; 20] {
         let at = |cut_short| Self::MalformedJson {
             line: 1,
             column: 2,
@@ -87,6 +89,7 @@ impl Failure {
             Self::RequestTimeout,
             Self::BodyTooLarge(limits.body_bytes),
             Self::BatchTooLarge(limits.batch_orders),
+            Self::AnswerTooLarge(limits.answer_bytes),
             Self::Internal,
             Self::Overloaded,
             Self::StorageUnavailable,
@@ -110,7 +113,9 @@ impl Failure {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyTooLarge(_) | Self::BatchTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge(_) | Self::BatchTooLarge(_) | Self::AnswerTooLarge(_) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -133,7 +138,7 @@ impl Failure {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::BodyTooLarge(_) => "body_too_large",
-            Self::BatchTooLarge(_) => "batch_too_large",
+            Self::BatchTooLarge(_) | Self::AnswerTooLarge(_) => "batch_too_large",
             Self::Internal => "internal_error",
             Self::Overloaded => "overloaded",
             Self::StorageUnavailable => "storage_unavailable",
@@ -202,6 +207,9 @@ impl Failure {
             Self::BatchTooLarge(limit) => {
                 format!("Заказов в пакете больше допустимого: предел {limit}.")
             }
+            Self::AnswerTooLarge(limit) => format!(
+                "Ответ на пакет занял бы больше {limit} байт, из пакета ничего не сохранено: отправьте меньше заказов сразу."
+            ),
             Self::Internal => "Внутренняя ошибка сервиса.".into(),
             Self::Overloaded => "Сервис перегружен: повторите запрос позже.".into(),
             Self::StorageUnavailable => {
@@ -248,6 +256,9 @@ impl Failure {
             Self::BatchTooLarge(limit) => {
                 format!("Too many orders in the batch: the limit is {limit}.")
             }
+            Self::AnswerTooLarge(limit) => format!(
+                "The answer to the batch would take more than {limit} bytes, nothing of it is stored: send fewer orders at a time."
+            ),
             Self::Internal => "Internal error of the service.".into(),
             Self::Overloaded => "The service is overloaded: try again later.".into(),
             Self::StorageUnavailable => {
@@ -322,6 +333,7 @@ impl From<Unavailable> for Failure {
         match unavailable {
             Unavailable::Overloaded => Self::Overloaded,
             Unavailable::Storage => Self::StorageUnavailable,
+            Unavailable::AnswerTooLarge(most) => Self::AnswerTooLarge(most),
         }
     }
 }
@@ -378,9 +390,10 @@ mod tests {
             F::RequestTimeout => 13,
             F::BodyTooLarge(_) => 14,
             F::BatchTooLarge(_) => 15,
-            F::Internal => 16,
-            F::Overloaded => 17,
-            F::StorageUnavailable => 18,
+            F::AnswerTooLarge(_) => 16,
+            F::Internal => 17,
+            F::Overloaded => 18,
+            F::StorageUnavailable => 19,
         }
     }
 

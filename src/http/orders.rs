@@ -140,7 +140,7 @@ async fn take(
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
     facts.stages.extend(reply.stages);
-    let answer = Answer::new(vec![reply.body], reply.place);
+    let answer = Answer::new(reply.body, reply.place);
     let mut response = json(StatusCode::OK, Body::new(answer));
     if facts.dry_run {
         let headers = response.headers_mut();

@@ -1,20 +1,78 @@
-//! A batch tried out (`?dry_run=true`): the verdicts it would have now, and nothing is stored, not even its line in the
-//! journal. It waits for nobody and keeps nobody waiting: it only reads.
+//! A batch tried out (`?dry_run=true`): the verdicts it would have now. Nothing is stored but its line in the journal. It
+//! waits for nobody and keeps nobody waiting.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use super::{Batch, Done, Intake, Reply, Unavailable, large_body, off_thread};
+use chrono::{DateTime, TimeDelta, Utc};
+use quick_cache::sync::Cache;
+use uuid::Uuid;
+
+use super::{
+    Batch, Done, Inner, Intake, Job, Reply, Unavailable, journal::Entries, large_body, off_thread,
+};
 use crate::{
     heavy::in_place,
     order::{
-        decide::{self, FreeNumbers, Shortage, Undecided},
+        decide::{self, FreeNumbers, Shortage, Undecided, Verdict},
         known::Keys,
         reply::Stored,
     },
+    share::Share,
+    store::Write,
 };
 
 /// So many are tried out at the same time; others wait, for those that are to be stored come first.
 pub(super) const AT_ONCE: usize = 2;
+
+/// How many callers are remembered; those that were not heard of for longest make way.
+const REMEMBERED: usize = 10_000;
+const MINUTE: Duration = Duration::from_mins(1);
+/// How long the line in the journal may take: a span added to the database's clock.
+const LINE_WITHIN: TimeDelta = TimeDelta::seconds(10);
+
+/// How often callers without a login may try something out: whoever guesses ids and phones must not guess fast.
+#[derive(Debug)]
+pub(super) struct Rate {
+    /// Between two, when the minute's worth is used up.
+    every: Option<Duration>,
+    callers: Cache<u64, Arc<Mutex<Instant>>>,
+}
+
+impl Rate {
+    pub(super) fn new(per_minute: u32) -> Self {
+        Self {
+            every: MINUTE.checked_div(per_minute),
+            callers: Cache::new(REMEMBERED),
+        }
+    }
+
+    /// Whether a caller may try one more batch out.
+    fn allows(&self, share: &Share, now: Instant) -> bool {
+        let Some(every) = self.every else {
+            return false;
+        };
+        let made = self.callers.get_or_insert_with(&share.network(), || {
+            Ok::<_, Infallible>(Arc::new(Mutex::new(now)))
+        });
+        let used_up_at = match made {
+            Ok(used_up_at) => used_up_at,
+            Err(never) => match never {},
+        };
+        // Nothing under this lock can panic half-way.
+        let mut used_up_at = used_up_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = (*used_up_at).max(now) + every;
+        let allowed = next <= now + MINUTE;
+        if allowed {
+            *used_up_at = next;
+        }
+        allowed
+    }
+}
 
 /// Numbers in place of those that a real batch would be given: of no record's, and answered as `null`.
 #[derive(Default)]
@@ -43,13 +101,15 @@ impl Intake {
     /// [`Unavailable`]
     pub async fn check(&self, batch: Batch) -> Result<Reply, Unavailable> {
         let taken_at = batch.whole_at;
-        let language = batch.language;
+        if batch.login.is_none() && !self.inner.dry_runs.allows(batch.place.share(), taken_at) {
+            return Err(Unavailable::Overloaded);
+        }
         let large = large_body(&batch.body);
         let turn = self.inner.checks.take(batch.place.share(), 1).await;
         let _turn = turn.map_err(|_too_many| Unavailable::Overloaded)?;
         let _room = self.turn(&batch).await?;
         let inner = Arc::clone(&self.inner);
-        let (job, place) = off_thread(large, move || inner.read(batch)).await?;
+        let job = off_thread(large, move || inner.read(batch)).await?;
         let job = Arc::new(job);
 
         let mut keys = Keys::default();
@@ -83,12 +143,64 @@ impl Intake {
                 Err(Undecided::Stopped) => return Err(Unavailable::Storage),
             }
         };
+        let verdicts = decision.verdicts.pop().unwrap_or_default();
+        let stored = Arc::new(Stored::of(&decision));
+        in_place(job.elements.len(), || {
+            job.make_room_for_answer(&verdicts, &stored, self.inner.answer_bytes)
+        })?;
+        self.inner.note(&job, &verdicts, known.now).await;
         let done = Done {
-            verdicts: decision.verdicts.pop().unwrap_or_default(),
-            stored: Arc::new(Stored::of(decision)),
+            verdicts,
+            stored,
             stages: Vec::new(),
             job: Arc::clone(&job),
         };
-        off_thread(large, move || done.reply(language, place)).await?
+        off_thread(large, move || done.reply()).await?
+    }
+}
+
+impl Inner {
+    /// Leaves a line in the journal. A database that takes no writes, as a standby, is no reason not to answer.
+    async fn note(&self, job: &Job, verdicts: &[Verdict], now: DateTime<Utc>) {
+        let publication = &job.publication.name;
+        let mut left = self.journal_room(publication).await;
+        let mut entries = Entries::default();
+        entries.add(Uuid::now_v7(), job, verdicts, true, &mut left);
+        if entries.batches.is_empty() {
+            return;
+        }
+        let history = self.store.history();
+        let write = Write::journal(entries.batches, now + LINE_WITHIN, history);
+        match self.store.write(publication, &write).await {
+            Ok(()) => self.journaled(publication, &write, 0),
+            Err(error) => {
+                tracing::warn!(error = %error.in_full(), "a dry run is not in the journal");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    #[test]
+    fn a_caller_may_try_out_so_many_in_a_minute_and_others_are_not_concerned() {
+        let rate = Rate::new(3);
+        let share = |last| Share::new("shop", IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
+        let now = Instant::now();
+        let allowed = |last, seconds| rate.allows(&share(last), now + Duration::from_secs(seconds));
+        assert_eq!(
+            [0; 5].map(|at| allowed(1, at)),
+            [true, true, true, false, false]
+        );
+        assert!(allowed(2, 0));
+        assert!(!allowed(1, 19));
+        assert!(allowed(1, 20));
+        assert!(!allowed(1, 21));
+        assert_eq!([200; 4].map(|at| allowed(1, at)), [true, true, true, false]);
+        assert!(!Rate::new(0).allows(&share(1), now));
     }
 }

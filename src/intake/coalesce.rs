@@ -586,6 +586,9 @@ mod tests {
             body: String::new(),
             places: Vec::new(),
             elements: vec![element; elements],
+            language: crate::order::fault::Language::default(),
+            place: Mutex::default(),
+            room: 0,
             claims: Claims {
                 orders: orders.iter().copied().collect(),
                 clients: clients.iter().copied().collect(),

@@ -8,7 +8,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     ops::Range,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -45,6 +45,9 @@ use crate::{
 
 /// A body larger than this is read, and its answer written, off the threads that serve everybody.
 const LARGE_BODY: usize = 256 * 1024;
+
+/// An answer of so many bytes is written also where no room is left for it.
+const SMALL_ANSWER: usize = 64 * 1024;
 
 /// A body larger than this waits, unread, while [`HUGE_AT_ONCE`] such are under way: read, decided on and answered, an
 /// order takes ten times its text.
@@ -88,6 +91,9 @@ struct Inner {
     store_within: Duration,
     /// How long an open outcome may be asked after; longer than `store_within`, shorter than the answer's deadline.
     settle_within: Duration,
+    /// `limits.answer_bytes`
+    answer_bytes: usize,
+    dry_runs: check::Rate,
     /// See [`journal`].
     journal_budget: journal::Budget,
     /// The disk of the private cluster.
@@ -122,8 +128,8 @@ pub struct Batch {
 /// A batch that was processed, whatever became of each order.
 #[derive(Debug)]
 pub struct Reply {
-    /// The whole answer, JSON.
-    pub body: Vec<u8>,
+    /// The whole answer, JSON, in pieces that belong one behind the other.
+    pub body: Vec<Vec<u8>>,
     /// Entries in it.
     pub orders: usize,
     /// Of them accepted.
@@ -145,6 +151,9 @@ pub enum Unavailable {
     /// The database is away, or did not take the batch as a whole.
     #[error("storage unavailable")]
     Storage,
+    /// The answer would be longer than so many bytes (`limits.answer_bytes`), and would be so again.
+    #[error("the answer would take more than {0} bytes: send fewer orders at a time")]
+    AnswerTooLarge(usize),
 }
 
 /// A batch read, on its way through the lane.
@@ -156,6 +165,11 @@ struct Job {
     body: String,
     places: Vec<Range<usize>>,
     elements: Vec<Element>,
+    language: Language,
+    /// Its room, until the answer has it.
+    place: Mutex<Option<Place>>,
+    /// How large that was when the batch had been read.
+    room: usize,
     claims: Claims,
     received_at: DateTime<Utc>,
     taken_at: Instant,
@@ -215,6 +229,8 @@ impl Intake {
                     * 9
                     / 10,
                 settle_within: config.times.answer * 9 / 10,
+                answer_bytes: config.limits.answer_bytes,
+                dry_runs: check::Rate::new(config.limits.dry_runs_per_minute),
                 journal_budget: journal::Budget::new(config.journal.rejected_bytes_per_day),
                 disk: (config.database.url.is_none())
                     .then(|| DiskWatch::new(&config.database.data_dir)),
@@ -251,11 +267,10 @@ impl Intake {
         if self.inner.space() == Space::Full {
             return Err(Unavailable::Storage);
         }
-        let language = batch.language;
         let large = large_body(&batch.body);
         let _turn = self.turn(&batch).await?;
         let inner = Arc::clone(&self.inner);
-        let (job, place) = off_thread(large, move || inner.read(batch)).await?;
+        let job = off_thread(large, move || inner.read(batch)).await?;
         let (sender, receiver) = oneshot::channel();
         coalesce::submit(&self.inner, job, sender)?;
         // A sender that is gone without a word died in a panic: nothing of the batch is known to be stored.
@@ -263,7 +278,7 @@ impl Intake {
         let verdicts = Verdicts::of(&done.verdicts);
         let publication = &done.job.publication.name;
         self.inner.metrics.processed(publication, &verdicts);
-        let (reply, done) = off_thread(large, move || (done.reply(language, place), done)).await?;
+        let (reply, done) = off_thread(large, move || (done.reply(), done)).await?;
         // Freeing its many texts takes a while, for which the caller need not wait.
         if large {
             tokio::task::spawn_blocking(|| drop(done));
@@ -348,7 +363,7 @@ impl Inner {
         }
     }
 
-    fn read(&self, batch: Batch) -> (Job, Place) {
+    fn read(&self, batch: Batch) -> Job {
         let rules = &batch.publication.rules;
         let read = |_place, places: &[Range<usize>]| {
             let mut faults_left = MOST_FAULTS;
@@ -379,20 +394,22 @@ impl Inner {
         for element in &mut elements {
             limit_faults(element, &mut faults_left);
         }
-        let job = Job {
+        Job {
             publication: batch.publication,
             request_id: batch.request_id,
             login: batch.login,
             body: batch.body,
             places: batch.elements,
             elements,
+            language: batch.language,
+            room: batch.place.bytes(),
+            place: Mutex::new(Some(batch.place)),
             claims,
             // PostgreSQL keeps microseconds; what is answered now must be what is read back later.
             received_at: Utc::now().trunc_subsecs(6),
             taken_at: batch.whole_at,
             submitted_at: Instant::now(),
-        };
-        (job, batch.place)
+        }
     }
 
     /// What an element's order is known by.
@@ -438,28 +455,65 @@ impl Job {
             keys.add(element);
         }
     }
+
+    fn envelope<'j>(&'j self, verdicts: &'j [Verdict], stored: &'j Stored) -> Envelope<'j> {
+        Envelope {
+            elements: &self.elements,
+            verdicts,
+            stored,
+            rules: &self.publication.rules,
+            language: self.language,
+        }
+    }
+
+    /// Makes room for the answer to these verdicts, before anything of the batch is stored.
+    fn make_room_for_answer(
+        &self,
+        verdicts: &[Verdict],
+        stored: &Stored,
+        most: usize,
+    ) -> Result<(), Unavailable> {
+        let bytes = self.envelope(verdicts, stored).most_bytes(most);
+        if bytes > most {
+            return Err(Unavailable::AnswerTooLarge(most));
+        }
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let grown = place.as_mut().map(|place| place.grow(self.room + bytes));
+        match grown {
+            Some(Err(_full)) if bytes > SMALL_ANSWER => Err(Unavailable::Overloaded),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Done {
-    fn reply(&self, language: Language, place: Place) -> Result<Reply, Unavailable> {
+    fn reply(&self) -> Result<Reply, Unavailable> {
         let Self {
             job,
             verdicts,
             stored,
             stages,
         } = self;
-        let envelope = Envelope {
-            elements: &job.elements,
-            verdicts,
-            stored,
-            rules: &job.publication.rules,
-            language,
-        };
-        let body = envelope.to_json(threads(&job.body)).map_err(|error| {
+        let unwritable = |error: &dyn std::fmt::Display| {
             // Only a bug can bring us here; the orders are stored, and sending them again is safe.
             tracing::error!(request_id = job.request_id, %error, "the answer could not be written");
             Unavailable::Storage
-        })?;
+        };
+        let envelope = job.envelope(verdicts, stored);
+        let body = envelope
+            .to_json(threads(&job.body))
+            .map_err(|error| unwritable(&error))?;
+        debug_assert!(
+            body.iter().map(Vec::len).sum::<usize>() <= envelope.most_bytes(usize::MAX),
+            "an answer is longer than was told"
+        );
+        let place = self
+            .job
+            .place
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let place = place.ok_or_else(|| unwritable(&"it was written before"))?;
         let accepted = accepted(verdicts);
         Ok(Reply {
             body,
@@ -475,6 +529,6 @@ impl Done {
 fn accepted(verdicts: &[Verdict]) -> usize {
     verdicts
         .iter()
-        .filter(|verdict| matches!(verdict, Verdict::Accepted { .. }))
+        .filter(|verdict| matches!(verdict, Verdict::Accepted(_)))
         .count()
 }

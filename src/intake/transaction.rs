@@ -16,7 +16,9 @@ use super::{
 use crate::{
     heavy::in_place,
     order::{
-        decide::{self, Batch, Decision, FreeNumbers, Record, Shortage, Undecided, Verdict},
+        decide::{
+            self, Accepted, Batch, Decision, FreeNumbers, Record, Shortage, Undecided, Verdict,
+        },
         diff, history,
         known::{Keys, Known},
         model::Order,
@@ -103,6 +105,8 @@ enum Failure {
     Open(Open),
     /// It cannot be stored now.
     Unavailable,
+    /// There is no room for the answer to this one of the batches.
+    NoAnswer(usize, Unavailable),
 }
 
 /// Stores a group of batches of one publication.
@@ -129,8 +133,7 @@ pub(super) async fn store(under_way: &UnderWay, jobs: &[Arc<Job>]) -> Written {
             Err(apart) => apart,
         };
         match apart {
-            // Those whose time is up are answered; the others have time left.
-            Apart::Late(late) => left.retain(|job| !late.contains(job)),
+            Apart::Without(answered) => left.retain(|job| !answered.contains(job)),
             Apart::Each => {
                 group.each(&left).await;
                 break;
@@ -155,8 +158,8 @@ struct Storing<'a> {
 
 /// How to go on with a group that could not be stored together.
 enum Apart {
-    /// Without these, which have their answer.
-    Late(Vec<usize>),
+    /// Without these, which are answered; the others have time left, and room.
+    Without(Vec<usize>),
     /// Each by itself.
     Each,
 }
@@ -194,7 +197,11 @@ impl Storing<'_> {
                     .copied()
                     .filter(|job| now >= until(job) || Some(*job) == first)
                     .collect();
-                Err(Apart::Late(late))
+                Err(Apart::Without(late))
+            }
+            Err(Failure::NoAnswer(job, why)) => {
+                self.outcomes[left[job]] = Some(Outcome::Answer(Err(why)));
+                Err(Apart::Without(vec![left[job]]))
             }
             // Nobody pays for another's fault, or waits for what another wants.
             Err(Failure::Refused) => {
@@ -261,7 +268,11 @@ impl Storing<'_> {
                 return;
             }
         }
-        self.outcomes[job] = Some(Outcome::Answer(Err(Unavailable::Storage)));
+        let why = match failure {
+            Failure::NoAnswer(_, why) => *why,
+            _ => Unavailable::Storage,
+        };
+        self.outcomes[job] = Some(Outcome::Answer(Err(why)));
     }
 }
 
@@ -498,6 +509,14 @@ async fn transact(
         {
             under_way.release(unchanged_clients(inner, &decision));
         }
+        let stored = Arc::new(Stored::of(&decision));
+        let room = in_place(orders, || {
+            make_room_for_answers(inner, jobs, &decision.verdicts, &stored)
+        });
+        if let Err(why) = room {
+            inner.numbers.give_back(&publication.name, lease);
+            return Err(why);
+        }
         let mut budget = 0;
         if has_rejected(&decision) {
             budget = inner.journal_room(&publication.name).await;
@@ -514,7 +533,7 @@ async fn transact(
         step("decide", read_at, decided_at, &metrics.decide);
         let used = lease != rest;
         let give_back = |numbers| inner.numbers.give_back(&publication.name, numbers);
-        let stored = |decision: &Decision<'_>, rest| {
+        let adopt = |decision: &Decision<'_>, rest| {
             give_back(rest);
             let adopted = adopted(decision, &keys);
             inner.numbers.discard(&publication.name, &adopted);
@@ -533,9 +552,9 @@ async fn transact(
                 } else {
                     inner.journaled(&publication.name, &write, not_kept);
                     drop(write);
-                    stored(&decision, rest);
+                    adopt(&decision, rest);
                 }
-                return Ok(done(jobs, decision, &steps));
+                return Ok(done(jobs, decision, &stored, &steps));
             }
             Err(Error::Overtaken(error)) => {
                 tracing::debug!(%error, attempt, "overtaken, reading again");
@@ -569,8 +588,8 @@ async fn transact(
                 if settle(inner, &write, jobs, taken_at + inner.settle_within).await? {
                     inner.journaled(&publication.name, &write, not_kept);
                     drop(write);
-                    stored(&decision, rest);
-                    return Ok(done(jobs, decision, &steps));
+                    adopt(&decision, rest);
+                    return Ok(done(jobs, decision, &stored, &steps));
                 }
                 metrics.retried(Retry::Connection);
                 give_back(lease);
@@ -712,6 +731,20 @@ fn guess(jobs: &[Arc<Job>], keys: &Keys<'_>, known: &Known) -> Shortage {
     }
 }
 
+/// Makes room for the answers to all batches.
+fn make_room_for_answers(
+    inner: &Inner,
+    jobs: &[Arc<Job>],
+    verdicts: &[Vec<Verdict>],
+    stored: &Stored,
+) -> Result<(), Failure> {
+    let mut batches = jobs.iter().zip(verdicts).enumerate();
+    batches.try_for_each(|(at, (job, verdicts))| {
+        let made = job.make_room_for_answer(verdicts, stored, inner.answer_bytes);
+        made.map_err(|why| Failure::NoAnswer(at, why))
+    })
+}
+
 /// Whether there may be something for the journal besides the receipt of what is stored.
 fn has_rejected(decision: &Decision<'_>) -> bool {
     let mut verdicts = decision.verdicts.iter();
@@ -734,7 +767,7 @@ fn to_write<'w>(
         let batch = Uuid::now_v7();
         entries.add(batch, job, verdicts, false, budget);
         for verdict in verdicts {
-            if let Verdict::Accepted { order, .. } = verdict {
+            if let Verdict::Accepted(Accepted { order, .. }) = verdict {
                 let record = &decision.orders[*order];
                 if record.before.is_none() {
                     made_by.entry(record.after.number).or_insert(batch);
@@ -811,7 +844,12 @@ async fn settle(
 }
 
 /// What to answer each batch.
-fn done(jobs: &[Arc<Job>], mut decision: Decision<'_>, steps: &[Stage]) -> Vec<Done> {
+fn done(
+    jobs: &[Arc<Job>],
+    decision: Decision<'_>,
+    stored: &Arc<Stored>,
+    steps: &[Stage],
+) -> Vec<Done> {
     let begun = steps.first().map_or_else(Instant::now, |first| first.begin);
     let stages_of = |job: &Job| {
         let waiting = Stage {
@@ -821,15 +859,13 @@ fn done(jobs: &[Arc<Job>], mut decision: Decision<'_>, steps: &[Stage]) -> Vec<D
         };
         [&[waiting], steps].concat()
     };
-    let verdicts = std::mem::take(&mut decision.verdicts);
-    let stored = Arc::new(Stored::of(decision));
     jobs.iter()
-        .zip(verdicts)
+        .zip(decision.verdicts)
         .map(|(job, verdicts)| Done {
             job: Arc::clone(job),
             verdicts,
             stages: stages_of(job),
-            stored: Arc::clone(&stored),
+            stored: Arc::clone(stored),
         })
         .collect()
 }

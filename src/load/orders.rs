@@ -381,6 +381,7 @@ mod tests {
             phone_region: Region::Ru,
             payment_types: None,
             loyalty_system_is_active: false,
+            answers_stored: true,
             max_order_items: 500,
             max_client_addresses: 100,
         }

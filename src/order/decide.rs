@@ -89,15 +89,22 @@ pub struct Shortage {
 /// What became of one entry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// To be stored: the index of its order in [`Decision::orders`].
-    Accepted {
-        /// Into [`Decision::orders`].
-        order: usize,
-        /// What to say with it.
-        warnings: Vec<Warning>,
-    },
+    /// To be stored.
+    Accepted(Accepted),
     /// Not stored, and why.
     Rejected(Vec<Fault>),
+}
+
+/// An entry to be stored.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Accepted {
+    /// Its order, an index into [`Decision::orders`].
+    pub order: usize,
+    /// What to say with it.
+    pub warnings: Vec<Warning>,
+    /// Of each address in the client's list, in the order in which they were sent: our number; `None` where it found no
+    /// room.
+    pub addresses: Vec<Option<i32>>,
 }
 
 /// An order or a client before and after the batch.
@@ -181,23 +188,20 @@ pub fn decide<'a: 'e, 'e>(
                 (Verdict::Rejected(faults), Some(id), Some(sent)) if faults.is_empty() => {
                     (id, sent)
                 }
-                (Verdict::Accepted { .. }, Some(id), Some(sent)) => (id, sent),
+                (Verdict::Accepted(_), Some(id), Some(sent)) => (id, sent),
                 _ => continue,
             };
             if batch.skipped.contains(entry) {
                 continue;
             }
-            let mut said = element.warnings.clone();
-            let order = picture.apply(sent.0, element, sent.1, batch.received_at, &mut said);
-            if let Verdict::Accepted { warnings, .. } = &mut open[*entry] {
-                let told: HashSet<&Warning> = warnings.iter().collect();
-                said.retain(|warning| !told.contains(warning));
-                warnings.append(&mut said);
+            let mut applied = picture.apply(sent.0, element, sent.1, batch.received_at);
+            if let Verdict::Accepted(before) = &mut open[*entry] {
+                let told: HashSet<&Warning> = before.warnings.iter().collect();
+                applied.warnings.retain(|warning| !told.contains(warning));
+                before.warnings.append(&mut applied.warnings);
+                before.addresses.append(&mut applied.addresses);
             } else {
-                open[*entry] = Verdict::Accepted {
-                    order,
-                    warnings: said,
-                };
+                open[*entry] = Verdict::Accepted(applied);
             }
         }
         verdicts.push(open);
@@ -600,21 +604,26 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         }
     }
 
-    /// Applies one element without faults; says which order it became.
+    /// Applies one element without faults.
     fn apply(
         &mut self,
         id: &'e str,
         element: &'e Element,
         sent: &'e SentOrder,
         received_at: DateTime<Utc>,
-        warnings: &mut Vec<Warning>,
-    ) -> usize {
+    ) -> Accepted {
         let root = Path::ROOT;
+        let mut applied = Accepted {
+            warnings: element.warnings.clone(),
+            ..Accepted::default()
+        };
+        let warnings = &mut applied.warnings;
         let client = self.client(&element.client, &sent.client, warnings);
         let client_path = root.field("client");
         let list = client_path.field("addresses");
         for (index, address) in sent.client.addresses.iter().enumerate() {
-            self.address(client, address, list.index(index), warnings);
+            let number = self.address(client, address, list.index(index), warnings);
+            applied.addresses.push(number);
         }
         let destination = self.shipping_address(id, client, &sent.shipping_address, warnings);
         let client_number = self.clients[client].after.number;
@@ -658,7 +667,8 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             self.order_numbers.insert(number);
             self.order_by_id.insert(id, index);
             self.orders.push(record);
-            return index;
+            applied.order = index;
+            return applied;
         };
 
         let order = &mut self.orders[index].after;
@@ -701,7 +711,8 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             put(order, created_at, |o| &o.created_at, |o| &mut o.created_at);
         }
         sent_content(order, sent, &products);
-        index
+        applied.order = index;
+        applied
     }
 
     fn client(
@@ -844,7 +855,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         sent: &SentAddress,
         path: Path<'_>,
         warnings: &mut Vec<Warning>,
-    ) {
+    ) -> Option<i32> {
         let by_id = sent.id.as_ref().and_then(|id| self.by_id(client, id));
         let by_number = sent.number.and_then(|number| {
             let index = self.by_number(client, number)?;
@@ -872,12 +883,14 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 .map_or(Found::New, Found::There),
             found => found,
         };
-        if self.put_address(client, &found, sent).is_none() {
+        let number = self.put_address(client, &found, sent);
+        if number.is_none() {
             warnings.push(Warning {
                 field: path.to_string(),
                 code: WarningCode::TooMany,
             });
         }
+        number
     }
 
     /// Finds or makes the order's address (contract §4: never another client's).
@@ -1127,6 +1140,7 @@ mod tests {
             phone_region: Region::Ru,
             payment_types: None,
             loyalty_system_is_active: false,
+            answers_stored: true,
             max_order_items: MANY,
             max_client_addresses: MANY,
         }
@@ -1210,10 +1224,10 @@ mod tests {
         let known = nothing_known();
         let elements = read(&vec![order("1", &[], 2_000); 200]);
         let decision = decide_on(&known, &elements, &|| true).expect("decided");
-        let Verdict::Accepted { warnings, .. } = &decision.verdicts[0][0] else {
+        let Verdict::Accepted(accepted) = &decision.verdicts[0][0] else {
             panic!("{:?}", decision.verdicts[0][0]);
         };
-        assert_eq!(warnings.len(), 2_000);
+        assert_eq!(accepted.warnings.len(), 2_000);
     }
 
     #[test]

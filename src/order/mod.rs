@@ -5,6 +5,7 @@
 use chrono_tz::Tz;
 
 pub mod amount;
+pub mod answer_size;
 pub mod datetime;
 pub mod decide;
 pub mod diff;
@@ -16,6 +17,7 @@ pub mod model;
 pub mod phone;
 pub(crate) mod raw;
 pub mod reply;
+pub mod sent_only;
 pub mod wire;
 
 /// What a publication's settings say about reading and answering its orders (contract §1, §3).
@@ -29,6 +31,8 @@ pub struct Rules {
     pub payment_types: Option<Vec<String>>,
     /// The answer's `loyalty_system_is_active` where the client has no own setting.
     pub loyalty_system_is_active: bool,
+    /// Whether answers show what is stored of an order and its client; else they show what the call itself sent.
+    pub answers_stored: bool,
     /// Most lines an order may have.
     pub max_order_items: usize,
     /// Most addresses (and phones) a sent client may list.

@@ -16,13 +16,14 @@ use crate::heavy::shared;
 use super::{
     Rules,
     amount::Number,
-    datetime,
+    answer_size, datetime,
     decide::{Decision, Verdict, entries},
     fault::{FaultText, Language, WarningText, summary},
     model::{
         Address, AddressContent, BankAccount, Client, ClientPrice, Destination, Order, OrderItem,
     },
     phone,
+    sent_only::sent_only,
     wire::Element,
 };
 
@@ -30,8 +31,12 @@ use super::{
 const START: &[u8] = br#"{"success":true,"data":{"#;
 /// … and behind them.
 const END: &[u8] = b"}}";
-/// Room for an accepted order's entry of the usual size, bytes; too little, and the whole answer is copied to make room.
+/// Room for an accepted order's entry of the usual size, bytes; too little, and what is written is copied to make room.
 const USUAL_ENTRY: usize = 2560;
+/// How long an answer of this many bytes becomes is told more exactly.
+const LARGE: usize = 1024 * 1024;
+/// A piece of the answer is about so long: when it is sent its memory is free again.
+const PIECE: usize = 256 * 1024;
 
 /// The stored records that an answer shows.
 #[derive(Debug)]
@@ -47,11 +52,11 @@ pub struct Stored {
 impl Stored {
     /// The records as they are once a decision is stored.
     #[must_use]
-    pub fn of(decision: Decision<'_>) -> Self {
+    pub fn of(decision: &Decision<'_>) -> Self {
         let clients: Vec<_> = decision
             .clients
-            .into_iter()
-            .map(|record| record.after)
+            .iter()
+            .map(|record| Arc::clone(&record.after))
             .collect();
         let index: HashMap<i32, usize> = clients
             .iter()
@@ -60,8 +65,8 @@ impl Stored {
             .collect();
         let orders: Vec<_> = decision
             .orders
-            .into_iter()
-            .map(|record| record.after)
+            .iter()
+            .map(|record| Arc::clone(&record.after))
             .collect();
         // Every order that is answered was applied, and its client with it.
         let client_of = orders
@@ -119,56 +124,135 @@ pub fn keys(elements: &[Element]) -> Vec<String> {
 }
 
 impl Envelope<'_> {
-    /// The answer as JSON. Several `threads` share the work where the batch is large.
+    /// The answer as JSON, in pieces that belong one behind the other. Several `threads` share the work where the batch is
+    /// large.
     ///
     /// # Errors
     /// None that a record could cause; the library cannot know.
-    pub fn to_json(&self, threads: usize) -> serde_json::Result<Vec<u8>> {
+    pub fn to_json(&self, threads: usize) -> serde_json::Result<Vec<Vec<u8>>> {
         let keys = keys(self.elements);
-        let entries: Vec<_> = keys.iter().zip(self.verdicts).collect();
+        let elements = self.elements_of_entries();
+        let entries: Vec<_> = keys.iter().zip(self.verdicts).enumerate().collect();
         let parts = shared(&entries, threads, |place, entries| {
             let start: &[u8] = if place == 0 { START } else { b"," };
-            let mut json = Vec::with_capacity(start.len() + entries.len() * USUAL_ENTRY);
-            json.extend_from_slice(start);
-            for (place, (key, verdict)) in entries.iter().enumerate() {
+            let mut pieces = Vec::new();
+            let room = |entries: usize| Vec::with_capacity((entries * USUAL_ENTRY).min(PIECE) + 64);
+            let mut piece = room(entries.len());
+            piece.extend_from_slice(start);
+            for (place, (at, (key, verdict))) in entries.iter().enumerate() {
                 if place > 0 {
-                    json.push(b',');
+                    piece.push(b',');
                 }
-                serde_json::to_writer(&mut json, key)?;
-                json.push(b':');
-                serde_json::to_writer(&mut json, &Entry(self, verdict))?;
+                serde_json::to_writer(&mut piece, key)?;
+                piece.push(b':');
+                let elements = elements.get(*at).map_or(&[][..], Vec::as_slice);
+                serde_json::to_writer(&mut piece, &Entry(self, verdict, elements))?;
+                if piece.len() >= PIECE {
+                    pieces.push(std::mem::replace(&mut piece, room(entries.len() - place)));
+                }
             }
-            Ok(json)
+            pieces.push(piece);
+            Ok(pieces)
         });
-        let mut parts = parts.into_iter().collect::<serde_json::Result<Vec<_>>>()?;
-        let others = parts.split_off(1);
-        let mut json = parts.swap_remove(0);
-        json.reserve_exact(others.iter().map(Vec::len).sum::<usize>() + END.len());
-        for other in others {
-            json.extend_from_slice(&other);
+        let parts = parts.into_iter().collect::<serde_json::Result<Vec<_>>>()?;
+        let mut pieces = parts.concat();
+        if let Some(last) = pieces.last_mut() {
+            last.extend_from_slice(END);
         }
-        json.extend_from_slice(END);
-        Ok(json)
+        Ok(pieces)
+    }
+
+    /// How long the answer can become, told before it is written; where that is more than `enough`, counted no further.
+    #[must_use]
+    pub fn most_bytes(&self, enough: usize) -> usize {
+        // The texts' lengths are enough to tell a small answer from a large one; only that is looked through.
+        let roughly = self.count(answer_size::at_most, LARGE);
+        if roughly <= LARGE {
+            return roughly;
+        }
+        self.count(answer_size::exactly, enough)
+    }
+
+    fn count(&self, length: fn(&str) -> usize, enough: usize) -> usize {
+        let elements = self.elements_of_entries();
+        let mut clients: HashMap<usize, usize> = HashMap::new();
+        let ids = self.elements.iter().map(|element| element.id.as_deref());
+        let keys = ids.map(|id| answer_size::of_key(id, length));
+        let mut bytes = START.len() + END.len() + keys.sum::<usize>();
+        for (at, verdict) in self.verdicts.iter().enumerate() {
+            bytes += answer_size::of_verdict(verdict, self.language);
+            if let Verdict::Accepted(accepted) = verdict {
+                let place = self.stored.client_of[accepted.order];
+                let order = &self.stored.orders[accepted.order];
+                let client = &self.stored.clients[place];
+                if self.rules.answers_stored {
+                    let of_client = clients.entry(place);
+                    bytes += *of_client.or_insert_with(|| answer_size::of_client(client, length));
+                    bytes += answer_size::of_order(order, client, length);
+                } else {
+                    let elements = elements.get(at).map_or(&[][..], Vec::as_slice);
+                    let (order, client) = sent_only(accepted, order, client, elements);
+                    bytes += answer_size::of_client(&client, length);
+                    bytes += answer_size::of_order(&order, &client, length);
+                }
+            }
+            if bytes > enough {
+                break;
+            }
+        }
+        bytes
+    }
+
+    /// The elements of each entry, where the answer shows what they sent; else nothing.
+    fn elements_of_entries(&self) -> Vec<Vec<&Element>> {
+        if self.rules.answers_stored {
+            return Vec::new();
+        }
+        let mut of_entries = vec![Vec::new(); self.verdicts.len()];
+        for (element, entry) in self.elements.iter().zip(entries(self.elements)) {
+            if let Some(elements) = of_entries.get_mut(entry) {
+                elements.push(element);
+            }
+        }
+        of_entries
     }
 }
 
-struct Entry<'a>(&'a Envelope<'a>, &'a Verdict);
+/// An entry's verdict, and its elements where the answer shows what they sent.
+struct Entry<'a>(&'a Envelope<'a>, &'a Verdict, &'a [&'a Element]);
 
 impl Serialize for Entry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(envelope, verdict) = self;
+        let Self(envelope, verdict, elements) = self;
         let language = envelope.language;
         match verdict {
-            Verdict::Accepted { order, warnings } => {
+            Verdict::Accepted(accepted) => {
                 let mut s = serializer.serialize_struct("Entry", 3)?;
                 s.serialize_field("success", &true)?;
-                let client = &envelope.stored.clients[envelope.stored.client_of[*order]];
-                let order = OrderAnswer {
-                    order: &envelope.stored.orders[*order],
-                    client,
-                    rules: envelope.rules,
-                };
-                s.serialize_field("data", &[order])?;
+                let order = &*envelope.stored.orders[accepted.order];
+                let client = &*envelope.stored.clients[envelope.stored.client_of[accepted.order]];
+                let rules = envelope.rules;
+                if rules.answers_stored {
+                    s.serialize_field(
+                        "data",
+                        &[OrderAnswer {
+                            order,
+                            client,
+                            rules,
+                        }],
+                    )?;
+                } else {
+                    let (order, client) = &sent_only(accepted, order, client, elements);
+                    s.serialize_field(
+                        "data",
+                        &[OrderAnswer {
+                            order,
+                            client,
+                            rules,
+                        }],
+                    )?;
+                }
+                let warnings = &accepted.warnings;
                 if !warnings.is_empty() {
                     let texts: Vec<_> = warnings
                         .iter()
@@ -307,7 +391,9 @@ impl Serialize for ClientAnswer<'_> {
         let mut s = serializer.serialize_struct("Client", 14)?;
         s.serialize_field("id", &given(client.number))?;
         s.serialize_field("external_id", &client.sender_id)?;
-        s.serialize_field("username", &client.username)?;
+        // A client has a name; it is empty where it is not to be shown.
+        let username = Some(&client.username).filter(|name| !name.is_empty());
+        s.serialize_field("username", &username)?;
         s.serialize_field("comment", &client.comment)?;
         s.serialize_field("email", &client.email)?;
         s.serialize_field("account_number", &account_number(client))?;
@@ -330,7 +416,8 @@ impl Serialize for ClientAnswer<'_> {
             Some(answered) => s.serialize_field("product_price_list", answered)?,
             None => s.serialize_field("product_price_list", &Prices(prices))?,
         }
-        s.serialize_field("coins_amount", &Number(client.coins_amount))?;
+        let coins = rules.answers_stored.then_some(Number(client.coins_amount));
+        s.serialize_field("coins_amount", &coins)?;
         s.serialize_field("loyalty_system_is_active", &loyalty)?;
         s.end()
     }

@@ -99,6 +99,24 @@ pub struct Write<'a> {
     pub read_in: u64,
 }
 
+impl Write<'_> {
+    /// Nothing but lines of the journal.
+    #[must_use]
+    pub fn journal(batches: Vec<BatchRow>, deadline: DateTime<Utc>, read_in: u64) -> Self {
+        Self {
+            changes: Changes::default(),
+            batches,
+            rejected: Vec::new(),
+            made_by: HashMap::new(),
+            history: Vec::new(),
+            deadline,
+            probe: false,
+            lock_patience: None,
+            read_in,
+        }
+    }
+}
+
 /// A number for PostgreSQL's `int`; what does not fit is refused by the column's own checks.
 fn int(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)

@@ -122,9 +122,9 @@ impl Verdicts {
         let mut counted = Self::default();
         for verdict in verdicts {
             match verdict {
-                Verdict::Accepted { warnings, .. } => {
+                Verdict::Accepted(accepted) => {
                     counted.accepted += 1;
-                    for warning in warnings {
+                    for warning in &accepted.warnings {
                         counted.warnings[warning.code as usize] += 1;
                     }
                 }

@@ -247,3 +247,260 @@ async fn where_the_budget_is_used_up_a_batch_of_which_nothing_is_accepted_leaves
     assert_eq!(app.post(&json!([])).await.body["data"], json!({}));
     assert_eq!(app.count("journal_batch").await, lines + 1);
 }
+
+/// A client with much about it, and an order of its.
+async fn with_a_client_of_many_words(app: &TestApp) {
+    let mut first = order("first");
+    first["client"] = json!({
+        "id": "c-1", "username": "Анна Секретная", "phone": "+79191991919", "phones": ["+79191991918"],
+        "email": "secret@example.org", "comment": "код 1234", "type": "jur", "account_number": 777,
+        "addresses": [{ "id": "home", "city": "Эжва", "street": "Тайная", "house": "7", "room": "12", "str": "Эжва, Тайная, 7" }]
+    });
+    first["comment"] = json!("позвонить дочери");
+    first["payment_type"] = json!("cash");
+    first["coins"] = json!(5);
+    first["ask_for_checkout"] = json!("bill");
+    first["count_of_returned_bottles"] = json!(3);
+    app.accept(&first).await;
+    for sql in [
+        "UPDATE client SET coins_amount = 90, legal_address = '{Тайная}', bank_account = '{\"inn\": \"1234512345\"}'",
+        "INSERT INTO district VALUES ('demodelivery', 1, 'Тайный район')",
+        "UPDATE address SET district_number = 1",
+        "UPDATE client SET version = version + 1",
+    ] {
+        sqlx::query(sql).execute(&app.pool()).await.unwrap();
+    }
+}
+
+/// Everybody may post to it, and its owner did not say that it may tell what is stored.
+async fn open_to_all() -> TestApp {
+    TestApp::with(|config| config.publications[0].rules.answers_stored = false).await
+}
+
+#[tokio::test]
+async fn whoever_guesses_an_id_or_a_phone_is_answered_what_he_sent() {
+    let app = open_to_all().await;
+    with_a_client_of_many_words(&app).await;
+    let secrets = [
+        "Секретная",
+        "9191991919",
+        "9191991918",
+        "secret",
+        "1234",
+        "777",
+        "Тайн",
+        "дочери",
+        "cash",
+        "bill",
+        "90",
+        "jur",
+    ];
+    let mut by_id = order("guess 1");
+    by_id["client"] = json!({ "id": "c-1" });
+    let mut by_number = order("guess 2");
+    by_number["client"] = json!({ "external_id": 1 });
+    let mut by_order = order("first");
+    by_order["client"] = json!({ "id": "c-1" });
+    let batch = json!([by_id, by_number, by_order]);
+    let address = format!(
+        "http://{}{}?dry_run=true",
+        app.address,
+        crate::support::app::ORDERS
+    );
+    let tried = reqwest::Client::new().post(address).body(batch.to_string());
+    let tried = crate::support::app::Answer::of(tried).await;
+    let stored = app.post(&batch).await;
+    for answer in [&tried, &stored] {
+        for secret in secrets {
+            assert!(!answer.text.contains(secret), "{secret} in {}", answer.text);
+        }
+        for id in ["guess 1", "guess 2", "first"] {
+            let client = &answer.order(id)["client"];
+            assert_eq!(client["id"], 1);
+            for absent in ["username", "comment", "email", "coins_amount"] {
+                assert_eq!(client[absent], Value::Null, "{absent}");
+            }
+            for empty in ["phones", "legal_address"] {
+                assert_eq!(client[empty], json!([]), "{empty}");
+            }
+            assert_eq!(client["product_price_list"], json!({}));
+            assert_eq!(client["requisites"]["bank_account"]["inn"], Value::Null);
+        }
+    }
+    // Numbers and statuses are told, and what is stored is what it would be anyway.
+    assert_eq!(stored.order("first")["id"], "1");
+    let kept: (String, String) = sqlx::query_as(
+        "SELECT c.username, o.comment FROM client c, orders o WHERE o.sender_id = 'first' AND o.client_number = c.number",
+    )
+    .fetch_one(&app.pool())
+    .await
+    .unwrap();
+    assert_eq!(kept, ("Анна Секретная".into(), "позвонить дочери".into()));
+}
+
+#[tokio::test]
+async fn what_the_call_itself_sent_is_answered_with_our_numbers() {
+    let app = open_to_all().await;
+    let mut sent = order("1");
+    sent["client"] = json!({
+        "id": "c-2", "username": "Борис", "phone": "89191991917", "email": "b@example.org", "comment": "этаж 2",
+        "addresses": [{ "id": "home", "city": "Эжва", "street": "Мира", "house": "7", "room": "12", "str": "Эжва, Мира, 7" }]
+    });
+    sent["comment"] = json!("после обеда");
+    sent["coins"] = json!(5);
+    let answer = app.accept(&sent).await;
+    let again = app.accept(&sent).await;
+    assert_eq!(answer, again);
+    assert_eq!(
+        (&answer["comment"], &answer["coins"]),
+        (&json!("после обеда"), &json!(5))
+    );
+    let client = &answer["client"];
+    assert_eq!(client["username"], "Борис");
+    assert_eq!(client["phones"], json!(["9191991917"]));
+    assert_eq!(client["external_id"], "c-2");
+    let addresses = client["addresses"].as_array().unwrap();
+    assert_eq!(addresses.len(), 2);
+    assert_eq!(addresses[0]["external_id"], "home");
+    assert_eq!(
+        (&addresses[0]["id"], &addresses[0]["room"]),
+        (&json!(1), &json!("12"))
+    );
+    assert_eq!(answer["shipping_address"]["id"], 2);
+    assert_eq!(
+        answer["shipping_address"]["name"],
+        "Кутузова, д. 19, г. Сыктывкар"
+    );
+    // The same id twice: the later element wins, field by field.
+    let mut first = order("2");
+    first["comment"] = json!("раз");
+    first["client"] = json!({ "id": "c-3", "username": "Вера", "email": "v@example.org" });
+    let mut second = order("2");
+    second["client"] = json!({ "id": "c-3", "username": "Вера Павловна" });
+    let twice = app.post(&json!([first, second])).await;
+    let twice = twice.order("2");
+    assert_eq!(
+        (&twice["comment"], &twice["client"]["username"]),
+        (&json!("раз"), &json!("Вера Павловна"))
+    );
+    assert_eq!(twice["client"]["email"], "v@example.org");
+}
+
+/// Orders of one client with 100 addresses.
+async fn large_answer(app: &TestApp, count: usize) -> Value {
+    let addresses: Vec<Value> = (0..99).map(address).collect();
+    app.accept(&of_one("first", &addresses)).await;
+    let orders: Vec<Value> = (0..count)
+        .map(|n| changed(order(&n.to_string()), "/client", json!({ "id": "one" })))
+        .collect();
+    json!(orders)
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_would_be_too_large_is_413_and_nothing_of_it_is_stored() {
+    let app = TestApp::with(|config| config.limits.answer_bytes = 1_000_000).await;
+    let batch = large_answer(&app, 60).await;
+    let before = (app.count("orders").await, app.count("journal_batch").await);
+    let answer = app.post(&batch).await;
+    assert_eq!(answer.status, 413, "{}", answer.text);
+    assert_eq!(answer.body["errors"][0]["code"], "batch_too_large");
+    assert!(
+        answer.body["message"].as_str().unwrap().contains("1000000"),
+        "{}",
+        answer.text
+    );
+    assert_eq!(
+        (app.count("orders").await, app.count("journal_batch").await),
+        before
+    );
+    let address = format!(
+        "http://{}{}?dry_run=true",
+        app.address,
+        crate::support::app::ORDERS
+    );
+    let tried = reqwest::Client::new().post(address).body(batch.to_string());
+    assert_eq!(crate::support::app::Answer::of(tried).await.status, 413);
+    // In parts it is taken, and a text that JSON makes longer is counted as it is written.
+    let few = json!(batch.as_array().unwrap()[..10]);
+    let answer = app.post(&few).await;
+    answer.order("9");
+    assert!(answer.text.len() < 1_000_000);
+    let mut long = order("long");
+    long["comment"] = json!("\u{1}".repeat(180_000));
+    assert_eq!(app.post(&json!([long])).await.status, 413);
+    long["comment"] = json!("x".repeat(900_000));
+    app.accept(&long).await;
+}
+
+#[tokio::test]
+async fn beside_a_batch_whose_answer_would_be_too_large_the_others_of_its_transaction_are_stored() {
+    let app = TestApp::with(|config| config.limits.answer_bytes = 1_000_000).await;
+    let batch = large_answer(&app, 60).await;
+    let orders: Vec<Value> = (0..20)
+        .map(|n| json!([order(&format!("small {n}"))]))
+        .collect();
+    let (large, small) = tokio::join!(
+        futures_of(&app, std::iter::repeat_n(&batch, 4)),
+        futures_of(&app, orders.iter()),
+    );
+    assert_eq!(large, [413; 4]);
+    assert_eq!(small, [200; 20]);
+    assert_eq!(app.count("orders").await, 21);
+}
+
+async fn futures_of<'b>(app: &TestApp, batches: impl Iterator<Item = &'b Value>) -> Vec<u16> {
+    let mut calls = tokio::task::JoinSet::new();
+    for batch in batches {
+        let request = app.request().body(batch.to_string());
+        calls.spawn(async move { request.send().await.unwrap().status().as_u16() });
+    }
+    calls.join_all().await
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_for_an_answer_the_batch_is_503_and_nothing_of_it_is_stored() {
+    let app = TestApp::with(|config| {
+        config.limits.bytes_in_flight = 3_000_000;
+        config.limits.body_bytes = 500_000;
+    })
+    .await;
+    let batch = large_answer(&app, 60).await;
+    let answer = app.post(&batch).await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert_eq!(answer.body["errors"][0]["code"], "overloaded");
+    assert_eq!(app.count("orders").await, 1);
+    let few = json!(batch.as_array().unwrap()[..5]);
+    app.post(&few).await.order("4");
+}
+
+#[tokio::test]
+async fn a_dry_run_has_its_line_in_the_journal_and_an_address_so_many_in_a_minute() {
+    let app = TestApp::with(|config| config.limits.dry_runs_per_minute = 3).await;
+    let url = format!(
+        "http://{}{}?dry_run=true",
+        app.address,
+        crate::support::app::ORDERS
+    );
+    let mut statuses = Vec::new();
+    for n in 0..5 {
+        let request = reqwest::Client::new()
+            .post(&url)
+            .body(json!([order(&n.to_string())]).to_string());
+        let answer = crate::support::app::Answer::of(request).await;
+        statuses.push(answer.status.as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 200, 503, 503]);
+    assert_eq!(app.count("journal_batch").await, 3);
+    let operator = Operator::of(&app.database);
+    let batches = operator.run(["journal", "batches", "--json"]).await.done();
+    assert_eq!(batches.matches(r#""dry_run":true"#).count(), 3, "{batches}");
+    let shown = operator
+        .run(["journal", "show", &app.batch_id().await])
+        .await
+        .done();
+    assert!(shown.contains("nothing was stored"), "{shown}");
+    // Orders are not concerned.
+    app.accept(&order("real")).await;
+    let batches = operator.run(["journal", "batches", "--json"]).await.done();
+    assert!(batches.contains(r#""dry_run":false"#), "{batches}");
+}

@@ -923,7 +923,7 @@ impl Direct {
             let intake = self.intake.clone();
             async move { intake.accept(batch).await }
         });
-        let read = |reply: Reply| serde_json::from_slice(&reply.body).unwrap();
+        let read = |reply: Reply| serde_json::from_slice(&reply.body.concat()).unwrap();
         at_once(work)
             .await
             .into_iter()

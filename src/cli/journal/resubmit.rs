@@ -101,7 +101,7 @@ pub(super) async fn resubmit(
             return Err(file.map_or(failure.clone(), |file| kept(file, &failure)));
         }
     };
-    let answer: Value = serde_json::from_slice(&reply.body)
+    let answer: Value = serde_json::from_slice(&reply.body.concat())
         .map_err(|error| because("the answer cannot be read", &error))?;
     let entry = answer["data"]
         .as_object()

@@ -516,7 +516,13 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
                             "Your id of the client; a guest's is null",
                         )),
                     ),
-                    ("username", value([String], ("Имя", "Name"))),
+                    (
+                        "username",
+                        text((
+                            "Имя; null, если публикация открыта всем и имя в запросе не пришло",
+                            "Name; null where anybody may post to the publication and none came",
+                        )),
+                    ),
                     ("comment", text(("Комментарий", "Comment"))),
                     ("email", text(("Почта", "E-mail"))),
                     (
@@ -578,7 +584,13 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
                     ),
                     (
                         "coins_amount",
-                        value([Number], ("Баланс баллов", "Points it has")),
+                        value(
+                            [Number, Null],
+                            (
+                                "Баланс баллов; null, если публикация открыта всем",
+                                "Points it has; null where anybody may post to the publication",
+                            ),
+                        ),
                     ),
                     (
                         "loyalty_system_is_active",

@@ -99,6 +99,7 @@ pub fn anonymous_publication(name: &str, aliases: &[&str]) -> Publication {
             phone_region: Region::Ru,
             payment_types: None,
             loyalty_system_is_active: true,
+            answers_stored: true,
             max_order_items: 500,
             max_client_addresses: 100,
         },

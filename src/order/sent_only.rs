@@ -1,0 +1,141 @@
+//! What is answered where anybody may ask: what the call itself sent, with our numbers and the status (contract §1). What
+//! else is stored of a client is not shown to whoever guesses its id or phone.
+
+use super::{
+    decide::Accepted,
+    list::List,
+    model::{Address, Client, ClientType, Destination, Order},
+    wire::{Element, SentAddress},
+};
+
+/// The order of an entry and its client, as the entry's elements sent them: the later one wins, field by field.
+///
+/// `created_at` is the one exception. It is the stored one where none came, for a re-sent order is answered as it was the
+/// first time.
+#[must_use]
+pub fn sent_only(
+    accepted: &Accepted,
+    order: &Order,
+    client: &Client,
+    elements: &[&Element],
+) -> (Order, Client) {
+    let mut shown = Order {
+        delivery_cost: None,
+        coins: None,
+        payment_type: None,
+        payment_status: false,
+        comment: None,
+        count_of_returned_bottles: 0,
+        ask_for_checkout: None,
+        items: List::default(),
+        ..order.clone()
+    };
+    let own_number = Some(i64::from(client.number));
+    let mut owner = Client {
+        number: client.number,
+        version: client.version,
+        sender_id: None,
+        guest_phone: None,
+        username: String::new(),
+        phone: None,
+        phones: Vec::new(),
+        email: None,
+        comment: None,
+        account_number: client
+            .account_number
+            .filter(|_| client.account_number == own_number),
+        kind: ClientType::default(),
+        bank_account: None,
+        legal_address: Vec::new(),
+        coins_amount: rust_decimal::Decimal::ZERO,
+        loyalty_system_is_active: None,
+        addresses: List::default(),
+        prices: List::default(),
+    };
+    let mut addresses: Vec<Address> = Vec::new();
+    let mut numbers = accepted.addresses.iter().copied();
+    for element in elements {
+        let Some(sent) = &element.order else {
+            continue;
+        };
+        shown.total = sent.total;
+        shown.shipping_date_from = sent.shipping_date_from;
+        shown.shipping_date_to = sent.shipping_date_to;
+        if let Some(created_at) = sent.created_at {
+            shown.created_at = created_at;
+        }
+        sent.delivery_cost.apply(&mut shown.delivery_cost);
+        sent.coins.apply(&mut shown.coins);
+        sent.payment_type.apply(&mut shown.payment_type);
+        sent.payment_status
+            .apply_or(&mut shown.payment_status, false);
+        sent.comment.apply(&mut shown.comment);
+        let bottles = &mut shown.count_of_returned_bottles;
+        sent.count_of_returned_bottles.apply_or(bottles, 0);
+        sent.ask_for_checkout.apply(&mut shown.ask_for_checkout);
+        let items = sent.items.iter().enumerate().map(|(place, item)| {
+            let stored = order.items.get(place);
+            let same = stored.filter(|stored| stored.product_id == item.product_id);
+            item.with(same.and_then(|stored| stored.product_number))
+        });
+        shown.items = items.collect();
+
+        let by = &sent.client;
+        if let Some(id) = &element.client.id {
+            owner.sender_id = Some(id.clone());
+        }
+        if let Some(username) = &by.username {
+            owner.username.clone_from(username);
+        }
+        if by.account_number.is_some() {
+            owner.account_number = by.account_number;
+        }
+        by.phone.apply(&mut owner.phone);
+        by.phones.apply_or(&mut owner.phones, Vec::new());
+        by.email.apply(&mut owner.email);
+        by.comment.apply(&mut owner.comment);
+        by.kind.apply_or(&mut owner.kind, ClientType::default());
+        for (sent, number) in by.addresses.iter().zip(&mut numbers) {
+            // One that found no room has no number, and is not in the list.
+            if let Some(number) = number {
+                addresses.push(address(number, sent));
+            }
+        }
+        match &order.destination {
+            Destination::Address(number) => {
+                addresses.push(address(*number, &sent.shipping_address));
+            }
+            Destination::Own(_) => {
+                shown.destination = Destination::Own(sent.shipping_address.content());
+            }
+        }
+    }
+    owner.addresses = each_once(addresses).into();
+    (shown, owner)
+}
+
+fn address(number: i32, sent: &SentAddress) -> Address {
+    Address {
+        number,
+        sender_id: sent.id.clone(),
+        content: sent.content(),
+        district_number: None,
+        district_name: None,
+    }
+}
+
+/// Each address once, by number, as it was sent last; the id that one of its senders gave it stays.
+fn each_once(mut addresses: Vec<Address>) -> Vec<Address> {
+    addresses.sort_by_key(|address| address.number);
+    let mut once: Vec<Address> = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        match once.last_mut() {
+            Some(last) if last.number == address.number => {
+                last.content = address.content;
+                last.sender_id = address.sender_id.or_else(|| last.sender_id.take());
+            }
+            _ => once.push(address),
+        }
+    }
+    once
+}
