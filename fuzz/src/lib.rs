@@ -5,7 +5,10 @@
 
 pub mod amount;
 pub mod body;
+pub mod credentials;
 pub mod datetime;
+pub mod forwarded;
 pub mod import;
 pub mod order;
+pub mod path;
 pub mod phone;

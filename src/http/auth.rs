@@ -413,14 +413,17 @@ fn surcharge(params: &Params, costliest: &Params) -> Option<Params> {
 }
 
 /// What a caller says it is.
-struct Credentials {
-    login: String,
-    password: String,
+pub struct Credentials {
+    /// Without a colon.
+    pub login: String,
+    /// Whatever stands behind the first one.
+    pub password: String,
 }
 
 impl Credentials {
     /// Reads the value of an `Authorization` header: the scheme Basic, in UTF-8 as we ask for it (RFC 7617).
-    fn read(authorization: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn read(authorization: &[u8]) -> Option<Self> {
         // Some senders leave the padding out.
         const BASE64: GeneralPurpose = GeneralPurpose::new(
             &alphabet::STANDARD,

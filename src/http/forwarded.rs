@@ -8,12 +8,14 @@ use ipnet::IpNet;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Whether one of the networks has that address.
+#[must_use]
 pub fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
 /// The address that a request comes from. Each proxy has added whom it heard it from, at the right; what stands left of
 /// an address that is no trusted proxy's was written by a stranger.
+#[must_use]
 pub fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut sender = peer;
     let values = headers.get_all(X_FORWARDED_FOR);

@@ -8,7 +8,7 @@ mod docs;
 mod exchange;
 mod failure;
 pub mod faults;
-mod forwarded;
+pub mod forwarded;
 pub mod openapi;
 pub mod operator;
 mod orders;
@@ -118,7 +118,8 @@ fn layered(router: Router<Arc<App>>, app: Arc<App>) -> Router {
 
 /// The orders' address spelled as the router has it, whatever case, escapes and trailing slash it came with. `None` for
 /// any other address. The publication and the query stay as they came.
-fn canonical(uri: &Uri) -> Option<Uri> {
+#[must_use]
+pub fn canonical(uri: &Uri) -> Option<Uri> {
     let mut segments = uri.path().strip_prefix('/')?.split('/');
     let publication = segments.next()?;
     for fixed in ORDERS {

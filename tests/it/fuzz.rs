@@ -57,3 +57,18 @@ fn any_order_is_answered_with_every_key_and_sent_again_changes_nothing() {
 fn any_phone_that_we_answer_comes_in_again() {
     replay("phone", properties::phone::check);
 }
+
+#[test]
+fn any_credentials_are_read_as_they_were_meant_or_not_at_all() {
+    replay("credentials", properties::credentials::check);
+}
+
+#[test]
+fn any_spelling_of_the_orders_path_is_found_and_no_other_path() {
+    replay("path", properties::path::check);
+}
+
+#[test]
+fn any_forwarded_address_is_a_proxys_word_and_never_a_strangers() {
+    replay("forwarded", properties::forwarded::check);
+}
