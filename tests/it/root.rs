@@ -173,6 +173,15 @@ fn ids(pid: u32) -> Vec<String> {
     ids
 }
 
+/// What [`ids`] are of a process with that user's rights and no others.
+fn unprivileged(uid: u32, gid: u32) -> Vec<String> {
+    vec![
+        "CapEff:\t0000000000000000".to_owned(),
+        format!("Gid:\t{gid}\t{gid}\t{gid}\t{gid}"),
+        format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}"),
+    ]
+}
+
 fn postmaster(data_dir: &Path) -> Pid {
     let text = fs::read_to_string(data_dir.join("postmaster.pid")).unwrap();
     Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
@@ -208,11 +217,7 @@ async fn serve_started_as_root_becomes_the_user_of_its_cluster_and_goes_on_runni
     let account = Account::for_postgres(&data_dir).unwrap();
     assert_ne!(account.uid, 0);
     let Account { uid, gid, .. } = account;
-    let rights = [
-        "CapEff:\t0000000000000000".to_owned(),
-        format!("Gid:\t{gid}\t{gid}\t{gid}\t{gid}"),
-        format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}"),
-    ];
+    let rights = unprivileged(uid, gid);
     assert_eq!(ids(serving.id()), rights);
     serving.post_example().await;
 
@@ -247,6 +252,17 @@ async fn serve_started_as_root_becomes_the_user_of_its_cluster_and_goes_on_runni
 async fn ready(serving: &Serving) -> u16 {
     let address = format!("http://{}/readyz", serving.operators_address());
     reqwest::get(address).await.unwrap().status().as_u16()
+}
+
+#[test]
+fn a_mock_started_as_root_becomes_an_ordinary_user() {
+    if is_not_root() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let mock = Serving::mock(&scratch, &[]);
+    let Account { uid, gid, .. } = Account::for_postgres(Path::new("/nonexistent")).unwrap();
+    assert_eq!(ids(mock.id()), unprivileged(uid, gid));
 }
 
 #[tokio::test]
