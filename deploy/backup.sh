@@ -32,6 +32,11 @@ esac
 
 umask 077
 mkdir -p "$folder"
+# Its owner could put a link where root is about to write.
+if [ "$(id -u)" -eq 0 ]; then
+    owner=$(stat -c %U "$folder")
+    [ "$owner" = root ] || give_up "$folder belongs to $owner: run this as that user (runuser -u $owner -- $0 $*)"
+fi
 # What a kill left behind of an earlier one.
 find "$folder" -maxdepth 1 -type f -name '.aqua-orders-*.part' -mmin +1440 -delete
 part=$(mktemp "$folder/.aqua-orders-XXXXXX.part")

@@ -4,6 +4,7 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink},
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -263,6 +264,26 @@ fn a_mock_started_as_root_becomes_an_ordinary_user() {
     let mock = Serving::mock(&scratch, &[]);
     let Account { uid, gid, .. } = Account::for_postgres(Path::new("/nonexistent")).unwrap();
     assert_eq!(ids(mock.id()), unprivileged(uid, gid));
+}
+
+#[tokio::test]
+async fn root_writes_no_backup_into_somebody_elses_folder() {
+    if is_not_root() {
+        return;
+    }
+    let (scratch, database) = (Scratch::new(), database().await);
+    let backups = scratch.join("backups");
+    fs::create_dir(&backups).unwrap();
+    chown(&backups, Some(NOBODY), Some(NOBODY)).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/backup.sh");
+    let ran = Command::new(script)
+        .env("AQUA_BACKUP_FOLDER", &backups)
+        .env("DATABASE_URL", database.url())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(said.contains("runuser -u nobody --"), "{said}");
+    assert_eq!(fs::read_dir(&backups).unwrap().count(), 0);
 }
 
 #[tokio::test]
