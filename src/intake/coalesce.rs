@@ -181,12 +181,13 @@ impl Ready {
 }
 
 async fn write(mut under_way: UnderWay, group: Vec<Waiting>) {
-    let _turn = under_way.turn().await;
+    let turn = under_way.turn().await;
     let (jobs, answers): (Vec<_>, Vec<_>) = group
         .into_iter()
         .map(|waiting| (waiting.job, waiting.answer))
         .unzip();
     let transaction::Written { outcomes, open } = transaction::store(&under_way, &jobs).await;
+    drop(turn);
     let mut answered = Vec::with_capacity(answers.len());
     let mut apart = Vec::new();
     for ((job, answer), outcome) in jobs.into_iter().zip(answers).zip(outcomes) {
@@ -215,7 +216,8 @@ async fn write(mut under_way: UnderWay, group: Vec<Waiting>) {
     answer();
     under_way.wait_beside();
     for open in open {
-        open.settle(&under_way.inner.store).await;
+        let Inner { store, lanes, .. } = &*under_way.inner;
+        open.settle(store, &lanes.apart).await;
     }
     under_way.end(apart);
 }

@@ -8,6 +8,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::metrics::histogram::Histogram;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
@@ -74,9 +75,16 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Asks until the journal answers. Then it is stored, or never will be.
-    pub(super) async fn settle(&self, store: &Store) {
-        while let Err(error) = self.ask(store).await {
+    /// Asks until the journal answers. Then it is stored, or never will be. Each question may wait for the one that was cut
+    /// off, and so is one of the `apart`.
+    pub(super) async fn settle(&self, store: &Store, apart: &Semaphore) {
+        loop {
+            let turn = apart.acquire().await;
+            let asked = self.ask(store).await;
+            drop(turn);
+            let Err(error) = asked else {
+                return;
+            };
             tracing::debug!(error = %error.in_full(), "the journal cannot be asked yet");
             tokio::time::sleep(LONG_PAUSE).await;
         }

@@ -20,7 +20,7 @@ pub enum Error {
     /// The database will never take this; nothing is stored.
     #[error("refused by the database")]
     Refused(#[source] sqlx::Error),
-    /// Somebody's lock stands in the way of a record; nothing is stored.
+    /// Somebody's lock on a row stands in the way; nothing is stored.
     #[error("somebody's lock stands in the way")]
     Locked(#[source] sqlx::Error),
     /// The caller was given up on by then; nothing is stored.
@@ -103,7 +103,8 @@ impl Error {
             ) => Self::NumberTaken(error),
             (_, "journal_batch_in_time") => Self::Late(error),
             (_, "journal_batch_pkey") => Self::Unavailable(error),
-            ("55P03", _) => Self::Locked(error),
+            // Of a table's lock PostgreSQL does not say where it was met.
+            ("55P03", _) if is_of_a_row(&**database) => Self::Locked(error),
             // Ended by an administrator or a crash, or by a pooler that lost its own line to PostgreSQL (08…): even then
             // the commit may have come first.
             ("57P01" | "57P02" | "57P03", _) => Self::Unsure(error),
@@ -120,4 +121,10 @@ impl Error {
 fn ends_connection(error: &dyn DatabaseError) -> bool {
     let error = error.try_downcast_ref::<PgDatabaseError>();
     error.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+/// Whether it was met at some row.
+fn is_of_a_row(error: &dyn DatabaseError) -> bool {
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|error| error.r#where().is_some())
 }
