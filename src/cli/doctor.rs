@@ -2,15 +2,20 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use chrono::{NaiveTime, Utc};
 use tokio::net::TcpListener;
 
-use super::{Failure, check, root, say};
+use super::{Failure, because, check, root, say};
 use crate::{
     backup,
     config::{Access, Backup, Config, Environment},
     database::{self, Disk, Space, binaries},
     http::tls::Tls,
+    store::Store,
 };
+
+/// Bytes that a rejected order of the usual size takes in the journal.
+const USUAL_ORDER: usize = 2048;
 
 /// What was found; printed as it is found.
 #[derive(Default)]
@@ -152,8 +157,43 @@ async fn database(config: &Config, found: &mut Findings) {
                 note("schema: the next start brings it up to date");
             } else {
                 good("schema: current");
+                if let Err(failure) = journal(config, found).await {
+                    found.fault(failure);
+                }
             }
         }
+    }
+}
+
+/// Looks how much of the day's budget for rejected orders is used up.
+async fn journal(config: &Config, found: &mut Findings) -> Result<(), Failure> {
+    let away = |error: database::Error| because("the database cannot be used", &error);
+    let mut opened = database::open_beside(&config.database)
+        .await
+        .map_err(away)?;
+    let patience = config.database.start_timeout;
+    opened.servers.put_primary_first(patience).await;
+    let store = Store::new(opened.servers, &config.database);
+    let midnight = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
+    let budget = config.journal.rejected_bytes_per_day;
+    for publication in &config.publications {
+        let name = &publication.name;
+        match store.kept_bytes(name, midnight).await {
+            // What is left has no room for the usual order.
+            Ok(bytes) if bytes + USUAL_ORDER > budget => found.fault(format!(
+                "journal: publication {name} has used up its {budget} bytes for rejected orders today, so they are counted and \
+                 not kept: see who sends them (aqua-orders journal batches); `rejected_bytes_per_day` in [journal] sets the limit"
+            )),
+            Ok(bytes) => good(format!(
+                "journal: publication {name} has taken {bytes} of {budget} bytes for rejected orders today"
+            )),
+            Err(error) => found.fault(format!("journal: {}", error.in_full())),
+        }
+    }
+    store.close().await;
+    match opened.private {
+        Some(cluster) => cluster.stop().await.map_err(away),
+        None => Ok(()),
     }
 }
 

@@ -241,6 +241,12 @@ async fn where_the_budget_is_used_up_a_batch_of_which_nothing_is_accepted_leaves
     }
     let lines = app.count("journal_batch").await;
     assert!((1..=4).contains(&lines), "{lines}");
+    let operator = Operator::of(&app.database);
+    operator.settings(
+        "[journal]\nrejected_bytes_per_day = 1000\n[[publication]]\nname = 'demodelivery'\nanonymous = true\n",
+    );
+    let doctor = operator.run(["doctor"]).await.stdout;
+    assert!(doctor.contains("has used up its 1000 bytes"), "{doctor}");
     // What is stored has its receipt in any case.
     app.accept(&order("good")).await;
     assert_eq!(app.count("journal_batch").await, lines + 1);

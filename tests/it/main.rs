@@ -11,6 +11,7 @@ mod backup;
 mod callers;
 mod cli;
 mod client_cache;
+mod cost;
 mod crowd;
 mod dry_run;
 mod example;
