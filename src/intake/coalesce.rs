@@ -590,7 +590,6 @@ mod tests {
             elements: vec![element; elements],
             language: crate::order::fault::Language::default(),
             place: Mutex::default(),
-            room: 0,
             claims: Claims {
                 orders: orders.iter().copied().collect(),
                 clients: clients.iter().copied().collect(),

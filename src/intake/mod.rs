@@ -168,8 +168,6 @@ struct Job {
     language: Language,
     /// Its room, until the answer has it.
     place: Mutex<Option<Place>>,
-    /// How large that was when the batch had been read.
-    room: usize,
     claims: Claims,
     received_at: DateTime<Utc>,
     taken_at: Instant,
@@ -402,7 +400,6 @@ impl Inner {
             places: batch.elements,
             elements,
             language: batch.language,
-            room: batch.place.bytes(),
             place: Mutex::new(Some(batch.place)),
             claims,
             // PostgreSQL keeps microseconds; what is answered now must be what is read back later.
@@ -478,7 +475,10 @@ impl Job {
             return Err(Unavailable::AnswerTooLarge(most));
         }
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        let grown = place.as_mut().map(|place| place.grow(self.room + bytes));
+        // What its orders took up at the least was for their answers.
+        let grown = place
+            .as_mut()
+            .map(|place| place.grow(self.body.len() + bytes));
         match grown {
             Some(Err(_full)) if bytes > SMALL_ANSWER => Err(Unavailable::Overloaded),
             _ => Ok(()),

@@ -5,17 +5,23 @@
 
 use std::{fs, io::Write, path::PathBuf, process::Command, time::Duration};
 
-use aqua_orders::{config, database};
+use aqua_orders::{
+    config,
+    database::{self, Disk},
+};
 use nix::sys::signal::Signal;
-use sqlx::{PgPool, postgres::PgPoolOptions};
-use tokio::time::sleep;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+use tokio::{net::TcpStream, time::sleep};
 
 use crate::support::{
+    app::{ORDERS, changed, order},
     cluster::{Cluster, until},
     config::demo_config,
     process::{SMALL_DISK, Scratch},
     register::{Figures, Register},
     serving::{self, PATIENCE, Serving},
+    talk::{self, Caller},
 };
 
 /// How long a fault lasts that has to be ended.
@@ -300,9 +306,66 @@ impl SmallDisk {
         while file.write_all(&[1]).is_ok() {}
     }
 
+    /// Writes to it until only so many bytes are left.
+    fn leave(&self, bytes: u64) {
+        let mut file = fs::File::create(self.folder.join("filler")).unwrap();
+        let block = vec![1; 64 * 1024];
+        while Disk::of(&self.folder).unwrap().free > bytes {
+            file.write_all(&block).unwrap();
+        }
+    }
+
     fn clear(&self) {
         fs::remove_file(self.folder.join("filler")).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_the_disk_is_full_rejected_orders_are_not_kept_and_then_batches_are_503_and_postgresql_lives_on()
+ {
+    const MIB: u64 = 1024 * 1024;
+    let scratch = Scratch::new();
+    let Some(disk) = SmallDisk::mount(&scratch) else {
+        eprintln!("SKIPPED: no small file system may be made here");
+        return;
+    };
+    let data_dir = disk.folder.join("postgres");
+    let service = Service::start(scratch, Database::Private(data_dir.clone()));
+    let settings = config::Database {
+        url: None,
+        data_dir,
+        start_timeout: PATIENCE,
+        ..demo_config().database
+    };
+    let opened = database::open_beside(&settings).await.unwrap();
+    let pool = PgPoolOptions::new().connect_lazy_with(opened.servers.first().clone());
+    let post = async |id: &str, total: i32| {
+        // What was seen of the disk lately is not looked at again.
+        sleep(Duration::from_millis(300)).await;
+        let batch = json!([changed(order(id), "/total", json!(total))]).to_string();
+        let address = service.process.address;
+        let mut caller = Caller::new(TcpStream::connect(address).await.unwrap());
+        caller.send(talk::post(ORDERS, "", batch)).await;
+        caller.answer().await.status
+    };
+    let count = async |table: &str| -> i64 {
+        let sql = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap()
+    };
+    assert_eq!((post("1", 1).await, post("2", -1).await), (200, 200));
+    let kept = async || (count("orders").await, count("journal_rejected").await);
+    assert_eq!(kept().await, (1, 1));
+    // Of 320 MiB an eighth is 40, a sixteenth 20.
+    disk.leave(30 * MIB);
+    assert_eq!((post("3", 1).await, post("4", -1).await), (200, 200));
+    assert_eq!(kept().await, (2, 1));
+    disk.clear();
+    disk.leave(15 * MIB);
+    assert_eq!((post("5", 1).await, post("6", -1).await), (503, 503));
+    assert_eq!(kept().await, (2, 1));
+    disk.clear();
+    assert_eq!((post("5", 1).await, post("6", -1).await), (200, 200));
+    assert_eq!(kept().await, (3, 2));
 }
 
 /// A service with its private cluster on a disk that gets full, and has room again after a while. Nobody starts anything
