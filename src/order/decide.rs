@@ -14,10 +14,11 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{
+    address_index::AddressIndex,
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     known::Known,
     list::List,
-    model::{Address, AddressContent, Client, ClientType, Destination, Order},
+    model::{Address, Client, ClientType, Destination, Order},
     wire::{ClientKey, Element, Sent, SentAddress, SentClient, SentItem, SentOrder},
 };
 
@@ -365,44 +366,6 @@ struct Picture<'a, 'e, 'n> {
     address_indexes: HashMap<usize, AddressIndex>,
     /// Free numbers that are not to be given in this batch: somebody brings them along.
     passed_over: FreeNumbers,
-}
-
-/// A list with fewer addresses is looked through faster than it is indexed.
-const INDEXED: usize = 32;
-
-/// What a client's addresses are found by besides their numbers. A long list is gone through once, and not again for each
-/// address that comes.
-#[derive(Default)]
-struct AddressIndex {
-    by_id: HashMap<String, i32>,
-    by_content: HashMap<AddressContent, BTreeSet<i32>>,
-}
-
-impl AddressIndex {
-    fn of(addresses: &[Address]) -> Self {
-        let mut index = Self::default();
-        for address in addresses {
-            index.add(address);
-        }
-        index
-    }
-
-    fn add(&mut self, address: &Address) {
-        if let Some(id) = &address.sender_id {
-            self.by_id.insert(id.clone(), address.number);
-        }
-        let equal = self.by_content.entry(address.content.clone()).or_default();
-        equal.insert(address.number);
-    }
-
-    fn remove(&mut self, address: &Address) {
-        if let Some(id) = &address.sender_id {
-            self.by_id.remove(id);
-        }
-        if let Some(equal) = self.by_content.get_mut(&address.content) {
-            equal.remove(&address.number);
-        }
-    }
 }
 
 /// Where a client or an address was found, or that it is new and with which number.
@@ -937,7 +900,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
     /// The index of a client's addresses, where the list is long.
     fn address_index(&mut self, client: usize) -> Option<&AddressIndex> {
         let addresses = &self.clients[client].after.addresses;
-        if addresses.len() < INDEXED {
+        if addresses.len() < AddressIndex::WORTH_IT {
             return None;
         }
         let index = self.address_indexes.entry(client);
@@ -953,7 +916,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
 
     fn by_id(&mut self, client: usize, id: &str) -> Option<usize> {
         if let Some(index) = self.address_index(client) {
-            let number = *index.by_id.get(id)?;
+            let number = index.by_id(id)?;
             return self.by_number(client, number);
         }
         let is_it = |address: &Address| address.sender_id.as_deref() == Some(id);
@@ -963,7 +926,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
 
     fn by_content(&mut self, client: usize, sent: &SentAddress) -> Option<usize> {
         if let Some(index) = self.address_index(client) {
-            let number = *index.by_content.get(&sent.content())?.first()?;
+            let number = index.by_content(&sent.content())?;
             return self.by_number(client, number);
         }
         let is_it = |address: &Address| sent.is(&address.content);

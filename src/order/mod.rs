@@ -4,6 +4,7 @@
 
 use chrono_tz::Tz;
 
+mod address_index;
 pub mod amount;
 pub mod answer_size;
 pub mod datetime;

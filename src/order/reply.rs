@@ -17,7 +17,7 @@ use super::{
     Rules,
     amount::Number,
     answer_size, datetime,
-    decide::{Decision, Verdict, entries},
+    decide::{Accepted, Decision, Verdict, entries},
     fault::{FaultText, Language, WarningText, summary},
     model::{
         Address, AddressContent, BankAccount, Client, ClientPrice, Destination, Order, OrderItem,
@@ -175,32 +175,46 @@ impl Envelope<'_> {
 
     fn count(&self, length: fn(&str) -> usize, enough: usize) -> usize {
         let elements = self.elements_of_entries();
-        let mut clients: HashMap<usize, usize> = HashMap::new();
+        // The same client of many orders is counted through once.
+        let mut clients: HashMap<i32, usize> = HashMap::new();
         let ids = self.elements.iter().map(|element| element.id.as_deref());
         let keys = ids.map(|id| answer_size::of_key(id, length));
         let mut bytes = START.len() + END.len() + keys.sum::<usize>();
         for (at, verdict) in self.verdicts.iter().enumerate() {
             bytes += answer_size::of_verdict(verdict, self.language);
             if let Verdict::Accepted(accepted) = verdict {
-                let place = self.stored.client_of[accepted.order];
-                let order = &self.stored.orders[accepted.order];
-                let client = &self.stored.clients[place];
-                if self.rules.answers_stored {
-                    let of_client = clients.entry(place);
-                    bytes += *of_client.or_insert_with(|| answer_size::of_client(client, length));
-                    bytes += answer_size::of_order(order, client, length);
+                let elements = elements.get(at).map_or(&[][..], Vec::as_slice);
+                let mut sent = None;
+                let (order, client) = self.shown(accepted, elements, &mut sent);
+                bytes += answer_size::of_order(order, client, length);
+                let size = || answer_size::of_client(client, length);
+                bytes += if self.rules.answers_stored {
+                    *clients.entry(client.number).or_insert_with(size)
                 } else {
-                    let elements = elements.get(at).map_or(&[][..], Vec::as_slice);
-                    let (order, client) = sent_only(accepted, order, client, elements);
-                    bytes += answer_size::of_client(&client, length);
-                    bytes += answer_size::of_order(&order, &client, length);
-                }
+                    size()
+                };
             }
             if bytes > enough {
                 break;
             }
         }
         bytes
+    }
+
+    /// The order and the client that an entry shows: as stored, or what its elements sent, which is put into `sent`.
+    fn shown<'s>(
+        &'s self,
+        accepted: &Accepted,
+        elements: &[&Element],
+        sent: &'s mut Option<(Order, Client)>,
+    ) -> (&'s Order, &'s Client) {
+        let order = &*self.stored.orders[accepted.order];
+        let client = &*self.stored.clients[self.stored.client_of[accepted.order]];
+        if self.rules.answers_stored {
+            return (order, client);
+        }
+        let (order, client) = sent.insert(sent_only(accepted, order, client, elements));
+        (order, client)
     }
 
     /// The elements of each entry, where the answer shows what they sent; else nothing.
@@ -229,29 +243,17 @@ impl Serialize for Entry<'_> {
             Verdict::Accepted(accepted) => {
                 let mut s = serializer.serialize_struct("Entry", 3)?;
                 s.serialize_field("success", &true)?;
-                let order = &*envelope.stored.orders[accepted.order];
-                let client = &*envelope.stored.clients[envelope.stored.client_of[accepted.order]];
+                let mut sent = None;
+                let (order, client) = envelope.shown(accepted, elements, &mut sent);
                 let rules = envelope.rules;
-                if rules.answers_stored {
-                    s.serialize_field(
-                        "data",
-                        &[OrderAnswer {
-                            order,
-                            client,
-                            rules,
-                        }],
-                    )?;
-                } else {
-                    let (order, client) = &sent_only(accepted, order, client, elements);
-                    s.serialize_field(
-                        "data",
-                        &[OrderAnswer {
-                            order,
-                            client,
-                            rules,
-                        }],
-                    )?;
-                }
+                s.serialize_field(
+                    "data",
+                    &[OrderAnswer {
+                        order,
+                        client,
+                        rules,
+                    }],
+                )?;
                 let warnings = &accepted.warnings;
                 if !warnings.is_empty() {
                     let texts: Vec<_> = warnings
