@@ -157,7 +157,7 @@ pub struct Limits {
     pub waiting_batches: usize,
     /// Whether small batches that wait together share a transaction.
     pub coalesce: bool,
-    /// Most connections at the same time; one more takes the slot of one that works on nothing, or is answered 503.
+    /// Most connections at the same time; one more takes the slot of one whose request is not whole, or is answered 503.
     pub connections: usize,
     /// Of them, most of one address.
     pub connections_per_address: usize,

@@ -292,7 +292,8 @@ impl Door {
             let sender = sender(peer, request.headers(), &self.trusted);
             request.extensions_mut().insert(Peer(sender));
             let in_slot = slot.request();
-            let answer = self.router.clone().oneshot(request.map(Body::new));
+            let request = request.map(|body| Body::new(in_slot.body(body)));
+            let answer = self.router.clone().oneshot(request);
             Box::pin(async {
                 let answer = answer.await.map_err(|never: Infallible| never)?;
                 Ok::<_, Infallible>(answer.map(|body| Answer::new(body, in_slot)))

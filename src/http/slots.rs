@@ -1,14 +1,12 @@
 //! Slots for connections: so many in all, of a wide network and of an address. Where they are full, a newcomer gets the slot
-//! of a connection that works on nothing, so that nobody is kept out by those who only sit there.
+//! of a connection whose request is not whole, so that nobody is kept out by those who only sit there.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     net::IpAddr,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -51,15 +49,26 @@ struct Taken {
     all: usize,
     by_network: HashMap<IpAddr, usize>,
     by_address: HashMap<IpAddr, OfAddress>,
-    /// Counts the moments at which a connection had nothing more to do.
+    /// Counts the moments from which on a connection only waits for its caller.
     clock: u64,
 }
 
 #[derive(Debug, Default)]
 struct OfAddress {
     count: usize,
-    /// Its connections that work on nothing: those that never had a whole request first, then by age.
-    idle: BTreeMap<(bool, u64), Arc<Connection>>,
+    /// Its connections that wait for their callers, those first that can be spared best.
+    waiting: BTreeMap<(Wait, u64), Arc<Connection>>,
+}
+
+/// What a connection waits for its caller to send. The order is that in which connections have to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wait {
+    /// The headers of its first request.
+    First,
+    /// Another request, or nothing any more.
+    Next,
+    /// The rest of a body.
+    Body,
 }
 
 /// What a slot is known by.
@@ -68,18 +77,19 @@ struct Connection {
     address: IpAddr,
     network: IpAddr,
     is_exempt: bool,
-    /// Whether it had a whole request.
-    has_asked: AtomicBool,
-    /// Since when it is idle; 0: it is not. As `has_asked`, changed under the lock of [`Taken`].
-    idle_since: AtomicU64,
+    /// What it waits for, and since when; `None`: it works on a request. Changed under the lock of [`Taken`].
+    waits: Mutex<Option<(Wait, u64)>>,
     /// Whether it has to go. It has no slot any more then.
     must_go: watch::Sender<bool>,
 }
 
 impl Connection {
-    fn idle_as(&self) -> Option<(bool, u64)> {
-        let since = self.idle_since.load(Ordering::Relaxed);
-        (since > 0).then(|| (self.has_asked.load(Ordering::Relaxed), since))
+    fn waits(&self) -> MutexGuard<'_, Option<(Wait, u64)>> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn must_go(&self) -> bool {
+        *self.must_go.borrow()
     }
 }
 
@@ -93,8 +103,8 @@ pub struct Slot {
     connection: Arc<Connection>,
 }
 
-/// A request on a connection, from its headers to the last piece of its answer. As long as there is one the connection keeps
-/// its slot.
+/// A request on a connection, from its headers to the last piece of its answer. Once its body is there the connection keeps
+/// its slot for as long as there is one.
 #[derive(Debug)]
 pub struct Request {
     slots: Arc<Slots>,
@@ -117,14 +127,21 @@ impl Slots {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slot for somebody who connects; somebody else's, who works on nothing, where all are taken.
+    fn waits_for(&self, connection: &Arc<Connection>, wait: Option<Wait>) {
+        let mut taken = self.lock();
+        // Whoever has to go is served in the time that it has left.
+        if !connection.must_go() {
+            taken.waits_for(connection, wait);
+        }
+    }
+
+    /// A slot for somebody who connects; where all are taken, that of a connection that waits for its caller.
     pub fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
         let connection = Arc::new(Connection {
             address: network_of(peer),
             network: wide_network_of(peer),
             is_exempt: is_in(&self.exempt, peer),
-            has_asked: AtomicBool::new(false),
-            idle_since: AtomicU64::new(0),
+            waits: Mutex::new(None),
             must_go: watch::Sender::new(false),
         });
         let mut taken = self.lock();
@@ -141,7 +158,7 @@ impl Slots {
             .entry(connection.address)
             .or_default()
             .count += 1;
-        taken.is_idle(&connection);
+        taken.waits_for(&connection, Some(Wait::First));
         self.count.inc();
         drop(taken);
         Some(Slot {
@@ -162,29 +179,29 @@ impl Taken {
         let nearby = self.by_network.get(&newcomer.network);
         let goes = match here {
             Some(here) if !newcomer.is_exempt && here.count >= most.of_an_address => {
-                here.idle.values().next().map(Arc::clone)
+                here.waiting.values().next().map(Arc::clone)
             }
             _ if !newcomer.is_exempt && nearby >= Some(&most.of_a_network) => {
-                self.idle_of_whoever_has_most(Some(newcomer.network))
+                self.waiting_of_whoever_has_most(Some(newcomer.network))
             }
-            _ if self.all >= most.all => self.idle_of_whoever_has_most(None),
+            _ if self.all >= most.all => self.waiting_of_whoever_has_most(None),
             _ => return Ok(None),
         };
         goes.map(Some).ok_or(AllBusy)
     }
 
-    /// Of the network that has most connections, and there of the address that has most, the one that is idle longest.
+    /// Of the network that has most connections, and there of the address that has most, the one that can be spared best.
     /// Proxies are spared as long as there is anybody else.
-    fn idle_of_whoever_has_most(&self, network: Option<IpAddr>) -> Option<Arc<Connection>> {
+    fn waiting_of_whoever_has_most(&self, network: Option<IpAddr>) -> Option<Arc<Connection>> {
         let candidates = self.by_address.values().filter_map(|here| {
-            let (idle_as, oldest) = here.idle.first_key_value()?;
+            let (waits, oldest) = here.waiting.first_key_value()?;
             let is_meant = network.is_none_or(|network| network == oldest.network);
             let nearby = self.by_network.get(&oldest.network).copied();
             let rank = (
                 !oldest.is_exempt,
                 nearby.unwrap_or_default(),
                 here.count,
-                std::cmp::Reverse(*idle_as),
+                Reverse(*waits),
             );
             is_meant.then_some((rank, oldest))
         });
@@ -192,26 +209,21 @@ impl Taken {
         Some(Arc::clone(oldest))
     }
 
-    fn is_idle(&mut self, connection: &Arc<Connection>) {
-        self.clock += 1;
-        connection.idle_since.store(self.clock, Ordering::Relaxed);
-        if let (Some(idle_as), Some(here)) = (
-            connection.idle_as(),
-            self.by_address.get_mut(&connection.address),
-        ) {
-            here.idle.insert(idle_as, Arc::clone(connection));
+    /// What a connection waits for from now on; `None`: it works.
+    fn waits_for(&mut self, connection: &Arc<Connection>, wait: Option<Wait>) {
+        let mut waits = connection.waits();
+        let Some(here) = self.by_address.get_mut(&connection.address) else {
+            return;
+        };
+        if let Some(waited) = waits.take() {
+            here.waiting.remove(&waited);
         }
-    }
-
-    fn is_busy(&mut self, connection: &Connection) {
-        if let (Some(idle_as), Some(here)) = (
-            connection.idle_as(),
-            self.by_address.get_mut(&connection.address),
-        ) {
-            here.idle.remove(&idle_as);
+        if let Some(wait) = wait {
+            self.clock += 1;
+            here.waiting
+                .insert((wait, self.clock), Arc::clone(connection));
+            *waits = Some((wait, self.clock));
         }
-        connection.idle_since.store(0, Ordering::Relaxed);
-        connection.has_asked.store(true, Ordering::Relaxed);
     }
 
     fn remove(&mut self, connection: &Connection) {
@@ -223,8 +235,8 @@ impl Taken {
             }
         }
         if let Some(here) = self.by_address.get_mut(&connection.address) {
-            if let Some(idle_as) = connection.idle_as() {
-                here.idle.remove(&idle_as);
+            if let Some(waited) = *connection.waits() {
+                here.waiting.remove(&waited);
             }
             here.count -= 1;
             if here.count == 0 {
@@ -235,12 +247,9 @@ impl Taken {
 }
 
 impl Slot {
-    /// A whole request has come.
+    /// The headers of a request have come.
     pub fn request(&self) -> Request {
-        // Whoever had to go already is served in the time that it has left.
-        if !*self.connection.must_go.borrow() {
-            self.slots.lock().is_busy(&self.connection);
-        }
+        self.slots.waits_for(&self.connection, Some(Wait::Body));
         Request {
             slots: Arc::clone(&self.slots),
             connection: Arc::clone(&self.connection),
@@ -257,7 +266,8 @@ impl Slot {
     /// Resolves when its time is over: at once, if it never had a request.
     pub async fn is_cut_off(&self) {
         self.must_go().await;
-        if self.connection.has_asked.load(Ordering::Relaxed) {
+        let waits = *self.connection.waits();
+        if !matches!(waits, Some((Wait::First, _))) {
             sleep(LAST_WORDS).await;
         }
     }
@@ -266,7 +276,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.slots.lock();
-        if !*self.connection.must_go.borrow() {
+        if !self.connection.must_go() {
             taken.remove(&self.connection);
             self.slots.count.dec();
             // An answer's last piece may outlive its connection.
@@ -275,12 +285,62 @@ impl Drop for Slot {
     }
 }
 
+impl Request {
+    /// Its body, which tells when all of it has come.
+    pub fn body<B: HttpBody>(&self, body: B) -> Arriving<B> {
+        let mut arriving = Arriving {
+            request: Some((Arc::clone(&self.slots), Arc::clone(&self.connection))),
+            body,
+        };
+        if arriving.body.is_end_stream() {
+            arriving.is_whole();
+        }
+        arriving
+    }
+}
+
 impl Drop for Request {
     fn drop(&mut self) {
-        let mut taken = self.slots.lock();
-        if !*self.connection.must_go.borrow() {
-            taken.is_idle(&self.connection);
+        self.slots.waits_for(&self.connection, Some(Wait::Next));
+    }
+}
+
+/// A request's body on its way in.
+pub struct Arriving<B> {
+    body: B,
+    /// Until all of it has come.
+    request: Option<(Arc<Slots>, Arc<Connection>)>,
+}
+
+impl<B> Arriving<B> {
+    fn is_whole(&mut self) {
+        if let Some((slots, connection)) = self.request.take() {
+            slots.waits_for(&connection, None);
         }
+    }
+}
+
+impl<B: HttpBody + Unpin> HttpBody for Arriving<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.is_whole();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -321,6 +381,9 @@ impl<B: HttpBody + Unpin> HttpBody for Answer<B> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Bytes;
+    use http_body_util::{BodyExt, Empty, Full};
+
     use super::*;
 
     fn slots(all: usize, of_a_network: usize, of_an_address: usize) -> Arc<Slots> {
@@ -338,7 +401,14 @@ mod tests {
     }
 
     fn must_go(slot: &Slot) -> bool {
-        *slot.connection.must_go.borrow()
+        slot.connection.must_go()
+    }
+
+    /// A request whose body is there.
+    fn whole(slot: &Slot) -> Request {
+        let request = slot.request();
+        let _ = request.body(Empty::<Bytes>::new());
+        request
     }
 
     #[test]
@@ -346,7 +416,7 @@ mod tests {
         let slots = slots(4, 4, 2);
         let busy = |from| {
             let slot = take(&slots, from)?;
-            let request = slot.request();
+            let request = whole(&slot);
             Some((request, slot))
         };
         let first = busy("192.0.2.1").expect("a slot");
@@ -370,31 +440,46 @@ mod tests {
         let mut busy = Vec::new();
         for n in 1..=3 {
             let slot = take(&slots, &format!("192.0.2.{n}")).expect("a slot");
-            busy.push((slot.request(), slot));
+            busy.push((whole(&slot), slot));
         }
         assert!(take(&slots, "192.0.2.4").is_none());
         assert!(take(&slots, "192.0.3.4").is_some());
     }
 
     #[test]
-    fn where_all_are_taken_whoever_never_asked_goes_before_whoever_did_and_the_oldest_first() {
-        let slots = slots(3, 3, 3);
+    fn where_all_are_taken_whoever_never_asked_goes_first_and_whoever_sends_a_body_last() {
+        let slots = slots(4, 4, 4);
+        let sends = take(&slots, "192.0.2.1").expect("a slot");
+        let request = sends.request();
         let asked = take(&slots, "192.0.2.1").expect("a slot");
-        drop(asked.request());
+        drop(whole(&asked));
         let first = take(&slots, "192.0.2.1").expect("a slot");
         let second = take(&slots, "192.0.2.1").expect("a slot");
         let mut newcomers = Vec::new();
-        for goes in [&first, &second, &asked] {
+        for goes in [&first, &second, &asked, &sends] {
             assert!(!must_go(goes));
             let newcomer = take(&slots, "198.51.100.1").expect("somebody's slot");
             assert!(must_go(goes));
-            newcomers.push((newcomer.request(), newcomer));
+            newcomers.push((whole(&newcomer), newcomer));
         }
         assert!(take(&slots, "198.51.100.1").is_none(), "all of them work");
-        drop((first, second, asked));
-        assert_eq!((slots.lock().all, slots.count.get()), (3, 3));
+        drop((first, second, asked, request, sends));
+        assert_eq!((slots.lock().all, slots.count.get()), (4, 4));
         drop(newcomers);
         assert_eq!((slots.lock().all, slots.count.get()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_connection_keeps_its_slot_once_the_whole_body_is_there() {
+        let slots = slots(1, 1, 1);
+        let slot = take(&slots, "192.0.2.1").expect("a slot");
+        let request = slot.request();
+        let mut body = request.body(Full::new(Bytes::from_static(b"[]")));
+        let frame = body.frame().await.expect("a frame").expect("a frame");
+        assert_eq!(frame.into_data().expect("data"), "[]");
+        assert!(take(&slots, "198.51.100.1").is_none());
+        drop((request, body));
+        assert!(take(&slots, "198.51.100.1").is_some());
     }
 
     #[test]
@@ -412,7 +497,7 @@ mod tests {
     fn an_answer_that_outlives_its_connection_leaves_nothing_behind() {
         let slots = slots(2, 2, 2);
         let slot = take(&slots, "192.0.2.1").expect("a slot");
-        let request = slot.request();
+        let request = whole(&slot);
         drop(slot);
         drop(request);
         assert_eq!(slots.lock().all, 0);

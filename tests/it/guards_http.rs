@@ -2,14 +2,19 @@
 
 use std::net::SocketAddr;
 
-use aqua_orders::config::Config;
+use aqua_orders::config::{Config, Limits};
 use serde_json::json;
-use tokio::net::{TcpSocket, TcpStream};
+use sqlx::{Postgres, Transaction};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 
 use crate::support::{
     app::{ORDERS, TestApp, order},
     config::anonymous_publication,
-    talk::{Caller, post},
+    talk::{Answer, Caller, PATIENCE, post},
 };
 
 /// The orders' address of a second publication.
@@ -102,4 +107,127 @@ async fn the_whole_room_is_free_again_when_every_answer_is_read() {
         caller.answer().await.took(500);
     }
     while app.metric("aqua_bytes_in_flight").await > 0 {}
+}
+
+// --- Slots for connections ---
+
+/// Holds up whatever is to be stored, until it is dropped.
+async fn held_up(app: &TestApp) -> Transaction<'static, Postgres> {
+    let mut transaction = app.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE client IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    transaction
+}
+
+/// Callers from these addresses with an order each that is held up.
+async fn working(app: &TestApp, addresses: &[[u8; 4]]) -> Vec<Caller> {
+    let mut callers = Vec::new();
+    for (n, address) in addresses.iter().enumerate() {
+        let mut caller = from(*address, app.address).await;
+        let batch = json!([order(&format!("held up {n}"))]).to_string();
+        caller.send(post(ORDERS, "", batch)).await;
+        callers.push(caller);
+    }
+    // Each order counts so much at least, once its body is there.
+    until_taken(app, (addresses.len() * Limits::ROOM_OF_AN_ORDER) as u64).await;
+    callers
+}
+
+/// A request for which the database is not asked: 404.
+const SIMPLE: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+
+/// What it is answered on a connection of its own.
+async fn answer_from(app: &TestApp, address: [u8; 4]) -> Answer {
+    let mut caller = from(address, app.address).await;
+    caller.send(SIMPLE).await;
+    caller.answer().await
+}
+
+#[tokio::test]
+async fn where_every_connection_works_one_more_is_503_at_once_until_one_is_done() {
+    let app = two(|config| config.limits.connections = 10).await;
+    let lock = held_up(&app).await;
+    let mut working = working(&app, &[[127, 0, 0, 1]; 10]).await;
+    let answer = answer_from(&app, [127, 0, 20, 1]).await;
+    answer.refused(503, "overloaded");
+    assert!(answer.header("retry-after").is_some());
+    assert!(answer.header("x-request-id").is_some());
+    assert_eq!(answer.header("connection"), Some("close"));
+    lock.rollback().await.unwrap();
+    // Stored, or held up for too long: their connections are theirs.
+    for caller in &mut working {
+        caller.answer().await;
+    }
+    // And now they only sit there.
+    answer_from(&app, [127, 0, 20, 1])
+        .await
+        .refused(404, "not_found");
+    assert!(working[0].is_hung_up_on().await);
+    drop(working);
+    while answer_from(&app, [127, 0, 20, 1]).await.status != 404 {}
+}
+
+#[tokio::test]
+async fn one_address_or_one_network_cannot_take_every_slot() {
+    let app = two(|config| {
+        config.limits.connections_per_address = 3;
+        config.limits.connections_per_network = 5;
+    })
+    .await;
+    let lock = held_up(&app).await;
+    let [one, two, three] = [1, 2, 3].map(|n| [127, 0, 10, n]);
+    let _working = working(&app, &[one, one, one, two, two]).await;
+    for full in [one, two, three] {
+        answer_from(&app, full).await.refused(503, "overloaded");
+    }
+    answer_from(&app, [127, 0, 20, 1])
+        .await
+        .refused(404, "not_found");
+    lock.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn where_all_slots_are_taken_a_newcomer_gets_that_of_whoever_sits_there_longest() {
+    let app = two(|config| {
+        config.limits.connections = 12;
+        // Only a newcomer has them hung up on.
+        config.times.headers = 2 * PATIENCE;
+        config.times.body = 2 * PATIENCE;
+    })
+    .await;
+    let lock = held_up(&app).await;
+    let mut working = working(&app, &[[127, 0, 10, 1]]).await;
+    // One was answered before, one does not send the rest of its body, the others sent a byte.
+    let mut sitting = vec![from([127, 0, 10, 1], app.address).await];
+    sitting[0].send(SIMPLE).await;
+    sitting[0].answer().await.refused(404, "not_found");
+    for n in 0..10 {
+        let mut caller = from([127, 0, 10, 1 + n % 7], app.address).await;
+        let begin = format!("POST {ORDERS} HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n[");
+        caller.send(if n == 0 { &begin } else { "P" }).await;
+        sitting.push(caller);
+    }
+    let mut newcomers = Vec::new();
+    for n in 0..11 {
+        let mut caller = from([127, 0, 20 + n, 1], app.address).await;
+        caller.send(SIMPLE).await;
+        caller.answer().await.refused(404, "not_found");
+        newcomers.push(caller);
+    }
+    for mut caller in sitting {
+        let mut rest = Vec::new();
+        // Cut off, perhaps in the middle of what it said.
+        let hung_up = timeout(PATIENCE, caller.0.read_to_end(&mut rest)).await;
+        let _ = hung_up.expect("hung up on");
+        assert_eq!(rest, b"");
+    }
+    for caller in &mut newcomers {
+        caller.send(SIMPLE).await;
+        caller.answer().await.refused(404, "not_found");
+    }
+    lock.rollback().await.unwrap();
+    // Stored, or held up for too long: its connection is its own.
+    working[0].answer().await;
 }
