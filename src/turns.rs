@@ -99,7 +99,8 @@ impl Turns {
         Self::with(permits, |_| true, true, [usize::MAX; 3])
     }
 
-    /// The same, and at most so many wait, in all of a publication, of a wide network and of a network.
+    /// The same, and at most so many wait, in all of a publication, of a wide network and of a network. Past that a newcomer
+    /// takes the room of a network that has more waiting than its own, or is turned away.
     #[must_use]
     pub fn with_most_waiting(permits: usize, most_waiting: [usize; 3]) -> Self {
         Self::with(permits, |_| true, true, most_waiting)
@@ -157,10 +158,14 @@ impl Turns {
             };
             (waiting, is_ready)
         };
-        // The sender goes when it has sent, or with the waiter that only `waiting` takes out.
-        let _ = ready.await;
+        // Its sender goes with a waiter that had to make room, which then neither waits nor holds anything.
+        let is_granted = ready.await.is_ok();
         std::mem::forget(waiting);
-        Ok(self.turn(share, permits))
+        if is_granted {
+            Ok(self.turn(share, permits))
+        } else {
+            Err(TooMany)
+        }
     }
 
     /// So many permits at once, or none.
@@ -261,12 +266,11 @@ impl State {
         permits: usize,
         ready: oneshot::Sender<()>,
     ) -> Result<u64, TooMany> {
-        let full = |(key, most): (u64, usize)| {
-            let waiters = self.levels.get(&key).map_or(0, |level| level.waiters);
-            waiters >= most
-        };
-        if share.levels.into_iter().zip(inner.most_waiting).any(full) {
-            return Err(TooMany);
+        for (place, most) in inner.most_waiting.into_iter().enumerate() {
+            let level = self.levels.get(&share.levels[place]);
+            if level.map_or(0, |level| level.waiters) >= most {
+                self.make_room(share, place)?;
+            }
         }
         self.clock += 1;
         for level in share.levels {
@@ -280,6 +284,31 @@ impl State {
             ready,
         });
         Ok(self.clock)
+    }
+
+    /// Where too many wait at that level of a newcomer's share, whoever came last from the network with most of them makes
+    /// room; not for a newcomer whose network would then have as many.
+    fn make_room(&mut self, newcomer: &Share, place: usize) -> Result<(), TooMany> {
+        let crowd = |share: &Share| {
+            let [_, wide, network] = share.levels.map(|key| {
+                let level = self.levels.get(&key);
+                level.map_or(0, |level| level.waiters)
+            });
+            (wide, network)
+        };
+        let at_that_level = self
+            .waiting
+            .iter()
+            .filter(|(share, _)| share.levels[place] == newcomer.levels[place])
+            .filter_map(|(share, waiters)| Some((crowd(share), waiters.back()?.arrival, *share)));
+        let last = at_that_level.max_by_key(|(crowd, arrival, _)| (*crowd, *arrival));
+        let (its_crowd, arrival, share) = last.ok_or(TooMany)?;
+        let (wide, network) = crowd(newcomer);
+        let is_of_its_network = share.levels[1] == newcomer.levels[1];
+        if its_crowd <= (wide + usize::from(!is_of_its_network), network + 1) {
+            return Err(TooMany);
+        }
+        self.unqueue(&share, arrival).map(drop).ok_or(TooMany)
     }
 
     /// Takes a waiter out; `None` where it was served already.
@@ -570,24 +599,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_it_is_said_how_many_may_wait_one_more_is_turned_away() {
-        let turns = Turns::with_most_waiting(1, [3, 2, 1]);
-        let held = turns
-            .take(&share("shop", "192.0.2.1"), 1)
-            .await
-            .expect("free");
-        let queue = Queue::new(turns.clone());
-        queue.wait("1", share("shop", "192.0.2.1"), 1).await;
-        let refused = async |address| {
-            let turn = turns.take(&share("shop", address), 1).await;
+    async fn where_as_many_wait_as_may_a_newcomer_takes_the_room_of_a_larger_crowd() {
+        let turns = Turns::with_most_waiting(1, [4, 3, 2]);
+        let shop = |address| share("shop", address);
+        let held = turns.take(&shop("192.0.2.1"), 1).await.expect("free");
+        let wait = async |address| {
+            let (there, share) = (turns.clone(), shop(address));
+            let before = turns.lock().clock;
+            let waits = tokio::spawn(async move { there.take(&share, 1).await.map(drop) });
+            while turns.lock().clock == before {
+                tokio::task::yield_now().await;
+            }
+            waits
+        };
+        let turned_away = async |address| {
+            let turn = turns.take(&shop(address), 1).await;
             assert_eq!(turn.expect_err("too many"), TooMany, "{address}");
         };
-        refused("192.0.2.1").await;
-        queue.wait("2", share("shop", "192.0.2.2"), 1).await;
-        refused("192.0.2.3").await;
-        queue.wait("3", share("shop", "198.51.100.1"), 1).await;
-        refused("203.0.113.1").await;
+        let first = wait("192.0.2.1").await;
+        let last_of_address = wait("192.0.2.1").await;
+        turned_away("192.0.2.1").await;
+        let other_address = wait("192.0.2.2").await;
+        // Of the /24 three wait, of its first address two.
+        let third_address = wait("192.0.2.3").await;
+        assert_eq!(last_of_address.await.expect("no panic"), Err(TooMany));
+        turned_away("192.0.2.4").await;
+        let elsewhere = wait("198.51.100.1").await;
+        // And now four in all.
+        let newcomer = wait("203.0.113.1").await;
+        assert_eq!(third_address.await.expect("no panic"), Err(TooMany));
         drop(held);
-        assert_eq!(queue.order().await.len(), 3);
+        for served in [first, other_address, elsewhere, newcomer] {
+            assert_eq!(served.await.expect("no panic"), Ok(()));
+        }
+        assert!(turns.lock().levels.is_empty());
     }
 }
