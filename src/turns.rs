@@ -598,35 +598,37 @@ mod tests {
         assert!(turns.lock().levels.is_empty());
     }
 
+    /// One more that waits. It is in the queue when this returns.
+    async fn wait(turns: &Turns, share: Share) -> JoinHandle<Result<(), TooMany>> {
+        let before = turns.lock().clock;
+        let there = turns.clone();
+        let waits = tokio::spawn(async move { there.take(&share, 1).await.map(drop) });
+        while turns.lock().clock == before {
+            tokio::task::yield_now().await;
+        }
+        waits
+    }
+
     #[tokio::test]
     async fn where_as_many_wait_as_may_a_newcomer_takes_the_room_of_a_larger_crowd() {
         let turns = Turns::with_most_waiting(1, [4, 3, 2]);
         let shop = |address| share("shop", address);
         let held = turns.take(&shop("192.0.2.1"), 1).await.expect("free");
-        let wait = async |address| {
-            let (there, share) = (turns.clone(), shop(address));
-            let before = turns.lock().clock;
-            let waits = tokio::spawn(async move { there.take(&share, 1).await.map(drop) });
-            while turns.lock().clock == before {
-                tokio::task::yield_now().await;
-            }
-            waits
-        };
         let turned_away = async |address| {
             let turn = turns.take(&shop(address), 1).await;
             assert_eq!(turn.expect_err("too many"), TooMany, "{address}");
         };
-        let first = wait("192.0.2.1").await;
-        let last_of_address = wait("192.0.2.1").await;
+        let first = wait(&turns, shop("192.0.2.1")).await;
+        let last_of_address = wait(&turns, shop("192.0.2.1")).await;
         turned_away("192.0.2.1").await;
-        let other_address = wait("192.0.2.2").await;
+        let other_address = wait(&turns, shop("192.0.2.2")).await;
         // Of the /24 three wait, of its first address two.
-        let third_address = wait("192.0.2.3").await;
+        let third_address = wait(&turns, shop("192.0.2.3")).await;
         assert_eq!(last_of_address.await.expect("no panic"), Err(TooMany));
         turned_away("192.0.2.4").await;
-        let elsewhere = wait("198.51.100.1").await;
+        let elsewhere = wait(&turns, shop("198.51.100.1")).await;
         // And now four in all.
-        let newcomer = wait("203.0.113.1").await;
+        let newcomer = wait(&turns, shop("203.0.113.1")).await;
         assert_eq!(third_address.await.expect("no panic"), Err(TooMany));
         drop(held);
         for served in [first, other_address, elsewhere, newcomer] {
