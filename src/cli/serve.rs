@@ -10,7 +10,7 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
     sync::oneshot,
     task::JoinHandle,
@@ -46,11 +46,11 @@ pub(super) async fn run_until(
         None => "`listen`, AQUA_LISTEN",
         Some(_) => "--listen",
     };
-    let (listener, address) = listen(config.listen, setting).await?;
+    let (listener, address) = listen(config.listen, setting)?;
     let operators_listener = match config.operator.listen {
         Some(address) => {
             let setting = "`listen` in [operator], AQUA_OPERATOR_LISTEN; \"off\" does without";
-            Some(listen(address, setting).await?)
+            Some(listen(address, setting)?)
         }
         None => None,
     };
@@ -143,10 +143,24 @@ struct Addresses {
     operator: Option<SocketAddr>,
 }
 
+/// So many callers may stand before the door, not accepted yet. A caller past that tries again after a second, so a crowd that
+/// connects all at once must not fill it up.
+const BACKLOG: u32 = 4096;
+
 /// Listens there, which `setting` says.
-async fn listen(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+fn listen(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), Failure> {
     let cannot = |error| because(format!("cannot listen on {address} ({setting})"), &error);
-    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    };
+    let bound = socket.and_then(|socket| {
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    });
+    let listener = bound.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
     Ok((listener, address))
 }
