@@ -132,8 +132,8 @@ fn operation(limits: &Limits, verbatim: &mut Verbatim) -> OperationBuilder {
             Required::False,
             ObjectBuilder::new().schema_type(Type::Boolean).default(Some(json!(false))).into(),
             (
-                "true — только проверить: ответ тот же, но ничего не сохраняется, а ещё не выданные номера — null",
-                "true: check only: the same answer, but nothing is stored, and numbers not given yet are null",
+                "true — только проверить: ответ тот же, но ни один заказ не сохраняется, а ещё не выданные номера — null",
+                "true: check only: the same answer, but no order is stored, and numbers not given yet are null",
             ),
         ))
         .parameter(parameter(
