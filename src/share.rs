@@ -53,6 +53,12 @@ impl Share {
 }
 
 impl Share {
+    /// The wide network in its publication, as a hash.
+    #[must_use]
+    pub fn wide_network(&self) -> u64 {
+        self.levels[1]
+    }
+
     /// The network in its publication, as a hash.
     #[must_use]
     pub fn network(&self) -> u64 {

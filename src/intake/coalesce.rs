@@ -145,8 +145,10 @@ pub(super) fn submit(inner: &Arc<Inner>, job: Job, answer: Answer) -> Result<(),
     let publication = job.publication.name.clone();
     let mut lanes = inner.lanes.lock();
     let lane = lanes.entry(publication.clone()).or_default();
+    let mut made_room = None;
     if lane.waiting.len() >= inner.lanes.most_waiting {
-        return Err(Unavailable::Overloaded);
+        let room = lane.make_room(job.wide_network);
+        made_room = Some(room.ok_or(Unavailable::Overloaded)?);
     }
     lane.waiting.push_back(Waiting {
         job: Arc::new(job),
@@ -156,6 +158,10 @@ pub(super) fn submit(inner: &Arc<Inner>, job: Job, answer: Answer) -> Result<(),
     let ready = lane.start(inner, &publication);
     drop(lanes);
     ready.run();
+    if let Some(Waiting { answer, .. }) = made_room {
+        // A caller that hung up does not hear it.
+        let _ = answer.send(Err(Unavailable::Overloaded));
+    }
     Ok(())
 }
 
@@ -258,6 +264,22 @@ impl Lane {
             ready.groups.push((under_way, waiting));
         }
         ready
+    }
+
+    /// Where too many wait: whoever came last of the network that has most of them waiting makes room for a newcomer of a
+    /// network that has fewer.
+    fn make_room(&mut self, newcomer: u64) -> Option<Waiting> {
+        let mut crowds: HashMap<u64, usize> = HashMap::new();
+        for waiting in &self.waiting {
+            *crowds.entry(waiting.job.wide_network).or_default() += 1;
+        }
+        let own = crowds.get(&newcomer).copied().unwrap_or(0);
+        let (crowd, size) = crowds.into_iter().max_by_key(|(_, size)| *size)?;
+        let is_of_it = |waiting: &Waiting| waiting.job.wide_network == crowd;
+        let last = self.waiting.iter().rposition(is_of_it)?;
+        (size > own + 1)
+            .then(|| self.waiting.remove(last))
+            .flatten()
     }
 
     fn writers(&mut self, writer: Writer) -> &mut usize {
@@ -588,6 +610,7 @@ mod tests {
             body: String::new(),
             places: Vec::new(),
             elements: vec![element; elements],
+            wide_network: 0,
             language: crate::order::fault::Language::default(),
             place: Mutex::default(),
             claims: Claims {
@@ -669,6 +692,34 @@ mod tests {
         assert_eq!(next(&mut lane), (vec![], None, 0));
         lane.insisted.clear();
         assert_eq!(next(&mut lane), (vec![1], Some(Writer::Small), 0));
+    }
+
+    #[test]
+    fn where_too_many_wait_the_last_of_the_largest_crowd_makes_room_for_a_smaller_one() {
+        let from = |network: u64, order: u64| {
+            let mut waiting = waiting(1, &[order], &[], 0);
+            let job = Arc::get_mut(&mut waiting.job).expect("nobody else's");
+            job.wide_network = network;
+            waiting
+        };
+        let mut lane = lane([from(1, 10), from(1, 11), from(2, 20), from(1, 12)]);
+        let made_room = |lane: &mut Lane, network| {
+            let room = lane.make_room(network)?;
+            room.job.claims.orders.iter().next().copied()
+        };
+        assert_eq!(
+            made_room(&mut lane, 1),
+            None,
+            "not for one of the crowd itself"
+        );
+        assert_eq!(made_room(&mut lane, 3), Some(12));
+        lane.waiting.push_back(from(3, 30));
+        assert_eq!(
+            made_room(&mut lane, 3),
+            None,
+            "that would only change who waits"
+        );
+        assert_eq!(made_room(&mut lane, 4), Some(11));
     }
 
     #[test]

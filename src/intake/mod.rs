@@ -165,6 +165,8 @@ struct Job {
     body: String,
     places: Vec<Range<usize>>,
     elements: Vec<Element>,
+    /// Of its sender, see [`crate::share::Share`].
+    wide_network: u64,
     language: Language,
     /// Its room, until the answer has it.
     place: Mutex<Option<Place>>,
@@ -400,6 +402,7 @@ impl Inner {
             places: batch.elements,
             elements,
             language: batch.language,
+            wide_network: batch.place.share().wide_network(),
             place: Mutex::new(Some(batch.place)),
             claims,
             // PostgreSQL keeps microseconds; what is answered now must be what is read back later.
