@@ -201,7 +201,7 @@ fn read(body: &[u8]) -> Vec<Element> {
     RULES.with(|rules| {
         elements
             .into_iter()
-            .map(|element| wire::parse(element.get(), rules))
+            .map(|element| wire::parse(element.get(), rules, usize::MAX))
             .collect()
     })
 }

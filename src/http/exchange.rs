@@ -168,9 +168,9 @@ impl Exchange {
                 is_known: facts.is_of_somebody_known(),
             },
         );
-        // Whoever was not let in could fill the disk with lines at no cost. A defect of ours is never one too many.
+        // A stranger, on a publication that anybody may post to as well, could fill the disk with lines at no cost. A defect of ours is never one too many.
         if let Some(kind) = code
-            && publication.is_none()
+            && !facts.is_of_somebody_known()
             && failure != Some(Failure::Internal)
             && !sampled::is_written(kind)
         {

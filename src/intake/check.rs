@@ -23,7 +23,7 @@ use crate::{
         reply::Stored,
     },
     share::Share,
-    store::Write,
+    store::{Error, Write},
 };
 
 /// So many are tried out at the same time; others wait, for those that are to be stored come first.
@@ -115,10 +115,14 @@ impl Intake {
         let mut keys = Keys::default();
         job.keys(&mut keys);
         let publication = &job.publication.name;
-        let known = self.inner.store.read(publication, &keys, false).await;
-        let known = known.map_err(|error| {
-            tracing::warn!(error = %error.in_full(), "reading failed");
-            Unavailable::Storage
+        let most_bytes = self.inner.answer_bytes;
+        let known = self.inner.store.read(publication, &keys, false, most_bytes);
+        let known = known.await.map_err(|error| match error {
+            Error::TooMuch => Unavailable::AnswerTooLarge(most_bytes),
+            error => {
+                tracing::warn!(error = %error.in_full(), "reading failed");
+                Unavailable::Storage
+            }
         })?;
         let none = HashSet::new();
         let batch = decide::Batch {

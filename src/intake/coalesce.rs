@@ -600,7 +600,7 @@ mod tests {
         let text = "[[publication]]\nname = 'a'\nanonymous = true\n";
         let config = Config::parse(Path::new("test.toml"), text, &Environment::default());
         let publication = config.expect("settings").publications.remove(0);
-        let element = wire::parse("{}", &publication.rules);
+        let element = wire::parse("{}", &publication.rules, usize::MAX);
         let since = Instant::now().checked_sub(Duration::from_secs(seconds));
         let since = since.expect("a machine that runs for longer");
         let job = Job {

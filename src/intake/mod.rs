@@ -372,7 +372,9 @@ impl Inner {
             let elements: Vec<Element> = places
                 .iter()
                 .map(|place| {
-                    let mut element = wire::parse(&batch.body[place.clone()], rules);
+                    let most_faults = faults_left.max(FEW_FAULTS);
+                    let text = &batch.body[place.clone()];
+                    let mut element = wire::parse(text, rules, most_faults);
                     limit_faults(&mut element, &mut faults_left);
                     orders.extend(self.order_claims(&element));
                     clients.extend(self.client_claims_of(&element));

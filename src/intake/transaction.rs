@@ -115,6 +115,8 @@ enum Failure {
     Unavailable,
     /// There is no room for the answer to this one of the batches.
     NoAnswer(usize, Unavailable),
+    /// More is stored under their keys than may be read at a time.
+    TooMuch,
 }
 
 /// Stores a group of batches of one publication.
@@ -216,6 +218,7 @@ impl Storing<'_> {
                 self.under_way.inner.metrics.retried(Retry::Refused);
                 Err(Apart::Each)
             }
+            Err(Failure::TooMuch) if left.len() > 1 => Err(Apart::Each),
             Err(Failure::Locked) if left.len() > 1 => {
                 self.under_way.inner.metrics.retried(Retry::Locked);
                 Err(Apart::Each)
@@ -278,6 +281,7 @@ impl Storing<'_> {
         }
         let why = match failure {
             Failure::NoAnswer(_, why) => *why,
+            Failure::TooMuch => Unavailable::AnswerTooLarge(self.under_way.inner.answer_bytes),
             _ => Unavailable::Storage,
         };
         self.outcomes[job] = Some(Outcome::Answer(Err(why)));
@@ -484,8 +488,12 @@ async fn transact(
         let anew = attempt > 0;
         metrics.transactions.inc();
         let begun_at = Instant::now();
-        let known = match inner.store.read(&publication.name, &keys, anew).await {
+        // What is read is answered, more or less, so there may be as much of it.
+        let most_bytes = inner.answer_bytes;
+        let read = inner.store.read(&publication.name, &keys, anew, most_bytes);
+        let known = match read.await {
             Ok(known) => known,
+            Err(Error::TooMuch) => return Err(Failure::TooMuch),
             Err(error) => {
                 tracing::warn!(error = %error.in_full(), "reading failed");
                 if broke(&error) {

@@ -411,7 +411,7 @@ mod tests {
         assert_eq!(orders.len(), 1_000);
         for (order, (id, good)) in orders.iter().zip(body.expected()) {
             assert_eq!(order["id"].as_str().map(str::as_bytes), Some(id));
-            let read = wire::parse(&order.to_string(), &rules());
+            let read = wire::parse(&order.to_string(), &rules(), usize::MAX);
             assert_eq!(read.faults.is_empty(), good, "{order} {:?}", read.faults);
         }
         let bad = body.expected().filter(|(_, good)| !good).count();
@@ -443,7 +443,7 @@ mod tests {
         let (regulars, different) = distinct("/client/id", &|id| id.starts_with("regular-"));
         assert!(regulars > 300 && different * 2 <= regulars);
         for order in &both {
-            let read = wire::parse(&order.to_string(), &rules());
+            let read = wire::parse(&order.to_string(), &rules(), usize::MAX);
             assert!(read.faults.is_empty(), "{order} {:?}", read.faults);
         }
     }

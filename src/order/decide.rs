@@ -1139,7 +1139,7 @@ mod tests {
         let rules = rules();
         let elements = orders.iter();
         elements
-            .map(|order| wire::parse(&order.to_string(), &rules))
+            .map(|order| wire::parse(&order.to_string(), &rules, usize::MAX))
             .collect()
     }
 

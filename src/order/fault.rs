@@ -93,11 +93,13 @@ pub enum WarningCode {
     PaymentTypeUnknown,
     /// `too_many`
     TooMany,
+    /// `too_long`
+    TooLong,
 }
 
 impl WarningCode {
     /// Every code, in the order of its declaration: `ALL[code as usize] == code`.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ProductNotFound,
         Self::ProductAmbiguous,
         Self::StatusNotChanged,
@@ -105,6 +107,7 @@ impl WarningCode {
         Self::ExternalIdIgnored,
         Self::PaymentTypeUnknown,
         Self::TooMany,
+        Self::TooLong,
     ];
 
     /// The code as it stands on the wire.
@@ -118,6 +121,7 @@ impl WarningCode {
             Self::ExternalIdIgnored => "external_id_ignored",
             Self::PaymentTypeUnknown => "payment_type_unknown",
             Self::TooMany => "too_many",
+            Self::TooLong => "too_long",
         }
     }
 
@@ -157,6 +161,8 @@ impl WarningCode {
             (Language::En, Self::PaymentTypeUnknown) => {
                 "payment type is not in the list, kept as sent"
             }
+            (Language::Ru, Self::TooLong) => "длиннее 65536 символов, конец отброшен",
+            (Language::En, Self::TooLong) => "longer than 65536 characters, the end is left out",
             (Language::Ru, Self::TooMany) => {
                 "у клиента уже слишком много адресов, этот не добавлен; адрес доставки заказа сохранён в самом заказе"
             }

@@ -287,6 +287,9 @@ impl SentOrder {
     }
 }
 
+/// Characters of a comment; what goes beyond is cut.
+pub const LONGEST_TEXT: usize = 65_536;
+
 const TEXT: Hint = Hint::Expected("строка", "a string");
 const NUMBER: Hint = Hint::Expected("число", "a number");
 const INTEGER: Hint = Hint::Expected("целое число", "an integer");
@@ -364,6 +367,8 @@ type Raw<'a> = Option<&'a str>;
 struct Reader<'r> {
     rules: &'r Rules,
     element: &'r str,
+    /// No more are collected.
+    most_faults: usize,
     faults: Vec<Fault>,
     warnings: Vec<Warning>,
     /// Where in `element` the values with a fault stand.
@@ -372,10 +377,11 @@ struct Reader<'r> {
 
 /// Reads one element of a batch. Never fails: what is wrong with it stands in its faults.
 #[must_use]
-pub fn parse(element: &str, rules: &Rules) -> Element {
+pub fn parse(element: &str, rules: &Rules, most_faults: usize) -> Element {
     let mut reader = Reader {
         rules,
         element,
+        most_faults,
         faults: Vec::new(),
         warnings: Vec::new(),
         blamed: Vec::new(),
@@ -408,6 +414,9 @@ pub fn parse(element: &str, rules: &Rules) -> Element {
 
 impl Reader<'_> {
     fn fault(&mut self, path: &dyn Display, code: FaultCode, hint: Hint) {
+        if self.faults.len() >= self.most_faults {
+            return;
+        }
         self.faults.push(Fault {
             field: path.to_string(),
             code,
@@ -475,7 +484,7 @@ impl Reader<'_> {
                 Hint::None,
             );
         }
-        let comment = self.text(comment, root.field("comment"), usize::MAX);
+        let comment = self.long_text(comment, root.field("comment"));
         let bottles = self.int32(bottles, root.field("count_of_returned_bottles"), 0);
         let ask_for_checkout = self.checkout(checkout, root.field("ask_for_checkout"));
         let items = self.required(items, root.field("order_item_list"), |r, raw, path| {
@@ -579,6 +588,24 @@ impl Reader<'_> {
             };
             r.checked_length(text, path, max)
         })
+    }
+
+    /// A text of any length. What is longer than anybody writes by hand is cut, and said: it would be read and answered
+    /// each time its order comes.
+    fn long_text(&mut self, raw: Raw<'_>, path: Path<'_>) -> Sent<String> {
+        let mut sent = self.text(raw, path, usize::MAX);
+        if let Sent::Value(text) = &mut sent
+            && text.len() > LONGEST_TEXT
+            && let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT)
+        {
+            text.truncate(end);
+            text.shrink_to_fit();
+            self.warnings.push(Warning {
+                field: path.to_string(),
+                code: WarningCode::TooLong,
+            });
+        }
+        sent
     }
 
     /// A sender's id: a text, or a whole number for one.
@@ -925,7 +952,7 @@ impl Reader<'_> {
                 emai => emai,
             },
         };
-        let comment = self.text(comment, path.field("comment"), usize::MAX);
+        let comment = self.long_text(comment, path.field("comment"));
         let list = self.list(
             addresses,
             path.field("addresses"),

@@ -99,9 +99,14 @@ struct Bytes;
 impl Weighter<Key<String>, Seen> for Bytes {
     fn weight(&self, _key: &Key<String>, seen: &Seen) -> u64 {
         let Client {
-            addresses, prices, ..
+            addresses,
+            prices,
+            comment,
+            ..
         } = &*seen.client;
-        (CLIENT_BYTES + addresses.len() * ADDRESS_BYTES + prices.len() * PRICE_BYTES) as u64
+        let comment = comment.as_ref().map_or(0, String::len);
+        (CLIENT_BYTES + comment + addresses.len() * ADDRESS_BYTES + prices.len() * PRICE_BYTES)
+            as u64
     }
 }
 

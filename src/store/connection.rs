@@ -91,6 +91,13 @@ pub(super) struct Taken {
     permit: OwnedSemaphorePermit,
 }
 
+impl Taken {
+    /// Closes it, though nothing is wrong with it: an answer of the server's is not read to its end.
+    pub(super) fn close(self) {
+        drop(self.connection.detach());
+    }
+}
+
 impl Deref for Taken {
     type Target = PgConnection;
 

@@ -36,6 +36,9 @@ pub enum Error {
     /// The connection broke with the outcome open: the journal must settle it (contract §1).
     #[error("connection broke, outcome open")]
     Unsure(#[source] sqlx::Error),
+    /// More is stored under a batch's keys than it may have read.
+    #[error("more is stored than may be read at a time")]
+    TooMuch,
     /// No number of a kind is left.
     #[error("all numbers up to 2147483647 are used: {0}")]
     NumbersUsedUp(&'static str),

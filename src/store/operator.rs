@@ -91,7 +91,7 @@ impl Store {
         let mut keys = Keys::default();
         keys.order_ids.insert(&found.sender_id);
         keys.client_numbers.insert(found.client_number);
-        let mut known = self.read(publication, &keys, true).await?;
+        let mut known = self.read(publication, &keys, true, usize::MAX).await?;
         let order = known.orders.pop().map(Arc::unwrap_or_clone);
         let client = known.clients.pop().map(Arc::unwrap_or_clone);
         let both = order.zip(client);

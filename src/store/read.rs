@@ -218,7 +218,12 @@ struct Rows {
     addresses: Vec<(i32, Address)>,
     prices: Vec<(i32, ClientPrice)>,
     products: HashMap<String, i32>,
+    /// So many bytes were read, roughly.
+    bytes: usize,
 }
+
+/// A row's bytes besides a comment, roughly.
+const ROW_BYTES: usize = 512;
 
 impl Rows {
     fn count(&self) -> usize {
@@ -241,9 +246,17 @@ impl Rows {
                     .zip(stamps.into_iter().map(Arc::from))
                     .collect();
             }
-            1 => self.orders.push(row.order()?),
+            1 => {
+                let order = row.order()?;
+                self.bytes += order.comment.as_ref().map_or(0, String::len);
+                self.orders.push(order);
+            }
             2 => self.items.push(row.item()?),
-            3 => self.clients.push(row.client()?),
+            3 => {
+                let (stamp, client) = row.client()?;
+                self.bytes += client.comment.as_ref().map_or(0, String::len);
+                self.clients.push((stamp, client));
+            }
             4 => self.addresses.push(row.address()?),
             5 => self.prices.push(row.price()?),
             6 => self.products.extend([row.product()?]),
@@ -251,6 +264,7 @@ impl Rows {
             8 => drop(self.address_numbers.insert(row.int(1)?)),
             _ => return Err(corrupt("a kind of row")),
         }
+        self.bytes += ROW_BYTES;
         Ok(())
     }
 }
@@ -304,22 +318,23 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unsure`] where the connection broke: the next one is fresh. [`Error::Corrupt`] where what is stored is
-    /// not of our making. [`Error::Unavailable`] else.
+    /// not of our making. [`Error::TooMuch`] where it is more than so many bytes, roughly. [`Error::Unavailable`] else.
     pub async fn read(
         &self,
         publication: &str,
         keys: &Keys<'_>,
         anew: bool,
+        most_bytes: usize,
     ) -> Result<Known, Error> {
         let mut cached = if anew {
             Cached::nothing(keys)
         } else {
             self.client_cache.get(publication, keys)
         };
-        let mut rows = self.rows(publication, keys, &cached).await?;
+        let mut rows = self.rows(publication, keys, &cached, most_bytes).await?;
         if cached.holds_for != Some(rows.version) && !cached.is_empty() {
             cached = Cached::nothing(keys);
-            rows = self.rows(publication, keys, &cached).await?;
+            rows = self.rows(publication, keys, &cached, most_bytes).await?;
         }
         in_place(rows.count(), || {
             let version = rows.version;
@@ -339,6 +354,7 @@ impl Store {
         publication: &str,
         keys: &Keys<'_>,
         cached: &Cached,
+        most_bytes: usize,
     ) -> Result<Rows, Error> {
         let mut connection = self.connection().await?;
         let mut rows = Rows::default();
@@ -360,9 +376,20 @@ impl Store {
             .bind(texts(ids))
             .bind(texts(numbers))
             .bind(texts(guest_phones))
-            .try_map(|row| rows.add(row))
+            .try_map(|row| {
+                rows.add(row)?;
+                if rows.bytes > most_bytes {
+                    return Err(corrupt("more than is wanted"));
+                }
+                Ok(())
+            })
             .fetch_all(&mut *connection);
         let read = self.in_time(read).await;
+        if rows.bytes > most_bytes {
+            // The rest is still on its way: nobody waits for it.
+            connection.close();
+            return Err(Error::TooMuch);
+        }
         self.done(connection, read)?;
         Ok(rows)
     }

@@ -431,11 +431,72 @@ async fn a_batch_whose_answer_would_be_too_large_is_413_and_nothing_of_it_is_sto
     let answer = app.post(&few).await;
     answer.order("9");
     assert!(answer.text.len() < 1_000_000);
-    let mut long = order("long");
-    long["comment"] = json!("\u{1}".repeat(180_000));
-    assert_eq!(app.post(&json!([long])).await.status, 413);
-    long["comment"] = json!("x".repeat(900_000));
-    app.accept(&long).await;
+    let long = |comment: String| -> Vec<Value> {
+        let comment = json!(comment);
+        let ids = (0..5).map(|n| format!("long {n}"));
+        ids.map(|id| changed(order(&id), "/comment", comment.clone()))
+            .collect()
+    };
+    let longer = json!(long("\u{1}".repeat(40_000)));
+    assert_eq!(app.post(&longer).await.status, 413);
+    let same = json!(long("x".repeat(40_000)));
+    app.post(&same).await.order("long 4");
+}
+
+#[tokio::test]
+async fn a_comment_longer_than_anybody_writes_is_cut_and_that_is_said() {
+    let app = TestApp::start().await;
+    let mut long = order("1");
+    long["comment"] = json!("ы".repeat(70_000));
+    long["client"]["comment"] = json!("ы".repeat(65_536));
+    let answer = app.post(&json!([long])).await;
+    assert_eq!(
+        answer.warnings("1"),
+        [
+            "comment: too_long",
+            "order_item_list[0].product_id: product_not_found"
+        ]
+    );
+    let comment = |answer: &Value| answer["comment"].as_str().unwrap().chars().count();
+    assert_eq!(comment(answer.order("1")), 65_536);
+    let again = app.post(&json!([long])).await;
+    assert_eq!(again.text, answer.text);
+    let version: i32 = sqlx::query_scalar("SELECT version FROM orders")
+        .fetch_one(&app.pool())
+        .await
+        .unwrap();
+    assert_eq!(version, 1);
+}
+
+#[tokio::test]
+async fn no_batch_has_more_read_than_it_may_be_answered() {
+    let app = TestApp::with(|config| config.limits.answer_bytes = 3_000_000).await;
+    for id in ["1", "2"] {
+        app.accept(&order(id)).await;
+    }
+    // As it was stored before comments were cut.
+    sqlx::query("UPDATE orders SET comment = repeat('x', 2000000)")
+        .execute(&app.pool())
+        .await
+        .unwrap();
+    let both = json!([{ "id": "1" }, { "id": "2" }]);
+    let answer = app.post(&both).await;
+    assert_eq!(answer.status, 413, "{}", answer.text);
+    let address = format!(
+        "http://{}{}?dry_run=true",
+        app.address,
+        crate::support::app::ORDERS
+    );
+    let tried = reqwest::Client::new().post(address).body(both.to_string());
+    assert_eq!(crate::support::app::Answer::of(tried).await.status, 413);
+    // One at a time is fine, and beside one another, too.
+    let one = json!([order("1")]);
+    let two = json!([order("2")]);
+    for _ in 0..5 {
+        let batches = [&one, &two, &one, &two];
+        assert_eq!(futures_of(&app, batches.into_iter()).await, [200; 4]);
+    }
+    assert_eq!(app.count("orders").await, 2);
 }
 
 #[tokio::test]
