@@ -27,7 +27,6 @@ use crate::{
     order::fault::Language,
     telemetry::{
         metrics::{CHECKED, Metrics, PROCESSED},
-        sampled,
         traces::{self, Answered, Stage},
     },
 };
@@ -172,7 +171,7 @@ impl Exchange {
         if let Some(kind) = code
             && !facts.is_of_somebody_known()
             && failure != Some(Failure::Internal)
-            && !sampled::is_written(kind)
+            && !metrics.strangers_lines.is_written(kind)
         {
             return response;
         }

@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,6 +19,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::sampled::Sampled;
 use crate::{
     config::Config,
     order::{
@@ -183,6 +187,8 @@ pub struct Metrics {
     retries: Family<OfReason, Counter>,
     /// Connections of callers.
     pub connections: Count,
+    /// Log lines that strangers bring about.
+    pub strangers_lines: Arc<Sampled>,
     gauges: Gauges,
 }
 
@@ -346,6 +352,7 @@ impl Metrics {
             coalesced_batches,
             retries,
             connections,
+            strangers_lines: Arc::default(),
             gauges,
             registry,
         }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,16 +11,13 @@ const LINES: u64 = 5;
 /// … in such a time.
 const WITHIN: Duration = Duration::from_secs(1);
 
-/// Of this process, as the log is.
-static STRANGERS: Sampled = Sampled {
-    kinds: Mutex::new(BTreeMap::new()),
-};
-
 /// Lines of late, by kind.
-struct Sampled {
+#[derive(Debug, Default)]
+pub struct Sampled {
     kinds: Mutex<BTreeMap<&'static str, Lately>>,
 }
 
+#[derive(Debug)]
 struct Lately {
     since: Instant,
     lines: u64,
@@ -35,24 +32,25 @@ enum Line {
     Counted,
 }
 
-/// Whether one more line of that kind is written. Those that are not are told of in one line, a second later at most.
-/// Within tokio's runtime.
-pub fn is_written(kind: &'static str) -> bool {
-    match STRANGERS.line(kind, Instant::now()) {
-        Line::Written => true,
-        Line::Counted => false,
-        Line::CountedUpAt(then) => {
-            tokio::spawn(async move {
-                tokio::time::sleep_until(then.into()).await;
-                let more = STRANGERS.count_up(kind);
-                tracing::info!(code = kind, more, "answered, not line by line");
-            });
-            false
+impl Sampled {
+    /// Whether one more line of that kind is written. Those that are not are told of in one line, a second later at most.
+    /// Within tokio's runtime.
+    pub fn is_written(self: &Arc<Self>, kind: &'static str) -> bool {
+        match self.line(kind, Instant::now()) {
+            Line::Written => true,
+            Line::Counted => false,
+            Line::CountedUpAt(then) => {
+                let sampled = Arc::clone(self);
+                tokio::spawn(async move {
+                    tokio::time::sleep_until(then.into()).await;
+                    let more = sampled.count_up(kind);
+                    tracing::info!(code = kind, more, "answered, not line by line");
+                });
+                false
+            }
         }
     }
-}
 
-impl Sampled {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Lately>> {
         // Nothing under this lock can leave a count wrong.
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
@@ -92,9 +90,7 @@ mod tests {
 
     #[test]
     fn the_first_few_of_a_kind_are_written_each_second_and_none_is_lost_from_the_count() {
-        let sampled = Sampled {
-            kinds: Mutex::default(),
-        };
+        let sampled = Sampled::default();
         let begin = Instant::now();
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
         for n in 0..5 {
