@@ -508,7 +508,10 @@ fn is_sound(stored: &Stored) {
         let client = &stored.clients[*client];
         assert_eq!(order.client_number, client.number);
         assert!(
-            order.destination.own().is_some() || client.address_of(order).is_some(),
+            order
+                .destination
+                .address()
+                .is_none_or(|number| client.address(number).is_some()),
             "an order goes to another client's address"
         );
         assert!(order.shipping_date_from <= order.shipping_date_to);

@@ -280,12 +280,6 @@ impl Client {
             .binary_search_by_key(&number, |address| address.number);
         at.ok().and_then(|at| self.addresses.get(at))
     }
-
-    /// Where an order of this client's goes, if that is one of its addresses.
-    #[must_use]
-    pub fn address_of(&self, order: &Order) -> Option<&Address> {
-        self.address(order.destination.address()?)
-    }
 }
 
 /// A client's own price.
