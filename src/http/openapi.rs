@@ -20,7 +20,7 @@ use self::schema::{always, answered, both, list, map, named, no_entries, value, 
 use super::failure::Failure;
 use crate::{
     config::Limits,
-    order::fault::{Fault, FaultCode, Hint, Language, WarningCode},
+    order::fault::{Fault, FaultCode, Hint, Language, Warning, WarningCode},
 };
 
 /// The document's own example.
@@ -351,7 +351,7 @@ fn components(limits: &Limits) -> ComponentsBuilder {
     let warnings = WarningCode::ALL.map(|code| Code {
         code: code.as_str(),
         status: None,
-        texts: LANGUAGES.map(|language| code.message(language).to_owned()),
+        texts: LANGUAGES.map(|language| Warning::new(&"", code).message(language).into_owned()),
     });
     let failures = Failure::all(limits).map(|failure| Code {
         code: failure.code(),

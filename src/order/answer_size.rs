@@ -3,7 +3,7 @@
 
 use super::{
     decide::Verdict,
-    fault::{Fault, Language, Warning},
+    fault::{Fault, Language},
     model::{Address, AddressContent, Client, Destination, Order},
 };
 
@@ -51,7 +51,7 @@ pub fn of_verdict(verdict: &Verdict, language: Language) -> usize {
         Verdict::Accepted(accepted) => {
             let warnings = accepted.warnings.iter();
             warnings
-                .map(|Warning { field, code }| FAULT + field.len() + code.message(language).len())
+                .map(|warning| FAULT + warning.field.len() + warning.message(language).len())
                 .sum()
         }
         Verdict::Rejected(faults) => {

@@ -581,16 +581,34 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             ..Accepted::default()
         };
         let warnings = &mut applied.warnings;
-        let client = self.client(&element.client, &sent.client, warnings);
+        let (
+            Some(total),
+            Some(shipping_date_from),
+            Some(shipping_date_to),
+            Some(items),
+            Some(sent_client),
+            Some(shipping_address),
+        ) = (
+            sent.total,
+            sent.shipping_date_from,
+            sent.shipping_date_to,
+            &sent.items,
+            &sent.client,
+            &sent.shipping_address,
+        )
+        else {
+            return applied;
+        };
+        let client = self.client(&element.client, sent_client, warnings);
         let client_path = root.field("client");
         let list = client_path.field("addresses");
-        for (index, address) in sent.client.addresses.iter().enumerate() {
+        for (index, address) in sent_client.addresses.iter().enumerate() {
             let number = self.address(client, address, list.index(index), warnings);
             applied.addresses.push(number);
         }
-        let destination = self.shipping_address(id, client, &sent.shipping_address, warnings);
+        let destination = self.shipping_address(id, client, shipping_address, warnings);
         let client_number = self.clients[client].after.number;
-        let products = self.products(&sent.items, warnings);
+        let products = self.products(items, warnings);
 
         let Some(&index) = self.order_by_id.get(id) else {
             let number = match element.external_id {
@@ -612,20 +630,20 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 client_number,
                 destination,
                 created_at: sent.created_at.unwrap_or(received_at),
-                total: sent.total,
+                total,
                 delivery_cost: None,
                 coins: None,
                 payment_type: None,
                 payment_status: false,
-                shipping_date_from: sent.shipping_date_from,
-                shipping_date_to: sent.shipping_date_to,
+                shipping_date_from,
+                shipping_date_to,
                 comment: None,
                 count_of_returned_bottles: 0,
                 ask_for_checkout: None,
                 items: List::default(),
             };
             let mut record = Record::new(order);
-            sent_content(&mut record.after, sent, &products);
+            sent_content(&mut record.after, sent, items, &products);
             let index = self.orders.len();
             self.order_numbers.insert(number);
             self.order_by_id.insert(id, index);
@@ -640,40 +658,40 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             .external_id
             .is_some_and(|number| number != order.number)
         {
-            warnings.push(Warning {
-                field: root.field("external_id").to_string(),
-                code: WarningCode::ExternalIdIgnored,
-            });
+            warnings.push(Warning::new(
+                &root.field("external_id"),
+                WarningCode::ExternalIdIgnored,
+            ));
         }
         if order.status.may_become(sent.status) {
             put(order, &sent.status, |o| &o.status, |o| &mut o.status);
         } else {
-            warnings.push(Warning {
-                field: root.field("status").to_string(),
-                code: WarningCode::StatusNotChanged,
-            });
+            warnings.push(Warning::new(
+                &root.field("status"),
+                WarningCode::StatusNotChanged,
+            ));
         }
         if (order.client_number, &order.destination) != (client_number, &destination) {
             let order = Arc::make_mut(order);
             (order.client_number, order.destination) = (client_number, destination);
         }
-        put(order, &sent.total, |o| &o.total, |o| &mut o.total);
+        put(order, &total, |o| &o.total, |o| &mut o.total);
         put(
             order,
-            &sent.shipping_date_from,
+            &shipping_date_from,
             |o| &o.shipping_date_from,
             |o| &mut o.shipping_date_from,
         );
         put(
             order,
-            &sent.shipping_date_to,
+            &shipping_date_to,
             |o| &o.shipping_date_to,
             |o| &mut o.shipping_date_to,
         );
         if let Some(created_at) = &sent.created_at {
             put(order, created_at, |o| &o.created_at, |o| &mut o.created_at);
         }
-        sent_content(order, sent, &products);
+        sent_content(order, sent, items, &products);
         applied.order = index;
         applied
     }
@@ -708,11 +726,10 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             );
             if left_alone {
                 let path = Path::ROOT.field("client");
-                let field = path.field("external_id").to_string();
-                warnings.push(Warning {
-                    field,
-                    code: WarningCode::ExternalIdIgnored,
-                });
+                warnings.push(Warning::new(
+                    &path.field("external_id"),
+                    WarningCode::ExternalIdIgnored,
+                ));
             }
             found
         } else {
@@ -834,10 +851,10 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         let (found, left_alone) =
             identify(sent.id.is_some(), by_id, sent.number, by_number, is_taken);
         if left_alone {
-            warnings.push(Warning {
-                field: path.field("external_id").to_string(),
-                code: WarningCode::ExternalIdIgnored,
-            });
+            warnings.push(Warning::new(
+                &path.field("external_id"),
+                WarningCode::ExternalIdIgnored,
+            ));
         }
         // Neither an id nor a number that tells anything: the content does.
         let found = match found {
@@ -848,10 +865,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         };
         let number = self.put_address(client, &found, sent);
         if number.is_none() {
-            warnings.push(Warning {
-                field: path.to_string(),
-                code: WarningCode::TooMany,
-            });
+            warnings.push(Warning::new(&path, WarningCode::TooMany));
         }
         number
     }
@@ -869,11 +883,10 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             .number
             .and_then(|number| self.by_number(client, number));
         if by_number.is_none() && (sent.number.is_some() || sent.impossible_number) {
-            let field = path.field("user_address_id").to_string();
-            warnings.push(Warning {
-                field,
-                code: WarningCode::AddressNotFound,
-            });
+            warnings.push(Warning::new(
+                &path.field("user_address_id"),
+                WarningCode::AddressNotFound,
+            ));
         }
         // Of several equal ones the order keeps its own, or it would move when it is sent again: another may have come since,
         // under a lower number that its sender brought along.
@@ -890,10 +903,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         if let Some(number) = self.put_address(client, &found, sent) {
             return Destination::Address(number);
         }
-        warnings.push(Warning {
-            field: path.to_string(),
-            code: WarningCode::TooMany,
-        });
+        warnings.push(Warning::new(&path, WarningCode::TooMany));
         Destination::Own(sent.content())
     }
 
@@ -994,8 +1004,8 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             .enumerate()
             .map(|(index, item)| {
                 let mut warn = |code| {
-                    let field = list.index(index).field("product_id").to_string();
-                    warnings.push(Warning { field, code });
+                    let place = list.index(index);
+                    warnings.push(Warning::new(&place.field("product_id"), code));
                 };
                 let first = number(&item.product_id);
                 // Most senders write the same id in both.
@@ -1041,7 +1051,12 @@ fn apply<T: Clone, V: Clone + PartialEq>(
 }
 
 /// The content that may be absent or cleared, and the lines with their products, which replace the list.
-fn sent_content(order: &mut Arc<Order>, sent: &SentOrder, products: &[Option<i32>]) {
+fn sent_content(
+    order: &mut Arc<Order>,
+    sent: &SentOrder,
+    items: &[SentItem],
+    products: &[Option<i32>],
+) {
     apply(
         &sent.delivery_cost,
         order,
@@ -1077,8 +1092,8 @@ fn sent_content(order: &mut Arc<Order>, sent: &SentOrder, products: &[Option<i32
         |o| &o.ask_for_checkout,
         |o| &mut o.ask_for_checkout,
     );
-    let lines = || sent.items.iter().zip(products);
-    let are_stored = order.items.len() == sent.items.len()
+    let lines = || items.iter().zip(products);
+    let are_stored = order.items.len() == items.len()
         && lines()
             .zip(&order.items)
             .all(|((item, product), stored)| item.is(*product, stored));

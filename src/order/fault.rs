@@ -1,6 +1,6 @@
 //! Faults and warnings: a path, a code that never changes, and a text in the caller's language (contract §2).
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
@@ -76,7 +76,7 @@ impl FaultCode {
     }
 }
 
-/// What was taken all the same, and what the sender should know about it.
+/// What a sender should know about an order that was accepted. The wire's names never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WarningCode {
     /// `product_not_found`
@@ -91,23 +91,47 @@ pub enum WarningCode {
     ExternalIdIgnored,
     /// `payment_type_unknown`
     PaymentTypeUnknown,
+    /// `client_changed`
+    ClientChanged,
+    /// `kept_as_stored`
+    KeptAsStored,
     /// `too_many`
     TooMany,
+    /// `rounded`
+    Rounded,
     /// `too_long`
     TooLong,
+    /// `required`
+    Required,
+    /// `wrong_type`
+    WrongType,
+    /// `out_of_range`
+    OutOfRange,
+    /// `not_allowed`
+    NotAllowed,
+    /// `invalid_format`
+    InvalidFormat,
 }
 
 impl WarningCode {
     /// Every code, in the order of its declaration: `ALL[code as usize] == code`.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::ProductNotFound,
         Self::ProductAmbiguous,
         Self::StatusNotChanged,
         Self::AddressNotFound,
         Self::ExternalIdIgnored,
         Self::PaymentTypeUnknown,
+        Self::ClientChanged,
+        Self::KeptAsStored,
         Self::TooMany,
+        Self::Rounded,
         Self::TooLong,
+        Self::Required,
+        Self::WrongType,
+        Self::OutOfRange,
+        Self::NotAllowed,
+        Self::InvalidFormat,
     ];
 
     /// The code as it stands on the wire.
@@ -120,55 +144,40 @@ impl WarningCode {
             Self::AddressNotFound => "address_not_found",
             Self::ExternalIdIgnored => "external_id_ignored",
             Self::PaymentTypeUnknown => "payment_type_unknown",
+            Self::ClientChanged => "client_changed",
+            Self::KeptAsStored => "kept_as_stored",
             Self::TooMany => "too_many",
+            Self::Rounded => "rounded",
             Self::TooLong => "too_long",
+            Self::Required => "required",
+            Self::WrongType => "wrong_type",
+            Self::OutOfRange => "out_of_range",
+            Self::NotAllowed => "not_allowed",
+            Self::InvalidFormat => "invalid_format",
         }
     }
 
-    /// The text in that language.
+    /// Whether something that came was not taken as it came: left out, rounded or shortened. The journal keeps such an order
+    /// (contract §7).
     #[must_use]
-    pub fn message(self, language: Language) -> &'static str {
-        match (language, self) {
-            (Language::Ru, Self::ProductNotFound) => "товар не найден, строка сохранена без товара",
-            (Language::En, Self::ProductNotFound) => {
-                "product not found, the line is kept without one"
-            }
-            (Language::Ru, Self::ProductAmbiguous) => {
-                "product_id и id указывают на разные товары, взят product_id"
-            }
-            (Language::En, Self::ProductAmbiguous) => {
-                "product_id and id name different products, product_id counts"
-            }
-            (Language::Ru, Self::StatusNotChanged) => {
-                "статус назад не возвращается, остался прежним"
-            }
-            (Language::En, Self::StatusNotChanged) => {
-                "a status never goes back, it stays as it was"
-            }
-            (Language::Ru, Self::AddressNotFound) => {
-                "у клиента нет такого адреса, адрес взят по содержанию"
-            }
-            (Language::En, Self::AddressNotFound) => {
-                "the client has no such address, it was taken by its content"
-            }
-            (Language::Ru, Self::ExternalIdIgnored) => "не наш номер этой записи, не учтён",
-            (Language::En, Self::ExternalIdIgnored) => {
-                "not our number of this record, it was ignored"
-            }
-            (Language::Ru, Self::PaymentTypeUnknown) => {
-                "способа оплаты нет в списке, сохранён как прислан"
-            }
-            (Language::En, Self::PaymentTypeUnknown) => {
-                "payment type is not in the list, kept as sent"
-            }
-            (Language::Ru, Self::TooLong) => "длиннее 65536 символов, конец отброшен",
-            (Language::En, Self::TooLong) => "longer than 65536 characters, the end is left out",
-            (Language::Ru, Self::TooMany) => {
-                "у клиента уже слишком много адресов, этот не добавлен; адрес доставки заказа сохранён в самом заказе"
-            }
-            (Language::En, Self::TooMany) => {
-                "the client has too many addresses already, this one is not added; an order keeps its delivery address itself"
-            }
+    pub fn is_loss(self) -> bool {
+        match self {
+            Self::ProductNotFound
+            | Self::ProductAmbiguous
+            | Self::StatusNotChanged
+            | Self::AddressNotFound
+            | Self::ExternalIdIgnored
+            | Self::PaymentTypeUnknown
+            | Self::ClientChanged
+            | Self::KeptAsStored
+            | Self::TooMany => false,
+            Self::Rounded
+            | Self::TooLong
+            | Self::Required
+            | Self::WrongType
+            | Self::OutOfRange
+            | Self::NotAllowed
+            | Self::InvalidFormat => true,
         }
     }
 }
@@ -184,6 +193,14 @@ pub enum Hint {
     Allowed(&'static str),
     /// What was expected: a JSON type, in (Russian, English).
     Expected(&'static str, &'static str),
+    /// Of a text longer than this many characters: it is kept whole.
+    Kept(usize),
+    /// Of a text longer than this many characters: it is cut there.
+    Cut(usize),
+    /// A NUL in a text.
+    Nul,
+    /// Of several phones, or one with an extension, the first number counts.
+    FirstPhone,
 }
 
 /// One fault of an order.
@@ -201,49 +218,51 @@ impl Fault {
     /// The text in that language, without the field.
     #[must_use]
     pub fn message(&self, language: Language) -> String {
-        use {FaultCode as C, Hint as H, Language::En, Language::Ru};
-        match (language, self.code, self.hint) {
-            (Ru, C::Required, _) => "обязательное поле".into(),
-            (En, C::Required, _) => "is required".into(),
-            (Ru, C::WrongType, H::Expected(ru, _)) => format!("неверный тип, ожидается {ru}"),
-            (En, C::WrongType, H::Expected(_, en)) => format!("wrong type, {en} expected"),
-            (Ru, C::WrongType, _) => "неверный тип".into(),
-            (En, C::WrongType, _) => "wrong type".into(),
-            (Ru, C::TooLong, H::Max(max)) => format!("длиннее {max} символов"),
-            (En, C::TooLong, H::Max(max)) => format!("longer than {max} characters"),
-            (Ru, C::TooLong, _) => "слишком длинно".into(),
-            (En, C::TooLong, _) => "too long".into(),
-            (Ru, C::OutOfRange, H::Allowed(range)) => format!("вне допустимых пределов: {range}"),
-            (En, C::OutOfRange, H::Allowed(range)) => format!("out of range: {range}"),
-            (Ru, C::OutOfRange, _) => "вне допустимых пределов".into(),
-            (En, C::OutOfRange, _) => "out of range".into(),
-            (Ru, C::NotAllowed, H::Allowed(values)) => {
-                format!("недопустимое значение, можно: {values}")
-            }
-            (En, C::NotAllowed, H::Allowed(values)) => format!("not allowed, use one of: {values}"),
-            (Ru, C::NotAllowed, _) => "недопустимое значение".into(),
-            (En, C::NotAllowed, _) => "not allowed".into(),
-            (Ru, C::InvalidFormat, H::Allowed(form)) => format!("неверный формат, нужно: {form}"),
-            (En, C::InvalidFormat, H::Allowed(form)) => format!("invalid format, use: {form}"),
-            (Ru, C::InvalidFormat, _) => "неверный формат".into(),
-            (En, C::InvalidFormat, _) => "invalid format".into(),
-            (Ru, C::InvalidRange, _) => "конец раньше начала".into(),
-            (En, C::InvalidRange, _) => "ends before it starts".into(),
-            (Ru, C::Empty, _) => "список пуст".into(),
-            (En, C::Empty, _) => "the list is empty".into(),
-            (Ru, C::TooMany, H::Max(max)) => format!("больше {max} элементов"),
-            (En, C::TooMany, H::Max(max)) => format!("more than {max} entries"),
-            (Ru, C::TooMany, _) => "слишком много элементов".into(),
-            (En, C::TooMany, _) => "too many entries".into(),
-            (Ru, C::NotFound, _) => "не найдено".into(),
-            (En, C::NotFound, _) => "not found".into(),
-            (Ru, C::Conflict, _) if self.field.is_empty() => "база данных не приняла заказ".into(),
-            (En, C::Conflict, _) if self.field.is_empty() => {
-                "the database did not take the order".into()
-            }
-            (Ru, C::Conflict, _) => "этот номер принадлежит другой записи".into(),
-            (En, C::Conflict, _) => "this number belongs to another record".into(),
+        fault_message(&self.field, self.code, self.hint, language)
+    }
+}
+
+fn fault_message(field: &str, code: FaultCode, hint: Hint, language: Language) -> String {
+    use {FaultCode as C, Hint as H, Language::En, Language::Ru};
+    match (language, code, hint) {
+        (Ru, C::Required, _) => "обязательное поле".into(),
+        (En, C::Required, _) => "is required".into(),
+        (Ru, C::WrongType, H::Expected(ru, _)) => format!("неверный тип, ожидается {ru}"),
+        (En, C::WrongType, H::Expected(_, en)) => format!("wrong type, {en} expected"),
+        (Ru, C::WrongType, _) => "неверный тип".into(),
+        (En, C::WrongType, _) => "wrong type".into(),
+        (Ru, C::TooLong, H::Max(max)) => format!("длиннее {max} символов"),
+        (En, C::TooLong, H::Max(max)) => format!("longer than {max} characters"),
+        (Ru, C::TooLong, _) => "слишком длинно".into(),
+        (En, C::TooLong, _) => "too long".into(),
+        (Ru, C::OutOfRange, H::Allowed(range)) => format!("вне допустимых пределов: {range}"),
+        (En, C::OutOfRange, H::Allowed(range)) => format!("out of range: {range}"),
+        (Ru, C::OutOfRange, _) => "вне допустимых пределов".into(),
+        (En, C::OutOfRange, _) => "out of range".into(),
+        (Ru, C::NotAllowed, H::Allowed(values)) => {
+            format!("недопустимое значение, можно: {values}")
         }
+        (En, C::NotAllowed, H::Allowed(values)) => format!("not allowed, use one of: {values}"),
+        (Ru, C::NotAllowed, _) => "недопустимое значение".into(),
+        (En, C::NotAllowed, _) => "not allowed".into(),
+        (Ru, C::InvalidFormat, H::Allowed(form)) => format!("неверный формат, нужно: {form}"),
+        (En, C::InvalidFormat, H::Allowed(form)) => format!("invalid format, use: {form}"),
+        (Ru, C::InvalidFormat, _) => "неверный формат".into(),
+        (En, C::InvalidFormat, _) => "invalid format".into(),
+        (Ru, C::InvalidRange, _) => "конец раньше начала".into(),
+        (En, C::InvalidRange, _) => "ends before it starts".into(),
+        (Ru, C::Empty, _) => "список пуст".into(),
+        (En, C::Empty, _) => "the list is empty".into(),
+        (Ru, C::TooMany, H::Max(max)) => format!("больше {max} элементов"),
+        (En, C::TooMany, H::Max(max)) => format!("more than {max} entries"),
+        (Ru, C::TooMany, _) => "слишком много элементов".into(),
+        (En, C::TooMany, _) => "too many entries".into(),
+        (Ru, C::NotFound, _) => "не найдено".into(),
+        (En, C::NotFound, _) => "not found".into(),
+        (Ru, C::Conflict, _) if field.is_empty() => "база данных не приняла заказ".into(),
+        (En, C::Conflict, _) if field.is_empty() => "the database did not take the order".into(),
+        (Ru, C::Conflict, _) => "этот номер принадлежит другой записи".into(),
+        (En, C::Conflict, _) => "this number belongs to another record".into(),
     }
 }
 
@@ -254,6 +273,152 @@ pub struct Warning {
     pub field: String,
     /// What.
     pub code: WarningCode,
+    /// For the text.
+    pub hint: Hint,
+}
+
+impl Warning {
+    /// A warning whose text needs nothing besides its code.
+    #[must_use]
+    pub fn new(field: &dyn fmt::Display, code: WarningCode) -> Self {
+        Self {
+            field: field.to_string(),
+            code,
+            hint: Hint::None,
+        }
+    }
+
+    /// The fault of a value that an order can do without, and so is left out (contract §3).
+    ///
+    /// `None` for a fault that costs the order wherever it stands.
+    #[must_use]
+    pub fn of_left_out(fault: Fault) -> Option<Self> {
+        let code = match fault.code {
+            FaultCode::Required => WarningCode::Required,
+            FaultCode::WrongType => WarningCode::WrongType,
+            FaultCode::TooLong => WarningCode::TooLong,
+            FaultCode::OutOfRange => WarningCode::OutOfRange,
+            FaultCode::NotAllowed => WarningCode::NotAllowed,
+            FaultCode::InvalidFormat => WarningCode::InvalidFormat,
+            FaultCode::InvalidRange
+            | FaultCode::Empty
+            | FaultCode::TooMany
+            | FaultCode::NotFound
+            | FaultCode::Conflict => return None,
+        };
+        Some(Self {
+            field: fault.field,
+            code,
+            hint: fault.hint,
+        })
+    }
+
+    /// The text in that language, without the field.
+    #[must_use]
+    pub fn message(&self, language: Language) -> Cow<'static, str> {
+        use {Hint as H, Language::En, Language::Ru, WarningCode as C};
+        let fault = match (self.code, self.hint) {
+            (C::TooLong, H::Kept(most)) => {
+                return match language {
+                    Ru => format!("длиннее {most} символов, сохранено целиком"),
+                    En => format!("longer than {most} characters, kept whole"),
+                }
+                .into();
+            }
+            (C::TooLong, H::Cut(most)) => {
+                return match language {
+                    Ru => format!("длиннее {most} символов, конец отброшен"),
+                    En => format!("longer than {most} characters, the end is left out"),
+                }
+                .into();
+            }
+            (C::InvalidFormat, H::Nul) => {
+                return match language {
+                    Ru => "символ NUL (\\u0000) отброшен",
+                    En => "the character NUL (\\u0000) is left out",
+                }
+                .into();
+            }
+            (C::InvalidFormat, H::FirstPhone) => {
+                return match language {
+                    Ru => "за номером есть что-то ещё, взят только он",
+                    En => "something follows the number, only the number was taken",
+                }
+                .into();
+            }
+            (C::Required, _) => {
+                return match language {
+                    Ru => "обязательное поле, без него запись не учтена",
+                    En => "is required, without it the entry was left out",
+                }
+                .into();
+            }
+            (C::WrongType, _) => FaultCode::WrongType,
+            (C::TooLong, _) => FaultCode::TooLong,
+            (C::OutOfRange, _) => FaultCode::OutOfRange,
+            (C::NotAllowed, _) => FaultCode::NotAllowed,
+            (C::InvalidFormat, _) => FaultCode::InvalidFormat,
+            (code, _) => return everyday_message(code, language).into(),
+        };
+        let fault = fault_message("", fault, self.hint, language);
+        match language {
+            Ru => format!("{fault}; значение не учтено"),
+            En => format!("{fault}; the value was left out"),
+        }
+        .into()
+    }
+}
+
+fn everyday_message(code: WarningCode, language: Language) -> &'static str {
+    let (ru, en) = match code {
+        WarningCode::ProductNotFound => (
+            "товар не найден, строка сохранена без товара",
+            "product not found, the line is kept without one",
+        ),
+        WarningCode::ProductAmbiguous => (
+            "product_id и id указывают на разные товары, взят product_id",
+            "product_id and id name different products, product_id counts",
+        ),
+        WarningCode::StatusNotChanged => (
+            "статус назад не возвращается, остался прежним",
+            "a status never goes back, it stays as it was",
+        ),
+        WarningCode::AddressNotFound => (
+            "у клиента нет такого адреса, адрес взят по содержанию",
+            "the client has no such address, it was taken by its content",
+        ),
+        WarningCode::ExternalIdIgnored => (
+            "не наш номер этой записи, не учтён",
+            "not our number of this record, it was ignored",
+        ),
+        WarningCode::PaymentTypeUnknown => (
+            "способа оплаты нет в списке, сохранён как прислан",
+            "payment type is not in the list, kept as sent",
+        ),
+        WarningCode::ClientChanged => (
+            "заказ перешёл к другому клиенту",
+            "the order moved to another client",
+        ),
+        WarningCode::KeptAsStored => (
+            "отмена: чего в запросе нет, осталось как было",
+            "a cancellation: what did not come stays as it was",
+        ),
+        WarningCode::TooMany => (
+            "у клиента уже слишком много адресов, этот не добавлен; адрес доставки заказа сохранён в самом заказе",
+            "the client has too many addresses already, this one is not added; an order keeps its delivery address itself",
+        ),
+        WarningCode::Rounded => ("округлено до сотых", "rounded to two decimals"),
+        WarningCode::TooLong
+        | WarningCode::Required
+        | WarningCode::WrongType
+        | WarningCode::OutOfRange
+        | WarningCode::NotAllowed
+        | WarningCode::InvalidFormat => ("значение не учтено", "the value was left out"),
+    };
+    match language {
+        Language::Ru => ru,
+        Language::En => en,
+    }
 }
 
 /// A fault in the language of its reader: `{field, code, message}`.
@@ -323,11 +488,11 @@ impl Serialize for FaultText<'_> {
 
 impl Serialize for WarningText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(Warning { field, code }, language) = self;
+        let Self(warning, language) = self;
         let mut s = serializer.serialize_struct("Warning", 3)?;
-        s.serialize_field("field", field)?;
-        s.serialize_field("code", code.as_str())?;
-        s.serialize_field("message", code.message(*language))?;
+        s.serialize_field("field", &warning.field)?;
+        s.serialize_field("code", warning.code.as_str())?;
+        s.serialize_field("message", &warning.message(*language))?;
         s.end()
     }
 }

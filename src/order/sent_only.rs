@@ -58,9 +58,9 @@ pub fn sent_only(
         let Some(sent) = &element.order else {
             continue;
         };
-        shown.total = sent.total;
-        shown.shipping_date_from = sent.shipping_date_from;
-        shown.shipping_date_to = sent.shipping_date_to;
+        shown.total = sent.total.unwrap_or(shown.total);
+        shown.shipping_date_from = sent.shipping_date_from.unwrap_or(shown.shipping_date_from);
+        shown.shipping_date_to = sent.shipping_date_to.unwrap_or(shown.shipping_date_to);
         if let Some(created_at) = sent.created_at {
             shown.created_at = created_at;
         }
@@ -73,14 +73,21 @@ pub fn sent_only(
         let bottles = &mut shown.count_of_returned_bottles;
         sent.count_of_returned_bottles.apply_or(bottles, 0);
         sent.ask_for_checkout.apply(&mut shown.ask_for_checkout);
-        let items = sent.items.iter().enumerate().map(|(place, item)| {
-            let stored = order.items.get(place);
-            let same = stored.filter(|stored| stored.product_id == item.product_id);
-            item.with(same.and_then(|stored| stored.product_number))
-        });
+        let items = sent
+            .items
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(|(place, item)| {
+                let stored = order.items.get(place);
+                let same = stored.filter(|stored| stored.product_id == item.product_id);
+                item.with(same.and_then(|stored| stored.product_number))
+            });
         shown.items = items.collect();
 
-        let by = &sent.client;
+        let (Some(by), Some(shipping_address)) = (&sent.client, &sent.shipping_address) else {
+            continue;
+        };
         if let Some(id) = &element.client.id {
             owner.sender_id = Some(id.clone());
         }
@@ -103,10 +110,10 @@ pub fn sent_only(
         }
         match &order.destination {
             Destination::Address(number) => {
-                addresses.push(address(*number, &sent.shipping_address));
+                addresses.push(address(*number, shipping_address));
             }
             Destination::Own(_) => {
-                shown.destination = Destination::Own(sent.shipping_address.content());
+                shown.destination = Destination::Own(shipping_address.content());
             }
         }
     }

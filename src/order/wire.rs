@@ -88,6 +88,9 @@ pub struct Element {
     pub has_username: bool,
     /// All that is wrong with it by itself.
     pub faults: Vec<Fault>,
+    /// Of an order that comes as `removed`: what is wrong with it unless we know the order, which is then cancelled with what
+    /// it has (contract §5). Else nothing.
+    pub missing: Vec<Fault>,
     /// What is to be said if it is accepted.
     pub warnings: Vec<Warning>,
     /// The order; `None` when there are faults.
@@ -113,24 +116,24 @@ impl ClientKey {
     }
 }
 
-/// An order without faults, as sent.
+/// An order without faults, as sent. What an order must have is `None` only where [`Element::missing`] says so.
 #[derive(Debug, Clone)]
 pub struct SentOrder {
     pub(super) status: Status,
     pub(super) created_at: Option<DateTime<Utc>>,
-    pub(super) total: Decimal,
+    pub(super) total: Option<Decimal>,
     pub(super) delivery_cost: Sent<Decimal>,
     pub(super) coins: Sent<Decimal>,
     pub(super) payment_type: Sent<String>,
     pub(super) payment_status: Sent<bool>,
-    pub(super) shipping_date_from: DateTime<Utc>,
-    pub(super) shipping_date_to: DateTime<Utc>,
+    pub(super) shipping_date_from: Option<DateTime<Utc>>,
+    pub(super) shipping_date_to: Option<DateTime<Utc>>,
     pub(super) comment: Sent<String>,
     pub(super) count_of_returned_bottles: Sent<i32>,
     pub(super) ask_for_checkout: Sent<Checkout>,
-    pub(super) items: Vec<SentItem>,
-    pub(super) client: SentClient,
-    pub(super) shipping_address: SentAddress,
+    pub(super) items: Option<Vec<SentItem>>,
+    pub(super) client: Option<SentClient>,
+    pub(super) shipping_address: Option<SentAddress>,
 }
 
 /// A line, as sent.
@@ -265,7 +268,7 @@ impl SentAddress {
 impl SentOrder {
     /// The sender's ids of products that its lines name.
     pub fn product_ids(&self) -> impl Iterator<Item = &str> {
-        self.items.iter().flat_map(|item| {
+        self.items.iter().flatten().flat_map(|item| {
             let other = item.id.as_deref().filter(|id| *id != item.product_id);
             std::iter::once(item.product_id.as_str()).chain(other)
         })
@@ -273,17 +276,21 @@ impl SentOrder {
 
     /// The numbers of addresses that it names.
     pub fn address_numbers(&self) -> impl Iterator<Item = i32> {
-        self.client
-            .addresses
+        self.client_addresses()
             .iter()
-            .chain([&self.shipping_address])
+            .chain(&self.shipping_address)
             .filter_map(|address| address.number)
+    }
+
+    /// The client's list.
+    pub(super) fn client_addresses(&self) -> &[SentAddress] {
+        self.client.as_ref().map_or(&[], |client| &client.addresses)
     }
 
     /// How many addresses it sends, at most so many are new.
     #[must_use]
     pub fn addresses(&self) -> usize {
-        self.client.addresses.len() + 1
+        self.client_addresses().len() + 1
     }
 }
 
@@ -392,6 +399,7 @@ pub fn parse(element: &str, rules: &Rules, most_faults: usize) -> Element {
         client: ClientKey::default(),
         has_username: false,
         faults: Vec::new(),
+        missing: Vec::new(),
         warnings: Vec::new(),
         order: None,
     };
@@ -425,10 +433,7 @@ impl Reader<'_> {
     }
 
     fn warn(&mut self, path: &dyn Display, code: WarningCode) {
-        self.warnings.push(Warning {
-            field: path.to_string(),
-            code,
-        });
+        self.warnings.push(Warning::new(path, code));
     }
 
     fn order(&mut self, read: &mut Element) {
@@ -510,19 +515,19 @@ impl Reader<'_> {
             Some(SentOrder {
                 status: status?,
                 created_at: created_at.value().copied(),
-                total: total?,
+                total: Some(total?),
                 delivery_cost,
                 coins,
                 payment_type,
                 payment_status,
-                shipping_date_from: from?,
-                shipping_date_to: to?,
+                shipping_date_from: Some(from?),
+                shipping_date_to: Some(to?),
                 comment,
                 count_of_returned_bottles: bottles,
                 ask_for_checkout,
-                items: items?,
-                client: client?,
-                shipping_address: shipping_address?,
+                items: Some(items?),
+                client: Some(client?),
+                shipping_address: Some(shipping_address?),
             })
         })();
     }
@@ -603,6 +608,7 @@ impl Reader<'_> {
             self.warnings.push(Warning {
                 field: path.to_string(),
                 code: WarningCode::TooLong,
+                hint: Hint::Cut(LONGEST_TEXT),
             });
         }
         sent
