@@ -372,11 +372,14 @@ SELECT '{USUAL}', s.address + i, s.client + i, 'Сыктывкар', 'Кутуз
 FROM start s, generate_series(1, {others}) i;
 INSERT INTO orders (publication, number, uuid, sender_id, status, client_number, address_number, created_at, total,
                     delivery_cost, coins, payment_type, shipping_date_from, shipping_date_to, comment,
-                    count_of_returned_bottles)
+                    count_of_returned_bottles, shipping_address)
 SELECT '{USUAL}', s.number + i, gen_random_uuid(), 'filled-' || md5(i::text), 'completed',
        CASE WHEN i % 10 < 7 THEN r.client ELSE s.client + 1 + i * 3 / 10 % {others} END,
        CASE WHEN i % 10 < 7 THEN r.address ELSE s.address + 1 + i * 3 / 10 % {others} END,
-       now(), 700, 30, 0, 'cash', '2026-11-01 09:00Z', '2026-11-01 18:00Z', 'Позвонить за час до доставки', 1
+       now(), 700, 30, 0, 'cash', '2026-11-01 09:00Z', '2026-11-01 18:00Z', 'Позвонить за час до доставки', 1,
+       jsonb_build_object('city', 'Сыктывкар', 'street', 'Кутузова', 'house', (i % 120)::text,
+                          'str', 'город Сыктывкар улица Кутузова дом ' || i % 120, 'entrance', '1', 'floor', '1',
+                          'room', (i % 300)::text)
 FROM start s, generate_series(1, {orders}) i JOIN regular r ON r.place = i % (SELECT regulars FROM start);
 INSERT INTO order_item (publication, order_number, position, product_id, sender_id, product_number, name, price,
                         quantity, order_product_id)

@@ -509,8 +509,7 @@ fn is_sound(stored: &Stored) {
         assert_eq!(order.client_number, client.number);
         assert!(
             order
-                .destination
-                .address()
+                .address_number
                 .is_none_or(|number| client.address(number).is_some()),
             "an order goes to another client's address"
         );

@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Publication},
     order::{
         datetime,
-        model::{Address, Checkout, Client, Destination, Order, Status},
+        model::{Address, Checkout, Client, Order, Status},
         phone, reply,
     },
     store::{self, Store, operator::Found},
@@ -225,12 +225,33 @@ impl fmt::Display for Moment {
 }
 
 fn address_line(f: &mut fmt::Formatter<'_>, address: &Address) -> fmt::Result {
-    let name = reply::name(address);
+    let name = reply::address_name(&address.content, address.district_name.as_deref());
     write!(f, "  {:<12}{}", address.number, clean(&name))?;
     if let Some(id) = &address.sender_id {
         write!(f, "; sender's id {}", clean(id))?;
     }
     writeln!(f, "\n  {:12}{}", "", clean(&address.content.str))
+}
+
+/// The order's own copy, and where it differs what the client's address of that number says now.
+fn shipping_address(f: &mut fmt::Formatter<'_>, order: &Order, client: &Client) -> fmt::Result {
+    let content = &order.shipping_address;
+    let address = order
+        .address_number
+        .and_then(|number| client.address(number));
+    let number = order.address_number.map_or("–".into(), |n| n.to_string());
+    let district = address.and_then(|address| address.district_name.as_deref());
+    let name = reply::address_name(content, district);
+    writeln!(f, "  {number:<12}{}", clean(&name))?;
+    writeln!(f, "  {:12}{}", "", clean(&content.str))?;
+    match address {
+        None => writeln!(f, "  {:12}the order's own: the client's list is full", ""),
+        Some(address) if address.content != *content => {
+            let now = reply::address_name(&address.content, district);
+            writeln!(f, "  {:12}the client's address is now: {}", "", clean(&now))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 impl fmt::Display for Sheet<'_> {
@@ -309,13 +330,7 @@ impl fmt::Display for Sheet<'_> {
         }
 
         writeln!(f, "\nshipping_address")?;
-        match &order.destination {
-            Destination::Own(content) => writeln!(f, "  {}, the order's own", content.str)?,
-            Destination::Address(number) => match client.address(*number) {
-                Some(address) => address_line(f, address)?,
-                None => writeln!(f, "  {number}")?,
-            },
-        }
+        shipping_address(f, order, client)?;
 
         let kind = match (&client.guest_phone, &client.sender_id) {
             (Some(_), _) => ", a guest",

@@ -18,6 +18,7 @@ use serde_json::Value;
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, Row,
     postgres::{PgConnectOptions, PgRow},
+    types::Json,
 };
 use uuid::Uuid;
 
@@ -408,11 +409,11 @@ SELECT 'floor', t.* FROM unnest($1::int[], $1::int[], $9::text[], $10::text[], $
 const ORDERS: &str = "
 INSERT INTO %schema%.orders (publication, number, uuid, sender_id, status, client_number, address_number, created_at,
                              total, delivery_cost, coins, payment_type, shipping_date_from, shipping_date_to, comment,
-                             count_of_returned_bottles)
+                             count_of_returned_bottles, shipping_address)
 SELECT 'floor', number, uuid, sender_id, 'new', client_number, client_number, now(), total, 30, 0, 'cash',
-       '2026-11-01 09:00Z', '2026-11-01 18:00Z', 'Позвонить за час до доставки', 1
-FROM unnest($1::int[], $2::uuid[], $3::text[], $4::int[], $5::numeric[])
-    AS t (number, uuid, sender_id, client_number, total)";
+       '2026-11-01 09:00Z', '2026-11-01 18:00Z', 'Позвонить за час до доставки', 1, shipping_address
+FROM unnest($1::int[], $2::uuid[], $3::text[], $4::int[], $5::numeric[], $6::jsonb[])
+    AS t (number, uuid, sender_id, client_number, total, shipping_address)";
 
 const ITEMS: &str = "
 INSERT INTO %schema%.order_item (publication, order_number, position, product_id, sender_id, product_number, name,
@@ -424,7 +425,7 @@ FROM unnest($1::int[], $2::int[], $3::text[], $4::int[], $5::text[], $6::numeric
 const READ_ORDER: &str = "
 SELECT number, version, uuid, sender_id, client_number, address_number, status, created_at, total, delivery_cost, coins,
        payment_type, payment_status, shipping_date_from, shipping_date_to, comment, count_of_returned_bottles,
-       ask_for_checkout::text
+       ask_for_checkout::text, shipping_address::text
 FROM %schema%.orders WHERE publication = 'floor' AND sender_id = ANY($1::text[])";
 
 const READ_ITEM: &str = "
@@ -467,7 +468,7 @@ type OrderRow = (
     (bool, DateTime<Utc>, DateTime<Utc>),
     Option<String>,
     i32,
-    Option<String>,
+    (Option<String>, String),
 );
 
 fn order_row(row: &PgRow) -> Result<OrderRow, sqlx::Error> {
@@ -491,7 +492,7 @@ fn order_row(row: &PgRow) -> Result<OrderRow, sqlx::Error> {
         ),
         row.try_get_unchecked(15)?,
         row.try_get_unchecked(16)?,
-        row.try_get_unchecked(17)?,
+        (row.try_get_unchecked(17)?, row.try_get_unchecked(18)?),
     ))
 }
 
@@ -593,6 +594,7 @@ struct Rows {
     order_id: Vec<String>,
     order_client: Vec<i32>,
     total: Vec<Decimal>,
+    shipping_address: Vec<Json<Value>>,
     item_order: Vec<i32>,
     position: Vec<i32>,
     product: Vec<String>,
@@ -665,6 +667,8 @@ impl Made {
             rows.order_id.push(text(&order["id"]));
             rows.order_client.push(number);
             rows.total.push(int(&order["total"]).into());
+            rows.shipping_address
+                .push(Json(order["shipping_address"].clone()));
             for (position, item) in order["order_item_list"]
                 .as_array()
                 .into_iter()
@@ -711,6 +715,7 @@ impl Rows {
             .bind(&self.order_id)
             .bind(&self.order_client)
             .bind(&self.total)
+            .bind(&self.shipping_address)
     }
 
     fn bind_items<'q>(&'q self, query: Query<'q>) -> Query<'q> {
@@ -750,10 +755,11 @@ impl Rows {
         }
         for (at, number) in self.order.iter().enumerate() {
             let (client, total) = (self.order_client[at], self.total[at]);
+            let Json(address) = &self.shipping_address[at];
             let _ = writeln!(
                 orders,
                 "floor\t{number}\t{}\t{}\tnew\t{client}\t{client}\t{now}\t{total}\t30\t0\tcash\t2026-11-01 09:00Z\t\
-                 2026-11-01 18:00Z\tПозвонить за час до доставки\t1",
+                 2026-11-01 18:00Z\tПозвонить за час до доставки\t1\t{address}",
                 self.uuid[at], self.order_id[at]
             );
         }
@@ -781,7 +787,7 @@ impl Rows {
             (
                 "orders (publication, number, uuid, sender_id, status, client_number, address_number, created_at, total, \
                  delivery_cost, coins, payment_type, shipping_date_from, shipping_date_to, comment, \
-                 count_of_returned_bottles)",
+                 count_of_returned_bottles, shipping_address)",
                 orders,
             ),
             (

@@ -11,18 +11,18 @@ WITH client AS (
 ), placed AS (
     INSERT INTO %schema%.orders (publication, number, uuid, sender_id, status, client_number, address_number, created_at,
                                  total, delivery_cost, coins, payment_type, shipping_date_from, shipping_date_to, comment,
-                                 count_of_returned_bottles)
+                                 count_of_returned_bottles, shipping_address)
     SELECT 'floor', number, uuid, sender_id, 'new', client_number, client_number, now(), total, 30, 0, 'cash',
-           '2026-11-01 09:00Z', '2026-11-01 18:00Z', 'Позвонить за час до доставки', 1
-    FROM unnest($17::int[], $18::uuid[], $19::text[], $20::int[], $21::numeric[])
-        AS t (number, uuid, sender_id, client_number, total)
+           '2026-11-01 09:00Z', '2026-11-01 18:00Z', 'Позвонить за час до доставки', 1, shipping_address
+    FROM unnest($17::int[], $18::uuid[], $19::text[], $20::int[], $21::numeric[], $22::jsonb[])
+        AS t (number, uuid, sender_id, client_number, total, shipping_address)
 ), item AS (
     INSERT INTO %schema%.order_item (publication, order_number, position, product_id, sender_id, product_number, name,
                                      price, quantity, order_product_id)
     SELECT 'floor', number, position, product_id, product_id, product_number, name, price, quantity, 1
-    FROM unnest($22::int[], $23::int[], $24::text[], $25::int[], $26::text[], $27::numeric[], $28::int[])
+    FROM unnest($23::int[], $24::int[], $25::text[], $26::int[], $27::text[], $28::numeric[], $29::int[])
         AS t (number, position, product_id, product_number, name, price, quantity)
 )
 INSERT INTO %schema%.journal_batch (publication, batch, received_at, stored_at, deadline, request_id, login, orders,
                                     accepted, rejected, updated_rows, changed_rows)
-VALUES ('floor', $29, now(), clock_timestamp(), now() + interval '1 minute', 'floor', NULL, $30, $30, 0, 0, 0)
+VALUES ('floor', $30, now(), clock_timestamp(), now() + interval '1 minute', 'floor', NULL, $31, $31, 0, 0, 0)

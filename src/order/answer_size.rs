@@ -4,7 +4,7 @@
 use super::{
     decide::Verdict,
     fault::{Fault, Language},
-    model::{Address, AddressContent, Client, Destination, Order},
+    model::{Address, AddressContent, Client, Order},
 };
 
 /// Bytes of JSON of which nothing varies, with every number as long as it can be.
@@ -72,12 +72,10 @@ pub fn of_key(id: Option<&str>, length: Length) -> usize {
 /// Of an order, without its client.
 #[must_use]
 pub fn of_order(order: &Order, client: &Client, length: Length) -> usize {
-    let address = match &order.destination {
-        Destination::Address(number) => {
-            client.address(*number).map_or(0, |a| of_address(a, length))
-        }
-        Destination::Own(content) => of_content(content, length),
-    };
+    // Its id and its district are those of the client's address.
+    let address = order.address_number.and_then(|n| client.address(n));
+    let address = of_content(&order.shipping_address, length)
+        + address.map_or(0, |address| of_reference(address, length));
     let items = order
         .items
         .iter()
@@ -132,9 +130,12 @@ pub fn of_client(client: &Client, length: Length) -> usize {
 }
 
 fn of_address(address: &Address, length: Length) -> usize {
-    of_content(&address.content, length)
-        + maybe(address.sender_id.as_ref(), length)
-        + maybe(address.district_name.as_ref(), length)
+    of_content(&address.content, length) + of_reference(address, length)
+}
+
+/// Of what an address has besides its content.
+fn of_reference(address: &Address, length: Length) -> usize {
+    maybe(address.sender_id.as_ref(), length) + maybe(address.district_name.as_ref(), length)
 }
 
 fn of_content(content: &AddressContent, length: Length) -> usize {

@@ -18,7 +18,7 @@ use super::{
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     known::Known,
     list::List,
-    model::{Address, Client, ClientType, Destination, Order},
+    model::{Address, AddressContent, Client, ClientType, Order},
     wire::{ClientKey, Element, Sent, SentAddress, SentClient, SentItem, SentOrder},
 };
 
@@ -378,6 +378,14 @@ enum Found {
     New,
 }
 
+/// Where an order goes.
+struct Destination {
+    /// Which address of its client's.
+    number: Option<i32>,
+    /// The order's own copy; `None`: as it is.
+    content: Option<AddressContent>,
+}
+
 /// The contract's three rules (§4) for clients and addresses, where the sender's id decides a clash.
 ///
 /// `by_id`: the record of the sent id. `by_number`: the record that bears the sent number, and whether it is free to
@@ -606,11 +614,12 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             let number = self.address(client, address, list.index(index), warnings);
             applied.addresses.push(number);
         }
-        let destination = self.shipping_address(id, client, shipping_address, warnings);
+        let known = self.order_by_id.get(id).copied();
+        let destination = self.shipping_address(known, client, shipping_address, warnings);
         let client_number = self.clients[client].after.number;
         let products = self.products(items, warnings);
 
-        let Some(&index) = self.order_by_id.get(id) else {
+        let Some(index) = known else {
             let number = match element.external_id {
                 Some(number) if !self.order_numbers.contains(&number) => number,
                 _ => next_number(
@@ -628,7 +637,10 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 sender_id: id.to_owned(),
                 status: sent.status,
                 client_number,
-                destination,
+                shipping_address: destination
+                    .content
+                    .unwrap_or_else(|| shipping_address.content()),
+                address_number: destination.number,
                 created_at: sent.created_at.unwrap_or(received_at),
                 total,
                 delivery_cost: None,
@@ -671,9 +683,18 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 WarningCode::StatusNotChanged,
             ));
         }
-        if (order.client_number, &order.destination) != (client_number, &destination) {
+        let goes_to = (client_number, destination.number);
+        if (order.client_number, order.address_number) != goes_to {
             let order = Arc::make_mut(order);
-            (order.client_number, order.destination) = (client_number, destination);
+            (order.client_number, order.address_number) = goes_to;
+        }
+        if let Some(content) = &destination.content {
+            put(
+                order,
+                content,
+                |o| &o.shipping_address,
+                |o| &mut o.shipping_address,
+            );
         }
         put(order, &total, |o| &o.total, |o| &mut o.total);
         put(
@@ -873,7 +894,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
     /// Finds or makes the order's address (contract §4: never another client's).
     fn shipping_address(
         &mut self,
-        order: &str,
+        order: Option<usize>,
         client: usize,
         sent: &SentAddress,
         warnings: &mut Vec<Warning>,
@@ -888,23 +909,56 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 WarningCode::AddressNotFound,
             ));
         }
-        // Of several equal ones the order keeps its own, or it would move when it is sent again: another may have come since,
-        // under a lower number that its sender brought along.
-        let own = || {
-            let order = &self.orders[*self.order_by_id.get(order)?].after;
-            let index = self.by_number(client, order.destination.address()?)?;
-            let address = &self.clients[client].after.addresses[index];
-            sent.is(&address.content).then_some(index)
-        };
-        let found = by_number
-            .or_else(own)
-            .or_else(|| self.by_content(client, sent))
-            .map_or(Found::New, Found::There);
-        if let Some(number) = self.put_address(client, &found, sent) {
-            return Destination::Address(number);
+        let number = self.clients[client].after.number;
+        let order = order
+            .map(|order| &self.orders[order].after)
+            .filter(|order| order.client_number == number);
+        if let Some(at) = by_number {
+            // The number says which address of the client's, the rest what that is now. An order that goes there already
+            // has what was sent applied to its own copy, for the client's address may say something else by now.
+            let own = order
+                .filter(|order| order.address_number == sent.number)
+                .map(|order| {
+                    sent.changes(&order.shipping_address).then(|| {
+                        let mut content = order.shipping_address.clone();
+                        sent.apply(&mut content);
+                        content
+                    })
+                });
+            self.put_address(client, &Found::There(at), sent);
+            let content = own.unwrap_or_else(|| {
+                let address = &self.clients[client].after.addresses[at];
+                Some(address.content.clone())
+            });
+            return Destination {
+                number: sent.number,
+                content,
+            };
         }
-        warnings.push(Warning::new(&path, WarningCode::TooMany));
-        Destination::Own(sent.content())
+        if let Some(order) = order
+            && !sent.changes(&order.shipping_address)
+        {
+            // It goes where it went, whatever has become of that address of the client's.
+            let number = order.address_number;
+            if number.is_none() {
+                warnings.push(Warning::new(&path, WarningCode::TooMany));
+            }
+            return Destination {
+                number,
+                content: None,
+            };
+        }
+        let found = self
+            .by_content(client, sent)
+            .map_or(Found::New, Found::There);
+        let number = self.put_address(client, &found, sent);
+        if number.is_none() {
+            warnings.push(Warning::new(&path, WarningCode::TooMany));
+        }
+        Destination {
+            number,
+            content: Some(sent.content()),
+        }
     }
 
     /// The index of a client's addresses, where the list is long.

@@ -4,15 +4,20 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
-use super::model::{Destination, Order, OrderItem};
+use super::model::{AddressContent, Order, OrderItem};
 
 /// The fields that differ, named as on the wire, each with what it was and what it became: `{"total": ["710", "720"]}`. A line
 /// is named by its place; one that was not there, or is not there any more, is `null`. Amounts are texts, for they are exact
-/// decimals; moments are RFC 3339 in UTC; the client and the address are our numbers, an address of the order's own its `str`.
+/// decimals; moments are RFC 3339 in UTC; `client` and `shipping_address` are our numbers, `shipping_address.house` and the
+/// like are the order's own copy of the address.
 #[must_use]
 pub fn changes(before: &Order, after: &Order) -> Value {
     let mut changes = Map::new();
     differences(&mut changes, "", &of_order(before), &of_order(after));
+    if before.shipping_address != after.shipping_address {
+        let [before, after] = [before, after].map(|order| of_address(&order.shipping_address));
+        differences(&mut changes, "shipping_address.", &before, &after);
+    }
     for place in 0..before.items.len().max(after.items.len()) {
         let name = format!("order_item_list[{place}]");
         match (before.items.get(place), after.items.get(place)) {
@@ -64,10 +69,7 @@ fn of_order(order: &Order) -> Map<String, Value> {
     map(json!({
         "status": order.status.as_str(),
         "client": order.client_number,
-        "shipping_address": match &order.destination {
-            Destination::Address(number) => json!(number),
-            Destination::Own(content) => json!(content.str),
-        },
+        "shipping_address": order.address_number,
         "created_at": moment(order.created_at),
         "total": amount(order.total),
         "delivery_cost": order.delivery_cost.map(amount),
@@ -80,6 +82,10 @@ fn of_order(order: &Order) -> Map<String, Value> {
         "count_of_returned_bottles": order.count_of_returned_bottles,
         "ask_for_checkout": order.ask_for_checkout,
     }))
+}
+
+fn of_address(address: &AddressContent) -> Map<String, Value> {
+    map(json!(address))
 }
 
 fn of_item(item: &OrderItem) -> Map<String, Value> {

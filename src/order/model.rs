@@ -120,8 +120,10 @@ pub struct Order {
     pub status: Status,
     /// Whose it is.
     pub client_number: i32,
-    /// Where it goes.
-    pub destination: Destination,
+    /// Where it goes: its own copy, which nothing but the order itself changes (contract §5).
+    pub shipping_address: AddressContent,
+    /// Which address of the client's that was, by our number; `None` where the client's list had no room for it.
+    pub address_number: Option<i32>,
     /// When it was made, or first came in.
     pub created_at: DateTime<Utc>,
     /// Roubles, delivery included.
@@ -221,35 +223,6 @@ pub struct Address {
     pub district_number: Option<i32>,
     /// The district's name.
     pub district_name: Option<String>,
-}
-
-/// Where an order goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// To this address of its client's, by our number.
-    Address(i32),
-    /// To an address that its client's list had no room for: the order keeps its own copy (contract §5).
-    Own(AddressContent),
-}
-
-impl Destination {
-    /// Our number of the client's address.
-    #[must_use]
-    pub fn address(&self) -> Option<i32> {
-        match self {
-            Self::Address(number) => Some(*number),
-            Self::Own(_) => None,
-        }
-    }
-
-    /// The order's own copy.
-    #[must_use]
-    pub fn own(&self) -> Option<&AddressContent> {
-        match self {
-            Self::Address(_) => None,
-            Self::Own(content) => Some(content),
-        }
-    }
 }
 
 /// The part of an address that the sender owns, and by which addresses without an id are told apart (contract §4).

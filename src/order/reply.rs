@@ -19,9 +19,7 @@ use super::{
     answer_size, datetime,
     decide::{Accepted, Decision, Verdict, entries},
     fault::{FaultText, Language, WarningText, summary},
-    model::{
-        Address, AddressContent, BankAccount, Client, ClientPrice, Destination, Order, OrderItem,
-    },
+    model::{Address, AddressContent, BankAccount, Client, ClientPrice, Order, OrderItem},
     phone,
     sent_only::sent_only,
     wire::Element,
@@ -334,11 +332,7 @@ impl Serialize for OrderAnswer<'_> {
         s.serialize_field("payment_type", &order.payment_type)?;
         s.serialize_field("payment_status", &order.payment_status)?;
         s.serialize_field("created_at", &Local(order.created_at, zone))?;
-        let address = match &order.destination {
-            Destination::Address(number) => client.address(*number).map(AddressAnswer::shipping),
-            Destination::Own(content) => Some(AddressAnswer::own(content)),
-        };
-        s.serialize_field("shipping_address", &address)?;
+        s.serialize_field("shipping_address", &AddressAnswer::shipping(order, client))?;
         s.serialize_field("shipping_date_from", &Local(order.shipping_date_from, zone))?;
         s.serialize_field("shipping_date_to", &Local(order.shipping_date_to, zone))?;
         s.serialize_field("order_item_list", &Items(&order.items))?;
@@ -474,7 +468,7 @@ impl Serialize for Addresses<'_> {
 }
 
 struct AddressAnswer<'a> {
-    /// The client's address; `None` where it is the order's own.
+    /// The client's address; `None` where its list had no room for it.
     address: Option<&'a Address>,
     content: &'a AddressContent,
     shipping: bool,
@@ -489,17 +483,13 @@ impl<'a> AddressAnswer<'a> {
         }
     }
 
-    fn shipping(address: &'a Address) -> Self {
+    /// The order's own copy; the client's address may say something else by now.
+    fn shipping(order: &'a Order, client: &'a Client) -> Self {
         Self {
-            shipping: true,
-            ..Self::listed(address)
-        }
-    }
-
-    fn own(content: &'a AddressContent) -> Self {
-        Self {
-            address: None,
-            content,
+            address: order
+                .address_number
+                .and_then(|number| client.address(number)),
+            content: &order.shipping_address,
             shipping: true,
         }
     }
@@ -519,7 +509,7 @@ impl Serialize for AddressAnswer<'_> {
         }
         s.serialize_field("external_id", &sender_id)?;
         let district = address.and_then(|address| address.district_name.as_deref());
-        s.serialize_field("name", &name_of(content, district))?;
+        s.serialize_field("name", &address_name(content, district))?;
         s.serialize_field("city", &content.city)?;
         s.serialize_field("street", &content.street)?;
         s.serialize_field("house", &content.house)?;
@@ -535,11 +525,7 @@ impl Serialize for AddressAnswer<'_> {
 
 /// `Кутузова, д. 21, эт. 1, кв./оф. 1, под. 2, г. Сыктывкар – Орбита`, absent parts left out (contract §6).
 #[must_use]
-pub fn name(address: &Address) -> String {
-    name_of(&address.content, address.district_name.as_deref())
-}
-
-fn name_of(content: &AddressContent, district: Option<&str>) -> String {
+pub fn address_name(content: &AddressContent, district: Option<&str>) -> String {
     let mut name = format!("{}, д. {}", content.street, content.house);
     for (label, part) in [
         (", эт. ", &content.floor),

@@ -4,7 +4,7 @@
 use super::{
     decide::Accepted,
     list::List,
-    model::{Address, Client, ClientType, Destination, Order},
+    model::{Address, Client, ClientType, Order},
     wire::{Element, SentAddress},
 };
 
@@ -108,13 +108,9 @@ pub fn sent_only(
                 addresses.push(address(number, sent));
             }
         }
-        match &order.destination {
-            Destination::Address(number) => {
-                addresses.push(address(*number, shipping_address));
-            }
-            Destination::Own(_) => {
-                shown.destination = Destination::Own(shipping_address.content());
-            }
+        shown.shipping_address = shipping_address.content();
+        if let Some(number) = order.address_number {
+            addresses.push(address(number, shipping_address));
         }
     }
     owner.addresses = each_once(addresses).into();

@@ -22,8 +22,8 @@ use crate::{
     order::{
         known::{Keys, Known},
         model::{
-            Address, AddressContent, BankAccount, Checkout, Client, ClientPrice, ClientType,
-            Destination, Order, OrderItem, Status,
+            Address, AddressContent, BankAccount, Checkout, Client, ClientPrice, ClientType, Order,
+            OrderItem, Status,
         },
     },
 };
@@ -95,7 +95,8 @@ impl Row {
             number: self.int(1)?,
             version: self.int(2)?,
             client_number: self.int(3)?,
-            destination: self.destination()?,
+            address_number: self.maybe_int(4)?,
+            shipping_address: self.shipping_address()?,
             count_of_returned_bottles: self.int(5)?,
             sender_id: self.text(1)?,
             status: Status::parse(status).ok_or_else(|| corrupt("a status"))?,
@@ -114,14 +115,10 @@ impl Row {
         })
     }
 
-    /// Where an order goes.
-    fn destination(&self) -> Read<Destination> {
-        if let Some(own) = self.get::<Option<&str>>(at::TEXT, 5)? {
-            return serde_json::from_str(own)
-                .map(Destination::Own)
-                .map_err(|_| corrupt("an order's own address"));
-        }
-        self.int(4).map(Destination::Address)
+    /// An order's own copy of the address.
+    fn shipping_address(&self) -> Read<AddressContent> {
+        let text: &str = self.get(at::TEXT, 5)?;
+        serde_json::from_str(text).map_err(|_| corrupt("an order's own address"))
     }
 
     /// (order's number, place, line)

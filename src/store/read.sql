@@ -63,7 +63,7 @@ SELECT 0::smallint AS "kind!", NULL::int AS "int_1?", NULL::int AS "int_2?", NUL
        ARRAY(SELECT c.number FROM found_client c WHERE c.is_cached) AS "ints?"
 UNION ALL
 SELECT 1::smallint, o.number, o.version, o.client_number, o.address_number, o.count_of_returned_bottles, o.sender_id,
-       o.status, o.payment_type, o.comment, o.delivery_address::text, NULL, NULL, NULL, NULL, NULL, NULL, o.total, o.delivery_cost,
+       o.status, o.payment_type, o.comment, o.shipping_address::text, NULL, NULL, NULL, NULL, NULL, NULL, o.total, o.delivery_cost,
        o.coins, o.created_at, o.shipping_date_from, o.shipping_date_to, o.ask_for_checkout, o.uuid, o.payment_status,
        NULL, NULL
 FROM found_order o

@@ -216,7 +216,7 @@ struct Orders<'a> {
     count_of_returned_bottles: Vec<i32>,
     ask_for_checkout: Vec<Option<Json<&'a Checkout>>>,
     batch: Vec<Option<Uuid>>,
-    delivery_address: Vec<Option<Json<&'a AddressContent>>>,
+    shipping_address: Vec<Json<&'a AddressContent>>,
 }
 
 impl<'a> Orders<'a> {
@@ -229,8 +229,8 @@ impl<'a> Orders<'a> {
             columns.sender_id.push(&o.sender_id);
             columns.status.push(o.status.as_str());
             columns.client_number.push(o.client_number);
-            columns.address_number.push(o.destination.address());
-            columns.delivery_address.push(o.destination.own().map(Json));
+            columns.address_number.push(o.address_number);
+            columns.shipping_address.push(Json(&o.shipping_address));
             columns.created_at.push(o.created_at);
             columns.total.push(o.total);
             columns.delivery_cost.push(o.delivery_cost);
@@ -445,7 +445,7 @@ impl Store {
                     &journal.accepted,
                     &journal.rejected,
                     &orders.batch as _,
-                    &orders.delivery_address as _,
+                    &orders.shipping_address as _,
                     hurry.as_deref(),
                 )
             } else {
@@ -535,7 +535,7 @@ impl Store {
                     &history.iter().map(|c| c.request_id).collect::<Vec<_>>() as _,
                     &history.iter().map(|c| c.login).collect::<Vec<_>>() as _,
                     &history.iter().map(|c| Json(&c.changes)).collect::<Vec<_>>() as _,
-                    &orders.delivery_address as _,
+                    &orders.shipping_address as _,
                     &rejected.iter().map(|r| int(r.repeated)).collect::<Vec<_>>(),
                     &journal.kept_bytes,
                     hurry.as_deref(),

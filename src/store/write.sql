@@ -70,25 +70,25 @@ WITH hurry AS MATERIALIZED (
                 $37::timestamptz[], $38::timestamptz[], $39::text[], $40::int[], $41::jsonb[], $69::uuid[], $77::jsonb[])
         AS t (number, version, uuid, sender_id, status, client_number, address_number, created_at, total,
               delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-              count_of_returned_bottles, ask_for_checkout, batch, delivery_address)
+              count_of_returned_bottles, ask_for_checkout, batch, shipping_address)
 ), new_order AS (
     INSERT INTO orders
         (publication, number, uuid, sender_id, status, client_number, address_number, created_at, total,
          delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-         count_of_returned_bottles, ask_for_checkout, batch, delivery_address)
+         count_of_returned_bottles, ask_for_checkout, batch, shipping_address)
     SELECT $1, number, uuid, sender_id, status, client_number, address_number, created_at, total,
            delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-           count_of_returned_bottles, ask_for_checkout, batch, delivery_address
+           count_of_returned_bottles, ask_for_checkout, batch, shipping_address
     FROM sent_order
     WHERE version = 0
 ), changed_order AS (
     INSERT INTO orders AS o
         (publication, number, version, uuid, sender_id, status, client_number, address_number, created_at, total,
          delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-         count_of_returned_bottles, ask_for_checkout, delivery_address)
+         count_of_returned_bottles, ask_for_checkout, shipping_address)
     SELECT $1, number, version, uuid, sender_id, status, client_number, address_number, created_at, total,
            delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-           count_of_returned_bottles, ask_for_checkout, delivery_address
+           count_of_returned_bottles, ask_for_checkout, shipping_address
     FROM sent_order
     WHERE version > 0
     ON CONFLICT (publication, number) DO UPDATE
@@ -98,7 +98,7 @@ WITH hurry AS MATERIALIZED (
         payment_status = excluded.payment_status, shipping_date_from = excluded.shipping_date_from,
         shipping_date_to = excluded.shipping_date_to, comment = excluded.comment,
         count_of_returned_bottles = excluded.count_of_returned_bottles, ask_for_checkout = excluded.ask_for_checkout,
-        delivery_address = excluded.delivery_address
+        shipping_address = excluded.shipping_address
     WHERE o.version = excluded.version
     RETURNING o.xmax <> 0 AS was_there
 ), sent_item AS MATERIALIZED (

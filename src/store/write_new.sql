@@ -21,7 +21,7 @@ WITH hurry AS MATERIALIZED (
     INSERT INTO orders
         (publication, number, uuid, sender_id, status, client_number, address_number, created_at, total,
          delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-         count_of_returned_bottles, ask_for_checkout, batch, delivery_address)
+         count_of_returned_bottles, ask_for_checkout, batch, shipping_address)
     SELECT $1, t.*
     FROM unnest($22::int[], $23::uuid[], $24::text[], $25::text[], $26::int[], $27::int[], $28::timestamptz[],
                 $29::numeric[], $30::numeric[], $31::numeric[], $32::text[], $33::boolean[], $34::timestamptz[],

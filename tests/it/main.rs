@@ -36,6 +36,7 @@ mod operator;
 mod order_command;
 mod ownership;
 mod pages;
+mod people;
 mod private_cluster;
 mod property;
 mod races;

@@ -1,11 +1,13 @@
 //! Migrations at start (issue 3, "The database"), and the harness that every other test stands on.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use aqua_orders::database::{self, Error};
-use sqlx::ConnectOptions;
+use serde_json::{Value, json};
+use sqlx::{ConnectOptions, PgConnection, migrate::Migrator};
 
 use crate::support::{
+    app::TestApp,
     postgres::{self, QUICK, Server},
     process::{self, Process, Scratch},
 };
@@ -36,6 +38,89 @@ async fn any_number_of_instances_may_start_at_once() {
         .expect("there")
         .count();
     assert_eq!(usize::try_from(applied).expect("few"), carried, "each once");
+}
+
+/// The migrations up to this one.
+async fn migrate_to(last: &str, connection: &mut PgConnection) {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let some = Scratch::new();
+    for file in fs::read_dir(all).expect("there") {
+        let file = file.expect("a file");
+        if file.file_name().to_str().is_some_and(|name| name <= last) {
+            fs::copy(file.path(), some.join(file.file_name())).expect("copied");
+        }
+    }
+    let migrator = Migrator::new(some.path().to_owned()).await.expect("read");
+    migrator.run(connection).await.expect("migrated");
+}
+
+#[tokio::test]
+async fn stored_orders_get_their_own_copy_of_the_address() {
+    let database = Arc::new(postgres::database().await);
+    let mut connection = database.options().connect().await.expect("connected");
+    let empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+    sqlx::raw_sql(empty)
+        .execute(&mut connection)
+        .await
+        .expect("emptied");
+    migrate_to("0004_bounds.sql", &mut connection).await;
+    // As the release before wrote them: an order to an address of its client's, and one that found no room there. The
+    // address of the same number in another publication is none of theirs.
+    sqlx::raw_sql(
+        r#"INSERT INTO client (publication, number, sender_id, username)
+           VALUES ('demodelivery', 1, 'c', 'Василий'), ('other', 1, 'c', 'Василий');
+           INSERT INTO address (publication, number, client_number, city, street, house, str, room)
+           VALUES ('demodelivery', 1, 1, 'Эжва', 'Мира', '19', 'Мира 19', '7'),
+                  ('other', 1, 1, 'Ухта', 'Мира', '1', 'Мира 1', NULL);
+           INSERT INTO orders (publication, number, uuid, sender_id, status, client_number, address_number,
+                               delivery_address, created_at, total, shipping_date_from, shipping_date_to)
+           SELECT 'demodelivery', n, gen_random_uuid(), 'order ' || n, 'new', 1, CASE n WHEN 1 THEN 1 END,
+                  CASE n WHEN 2 THEN '{"city": "Эжва", "street": "Мира", "house": "20", "str": "Мира 20",
+                                       "entrance": null, "floor": "2", "room": null}'::jsonb END,
+                  '2026-11-06T11:00:00Z', 1, '2026-11-06T11:00:00Z', '2026-11-06T18:00:00Z'
+           FROM generate_series(1, 2) AS n;
+           INSERT INTO order_item (publication, order_number, position, product_id, price, quantity)
+           SELECT 'demodelivery', n, 0, 'w', 1, 1 FROM generate_series(1, 2) AS n"#,
+    )
+    .execute(&mut connection)
+    .await
+    .expect("written");
+
+    let options = database.options();
+    database::migrate(&options, PATIENCE).await.expect("done");
+    let app = TestApp::beside(database, |config| config.limits.client_addresses = 1).await;
+    for (id, number, house, floor, room) in [
+        ("order 1", json!(1), "19", Value::Null, json!("7")),
+        ("order 2", Value::Null, "20", json!("2"), Value::Null),
+    ] {
+        let sent = json!({
+            "id": id, "status": "new", "total": 1, "client": { "id": "c" },
+            "shipping_date_from": "2026-11-06T11:00:00Z", "shipping_date_to": "2026-11-06T18:00:00Z",
+            "order_item_list": [{ "product_id": "w", "price": 1, "quantity": 1 }],
+            "shipping_address": {
+                "city": "Эжва", "street": "Мира", "house": house, "str": format!("Мира {house}"),
+                "floor": floor, "room": room,
+            },
+        });
+        let shown = &app.accept(&sent).await["shipping_address"];
+        let fields = ["id", "user_address_id", "city", "house", "floor", "room"];
+        assert_eq!(
+            fields.map(|field| &shown[field]),
+            [
+                &number,
+                &number,
+                &json!("Эжва"),
+                &json!(house),
+                &floor,
+                &room
+            ]
+        );
+    }
+    let versions: Vec<i32> = sqlx::query_scalar("SELECT version FROM orders")
+        .fetch_all(&mut connection)
+        .await
+        .expect("read");
+    assert_eq!(versions, [1, 1], "sent again they are as they were");
 }
 
 #[tokio::test]
