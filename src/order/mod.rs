@@ -14,6 +14,7 @@ pub mod fault;
 pub mod history;
 pub mod known;
 pub mod list;
+pub mod list_key;
 pub mod model;
 pub mod phone;
 pub(crate) mod raw;
