@@ -45,8 +45,10 @@ const X_DRY_RUN: HeaderName = HeaderName::from_static("x-dry-run");
 fn is_dry_run(uri: &Uri) -> Result<bool, Failure> {
     let mut dry_run = None;
     for parameter in uri.query().unwrap_or_default().split('&') {
-        let parameter = percent_decode_str(parameter).decode_utf8_lossy();
-        let this = match parameter.split_once('=') {
+        let parameter = parameter.replace('+', " ");
+        let parameter = percent_decode_str(&parameter).decode_utf8_lossy();
+        // A copied address brings blanks along.
+        let this = match parameter.trim().split_once('=') {
             Some(("dry_run", value)) => match value.to_ascii_lowercase().as_str() {
                 "true" | "1" => true,
                 "false" | "0" => false,

@@ -158,6 +158,8 @@ async fn a_dry_run_is_asked_for_in_plain_words_or_not_at_all() {
         "dry_run=1",
         "a=b&dry_run=true",
         "dry_run=1&dry_run=true",
+        "dry_run=true%20",
+        "dry_run=true+%09",
         "dry%5Frun=%74rue",
         "dry_run=True",
     ] {

@@ -67,6 +67,41 @@ async fn the_fixed_part_is_matched_without_case_with_or_without_a_trailing_slash
     assert_eq!(service.ask(post(&absolute, "", "[]")).await.status, 200);
 }
 
+/// The orders' address as hands put it together and copy it; `{}` stands for the publication.
+const COPIED: [&str; 11] = [
+    "//{}/hs/AquaDeliveri/getOrdersURL",
+    "/{}//hs/AquaDeliveri/getOrdersURL",
+    "///{}/hs//aquadeliveri///getordersurl//",
+    "/{}/hs/AquaDeliveri/getOrdersURL%20",
+    "/{}/hs/AquaDeliveri/getOrdersURL/%20%20/",
+    "/{}/hs/AquaDeliveri/getOrdersURL%09%0d%0A",
+    "/{}/hs/AquaDeliveri/getOrdersURL%C2%A0",
+    "/{}/hs/AquaDeliveri/getOrdersURL%e2%80%8b/",
+    "/{}/hs/AquaDeliveri/getOrdersURL\u{A0}",
+    "/{}//hs/AquaDeliveri/getOrdersURL%20?a=b",
+    "http://test//{}/hs/AquaDeliveri/getOrdersURL/%20",
+];
+
+#[tokio::test]
+async fn several_slashes_count_as_one_and_blanks_at_the_paths_end_are_dropped() {
+    let service = Service::demo().await;
+    for path in COPIED {
+        let path = path.replace("{}", "demodelivery");
+        service.ask(post(&path, "", "[1]")).await.took(1);
+    }
+    // Whoever is refused is refused in the same words at all of them.
+    for path in COPIED {
+        let stranger = post(&path.replace("{}", "nobody"), "", "[1]");
+        service.ask(stranger).await.refused(401, "unauthorized");
+        let path = path.replace("{}", "demodelivery");
+        let get = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+        let answer = service.ask(get).await;
+        answer.refused(405, "method_not_allowed");
+        assert_eq!(answer.header("allow"), Some("POST"), "{path}");
+        assert!(answer.message().contains("работает"), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn an_unknown_path_is_404() {
     let service = Service::demo().await;
@@ -75,7 +110,11 @@ async fn an_unknown_path_is_404() {
         "/demodelivery",
         "/hs/AquaDeliveri/getOrdersURL",
         "/demodelivery/hs/AquaDeliveri",
-        "/demodelivery/hs/AquaDeliveri/getOrdersURL//",
+        "//hs/AquaDeliveri/getOrdersURL",
+        "/demodelivery/hs/AquaDeliveri/getOrdersURL+",
+        "/demodelivery/hs/AquaDeliveri/getOrdersURL%2F",
+        "/demodelivery/hs/AquaDeliveri/getOrdersURL%00",
+        "/demodelivery/hs/AquaDeliveri/%20getOrdersURL",
         "/demodelivery/hs/AquaDeliveri/getOrdersURL/more",
         "/demodelivery/hs/AquaDeliveri/getOrders",
         "/more/demodelivery/hs/AquaDeliveri/getOrdersURL",
@@ -140,7 +179,7 @@ async fn an_unknown_publication_is_401_with_www_authenticate() {
     let mut bodies = Vec::new();
     for publication in [
         "nobody",
-        "",
+        "%20",
         "%FF",
         "%D0",
         "%ZZ",

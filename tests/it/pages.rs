@@ -9,6 +9,7 @@ async fn the_pages_are_on_the_operators_listener_and_on_the_public_one_only_when
  {
     let pages = [
         "/docs",
+        "//docs/%20",
         "/docs/docs.js",
         "/docs/page.css",
         "/docs/page.js",
