@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     net::Ipv4Addr,
     pin::Pin,
     task::{Context, Poll},
@@ -26,7 +27,10 @@ use bytes::{Buf as _, Bytes};
 use encoding_rs::{Encoding, UTF_8};
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
-use serde::de::IgnoredAny;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Value, value::RawValue};
 use tokio::{io::AsyncReadExt as _, runtime::Runtime};
 
@@ -38,11 +42,11 @@ const CODINGS: [&str; 8] = [
     "br",
     "zstd",
     "X-GZIP, identity",
-    "identity\nbr",
+    "UTF-8, binary\nbr",
     "gzip\nzstd",
 ];
 /// `Content-Type`.
-const TYPES: [&str; 12] = [
+const TYPES: [&str; 14] = [
     "",
     "application/json",
     "application/json; charset=utf-8",
@@ -55,6 +59,8 @@ const TYPES: [&str; 12] = [
     "a/b; charset=iso-2022-jp",
     "a/b; charset=nonsense",
     "a/b; charset=hz-gb-2312",
+    "application/json; charset=utf-8, application/json",
+    "a/b; charset=windows-1251, a/b; charset=utf-8",
 ];
 
 thread_local! {
@@ -174,10 +180,14 @@ async fn read(
                 elements.ranges.len() <= limits.batch_orders,
                 "too many orders were let in"
             );
-            let mut end = 0;
+            let mut ends = 0;
+            let mut in_text = elements.ranges.clone();
+            in_text.sort_by_key(|range| range.start);
+            for range in in_text {
+                assert!(ends < range.start, "elements overlap");
+                ends = range.end;
+            }
             let parts = elements.ranges.into_iter().map(|range| {
-                assert!(end < range.start, "elements overlap");
-                end = range.end;
                 let part = text.get(range).expect("in the text");
                 serde_json::from_str::<IgnoredAny>(part).expect("an element is JSON");
                 part.to_owned()
@@ -222,18 +232,15 @@ fn expected(content_type: &str, body: &[u8], limits: &Limits) -> Read {
         .split_once("charset")
         .map(|(_, label)| {
             label
-                .split(';')
+                .split([',', ';'])
                 .next()
                 .unwrap_or_default()
                 .replace(['=', ' ', '"', '\''], "")
         });
-    let charset = match label {
-        None => UTF_8,
-        // Not even a label that stands for the replacement character is one.
-        Some(label) => {
-            Encoding::for_label_no_replacement(label.as_bytes()).ok_or_else(bad_encoding)?
-        }
-    };
+    // Not even a label that stands for the replacement character is one.
+    let charset = label
+        .and_then(|label| Encoding::for_label_no_replacement(label.as_bytes()))
+        .unwrap_or(UTF_8);
     if body.len() > limits.body_bytes {
         return Err("body_too_large".into());
     }
@@ -241,7 +248,7 @@ fn expected(content_type: &str, body: &[u8], limits: &Limits) -> Read {
     if broken {
         return Err(bad_encoding());
     }
-    match serde_json::from_str::<Vec<&RawValue>>(&text) {
+    match listed(&text) {
         Ok(elements) if elements.len() > limits.batch_orders => Err("batch_too_large".into()),
         Ok(elements) => {
             let elements = elements
@@ -250,22 +257,73 @@ fn expected(content_type: &str, body: &[u8], limits: &Limits) -> Read {
                 .collect();
             Ok((text.into_owned(), elements, body.len()))
         }
-        Err(_) if serde_json::from_str::<IgnoredAny>(&text).is_ok() => Err("not_an_array".into()),
         // What comes behind too many orders is not looked at.
         Err(_) if begins_with_more(&text, limits.batch_orders) => Err("batch_too_large".into()),
+        Err(_) if serde_json::from_str::<IgnoredAny>(&text).is_ok() => Err("not_an_array".into()),
         Err(_) => Err("malformed_json".into()),
     }
 }
 
-/// Whether a text that is no JSON would be an array of more elements than that, were it cut off somewhere.
+/// Whether a text that is no list would be one of more elements than that, were it cut off somewhere.
 fn begins_with_more(text: &str, orders: usize) -> bool {
     let ends = text
         .char_indices()
         .map(|(place, char)| place + char.len_utf8());
     ends.filter_map(|end| text.get(..end)).any(|beginning| {
-        serde_json::from_str::<Vec<&RawValue>>(&format!("{beginning}]"))
-            .is_ok_and(|elements| elements.len() > orders)
+        [']', '}'].into_iter().any(|end| {
+            listed(&format!("{beginning}{end}")).is_ok_and(|elements| elements.len() > orders)
+        })
     })
+}
+
+/// A list's elements, or those of an object whose keys are all whole numbers.
+fn listed(text: &str) -> serde_json::Result<Vec<&RawValue>> {
+    let fields = match serde_json::from_str::<Vec<&RawValue>>(text) {
+        Ok(elements) => return Ok(elements),
+        Err(no_list) => serde_json::from_str::<Fields>(text).map_err(|_| no_list)?.0,
+    };
+    let no_number = || serde_json::Error::custom("no whole number");
+    let mut listed: Vec<(String, &RawValue)> = vec![];
+    for (key, value) in fields {
+        let key: String = serde_json::from_str(key.get())?;
+        if key.is_empty() || !key.chars().all(|char| char.is_ascii_digit()) {
+            return Err(no_number());
+        }
+        listed.retain(|(before, _)| *before != key);
+        listed.push((key, value));
+    }
+    if listed.is_empty() {
+        return Err(no_number());
+    }
+    // Numbers of one length are in the order of their digits.
+    let longest = listed.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+    listed.sort_by_key(|(key, _)| (format!("{key:0>longest$}"), key.len()));
+    Ok(listed.into_iter().map(|(_, value)| value).collect())
+}
+
+/// An object's keys and values as they stand there.
+struct Fields<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Fields<'de>, A::Error> {
+                let mut read = vec![];
+                while let Some(field) = fields.next_entry()? {
+                    read.push(field);
+                }
+                Ok(Fields(read))
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 /// A body, compressed in each way that we take, the way of `gzdeflate` and an empty body included.

@@ -84,8 +84,8 @@ fn parts(path: &str) -> Vec<&str> {
         .flat_map(|char| {
             let raw = char.to_string();
             let escapes = raw.bytes().map(|byte| format!("%{byte:02x}"));
-            let escaped = escapes.collect::<Vec<_>>().concat();
-            [raw, escaped]
+            let in_all = escapes.collect::<Vec<_>>().concat();
+            [raw, in_all]
         })
         .chain(["/".to_owned()])
         .collect();

@@ -1,7 +1,7 @@
 //! Bytes -> a JSON array's elements: limits, decompression, charset (contract §1).
 
 use std::{
-    borrow::Cow,
+    collections::BTreeMap,
     fmt,
     ops::Range,
     sync::{Arc, Weak},
@@ -18,7 +18,10 @@ use axum::{
 };
 use encoding_rs::{Encoding, UTF_8};
 use http_body_util::BodyExt;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -26,9 +29,13 @@ use tokio::{
     time::timeout,
 };
 
-use super::failure::Failure;
+use super::{
+    came::{Came, Name},
+    failure::Failure,
+};
 use crate::{
     config::{Limits, Times},
+    order::list_key::ListKey,
     room::{Place, Room},
     share::Share,
     turns::Turns,
@@ -79,8 +86,8 @@ impl Bodies {
         limits: &Limits,
         times: &Times,
     ) -> Result<Elements, Failure> {
-        let coding = Coding::of(headers)?;
-        let charset = charset(headers)?;
+        let (coding, named) = Coding::of(headers)?;
+        let charset = Charset::of(headers, named);
         let most_bytes = match coding {
             Coding::Identity => limits.body_bytes,
             _ => limits.body_bytes.saturating_add(COMPRESSION_OVERHEAD),
@@ -131,9 +138,9 @@ impl Bodies {
 /// A batch as text, and where its orders stand in it.
 #[derive(Debug)]
 pub struct Elements {
-    /// The JSON array in UTF-8, without a BOM.
+    /// The JSON array in UTF-8, without a BOM; or the object that is one.
     pub text: String,
-    /// The array's elements, in bytes of `text`; each one raw JSON value, whatever is in it.
+    /// The array's elements in their order, in bytes of `text`; each one raw JSON value, whatever is in it.
     pub ranges: Vec<Range<usize>>,
     /// Bytes of the body after decompression.
     pub bytes: usize,
@@ -147,7 +154,7 @@ pub struct Elements {
 struct Packed {
     whole_at: Instant,
     coding: Coding,
-    charset: &'static Encoding,
+    charset: Charset,
     bytes: Vec<u8>,
     place: Place,
     most_bytes: usize,
@@ -187,23 +194,29 @@ enum Coding {
 }
 
 impl Coding {
-    fn of(headers: &HeaderMap) -> Result<Self, Failure> {
-        let mut coding = Self::Identity;
+    /// What `Content-Encoding` says; and the charset that stands there, for senders confuse the two headers.
+    fn of(headers: &HeaderMap) -> Result<(Self, Option<&'static Encoding>), Failure> {
+        let (mut coding, mut charset) = (Self::Identity, None);
         for value in headers.get_all(header::CONTENT_ENCODING) {
             let names = value
                 .to_str()
                 .map_err(|_bytes| Failure::UnknownContentEncoding)?;
-            for name in names
-                .split(',')
-                .map(|name| name.trim().to_ascii_lowercase())
-            {
+            for name in names.split([',', ';']) {
+                let name = label(name).to_ascii_lowercase();
                 let next = match name.as_str() {
-                    "" | "identity" => continue,
+                    // The last three are of mail's header of nearly the same name.
+                    "" | "identity" | "none" | "binary" | "8bit" | "7bit" => continue,
                     "gzip" | "x-gzip" => Self::Gzip,
                     "deflate" => Self::Deflate,
                     "br" => Self::Brotli,
                     "zstd" => Self::Zstd,
-                    _ => return Err(Failure::UnknownContentEncoding),
+                    name => {
+                        let name = name.strip_prefix("charset=").map_or(name, label);
+                        let known = Encoding::for_label_no_replacement(name.as_bytes())
+                            .ok_or(Failure::UnknownContentEncoding)?;
+                        charset.get_or_insert(known);
+                        continue;
+                    }
                 };
                 // Nobody packs a parcel twice, but a bomb's maker might.
                 if coding != Self::Identity {
@@ -212,7 +225,50 @@ impl Coding {
                 coding = next;
             }
         }
-        Ok(coding)
+        Ok((coding, charset))
+    }
+}
+
+/// A name in a header, without what stands around it.
+fn label(text: &str) -> &str {
+    text.trim_matches(|char: char| char.is_ascii_whitespace() || matches!(char, '"' | '\''))
+}
+
+/// What the headers say of a text's charset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Charset {
+    /// It is this one; UTF-8 where none is named.
+    Named(&'static Encoding),
+    /// UTF-8, or this one, which is named where a compression was due.
+    Perhaps(&'static Encoding),
+    /// UTF-8, or one that nobody knows.
+    Unknown(Name),
+}
+
+impl Charset {
+    /// The `charset` of Content-Type, else the one that stands in `Content-Encoding`. The media type is not looked at, nor how
+    /// the parameter is parted from it: headers come joined by a comma, too.
+    fn of(headers: &HeaderMap, in_coding: Option<&'static Encoding>) -> Self {
+        let mut unknown = None;
+        for value in headers.get_all(header::CONTENT_TYPE) {
+            let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+            for rest in value.split("charset").skip(1) {
+                let Some(rest) = rest.trim_start().strip_prefix('=') else {
+                    continue;
+                };
+                let name = label(rest.split([',', ';']).next().unwrap_or_default());
+                match Encoding::for_label_no_replacement(name.as_bytes()) {
+                    Some(known) => return Self::Named(known),
+                    None if name.is_empty() => {}
+                    None => unknown = unknown.or_else(|| Some(Name::of(name))),
+                }
+            }
+        }
+        match (in_coding, unknown) {
+            (Some(charset), _) => Self::Perhaps(charset),
+            (None, Some(name)) => Self::Unknown(name),
+            (None, None) => Self::Named(UTF_8),
+        }
     }
 }
 
@@ -305,8 +361,12 @@ impl Packed {
 
 /// Whether the structure of a text can be seen in its bytes: in these charsets a bracket, a comma or a quotation mark is
 /// one, and nothing else is.
-fn counts(charset: &'static Encoding, bytes: &[u8]) -> bool {
-    let (charset, _) = Encoding::for_bom(bytes).unwrap_or((charset, 0));
+fn counts(charset: Charset, bytes: &[u8]) -> bool {
+    let named = match charset {
+        Charset::Named(charset) | Charset::Perhaps(charset) => charset,
+        Charset::Unknown(_) => UTF_8,
+    };
+    let (charset, _) = Encoding::for_bom(bytes).unwrap_or((named, 0));
     charset == UTF_8 || (charset.is_single_byte() && charset.is_ascii_compatible())
 }
 
@@ -351,64 +411,61 @@ impl Count {
     }
 }
 
-/// The charset of `Content-Type`; UTF-8 where it names none. The media type is not looked at.
-fn charset(headers: &HeaderMap) -> Result<&'static Encoding, Failure> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(UTF_8);
-    };
-    let value = String::from_utf8_lossy(value.as_bytes());
-    let label = value
-        .split(';')
-        .skip(1)
-        .filter_map(|parameter| parameter.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-        .map(|(_, label)| label.trim().trim_matches(['"', '\'']).trim());
-    match label {
-        None | Some("") => Ok(UTF_8),
-        Some(label) => {
-            Encoding::for_label_no_replacement(label.as_bytes()).ok_or(Failure::UnknownCharset)
-        }
-    }
-}
-
-fn decode(bytes: Vec<u8>, charset: &'static Encoding) -> Result<String, Failure> {
+fn decode(bytes: Vec<u8>, charset: Charset) -> Result<String, Failure> {
     // A BOM is surer than a label: in no single-byte charset is it a way for JSON to begin.
-    let (charset, bom) = Encoding::for_bom(&bytes).unwrap_or((charset, 0));
-    if charset == UTF_8 {
-        let mut text =
-            String::from_utf8(bytes).map_err(|_broken| Failure::NotInCharset(UTF_8.name()))?;
-        text.drain(..bom);
-        return Ok(text);
-    }
-    bytes
+    let (charset, bom) = match Encoding::for_bom(&bytes) {
+        Some((charset, bom)) => (Charset::Named(charset), bom),
+        None => (charset, 0),
+    };
+    let bytes = match charset {
+        Charset::Named(other) if other != UTF_8 => bytes,
+        _ => match String::from_utf8(bytes) {
+            Ok(mut text) => {
+                text.drain(..bom);
+                return Ok(text);
+            }
+            Err(broken) => broken.into_bytes(),
+        },
+    };
+    let charset = match charset {
+        Charset::Unknown(name) => return Err(Failure::UnknownCharset(name)),
+        Charset::Named(charset) | Charset::Perhaps(charset) => charset,
+    };
+    let text = bytes
         .get(bom..)
-        .and_then(|bytes| charset.decode_without_bom_handling_and_without_replacement(bytes))
-        .map(Cow::into_owned)
-        .ok_or(Failure::NotInCharset(charset.name()))
+        .and_then(|bytes| charset.decode_without_bom_handling_and_without_replacement(bytes));
+    match text {
+        Some(text) => Ok(text.into_owned()),
+        None if bom > 0 => Err(Failure::NotInCharset(charset.name(), Came::Other)),
+        None => Err(Failure::NotInCharset(
+            charset.name(),
+            Came::as_bytes(&bytes),
+        )),
+    }
 }
 
 /// Where the array's elements stand in `text`. Only JSON's grammar is looked at, and without recursion: what an
 /// element holds (a lone surrogate, `1e400`, nesting without end) spoils that element alone (contract §2).
 fn split(text: &str, most_orders: usize) -> Result<Vec<Range<usize>>, Failure> {
-    let malformed = |error: &serde_json::Error| malformed(text, error);
     let mut reader = serde_json::Deserializer::from_str(text);
-    if !text.trim_ascii_start().starts_with('[') {
-        serde_json::from_str::<IgnoredAny>(text).map_err(|error| malformed(&error))?;
-        return Err(Failure::NotAnArray);
-    }
     let mut too_many = false;
     let places = Places {
         text,
         most_orders,
         too_many: &mut too_many,
     };
-    let ranges = reader
-        .deserialize_seq(places)
-        .and_then(|ranges| reader.end().map(|()| ranges));
+    let found = match text.trim_ascii_start().as_bytes().first() {
+        Some(b'[') => reader.deserialize_seq(places),
+        Some(b'{') => reader.deserialize_map(places),
+        _ => IgnoredAny::deserialize(&mut reader).map(|_| Err(Came::as_scalar(text))),
+    };
+    let found = found.and_then(|found| reader.end().map(|()| found));
     if too_many {
         return Err(Failure::BatchTooLarge(most_orders));
     }
-    ranges.map_err(|error| malformed(&error))
+    found
+        .map_err(|error| malformed(text, &error))?
+        .map_err(Failure::NotAnArray)
 }
 
 /// Notes where an array's elements stand, and stops where they are more than `most_orders`: what comes behind may not even
@@ -419,8 +476,16 @@ struct Places<'a> {
     too_many: &'a mut bool,
 }
 
+impl Places<'_> {
+    fn range(&self, raw: &RawValue) -> Range<usize> {
+        let start = raw.get().as_ptr().addr() - self.text.as_ptr().addr();
+        start..start + raw.get().len()
+    }
+}
+
 impl<'de> Visitor<'de> for Places<'_> {
-    type Value = Vec<Range<usize>>;
+    /// Where the elements stand, or what came that has none.
+    type Value = Result<Vec<Range<usize>>, Came>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of orders")
@@ -433,11 +498,51 @@ impl<'de> Visitor<'de> for Places<'_> {
                 *self.too_many = true;
                 break;
             }
-            let start = raw.get().as_ptr().addr() - self.text.as_ptr().addr();
-            ranges.push(start..start + raw.get().len());
+            ranges.push(self.range(raw));
         }
-        Ok(ranges)
+        Ok(Ok(ranges))
     }
+
+    /// An object whose keys are all whole numbers, one at least, is the list of its values in the order of its keys.
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut list = BTreeMap::new();
+        while let Some(key) = fields.next_key::<&RawValue>()? {
+            let Some(place) = ListKey::of(key.get()) else {
+                drop(list);
+                return no_list(key, fields).map(Err);
+            };
+            let range = self.range(fields.next_value()?);
+            // Of a doubled key the last counts.
+            list.insert(place, range);
+            if list.len() > self.most_orders {
+                *self.too_many = true;
+                break;
+            }
+        }
+        if list.is_empty() {
+            return Ok(Err(Came::Object));
+        }
+        Ok(Ok(list.into_values().collect()))
+    }
+}
+
+/// Reads the rest of an object that is no list, from behind this key. It may be an order, or have the orders under a key.
+fn no_list<'de, A: MapAccess<'de>>(first: &'de RawValue, mut fields: A) -> Result<Came, A::Error> {
+    let mut came = Came::Object;
+    let mut key = Some(first);
+    while let Some(this) = key {
+        let value: &RawValue = fields.next_value()?;
+        let name = this.get().trim_matches('"');
+        if matches!(name, "id" | "status" | "client" | "order_item_list") {
+            while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Came::Object);
+        }
+        if came == Came::Object && value.get().starts_with('[') {
+            came = Came::ListUnder(Name::of(name));
+        }
+        key = fields.next_key()?;
+    }
+    Ok(came)
 }
 
 /// `serde_json` counts a column in bytes; people and editors count characters.
@@ -455,6 +560,7 @@ fn malformed(text: &str, error: &serde_json::Error) -> Failure {
         line: error.line().max(1),
         column: before.iter().filter(is_start_of_char).count().max(1),
         cut_short: error.is_eof(),
+        came: Came::as_text(text),
     }
 }
 
@@ -487,6 +593,31 @@ mod tests {
                 "null"
             ]
         );
+    }
+
+    #[test]
+    fn an_object_with_whole_numbers_for_keys_is_a_list_in_their_order() {
+        assert_eq!(
+            elements(r#"{"10":[1],"9":2,"010":3,"0":4}"#),
+            ["4", "2", "[1]", "3"]
+        );
+        assert_eq!(
+            elements(r#" {"2" : 1 , "1":5,"2": {"2":2} } "#),
+            ["5", "{\"2\":2}"]
+        );
+        let long = "9".repeat(100_000);
+        let text = format!("{{\"{long}1\":1,\"{long}\":2,\"{long}1\":3}}");
+        assert_eq!(elements(&text), ["2", "3"]);
+        // One key time and again takes no room.
+        let text = format!("{{{}\"1\":2}}", "\"1\":1,".repeat(100_000));
+        assert_eq!(elements(&text), ["2"]);
+        for (text, came) in [
+            ("{}", Came::Object),
+            (r#"{"1":1,"a":2}"#, Came::Object),
+            (r#"{"a":[],"1":1}"#, Came::ListUnder(Name::of("a"))),
+        ] {
+            assert_eq!(split(text, 10), Err(Failure::NotAnArray(came)), "{text}");
+        }
     }
 
     #[test]
@@ -529,7 +660,7 @@ mod tests {
         Packed {
             whole_at: Instant::now(),
             coding: Coding::Gzip,
-            charset: UTF_8,
+            charset: Charset::Named(UTF_8),
             bytes: encoder.into_inner(),
             place: Room::new(64 * 1024 * 1024)
                 .place(&Share::new("shop", Ipv4Addr::LOCALHOST.into())),
@@ -557,7 +688,7 @@ mod tests {
     #[test]
     fn windows_1251_and_utf_16_become_utf_8_and_a_bom_goes() {
         let windows_1251 = Encoding::for_label(b"windows-1251").expect("a charset");
-        let text = |bytes: &[u8], charset| decode(bytes.to_vec(), charset);
+        let text = |bytes: &[u8], charset| decode(bytes.to_vec(), Charset::Named(charset));
         assert_eq!(
             text(b"[\"\xCA\xF3\xF2\"]", windows_1251),
             Ok("[\"Кут\"]".into())
@@ -568,9 +699,12 @@ mod tests {
         assert_eq!(text(b"\xFF\xFE\x1A\x04", UTF_8), Ok("К".into()));
         assert_eq!(
             text(b"\xFF\xFE\x1A", UTF_8),
-            Err(Failure::NotInCharset("UTF-16LE"))
+            Err(Failure::NotInCharset("UTF-16LE", Came::Other))
         );
-        assert_eq!(text(b"\xFF", UTF_8), Err(Failure::NotInCharset("UTF-8")));
+        assert_eq!(
+            text(b"\x98", UTF_8),
+            Err(Failure::NotInCharset("UTF-8", Came::Other))
+        );
     }
 
     #[tokio::test]

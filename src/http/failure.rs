@@ -7,7 +7,10 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::auth::Refused;
+use super::{
+    auth::Refused,
+    came::{Came, Name},
+};
 use crate::{
     config::Limits, intake::Unavailable, order::fault::Language, room::Full, turns::TooMany,
 };
@@ -23,19 +26,21 @@ pub enum Failure {
         column: usize,
         /// The text ends where more was due; an empty body does so at once.
         cut_short: bool,
+        /// What the text is instead.
+        came: Came,
     },
     /// 400 `malformed_json`: the connection ended, or its chunks broke, before the body did.
     BodyCutShort,
-    /// 400 `not_an_array`: valid JSON of another kind.
-    NotAnArray,
+    /// 400 `not_an_array`: valid JSON of this other kind.
+    NotAnArray(Came),
     /// 400 `bad_encoding`: a `Content-Encoding` that we cannot undo.
     UnknownContentEncoding,
     /// 400 `bad_encoding`: the body is not what its `Content-Encoding` says, or is damaged.
     CorruptCompression,
-    /// 400 `bad_encoding`: a `charset` that nobody knows.
-    UnknownCharset,
-    /// 400 `bad_encoding`: bytes that are no text in this charset.
-    NotInCharset(&'static str),
+    /// 400 `bad_encoding`: a `charset` that nobody knows, and the bytes are no UTF-8.
+    UnknownCharset(Name),
+    /// 400 `bad_encoding`: bytes that are no text in this charset, and what they look like.
+    NotInCharset(&'static str, Came),
     /// 400 `invalid_parameter`: a `dry_run` that is neither true nor false.
     InvalidDryRun,
     /// 401 `unauthorized`, with `WWW-Authenticate`.
@@ -67,20 +72,21 @@ impl Failure {
     /// these limits.
     #[must_use]
     pub fn all(limits: &Limits) -> [Self; 20] {
-        let at = |cut_short| Self::MalformedJson {
+        let at = |column, cut_short, came| Self::MalformedJson {
             line: 1,
-            column: 2,
+            column,
             cut_short,
+            came,
         };
         [
-            at(false),
-            at(true),
+            at(2, false, Came::Other),
+            at(1, true, Came::Nothing),
             Self::BodyCutShort,
-            Self::NotAnArray,
+            Self::NotAnArray(Came::Object),
             Self::UnknownContentEncoding,
             Self::CorruptCompression,
-            Self::UnknownCharset,
-            Self::NotInCharset("UTF-8"),
+            Self::UnknownCharset(Name::of("utf8mb4")),
+            Self::NotInCharset("UTF-8", Came::Windows1251),
             Self::InvalidDryRun,
             Self::Unauthorized,
             Self::DryRunOnly,
@@ -102,11 +108,11 @@ impl Failure {
         match self {
             Self::MalformedJson { .. }
             | Self::BodyCutShort
-            | Self::NotAnArray
+            | Self::NotAnArray(_)
             | Self::UnknownContentEncoding
             | Self::CorruptCompression
-            | Self::UnknownCharset
-            | Self::NotInCharset(_)
+            | Self::UnknownCharset(_)
+            | Self::NotInCharset(..)
             | Self::InvalidDryRun => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::DryRunOnly => StatusCode::FORBIDDEN,
@@ -126,11 +132,11 @@ impl Failure {
     pub fn code(self) -> &'static str {
         match self {
             Self::MalformedJson { .. } | Self::BodyCutShort => "malformed_json",
-            Self::NotAnArray => "not_an_array",
+            Self::NotAnArray(_) => "not_an_array",
             Self::UnknownContentEncoding
             | Self::CorruptCompression
-            | Self::UnknownCharset
-            | Self::NotInCharset(_) => "bad_encoding",
+            | Self::UnknownCharset(_)
+            | Self::NotInCharset(..) => "bad_encoding",
             Self::InvalidDryRun => "invalid_parameter",
             Self::Unauthorized => "unauthorized",
             Self::DryRunOnly => "dry_run_only",
@@ -161,7 +167,16 @@ impl Failure {
         Some((name, HeaderValue::from_static(value)))
     }
 
-    /// What the caller reads. Nothing of the request's body is in it.
+    /// The same of a request with that query: data that is missed in the body may be there.
+    #[must_use]
+    pub(super) fn with_query(mut self, query: Option<&str>) -> Self {
+        if let Self::MalformedJson { came, .. } = &mut self {
+            *came = came.with_query(query);
+        }
+        self
+    }
+
+    /// What the caller reads. Nothing of the request's body is in it but a key, a few harmless characters of it.
     pub(super) fn message(self, language: Language) -> String {
         match language {
             Language::Ru => self.in_russian(),
@@ -171,23 +186,41 @@ impl Failure {
 
     fn in_russian(self) -> String {
         match self {
-            Self::MalformedJson { line, column, cut_short: true } => format!(
-                "Тело запроса — не JSON: текст обрывается (строка {line}, столбец {column})."
+            Self::MalformedJson { line, column, cut_short: true, came } => format!(
+                "Тело запроса — не JSON: текст обрывается (строка {line}, столбец {column}).{}",
+                came.sentence(Language::Ru)
             ),
-            Self::MalformedJson { line, column, cut_short: false } => {
-                format!("Тело запроса — не JSON: ошибка в строке {line}, столбце {column}.")
-            }
+            Self::MalformedJson { line, column, cut_short: false, came } => format!(
+                "Тело запроса — не JSON: ошибка в строке {line}, столбце {column}.{}",
+                came.sentence(Language::Ru)
+            ),
             Self::BodyCutShort => "Тело запроса пришло не целиком.".into(),
-            Self::NotAnArray => "Ожидается JSON-массив заказов.".into(),
+            Self::NotAnArray(came) => match came {
+                Came::Object => {
+                    "Ожидается JSON-массив заказов, а пришёл один объект: и один заказ берут в квадратные скобки, [{…}].".into()
+                }
+                Came::ListUnder(key) => format!(
+                    "Ожидается JSON-массив заказов, а пришёл объект, и массив в нём под ключом «{}»: пришлите сам массив.",
+                    key.as_str()
+                ),
+                Came::JsonInText => {
+                    "Ожидается JSON-массив заказов, а пришла строка, в которой JSON: он закодирован дважды.".into()
+                }
+                _ => "Ожидается JSON-массив заказов.".into(),
+            },
             Self::UnknownContentEncoding => {
                 "Неизвестное сжатие в Content-Encoding: понимаем gzip, deflate, br и zstd, по одному на запрос.".into()
             }
             Self::CorruptCompression => {
                 "Тело запроса не распаковывается: оно повреждено или сжато не так, как сказано в Content-Encoding.".into()
             }
-            Self::UnknownCharset => "Неизвестная кодировка в charset заголовка Content-Type.".into(),
-            Self::NotInCharset(charset) => format!(
-                "Тело запроса — не текст в кодировке {charset}: укажите верный charset в Content-Type или пришлите UTF-8."
+            Self::UnknownCharset(name) => format!(
+                "Кодировка «{}» в charset неизвестна, а тело запроса — не UTF-8.",
+                name.as_str()
+            ),
+            Self::NotInCharset(charset, came) => format!(
+                "Тело запроса — не текст в кодировке {charset}: укажите верный charset в Content-Type или пришлите UTF-8.{}",
+                came.sentence(Language::Ru)
             ),
             Self::InvalidDryRun => "Параметр dry_run: true (только проверить) или false.".into(),
             Self::Unauthorized => "Нужны логин и пароль публикации.".into(),
@@ -220,23 +253,41 @@ impl Failure {
 
     fn in_english(self) -> String {
         match self {
-            Self::MalformedJson { line, column, cut_short: true } => {
-                format!("The body is not JSON: the text breaks off at line {line}, column {column}.")
-            }
-            Self::MalformedJson { line, column, cut_short: false } => {
-                format!("The body is not JSON: error at line {line}, column {column}.")
-            }
+            Self::MalformedJson { line, column, cut_short: true, came } => format!(
+                "The body is not JSON: the text breaks off at line {line}, column {column}.{}",
+                came.sentence(Language::En)
+            ),
+            Self::MalformedJson { line, column, cut_short: false, came } => format!(
+                "The body is not JSON: error at line {line}, column {column}.{}",
+                came.sentence(Language::En)
+            ),
             Self::BodyCutShort => "The body did not arrive whole.".into(),
-            Self::NotAnArray => "A JSON array of orders is expected.".into(),
+            Self::NotAnArray(came) => match came {
+                Came::Object => {
+                    "A JSON array of orders is expected, and one object came: a single order goes into brackets, too, [{…}].".into()
+                }
+                Came::ListUnder(key) => format!(
+                    "A JSON array of orders is expected, and an object came that has the array under the key \"{}\": send the array itself.",
+                    key.as_str()
+                ),
+                Came::JsonInText => {
+                    "A JSON array of orders is expected, and a string came that has JSON in it: it was encoded twice.".into()
+                }
+                _ => "A JSON array of orders is expected.".into(),
+            },
             Self::UnknownContentEncoding => {
                 "Unknown compression in Content-Encoding: gzip, deflate, br and zstd are understood, one per request.".into()
             }
             Self::CorruptCompression => {
                 "The body cannot be decompressed: it is damaged, or not compressed as Content-Encoding says.".into()
             }
-            Self::UnknownCharset => "Unknown charset in Content-Type.".into(),
-            Self::NotInCharset(charset) => format!(
-                "The body is no text in {charset}: name the right charset in Content-Type or send UTF-8."
+            Self::UnknownCharset(name) => format!(
+                "The charset \"{}\" is unknown, and the body is no UTF-8.",
+                name.as_str()
+            ),
+            Self::NotInCharset(charset, came) => format!(
+                "The body is no text in {charset}: name the right charset in Content-Type or send UTF-8.{}",
+                came.sentence(Language::En)
             ),
             Self::InvalidDryRun => "The parameter dry_run is true (only check) or false.".into(),
             Self::Unauthorized => "The publication's login and password are needed.".into(),
@@ -377,11 +428,11 @@ mod tests {
         match failure {
             F::MalformedJson { cut_short, .. } => usize::from(cut_short),
             F::BodyCutShort => 2,
-            F::NotAnArray => 3,
+            F::NotAnArray(_) => 3,
             F::UnknownContentEncoding => 4,
             F::CorruptCompression => 5,
-            F::UnknownCharset => 6,
-            F::NotInCharset(_) => 7,
+            F::UnknownCharset(_) => 6,
+            F::NotInCharset(..) => 7,
             F::InvalidDryRun => 8,
             F::Unauthorized => 9,
             F::DryRunOnly => 10,

@@ -3,6 +3,7 @@
 mod answer;
 pub mod auth;
 pub mod body;
+pub mod came;
 mod connections;
 mod docs;
 mod exchange;

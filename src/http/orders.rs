@@ -113,7 +113,8 @@ async fn take(
     let elements = app
         .bodies
         .read(&head.headers, body, &share, &config.limits, &config.times)
-        .await?;
+        .await
+        .map_err(|failure| failure.with_query(head.uri.query()))?;
     facts.waited("body", begin);
     facts.bytes = elements.bytes;
     facts.orders = elements.ranges.len();

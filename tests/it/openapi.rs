@@ -196,7 +196,7 @@ async fn each_failure_of_a_whole_request_is_as_described() {
         "Content-Type: application/json; charset=klingon",
     ] {
         let header = format!("{header}\r\n");
-        ask(&header, b"[]", 400, "bad_encoding").await;
+        ask(&header, b"[\"\xff\"]", 400, "bad_encoding").await;
     }
     let asked = async |request: Vec<u8>, status: u16, code: &str| {
         service.ask(request).await.refused(status, code);
