@@ -197,13 +197,13 @@ pub struct Times {
 /// For how many days each kind of entry is kept in the journal; 0: for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Journal {
-    /// A line for each batch. One with a rejected order stays as long as that.
+    /// A line for each batch. One of which an order is kept stays as long as that.
     pub keep_batches: u32,
-    /// Rejected orders with their bodies.
+    /// Rejected orders, and accepted ones with remarks, with their bodies.
     pub keep_rejected: u32,
     /// What changed of orders.
     pub keep_changes: u32,
-    /// Most bytes of rejected orders that are kept of a publication and day; what goes beyond is counted.
+    /// Most bytes of such orders that are kept of a publication and day; what goes beyond is counted.
     pub rejected_bytes_per_day: usize,
 }
 

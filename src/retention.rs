@@ -10,7 +10,7 @@ use crate::{
     config::{Journal, Publication},
     store::{
         Error, Store,
-        journal::{Cursor, RejectedCursor},
+        journal::{Cursor, KeptCursor},
     },
 };
 
@@ -52,16 +52,13 @@ pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Resu
         }
     }
     if let Some(before) = days_ago(settings.keep_rejected) {
-        let mut cursor = RejectedCursor::START;
-        while let Some(last) = store
-            .remove_rejected(publication, before, cursor, STEP)
-            .await?
-        {
+        let mut cursor = KeptCursor::START;
+        while let Some(last) = store.remove_kept(publication, before, cursor, STEP).await? {
             cursor = last;
             sleep(PAUSE).await;
         }
     }
-    // After the rejected orders: a batch stays as long as one of its orders does.
+    // After the kept orders: a batch stays as long as one of its orders does.
     if let Some(before) = days_ago(settings.keep_batches) {
         let mut cursor = Cursor::START;
         while let Some(last) = store

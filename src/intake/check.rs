@@ -169,7 +169,7 @@ impl Inner {
         let publication = &job.publication.name;
         let mut left = self.journal_room(publication).await;
         let mut entries = Entries::default();
-        entries.add(Uuid::now_v7(), job, verdicts, true, &mut left);
+        entries.add(Uuid::now_v7(), job, verdicts, None, &mut left);
         if entries.batches.is_empty() {
             return;
         }

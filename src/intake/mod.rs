@@ -96,6 +96,7 @@ struct Inner {
     dry_runs: check::Rate,
     /// See [`journal`].
     journal_budget: journal::Budget,
+    kept_today: journal::KeptToday,
     /// The disk of the private cluster.
     disk: Option<DiskWatch>,
     /// The service stops, and has waited long enough for what was taken.
@@ -232,6 +233,7 @@ impl Intake {
                 answer_bytes: config.limits.answer_bytes,
                 dry_runs: check::Rate::new(config.limits.dry_runs_per_minute),
                 journal_budget: journal::Budget::new(config.journal.rejected_bytes_per_day),
+                kept_today: journal::KeptToday::new(),
                 disk: (config.database.url.is_none())
                     .then(|| DiskWatch::new(&config.database.data_dir)),
                 stopped: AtomicBool::new(false),
@@ -352,11 +354,14 @@ impl Inner {
         }
     }
 
-    /// So much was written into the journal, and so many rejected orders were not.
+    /// This was written into the journal, and so many orders found no room there.
     fn journaled(&self, publication: &str, write: &Write<'_>, not_kept: usize) {
         let bytes = write.batches.iter().map(|batch| batch.kept_bytes).sum();
         if bytes > 0 {
             self.journal_budget.took(publication, bytes);
+        }
+        for row in &write.kept {
+            self.kept_today.add(publication, row);
         }
         if not_kept > 0 {
             self.metrics.not_kept(publication, not_kept);

@@ -12,7 +12,9 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    Claims, Done, Inner, Job, Unavailable, accepted, coalesce::UnderWay, journal::Entries,
+    Claims, Done, Inner, Job, Unavailable, accepted,
+    coalesce::UnderWay,
+    journal::{Entries, KeptToday, Records},
 };
 use crate::{
     heavy::in_place,
@@ -297,20 +299,20 @@ async fn store_apart(
     let jobs = std::slice::from_ref(job);
     let none = [HashSet::new()];
     let mut refused = [HashSet::new()];
-    let mut without_rejected = false;
+    let mut without_kept = false;
     loop {
         let attempt = Attempt {
             refused: &refused,
             skipped: &none,
             lock_patience,
-            without_rejected,
+            without_kept,
             ..Attempt::default()
         };
         match transact(inner, jobs, &attempt).await {
             Ok(mut done) => return done.pop().ok_or(Failure::Unavailable),
             Err(Failure::Refused) => {
                 let more = at_fault(inner, jobs, &refused[0], lock_patience).await?;
-                if more.is_empty() && without_rejected {
+                if more.is_empty() && without_kept {
                     tracing::error!(
                         request_id = job.request_id,
                         "the database refuses the batch, but no order of it"
@@ -321,9 +323,9 @@ async fn store_apart(
                     // Or it would refuse the batch for ever, for the sake of what is but kept for people to read.
                     tracing::error!(
                         request_id = job.request_id,
-                        "the database does not take the batch's rejected orders: they are answered, and not kept"
+                        "the database does not take what is to be kept of the batch's orders: they are answered, and not kept"
                     );
-                    without_rejected = true;
+                    without_kept = true;
                 }
                 refused[0].extend(more);
             }
@@ -335,8 +337,7 @@ async fn store_apart(
 /// Finds entries that the database refuses, by halving. Everything it tries is taken back.
 ///
 /// Where it takes each by itself but not all of them, the first one that it does not take behind those before it is at
-/// fault. None are found when it would refuse the batch without any order, or does not take what is to be kept of its
-/// rejected ones.
+/// fault. None are found when it would refuse the batch without any order, or does not take what is to be kept of them.
 async fn at_fault(
     inner: &Inner,
     jobs: &[Arc<Job>],
@@ -365,7 +366,7 @@ async fn at_fault(
             Err(failure) => Err(failure),
         }
     };
-    // What is kept of rejected orders is no part of it, and then at fault itself.
+    // What is kept of orders is no part of it, and then at fault itself.
     if !is_refused(&suspects).await? {
         return Ok(Vec::new());
     }
@@ -410,8 +411,8 @@ struct Attempt<'a> {
     probe: bool,
     /// How long to wait for somebody's lock; `None`: as long as `lock_timeout` says.
     lock_patience: Option<Duration>,
-    /// Leave the rejected orders out of the journal, which does not take them.
-    without_rejected: bool,
+    /// Leave the orders out of the journal that it does not take.
+    without_kept: bool,
     /// Whom to tell what is left as it is.
     under_way: Option<&'a UnderWay>,
 }
@@ -427,7 +428,7 @@ async fn transact(
         skipped,
         probe,
         lock_patience,
-        without_rejected,
+        without_kept,
         under_way,
     } = *how;
     let orders = jobs.iter().map(|job| job.elements.len()).sum();
@@ -534,16 +535,17 @@ async fn transact(
             return Err(why);
         }
         let mut budget = 0;
-        if has_rejected(&decision) {
+        if may_need_room(&decision) {
             budget = inner.journal_room(&publication.name).await;
         }
         let (mut write, mut not_kept) = in_place(orders, || {
-            to_write(jobs, &decision, deadline, probe, &mut budget)
+            let kept_today = &inner.kept_today;
+            to_write(jobs, &decision, deadline, probe, kept_today, &mut budget)
         });
         (write.lock_patience, write.read_in) = (lock_patience, read_in);
-        if without_rejected {
-            not_kept += write.rejected.len();
-            write.rejected.clear();
+        if without_kept {
+            not_kept += write.kept.len();
+            write.kept.clear();
         }
         let decided_at = Instant::now();
         step("decide", read_at, decided_at, &metrics.decide);
@@ -762,26 +764,29 @@ fn make_room_for_answers(
 }
 
 /// Whether there may be something for the journal besides the receipt of what is stored.
-fn has_rejected(decision: &Decision<'_>) -> bool {
-    let mut verdicts = decision.verdicts.iter();
-    verdicts.any(|verdicts| accepted(verdicts) < verdicts.len().max(1))
+fn may_need_room(decision: &Decision<'_>) -> bool {
+    decision.verdicts.iter().any(|verdicts| {
+        accepted(verdicts) < verdicts.len().max(1) || verdicts.iter().any(Verdict::has_remarks)
+    })
 }
 
-/// What to write, and how many rejected orders the journal's `budget` has no room for.
+/// What to write, and how many orders to be kept the journal's `budget` has no room for.
 fn to_write<'w>(
     jobs: &'w [Arc<Job>],
     decision: &'w Decision<'_>,
     deadline: DateTime<Utc>,
     probe: bool,
+    kept_today: &KeptToday,
     budget: &mut usize,
 ) -> (Write<'w>, usize) {
     let mut entries = Entries::default();
+    let records = Records::of(decision, kept_today);
     let mut made_by = HashMap::new();
     let mut changed_by = BTreeMap::new();
     for (job, verdicts) in jobs.iter().zip(&decision.verdicts) {
         // A new id for every attempt: the row of one that was cut off is settled by its own.
         let batch = Uuid::now_v7();
-        entries.add(batch, job, verdicts, false, budget);
+        entries.add(batch, job, verdicts, Some(&records), budget);
         for verdict in verdicts {
             if let Verdict::Accepted(Accepted { order, .. }) = verdict {
                 let record = &decision.orders[*order];
@@ -795,16 +800,16 @@ fn to_write<'w>(
     }
     let Entries {
         batches,
-        mut rejected,
+        mut kept,
         not_kept,
     } = entries;
     if probe {
-        rejected.clear();
+        kept.clear();
     }
     let write = Write {
         changes: diff::changes(decision),
         batches,
-        rejected,
+        kept,
         made_by,
         history: changed_by
             .into_iter()

@@ -96,6 +96,17 @@ pub enum Verdict {
     Rejected(Vec<Fault>),
 }
 
+impl Verdict {
+    /// Whether the order was accepted without something that came: a value was left out, rounded or shortened.
+    #[must_use]
+    pub fn has_remarks(&self) -> bool {
+        match self {
+            Self::Accepted(accepted) => accepted.warnings.iter().any(Warning::is_loss),
+            Self::Rejected(_) => false,
+        }
+    }
+}
+
 /// An entry to be stored.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Accepted {
@@ -130,6 +141,13 @@ impl<'a, T: PartialEq> Record<'a, T> {
             before: None,
             after: Arc::new(record),
         }
+    }
+
+    /// Its version once this is stored; `version` tells that of a stored one.
+    #[must_use]
+    pub fn version(&self, version: impl Fn(&T) -> i32) -> i32 {
+        let stored = self.before.map_or(0, |before| version(before));
+        stored + i32::from(!self.is_unchanged())
     }
 
     /// Whether there is nothing to write.

@@ -288,6 +288,12 @@ impl Warning {
         }
     }
 
+    /// Whether something was not taken as it came: its code says so, but for a text that is too long and kept whole.
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        self.code.is_loss() && !matches!(self.hint, Hint::Kept(_))
+    }
+
     /// The fault of a value that an order can do without, and so is left out (contract §3).
     ///
     /// `None` for a fault that costs the order wherever it stands.
@@ -587,6 +593,16 @@ impl fmt::Display for Path<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_is_kept_whole_is_no_loss() {
+        let of = |hint| Warning {
+            hint,
+            ..Warning::new(&"comment", WarningCode::TooLong)
+        };
+        assert!(!of(Hint::Kept(10)).is_loss());
+        assert!(of(Hint::Cut(1_000)).is_loss());
+    }
 
     #[test]
     fn a_path_reads_as_in_the_contract() {

@@ -19,17 +19,19 @@ pub struct Filter {
     pub login: Option<String>,
     /// With this `X-Request-Id`.
     pub request_id: Option<String>,
-    /// With a rejected order that has a fault of this code.
+    /// With a kept order that has a fault or a warning of this code.
     pub code: Option<String>,
-    /// Of rejected orders: under this key.
+    /// Of kept orders: only the rejected ones, or only those with remarks.
+    pub rejected: Option<bool>,
+    /// Of kept orders: under this key.
     pub order_key: Option<String>,
     /// Not more than so many, the newest.
     pub limit: i64,
 }
 
 impl Filter {
-    /// What `faults` must contain.
-    fn faults(&self) -> Option<Value> {
+    /// What `faults` or `warnings` must contain.
+    fn entries(&self) -> Option<Value> {
         self.code.as_ref().map(|code| json!([{ "code": code }]))
     }
 }
@@ -51,13 +53,15 @@ pub struct JournalBatch {
     pub accepted: i32,
     /// Of them rejected.
     pub rejected: i32,
+    /// Of the accepted: those of which a value was left out, rounded or shortened.
+    pub with_remarks: i32,
     /// Whether it was only tried out.
     pub dry_run: bool,
 }
 
-/// A rejected order.
+/// An order that is kept as it came: it was rejected, or accepted with remarks.
 #[derive(Debug, Clone)]
-pub struct JournalRejected {
+pub struct KeptOrder {
     /// Its batch.
     pub batch: Uuid,
     /// Its place there, from 0.
@@ -74,13 +78,38 @@ pub struct JournalRejected {
     pub body: String,
     /// As answered, in Russian: `[{field, code, message}]`.
     pub faults: Value,
+    /// The same of an accepted order; `None` of a rejected one.
+    pub warnings: Option<Value>,
+    /// The version of the order that its batch left behind, if there was such an order.
+    pub order_version: Option<i32>,
+    /// The same of the order's client.
+    pub client_version: Option<i32>,
     /// How many more elements of the batch, without an id of their own, were the same.
     pub repeated: i32,
     /// Our number of the order with that sender's id, where there is one by now.
     pub order_number: Option<i32>,
 }
 
-impl JournalRejected {
+/// An order and its client as they are now.
+#[derive(Debug, Clone, Copy)]
+pub struct Versions {
+    /// The order's number.
+    pub order: i32,
+    /// Counts its changes.
+    pub order_version: i32,
+    /// The client's number.
+    pub client: i32,
+    /// Counts its changes, and those of its addresses.
+    pub client_version: i32,
+}
+
+impl KeptOrder {
+    /// Its faults, or its warnings.
+    pub fn entries(&self) -> impl Iterator<Item = &Value> {
+        let entries = self.warnings.as_ref().unwrap_or(&self.faults);
+        entries.as_array().into_iter().flatten()
+    }
+
     /// With the messages that go with a code, which are not kept.
     fn in_full(mut self) -> Self {
         for fault in self.faults.as_array_mut().into_iter().flatten() {
@@ -137,15 +166,15 @@ impl Cursor {
     };
 }
 
-/// The same of the rejected orders.
+/// The same of the kept orders.
 #[derive(Debug, Clone, Copy)]
-pub struct RejectedCursor {
+pub struct KeptCursor {
     batch: Uuid,
     position: i32,
 }
 
-impl RejectedCursor {
-    /// Before every rejected order.
+impl KeptCursor {
+    /// Before every kept order.
     pub const START: Self = Self {
         batch: Uuid::nil(),
         position: -1,
@@ -176,20 +205,21 @@ impl Store {
         let mut transaction = self.searching().await?;
         sqlx::query_as!(
             JournalBatch,
-            "SELECT batch, received_at, request_id, login, orders, accepted, rejected, dry_run
+            "SELECT batch, received_at, request_id, login, orders, accepted, rejected, with_remarks, dry_run
              FROM journal_batch b
              WHERE publication = $1 AND NOT abandoned
                AND ($2::timestamptz IS NULL OR received_at >= $2) AND ($3::timestamptz IS NULL OR received_at < $3)
                AND ($4::text IS NULL OR login = $4) AND ($5::text IS NULL OR request_id = $5)
                AND ($6::jsonb IS NULL OR EXISTS (
-                   SELECT FROM journal_rejected r WHERE r.publication = $1 AND r.batch = b.batch AND r.faults @> $6))
+                   SELECT FROM journal_rejected r
+                   WHERE r.publication = $1 AND r.batch = b.batch AND (r.faults @> $6 OR r.warnings @> $6)))
              ORDER BY received_at DESC, batch DESC LIMIT $7",
             publication,
             filter.since,
             filter.until,
             filter.login,
             filter.request_id,
-            filter.faults(),
+            filter.entries(),
             filter.limit,
         )
         .fetch_all(&mut *transaction)
@@ -208,7 +238,7 @@ impl Store {
     ) -> Result<Option<JournalBatch>, Error> {
         sqlx::query_as!(
             JournalBatch,
-            "SELECT batch, received_at, request_id, login, orders, accepted, rejected, dry_run
+            "SELECT batch, received_at, request_id, login, orders, accepted, rejected, with_remarks, dry_run
              FROM journal_batch WHERE publication = $1 AND batch = $2 AND NOT abandoned",
             publication,
             batch,
@@ -218,28 +248,29 @@ impl Store {
         .map_err(Error::Unavailable)
     }
 
-    /// Rejected orders, the newest first; of one batch only where that is given, in their places.
+    /// Kept orders, the newest first; of one batch only where that is given, in their places.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database is away.
-    pub async fn journal_rejected(
+    pub async fn journal_orders(
         &self,
         publication: &str,
         batch: Option<Uuid>,
         filter: &Filter,
-    ) -> Result<Vec<JournalRejected>, Error> {
+    ) -> Result<Vec<KeptOrder>, Error> {
         let mut transaction = self.searching().await?;
         sqlx::query_as!(
-            JournalRejected,
+            KeptOrder,
             r#"SELECT r.batch, r.position, b.received_at, b.request_id, b.login, r.order_key, r.body, r.faults,
-                      r.repeated, o.number AS "order_number?"
+                      r.warnings, r.order_version, r.client_version, r.repeated, o.number AS "order_number?"
              FROM journal_rejected r
              JOIN journal_batch b ON b.publication = r.publication AND b.batch = r.batch
              LEFT JOIN orders o ON o.publication = r.publication AND o.sender_id = r.order_key
              WHERE r.publication = $1 AND ($2::uuid IS NULL OR r.batch = $2)
                AND ($3::timestamptz IS NULL OR b.received_at >= $3) AND ($4::timestamptz IS NULL OR b.received_at < $4)
                AND ($5::text IS NULL OR b.login = $5) AND ($6::text IS NULL OR b.request_id = $6)
-               AND ($7::jsonb IS NULL OR r.faults @> $7) AND ($8::text IS NULL OR r.order_key = $8)
+               AND ($7::jsonb IS NULL OR r.faults @> $7 OR r.warnings @> $7)
+               AND ($8::text IS NULL OR r.order_key = $8) AND ($10::boolean IS NULL OR (r.warnings IS NULL) = $10)
              ORDER BY b.received_at DESC, r.batch DESC, r.position LIMIT $9"#,
             publication,
             batch,
@@ -247,17 +278,40 @@ impl Store {
             filter.until,
             filter.login,
             filter.request_id,
-            filter.faults(),
+            filter.entries(),
             filter.order_key,
             filter.limit,
+            filter.rejected,
         )
         .fetch_all(&mut *transaction)
         .await
-        .map(|found| found.into_iter().map(JournalRejected::in_full).collect())
+        .map(|found| found.into_iter().map(KeptOrder::in_full).collect())
         .map_err(Error::Unavailable)
     }
 
-    /// What batches that were received since then have taken of the budget for rejected orders.
+    /// The order with that sender's id, and its client, as they are now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn versions(
+        &self,
+        publication: &str,
+        sender_id: &str,
+    ) -> Result<Option<Versions>, Error> {
+        sqlx::query_as!(
+            Versions,
+            r#"SELECT o.number AS "order", o.version AS order_version, c.number AS client, c.version AS client_version
+             FROM orders o JOIN client c ON c.publication = o.publication AND c.number = o.client_number
+             WHERE o.publication = $1 AND o.sender_id = $2"#,
+            publication,
+            sender_id,
+        )
+        .fetch_optional(self.pool())
+        .await
+        .map_err(Error::Unavailable)
+    }
+
+    /// What batches that were received since then have taken of the budget for kept orders.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and the like.
@@ -355,21 +409,21 @@ impl Store {
         Ok(removed.rows_affected())
     }
 
-    /// Removes rejected orders from before then. A batch's id tells when it was made (UUID v7); of one whose maker had a
+    /// Removes kept orders from before then. A batch's id tells when it was made (UUID v7); of one whose maker had a
     /// wrong clock, `stored_at` tells better. Looks at `step` of them behind `after`; says where it ended, and `None` at the
     /// end.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and the like; trying again is safe.
-    pub async fn remove_rejected(
+    pub async fn remove_kept(
         &self,
         publication: &str,
         before: DateTime<Utc>,
-        after: RejectedCursor,
+        after: KeptCursor,
         step: i64,
-    ) -> Result<Option<RejectedCursor>, Error> {
+    ) -> Result<Option<KeptCursor>, Error> {
         let last = sqlx::query_as!(
-            RejectedCursor,
+            KeptCursor,
             "WITH old AS MATERIALIZED (
                  SELECT batch, position FROM journal_rejected
                  WHERE publication = $1 AND batch < $2 AND (batch, position) > ($3::uuid, $4::int)
@@ -393,7 +447,7 @@ impl Store {
         self.in_time(last).await.map_err(Error::of_statement)
     }
 
-    /// Removes batches from before then, but for those of which a rejected order is kept. Looks at `step` of them behind
+    /// Removes batches from before then, but for those of which an order is kept. Looks at `step` of them behind
     /// `after`; says where it ended, and `None` at the end.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub mod write;
 
 pub use error::Error;
 pub use health::Health;
-pub use write::{BatchRow, ChangeRow, RejectedRow, Write};
+pub use write::{BatchRow, ChangeRow, KeptRow, Write};
 
 use self::{
     client_cache::ClientCache,

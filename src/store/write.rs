@@ -34,15 +34,17 @@ pub struct BatchRow {
     pub accepted: usize,
     /// Of them rejected.
     pub rejected: usize,
-    /// What it takes of the day's budget for rejected orders.
+    /// Accepted orders with remarks: something that came was not taken as it came.
+    pub with_remarks: usize,
+    /// What it takes of the day's budget for orders that are kept.
     pub kept_bytes: usize,
     /// Whether it was only tried out.
     pub dry_run: bool,
 }
 
-/// The journal's row of one rejected order.
+/// The journal's row of one order of which something was not taken: rejected, or accepted with remarks.
 #[derive(Debug, Clone)]
-pub struct RejectedRow<'a> {
+pub struct KeptRow<'a> {
     /// Of which batch.
     pub batch: Uuid,
     /// The element's place in it.
@@ -51,8 +53,14 @@ pub struct RejectedRow<'a> {
     pub key: String,
     /// As received.
     pub body: &'a str,
-    /// As answered, without the messages that go with a code.
+    /// As answered, without the messages that go with a code; an empty list of an accepted order.
     pub faults: Box<RawValue>,
+    /// The same of an accepted order; `None` of a rejected one.
+    pub warnings: Option<Box<RawValue>>,
+    /// The version of the order that the batch leaves behind, if there is such an order.
+    pub order_version: Option<i32>,
+    /// The same of its client.
+    pub client_version: Option<i32>,
     /// How many more elements of the batch, without an id of their own, are the same.
     pub repeated: usize,
 }
@@ -83,8 +91,8 @@ pub struct Write<'a> {
     pub changes: Changes<'a>,
     /// One for each batch that shares the transaction, at least one.
     pub batches: Vec<BatchRow>,
-    /// Rejected orders of those batches.
-    pub rejected: Vec<RejectedRow<'a>>,
+    /// Orders of those batches that are kept as they came.
+    pub kept: Vec<KeptRow<'a>>,
     /// By number: the batch that makes a new order.
     pub made_by: HashMap<i32, Uuid>,
     /// Changes of the others.
@@ -106,7 +114,7 @@ impl Write<'_> {
         Self {
             changes: Changes::default(),
             batches,
-            rejected: Vec::new(),
+            kept: Vec::new(),
             made_by: HashMap::new(),
             history: Vec::new(),
             deadline,
@@ -298,6 +306,7 @@ struct Journal<'a> {
     orders: Vec<i32>,
     accepted: Vec<i32>,
     rejected: Vec<i32>,
+    with_remarks: Vec<i32>,
     kept_bytes: Vec<i32>,
     dry_run: Vec<bool>,
 }
@@ -313,6 +322,7 @@ impl<'a> Journal<'a> {
             columns.orders.push(int(b.orders));
             columns.accepted.push(int(b.accepted));
             columns.rejected.push(int(b.rejected));
+            columns.with_remarks.push(int(b.with_remarks));
             columns.kept_bytes.push(int(b.kept_bytes));
             columns.dry_run.push(b.dry_run);
         }
@@ -330,7 +340,7 @@ impl Store {
         let Write {
             changes,
             batches,
-            rejected,
+            kept,
             made_by,
             history,
             deadline,
@@ -349,19 +359,20 @@ impl Store {
         let hurry = hurry.map(|patience| patience.as_millis().to_string());
 
         let journal = Journal::of(batches);
-        if changes.is_empty() && rejected.is_empty() && !probe {
+        if changes.is_empty() && kept.is_empty() && !probe {
             // Nothing to lose but a line of the journal: no need to wait for the disk.
             let statement = sqlx::query!(
                 "WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
                  INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, login,
                                             orders, accepted, rejected, updated_rows, changed_rows, kept_bytes,
-                                            dry_run)
+                                            dry_run, with_remarks)
                  SELECT $1, t.batch, t.received_at, clock_timestamp(), $9, t.request_id, t.login, t.orders,
-                        t.accepted, t.rejected, 0, 0, t.kept_bytes, t.dry_run
+                        t.accepted, t.rejected, 0, 0, t.kept_bytes, t.dry_run, t.with_remarks
                  FROM asynchronous,
                       unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::int[], $7::int[], $8::int[],
-                             $10::int[], $11::boolean[])
-                     AS t (batch, received_at, request_id, login, orders, accepted, rejected, kept_bytes, dry_run)",
+                             $10::int[], $11::boolean[], $12::int[])
+                     AS t (batch, received_at, request_id, login, orders, accepted, rejected, kept_bytes, dry_run,
+                           with_remarks)",
                 publication,
                 &journal.batch,
                 &journal.received_at,
@@ -373,13 +384,16 @@ impl Store {
                 deadline,
                 &journal.kept_bytes,
                 &journal.dry_run,
+                &journal.with_remarks,
             )
             .execute(&mut *connection);
             let written = self.in_time(statement).await;
             return self.done(connection, written).map(drop);
         }
 
-        let only_new = changes.is_only_new() && rejected.is_empty();
+        // The shorter statement knows of neither.
+        let has_remarks = batches.iter().any(|batch| batch.with_remarks > 0);
+        let only_new = changes.is_only_new() && kept.is_empty() && !has_remarks;
         let statement = in_place(changes.rows(), || {
             let clients = Clients::of(changes);
             let addresses = Addresses::of(changes);
@@ -503,11 +517,11 @@ impl Store {
                     &items.price,
                     &items.quantity,
                     &items.order_product_id as _,
-                    &rejected.iter().map(|r| r.batch).collect::<Vec<_>>(),
-                    &rejected.iter().map(|r| int(r.position)).collect::<Vec<_>>(),
-                    &rejected.iter().map(|r| r.key.as_str()).collect::<Vec<_>>() as _,
-                    &rejected.iter().map(|r| r.body).collect::<Vec<_>>() as _,
-                    &rejected.iter().map(|r| Json(&r.faults)).collect::<Vec<_>>() as _,
+                    &kept.iter().map(|k| k.batch).collect::<Vec<_>>(),
+                    &kept.iter().map(|k| int(k.position)).collect::<Vec<_>>(),
+                    &kept.iter().map(|k| k.key.as_str()).collect::<Vec<_>>() as _,
+                    &kept.iter().map(|k| k.body).collect::<Vec<_>>() as _,
+                    &kept.iter().map(|k| Json(&k.faults)).collect::<Vec<_>>() as _,
                     deadline,
                     int(changes.updates()),
                     &journal.batch,
@@ -536,9 +550,16 @@ impl Store {
                     &history.iter().map(|c| c.login).collect::<Vec<_>>() as _,
                     &history.iter().map(|c| Json(&c.changes)).collect::<Vec<_>>() as _,
                     &orders.shipping_address as _,
-                    &rejected.iter().map(|r| int(r.repeated)).collect::<Vec<_>>(),
+                    &kept.iter().map(|k| int(k.repeated)).collect::<Vec<_>>(),
                     &journal.kept_bytes,
                     hurry.as_deref(),
+                    &kept
+                        .iter()
+                        .map(|k| k.warnings.as_ref().map(Json))
+                        .collect::<Vec<_>>() as _,
+                    &kept.iter().map(|k| k.order_version).collect::<Vec<_>>() as _,
+                    &kept.iter().map(|k| k.client_version).collect::<Vec<_>>() as _,
+                    &journal.with_remarks,
                 )
             }
         });

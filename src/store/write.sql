@@ -138,20 +138,23 @@ WITH hurry AS MATERIALIZED (
     SELECT $1, t.*
     FROM unnest($70::int[], $71::int[], $72::timestamptz[], $73::uuid[], $74::text[], $75::text[], $76::jsonb[])
         AS t (order_number, version, made_at, batch, request_id, login, changes)
-), rejected AS (
-    INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults, repeated)
+), kept AS (
+    INSERT INTO journal_rejected
+        (publication, batch, position, order_key, body, faults, repeated, warnings, order_version, client_version)
     SELECT $1, t.*
-    FROM unnest($53::uuid[], $54::int[], $55::text[], $56::text[], $57::jsonb[], $78::int[])
-        AS t (batch, position, order_key, body, faults, repeated)
+    FROM unnest($53::uuid[], $54::int[], $55::text[], $56::text[], $57::jsonb[], $78::int[], $81::jsonb[], $82::int[],
+                $83::int[])
+        AS t (batch, position, order_key, body, faults, repeated, warnings, order_version, client_version)
 )
 INSERT INTO journal_batch
     (publication, batch, received_at, stored_at, deadline, request_id, login, orders, accepted, rejected,
-     updated_rows, changed_rows, kept_bytes)
+     updated_rows, changed_rows, kept_bytes, with_remarks)
 SELECT $1, t.batch, t.received_at, clock_timestamp(), $58::timestamptz, t.request_id, t.login, t.orders, t.accepted,
        t.rejected,
        (SELECT count(*) FROM changed_client WHERE was_there) + (SELECT count(*) FROM changed_address WHERE was_there)
            + (SELECT count(*) FROM changed_order WHERE was_there) + (SELECT count(*) FROM changed_item WHERE was_there),
-       $59::int, t.kept_bytes
+       $59::int, t.kept_bytes, t.with_remarks
 FROM hurry,
-     unnest($60::uuid[], $61::timestamptz[], $62::text[], $63::text[], $64::int[], $65::int[], $66::int[], $79::int[])
-         AS t (batch, received_at, request_id, login, orders, accepted, rejected, kept_bytes)
+     unnest($60::uuid[], $61::timestamptz[], $62::text[], $63::text[], $64::int[], $65::int[], $66::int[], $79::int[],
+            $84::int[])
+         AS t (batch, received_at, request_id, login, orders, accepted, rejected, kept_bytes, with_remarks)

@@ -113,7 +113,9 @@ pub struct Verdicts {
     pub accepted: usize,
     /// Orders not stored.
     pub rejected: usize,
-    /// Faults of those, as [`FaultCode::ALL`] counts them.
+    /// Orders stored with remarks: something that came was not taken as it came.
+    pub with_remarks: usize,
+    /// Faults of those not stored, as [`FaultCode::ALL`] counts them.
     pub faults: [u64; FaultCode::ALL.len()],
     /// Warnings, as [`WarningCode::ALL`] counts them.
     pub warnings: [u64; WarningCode::ALL.len()],
@@ -128,6 +130,7 @@ impl Verdicts {
             match verdict {
                 Verdict::Accepted(accepted) => {
                     counted.accepted += 1;
+                    counted.with_remarks += usize::from(verdict.has_remarks());
                     for warning in &accepted.warnings {
                         counted.warnings[warning.code as usize] += 1;
                     }
@@ -219,6 +222,7 @@ struct Publication {
     rejected: Counter,
     faults: [Counter; FaultCode::ALL.len()],
     warnings: [Counter; WarningCode::ALL.len()],
+    with_remarks: Counter,
     not_kept: Counter,
     /// Of the last accepted order, milliseconds since 1970; 0: none yet.
     last_accepted: AtomicI64,
@@ -246,10 +250,16 @@ impl Metrics {
             "Warnings on accepted orders",
             warnings.clone(),
         );
+        let with_remarks = Family::<OfPublication, Counter>::default();
+        registry.register(
+            "aqua_orders_with_remarks",
+            "Accepted orders of which a value was left out, rounded or shortened",
+            with_remarks.clone(),
+        );
         let not_kept = Family::<OfPublication, Counter>::default();
         registry.register(
             "aqua_journal_not_kept",
-            "Rejected orders that the journal had no room for (journal.rejected_bytes_per_day, or a disk that is nearly full)",
+            "Orders, rejected or with remarks, that the journal had no room for (journal.rejected_bytes_per_day, or a disk that is nearly full)",
             not_kept.clone(),
         );
         let publications = config.publications.iter().map(|publication| {
@@ -265,14 +275,17 @@ impl Metrics {
                 let publication = name.clone();
                 family.get_or_create_owned(&OfCode { publication, code })
             };
+            let of_publication = |family: &Family<OfPublication, Counter>| {
+                let publication = name.clone();
+                family.get_or_create_owned(&OfPublication { publication })
+            };
             let counters = Publication {
                 accepted: of_verdict("accepted"),
                 rejected: of_verdict("rejected"),
                 faults: FaultCode::ALL.map(|code| of_code(&faults, code.as_str())),
                 warnings: WarningCode::ALL.map(|code| of_code(&warnings, code.as_str())),
-                not_kept: not_kept.get_or_create_owned(&OfPublication {
-                    publication: name.clone(),
-                }),
+                with_remarks: of_publication(&with_remarks),
+                not_kept: of_publication(&not_kept),
                 last_accepted: AtomicI64::new(0),
             };
             (name.clone(), counters)
@@ -383,6 +396,7 @@ impl Metrics {
         };
         counters.accepted.inc_by(verdicts.accepted as u64);
         counters.rejected.inc_by(verdicts.rejected as u64);
+        counters.with_remarks.inc_by(verdicts.with_remarks as u64);
         let faults = counters.faults.iter().zip(verdicts.faults);
         let warnings = counters.warnings.iter().zip(verdicts.warnings);
         for (counter, count) in faults.chain(warnings).filter(|(_, count)| *count > 0) {
@@ -393,7 +407,7 @@ impl Metrics {
         }
     }
 
-    /// So many rejected orders found no room in the journal.
+    /// So many orders that were to be kept found no room in the journal.
     pub fn not_kept(&self, publication: &str, orders: usize) {
         if let Some(counters) = self.publications.get(publication) {
             counters.not_kept.inc_by(orders as u64);

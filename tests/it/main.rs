@@ -40,6 +40,7 @@ mod people;
 mod private_cluster;
 mod property;
 mod races;
+mod remarks;
 mod root;
 mod senders;
 mod storing;

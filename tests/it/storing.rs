@@ -444,7 +444,7 @@ async fn plans(database: &TestDatabase) -> Vec<String> {
     let mut plans = Vec::new();
     for (name, sql, parameters) in [
         ("reads", include_str!("../../src/store/read.sql"), 11),
-        ("writes", include_str!("../../src/store/write.sql"), 80),
+        ("writes", include_str!("../../src/store/write.sql"), 84),
         (
             "writes_new",
             include_str!("../../src/store/write_new.sql"),

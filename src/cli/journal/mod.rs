@@ -1,5 +1,5 @@
-//! `aqua-orders journal …`: what came in, what was rejected and why, what became of an order; a rejected order mended and
-//! sent again, by the same way as over HTTP.
+//! `aqua-orders journal …`: what came in, what was rejected or accepted with remarks, and why, what became of an order; a kept
+//! order corrected and sent again, by the same way as over HTTP.
 
 mod resubmit;
 
@@ -21,24 +21,29 @@ use super::{
 };
 use crate::{
     config::{Config, Publication},
-    order::{datetime, fault::FaultCode},
+    order::{
+        datetime,
+        fault::{FaultCode, WarningCode},
+    },
     store::{
         Error, Store,
-        journal::{Filter, JournalBatch, JournalRejected},
+        journal::{Filter, JournalBatch, KeptOrder},
     },
 };
 
 /// Where nothing else is said, so many of the newest are shown.
 const SHOWN: u32 = 50;
 
-/// Looks into the journal, or sends a rejected order again.
+/// Looks into the journal, or sends a kept order again.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Command {
     /// Batches, the newest first
     Batches(Search),
     /// Rejected orders and their faults, the newest first
     Rejected(Search),
-    /// One batch, with its rejected orders as they came in
+    /// Accepted orders of which a value was left out, rounded or shortened, and their warnings, the newest first
+    Remarks(Search),
+    /// One batch, with its rejected orders and those with remarks as they came in
     Show {
         /// A batch's id, or the `X-Request-Id` of its answer
         id: String,
@@ -54,13 +59,17 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Sends a rejected order again, as if it had just come in
+    /// Sends a rejected order, or one with remarks, again, as if it had just come in
     Resubmit {
-        /// The batch's id or its `X-Request-Id`; where several orders of it were rejected, ID/PLACE as `rejected` shows it
+        /// The batch's id or its `X-Request-Id`, for the one order of it that was rejected, or else the one with remarks; where
+        /// there are several, ID/PLACE as `rejected` and `remarks` show it
         id: String,
         /// Opens it in $VISUAL or $EDITOR first
         #[arg(long)]
         edit: bool,
+        /// Also where the order or its client has changed since: what came later is overwritten
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         how: How,
     },
@@ -78,7 +87,7 @@ pub(super) struct Search {
     /// Sent by this login
     #[arg(long, value_name = "LOGIN")]
     user: Option<String>,
-    /// With a fault of this code, such as `required`
+    /// With a fault or a warning of this code, such as `required`
     #[arg(long)]
     code: Option<String>,
     /// With this `X-Request-Id`
@@ -106,14 +115,20 @@ pub(super) async fn run(command: &Command, config: &Config) -> Result<(), Failur
     let mut rejected_again = false;
     with_store(config, async |store| match command {
         Command::Batches(search) => batches(search, config, &store).await,
-        Command::Rejected(search) => rejected(search, config, &store).await,
+        Command::Rejected(search) => orders(search, true, config, &store).await,
+        Command::Remarks(search) => orders(search, false, config, &store).await,
         Command::Show { id, how } => show(id, how, config, &store).await,
         Command::Order { which, json } => {
             let publication = publication(config, which.publication.as_deref())?;
             history(which, *json, publication, &store).await
         }
-        Command::Resubmit { id, edit, how } => {
-            let (said, accepted) = resubmit(id, *edit, how, config, &store).await?;
+        Command::Resubmit {
+            id,
+            edit,
+            force,
+            how,
+        } => {
+            let (said, accepted) = resubmit(id, *edit, *force, how, config, &store).await?;
             rejected_again = !accepted;
             Ok(said)
         }
@@ -142,13 +157,16 @@ impl How {
 
 impl Search {
     fn filter(&self, zone: Tz) -> Result<Filter, Failure> {
-        let codes = FaultCode::ALL.map(FaultCode::as_str);
+        let faults = FaultCode::ALL.map(FaultCode::as_str);
+        let warnings = WarningCode::ALL.map(WarningCode::as_str);
         if let Some(code) = &self.code
-            && !codes.contains(&code.as_str())
+            && !faults.contains(&code.as_str())
+            && !warnings.contains(&code.as_str())
         {
             return Err(format!(
-                "there is no fault {code}: there are {}",
-                codes.join(", ")
+                "there is no fault {code}: there are {}; nor is there such a warning: there are {}",
+                faults.join(", "),
+                warnings.join(", ")
             ));
         }
         let when = |text: &Option<String>| text.as_ref().map(|text| moment(text, zone)).transpose();
@@ -158,6 +176,7 @@ impl Search {
             login: self.user.clone(),
             request_id: self.request_id.clone(),
             code: self.code.clone(),
+            rejected: None,
             order_key: None,
             limit: self.limit.into(),
         })
@@ -219,11 +238,12 @@ fn batch_json(publication: &Publication, batch: &JournalBatch) -> Value {
         "orders": batch.orders,
         "accepted": batch.accepted,
         "rejected": batch.rejected,
+        "with_remarks": batch.with_remarks,
         "dry_run": batch.dry_run,
     })
 }
 
-fn rejected_json(publication: &Publication, order: &JournalRejected) -> Value {
+fn order_json(publication: &Publication, order: &KeptOrder) -> Value {
     json!({
         "publication": publication.name,
         "batch": order.batch,
@@ -233,7 +253,9 @@ fn rejected_json(publication: &Publication, order: &JournalRejected) -> Value {
         "user": order.login,
         "order": order.order_key,
         "number_now": order.order_number,
+        "accepted": order.warnings.is_some(),
         "errors": order.faults,
+        "warnings": order.warnings.as_ref().unwrap_or(&json!([])),
         "repeated": order.repeated,
         // As text: it need not be JSON that every reader takes.
         "body": order.body,
@@ -276,6 +298,7 @@ async fn batches(search: &Search, config: &Config, store: &Store) -> Result<Stri
         "orders",
         "accepted",
         "rejected",
+        "with remarks",
         "dry run",
         "request id",
         "batch",
@@ -288,6 +311,7 @@ async fn batches(search: &Search, config: &Config, store: &Store) -> Result<Stri
             batch.orders.to_string(),
             batch.accepted.to_string(),
             batch.rejected.to_string(),
+            batch.with_remarks.to_string(),
             or_dash(batch.dry_run.then_some("yes")),
             batch.request_id,
             batch.batch.to_string(),
@@ -306,13 +330,12 @@ fn in_words(entry: &Value) -> String {
     }
 }
 
-/// `client.phone: required`, each fault once.
-fn codes(faults: &Value) -> String {
-    let faults = faults.as_array().map(Vec::as_slice).unwrap_or_default();
-    let codes: Vec<String> = faults
-        .iter()
-        .map(|fault| {
-            let part = |name: &str| fault[name].as_str().unwrap_or_default();
+/// `client.phone: required` of each fault or warning.
+fn codes(order: &KeptOrder) -> String {
+    let codes: Vec<String> = order
+        .entries()
+        .map(|entry| {
+            let part = |name: &str| entry[name].as_str().unwrap_or_default();
             match part("field") {
                 "" => part("code").to_owned(),
                 field => format!("{field}: {}", part("code")),
@@ -325,15 +348,25 @@ fn codes(faults: &Value) -> String {
     }
 }
 
-async fn rejected(search: &Search, config: &Config, store: &Store) -> Result<String, Failure> {
+/// The rejected orders, or those with remarks.
+async fn orders(
+    search: &Search,
+    rejected: bool,
+    config: &Config,
+    store: &Store,
+) -> Result<String, Failure> {
     let read = async |publication: &str, filter: &Filter| {
-        store.journal_rejected(publication, None, filter).await
+        let filter = Filter {
+            rejected: Some(rejected),
+            ..filter.clone()
+        };
+        store.journal_orders(publication, None, &filter).await
     };
     let found = search
         .newest(config, read, |order| order.received_at)
         .await?;
     if search.how.json {
-        let objects = found.iter().map(|(of, order)| rejected_json(of, order));
+        let objects = found.iter().map(|(of, order)| order_json(of, order));
         return Ok(lines(objects));
     }
     let mut table = Table::new(&[
@@ -342,7 +375,7 @@ async fn rejected(search: &Search, config: &Config, store: &Store) -> Result<Str
         "user",
         "order",
         "number now",
-        "faults",
+        if rejected { "faults" } else { "warnings" },
         "id",
     ]);
     for (publication, order) in found {
@@ -357,7 +390,7 @@ async fn rejected(search: &Search, config: &Config, store: &Store) -> Result<Str
                     .map(|number| number.to_string())
                     .as_deref(),
             ),
-            codes(&order.faults),
+            codes(&order),
             format!("{}/{}", order.batch, order.position),
         ]);
     }
@@ -404,16 +437,21 @@ fn everything() -> Filter {
 async fn show(id: &str, how: &How, config: &Config, store: &Store) -> Result<String, Failure> {
     let mut said = String::new();
     for (publication, batch) in find_batches(id, how, config, store).await? {
-        let rejected = store
-            .journal_rejected(&publication.name, Some(batch.batch), &everything())
+        let kept = store
+            .journal_orders(&publication.name, Some(batch.batch), &everything())
             .await
             .map_err(away)?;
+        let (with_remarks, rejected): (Vec<_>, Vec<_>) =
+            kept.iter().partition(|order| order.warnings.is_some());
         if how.json {
             let mut object = batch_json(publication, &batch);
-            let orders = rejected
-                .iter()
-                .map(|order| rejected_json(publication, order));
-            object["rejected_orders"] = orders.collect();
+            for (name, orders) in [
+                ("rejected_orders", &rejected),
+                ("orders_with_remarks", &with_remarks),
+            ] {
+                let orders = orders.iter().map(|order| order_json(publication, order));
+                object[name] = orders.collect();
+            }
             said.push_str(&lines([object]));
             continue;
         }
@@ -433,6 +471,7 @@ async fn show(id: &str, how: &How, config: &Config, store: &Store) -> Result<Str
             ("orders", batch.orders.to_string()),
             ("accepted", batch.accepted.to_string()),
             ("rejected", batch.rejected.to_string()),
+            ("with remarks", batch.with_remarks.to_string()),
         ] {
             table.row([name.to_owned(), value]);
         }
@@ -440,37 +479,50 @@ async fn show(id: &str, how: &How, config: &Config, store: &Store) -> Result<Str
             table.row(["dry run".to_owned(), "yes: nothing was stored".to_owned()]);
         }
         said.push_str(&table.print());
-        for order in &rejected {
-            said.push_str(&rejected_sheet(order));
+        for order in &kept {
+            said.push_str(&order_sheet(order));
         }
-        let not_kept = not_kept(&batch, &rejected);
-        if not_kept > 0 {
-            // Writing to a text cannot fail.
-            let _ = writeln!(
-                said,
-                "\n{not_kept} rejected orders are not kept: the day's budget was used up ([journal] rejected_bytes_per_day), \
-                 the disk was nearly full, or they were too old"
-            );
+        if batch.dry_run {
+            continue;
+        }
+        for (orders, kept, why_else) in [
+            (("rejected orders", batch.rejected), &rejected, ""),
+            (
+                ("accepted orders with remarks", batch.with_remarks),
+                &with_remarks,
+                "the same text was kept before that day, ",
+            ),
+        ] {
+            let (what, count) = orders;
+            let not_kept = i64::from(count) - entries_of(kept);
+            if not_kept > 0 {
+                // Writing to a text cannot fail.
+                let _ = writeln!(
+                    said,
+                    "\n{not_kept} {what} are not kept: {why_else}the day's budget was used up ([journal] \
+                     rejected_bytes_per_day), the disk was nearly full, or they were too old"
+                );
+            }
         }
     }
     Ok(said)
 }
 
-/// How many rejected orders of a batch the journal does not have.
-fn not_kept(batch: &JournalBatch, kept: &[JournalRejected]) -> i64 {
-    if batch.dry_run {
-        return 0;
-    }
-    // An order that came twice was rejected once.
+/// How many entries of the answer these are.
+fn entries_of(kept: &[&KeptOrder]) -> i64 {
+    // An order that came twice had one entry.
     let keys: HashSet<&str> = kept.iter().map(|order| order.order_key.as_str()).collect();
     let repeated: i64 = kept.iter().map(|order| i64::from(order.repeated)).sum();
-    let kept = i64::try_from(keys.len()).unwrap_or(i64::MAX);
-    i64::from(batch.rejected) - kept - repeated
+    i64::try_from(keys.len()).unwrap_or(i64::MAX) + repeated
 }
 
-fn rejected_sheet(order: &JournalRejected) -> String {
+fn order_sheet(order: &KeptOrder) -> String {
+    let verdict = match order.warnings {
+        Some(_) => "accepted with remarks",
+        None => "rejected",
+    };
     let mut text = format!(
-        "\norder {} was rejected ({}/{})",
+        "\norder {} was {verdict} ({}/{})",
         clean(&order.order_key),
         order.batch,
         order.position
@@ -483,8 +535,8 @@ fn rejected_sheet(order: &JournalRejected) -> String {
         let _ = write!(text, "; {} more like it came along", order.repeated);
     }
     text.push('\n');
-    for fault in order.faults.as_array().into_iter().flatten() {
-        let _ = writeln!(text, "  {}", in_words(fault));
+    for entry in order.entries() {
+        let _ = writeln!(text, "  {}", in_words(entry));
     }
     for line in laid_out(&order.body).lines() {
         let _ = writeln!(text, "    {line}");
@@ -561,17 +613,22 @@ async fn history(
         order_key: Some(sender_id.clone()),
         ..everything()
     };
-    let rejected = store
-        .journal_rejected(name, None, &filter)
+    let kept = store
+        .journal_orders(name, None, &filter)
         .await
         .map_err(away)?;
-    for order in rejected {
+    for order in kept {
+        let (event, what) = match order.warnings {
+            Some(_) => ("remarks", "accepted with remarks"),
+            None => ("rejected", "rejected"),
+        };
         events.push(Event {
             at: Some(order.received_at),
-            what: "rejected",
-            details: vec![codes(&order.faults)],
+            what,
+            details: vec![codes(&order)],
             json: json!({
-                "event": "rejected", "place": order.position, "errors": order.faults, "body": order.body
+                "event": event, "place": order.position, "errors": order.faults,
+                "warnings": order.warnings.as_ref().unwrap_or(&json!([])), "body": order.body
             }),
             batch: Some(order.batch),
             request_id: Some(order.request_id),

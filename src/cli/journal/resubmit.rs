@@ -1,4 +1,4 @@
-//! `aqua-orders journal resubmit`: a rejected order, mended in an editor perhaps, by the same way as over HTTP.
+//! `aqua-orders journal resubmit`: a kept order, corrected in an editor perhaps, by the same way as over HTTP.
 
 use std::{
     env,
@@ -19,19 +19,20 @@ use super::{
     Failure, How, away, because, clean, everything, find_batches, in_words, laid_out, lines,
 };
 use crate::{
-    config::Config,
+    config::{Config, Publication},
     intake::{Batch, Intake},
     order::fault::Language,
     room::Room,
     share::Share,
-    store::Store,
+    store::{Store, journal::KeptOrder},
     telemetry::metrics::Metrics,
 };
 
-/// Sends a rejected order again. Says what became of it, and whether it was accepted.
+/// Sends a kept order again. Says what became of it, and whether it was accepted.
 pub(super) async fn resubmit(
     id: &str,
     edit: bool,
+    force: bool,
     how: &How,
     config: &Config,
     store: &Store,
@@ -51,7 +52,7 @@ pub(super) async fn resubmit(
     let mut found = Vec::new();
     for publication in how.publications(config)? {
         let orders = store
-            .journal_rejected(&publication.name, Some(batch), &everything())
+            .journal_orders(&publication.name, Some(batch), &everything())
             .await
             .map_err(away)?;
         let asked_for = orders
@@ -59,21 +60,43 @@ pub(super) async fn resubmit(
             .filter(|order| place.is_none_or(|place| order.position == place));
         found.extend(asked_for.map(|order| (publication, order)));
     }
+    let mut what = "rejected";
+    // Of what was rejected nothing is stored: where no place is named, it is meant first.
+    if found.iter().any(|(_, order)| order.warnings.is_none()) {
+        found.retain(|(_, order)| order.warnings.is_none());
+    } else {
+        what = "accepted with remarks";
+    }
     let (publication, order) = match found.len() {
-        0 => return Err(format!("the journal has no rejected order {id}")),
+        0 => {
+            return Err(format!(
+                "the journal has no rejected order {id}, and none with remarks"
+            ));
+        }
         1 => found.remove(0),
         more => {
             return Err(format!(
-                "{more} orders of that batch were rejected: say which, as in {batch}/{}",
+                "{more} orders of that batch were {what}: say which, as in {batch}/{}",
                 found[0].1.position
             ));
         }
     };
+    let may_be_sent = async || match changed_since(publication, &order, store).await? {
+        Some(what) if !force => Err(format!(
+            "{what}; nothing is sent. --force sends it all the same, over what is there now"
+        )),
+        _ => Ok(()),
+    };
+    may_be_sent().await?;
     let (body, file) = if edit {
         let (body, file) = edited(&order.body)?;
+        // That may have taken a while.
+        if let Err(failure) = may_be_sent().await {
+            return Err(kept(file, &failure));
+        }
         (body, Some(file))
     } else {
-        (order.body, None)
+        (order.body.clone(), None)
     };
     let body = format!("[{body}]");
     let elements = std::iter::once(1..body.len() - 1).collect();
@@ -129,6 +152,35 @@ pub(super) async fn resubmit(
     }
     let _ = writeln!(said, "  request id: {request_id}");
     Ok((said, accepted))
+}
+
+/// What was stored after the kept order came in: sending it again would undo that. `None`: nothing.
+async fn changed_since(
+    publication: &Publication,
+    order: &KeptOrder,
+    store: &Store,
+) -> Result<Option<String>, Failure> {
+    let now = store.versions(&publication.name, &order.order_key).await;
+    let Some(now) = now.map_err(away)? else {
+        return Ok(None);
+    };
+    let key = clean(&order.order_key);
+    let see = format!("see `aqua-orders journal order {}`", now.order);
+    Ok(match (order.order_version, order.client_version) {
+        (None, _) => Some(format!(
+            "there is an order {key} by now, number {}: {see}",
+            now.order
+        )),
+        (Some(version), _) if version != now.order_version => Some(format!(
+            "order {key}, number {}, has changed since: {see}",
+            now.order
+        )),
+        (_, Some(version)) if version != now.client_version => Some(format!(
+            "the client of order {key}, number {}, has changed since, or an address of his",
+            now.client
+        )),
+        _ => None,
+    })
 }
 
 /// A batch's id, perhaps with the place of an order in it. `None`: it is something else.

@@ -1,0 +1,439 @@
+//! An accepted order of which something was not taken is in the journal as it came, with its warnings (contract §7).
+
+use aqua_orders::{config::Journal, retention, store::Store};
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+
+use crate::support::{
+    app::{TestApp, changed, order},
+    command::{Operator, Said},
+};
+
+/// An order of which something is left out.
+fn with_remark(id: &str) -> Value {
+    changed(order(id), "/comment", json!("x".repeat(70_000)))
+}
+
+fn objects(said: Said) -> Vec<Value> {
+    let lines = said.done();
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+async fn run(app: &TestApp, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .execute(&app.pool())
+        .await
+        .unwrap();
+}
+
+/// `field: code` of each, sorted.
+fn codes(entries: &Value) -> Vec<String> {
+    let mut codes: Vec<String> = entries
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let part = |name: &str| entry[name].as_str().unwrap();
+            format!("{}: {}", part("field"), part("code"))
+        })
+        .collect();
+    codes.sort_unstable();
+    codes
+}
+
+const WITH_REMARKS: &str = r#"aqua_orders_with_remarks_total{publication="demodelivery"}"#;
+const NOT_KEPT: &str = r#"aqua_journal_not_kept_total{publication="demodelivery"}"#;
+
+#[tokio::test]
+async fn an_accepted_order_of_which_something_was_not_taken_is_kept_as_it_came_with_all_its_warnings()
+ {
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    let sent = with_remark("a-2");
+    let answer = app.post(&json!([order("a-1"), sent])).await;
+    answer.order("a-1");
+    answer.order("a-2");
+
+    let kept = objects(operator.run(["journal", "remarks", "--json"]).await);
+    assert_eq!(kept.len(), 1);
+    let kept = &kept[0];
+    assert_eq!(
+        (&kept["order"], &kept["place"], &kept["accepted"]),
+        (&json!("a-2"), &json!(1), &json!(true))
+    );
+    assert_eq!(kept["body"], sent.to_string());
+    assert_eq!(kept["errors"], json!([]));
+    // Everyday warnings come along.
+    assert_eq!(kept["warnings"], answer.entry("a-2")["warnings"]);
+    assert_eq!(
+        codes(&kept["warnings"]),
+        [
+            "comment: too_long",
+            "order_item_list[0].product_id: product_not_found"
+        ]
+    );
+    assert_eq!(app.metric(WITH_REMARKS).await, 1);
+    let accepted = r#"aqua_orders_total{publication="demodelivery",verdict="accepted"}"#;
+    assert_eq!(app.metric(accepted).await, 2);
+
+    // The lists tell the two kinds apart.
+    app.post(&json!([changed(order("a-3"), "/total", json!(-1))]))
+        .await;
+    let table = operator.run(["journal", "remarks"]).await.done();
+    assert!(
+        table.contains("a-2") && table.contains("comment: too_long"),
+        "{table}"
+    );
+    assert!(!table.contains("a-3"), "{table}");
+    let table = operator.run(["journal", "rejected"]).await.done();
+    assert!(table.contains("a-3") && !table.contains("a-2"), "{table}");
+    let found = |code: &'static str| {
+        let operator = &operator;
+        async move {
+            let remarks = ["journal", "remarks", "--json", "--code", code];
+            let batches = ["journal", "batches", "--json", "--code", code];
+            let remarks = objects(operator.run(remarks).await);
+            let batches = objects(operator.run(batches).await);
+            (remarks.len(), batches.len())
+        }
+    };
+    assert_eq!(found("too_long").await, (1, 1));
+    assert_eq!(found("product_not_found").await, (1, 1));
+    assert_eq!(found("out_of_range").await, (0, 1));
+    assert_eq!(found("product_ambiguous").await, (0, 0));
+
+    let batches = objects(operator.run(["journal", "batches", "--json"]).await);
+    assert_eq!(
+        (&batches[1]["accepted"], &batches[1]["with_remarks"]),
+        (&json!(2), &json!(1))
+    );
+    let id = batches[1]["batch"].as_str().unwrap();
+    let shown = operator.run(["journal", "show", id]).await.done();
+    for part in [
+        "order a-2 was accepted with remarks",
+        "(too_long)",
+        "(product_not_found)",
+        r#""id": "a-2""#,
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    assert!(!shown.contains("not kept"), "{shown}");
+    let shown = objects(operator.run(["journal", "show", id, "--json"]).await);
+    assert_eq!(shown[0]["rejected_orders"], json!([]));
+    assert_eq!(shown[0]["orders_with_remarks"][0]["order"], "a-2");
+    let history = operator.run(["journal", "order", "a-2"]).await.done();
+    for part in [
+        "accepted, new",
+        "accepted with remarks",
+        "comment: too_long",
+    ] {
+        assert!(history.contains(part), "{part}\n{history}");
+    }
+}
+
+#[tokio::test]
+async fn everyday_warnings_write_no_body() {
+    let app = TestApp::with(|config| {
+        config.publications[0].rules.payment_types = Some(vec!["cash".to_owned()]);
+    })
+    .await;
+    let first = app.accept(&order("a-1")).await;
+    let number = &first["client"]["id"];
+    app.accept(&changed(order("a-1"), "/status", json!("approved")))
+        .await;
+    let mut everyday = changed(order("a-1"), "/client/id", json!("client of a-1"));
+    everyday["payment_type"] = json!("barter");
+    everyday["shipping_address"]["user_address_id"] = json!(4711);
+    let mut other = order("a-2");
+    other["client"]["external_id"] = number.clone();
+    let answer = app.post(&json!([everyday, other])).await;
+    assert_eq!(
+        codes(&answer.entry("a-1")["warnings"]),
+        [
+            "order_item_list[0].product_id: product_not_found",
+            "payment_type: payment_type_unknown",
+            "shipping_address.user_address_id: address_not_found",
+            "status: status_not_changed",
+        ]
+    );
+    assert_eq!(
+        codes(&answer.entry("a-2")["warnings"]),
+        [
+            "client.external_id: external_id_ignored",
+            "order_item_list[0].product_id: product_not_found",
+        ]
+    );
+    assert_eq!(app.count("journal_rejected").await, 0);
+    assert_eq!(app.metric(WITH_REMARKS).await, 0);
+}
+
+#[tokio::test]
+async fn the_same_order_sent_again_unchanged_is_kept_once_a_day() {
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    for _ in 0..3 {
+        app.accept(&with_remark("a-1")).await;
+    }
+    assert_eq!(app.count("journal_rejected").await, 1);
+    // Each batch says how many it had.
+    let batches = objects(operator.run(["journal", "batches", "--json"]).await);
+    assert!(batches.iter().all(|batch| batch["with_remarks"] == 1));
+    let last = batches[0]["batch"].as_str().unwrap();
+    let shown = operator.run(["journal", "show", last]).await.done();
+    assert!(
+        shown
+            .contains("1 accepted orders with remarks are not kept: the same text was kept before"),
+        "{shown}"
+    );
+    assert_eq!(app.metric(WITH_REMARKS).await, 3);
+    assert_eq!(app.metric(NOT_KEPT).await, 0);
+
+    // Something new of it, and back to what was there: each time the order changes.
+    let other = changed(with_remark("a-1"), "/total", json!(720));
+    app.accept(&other).await;
+    assert_eq!(app.count("journal_rejected").await, 2);
+    app.accept(&with_remark("a-1")).await;
+    assert_eq!(app.count("journal_rejected").await, 3);
+    app.accept(&with_remark("a-1")).await;
+    assert_eq!(app.count("journal_rejected").await, 3);
+    // What was sent without the remark before, and then with it, changes nothing and is kept.
+    let mut clean = order("b-1");
+    clean["comment"] = json!("x".repeat(65_536));
+    app.accept(&clean).await;
+    let versions = "SELECT sum(version) FROM orders";
+    let before: i64 = sqlx::query_scalar(versions)
+        .fetch_one(&app.pool())
+        .await
+        .unwrap();
+    app.accept(&with_remark("b-1")).await;
+    let after: i64 = sqlx::query_scalar(versions)
+        .fetch_one(&app.pool())
+        .await
+        .unwrap();
+    assert_eq!((before, app.count("journal_rejected").await), (after, 4));
+}
+
+#[tokio::test]
+async fn orders_with_remarks_share_the_days_budget_and_rejected_ones_come_first() {
+    let app = TestApp::with(|config| config.journal.rejected_bytes_per_day = 100_000).await;
+    let mut rejected = changed(order("bad"), "/total", json!(-1));
+    rejected["comment"] = json!("x".repeat(60_000));
+    let answer = app.post(&json!([with_remark("a-1"), rejected])).await;
+    answer.order("a-1");
+    assert_eq!(answer.faults("bad"), ["total: out_of_range"]);
+    let keys: Vec<String> = sqlx::query_scalar("SELECT order_key FROM journal_rejected")
+        .fetch_all(&app.pool())
+        .await
+        .unwrap();
+    assert_eq!(keys, ["bad"]);
+    assert_eq!(app.metric(NOT_KEPT).await, 1);
+    // It is stored and has its receipt all the same, and nothing else is kept from then on.
+    app.accept(&with_remark("a-2")).await;
+    assert_eq!(app.count("orders").await, 2);
+    assert_eq!(app.count("journal_rejected").await, 1);
+    assert_eq!(app.metric(NOT_KEPT).await, 2);
+    let counted = "SELECT sum(with_remarks) FROM journal_batch";
+    let counted: i64 = sqlx::query_scalar(counted)
+        .fetch_one(&app.pool())
+        .await
+        .unwrap();
+    assert_eq!(counted, 2);
+    // An order with remarks uses the budget up, too.
+    let app = TestApp::with(|config| config.journal.rejected_bytes_per_day = 100_000).await;
+    app.accept(&with_remark("a-1")).await;
+    assert_eq!(app.count("journal_rejected").await, 1);
+    let mut rejected = changed(order("bad"), "/total", json!(-1));
+    rejected["comment"] = json!("x".repeat(60_000));
+    app.post(&json!([rejected])).await;
+    assert_eq!(app.count("journal_rejected").await, 1);
+    assert_eq!(app.metric(NOT_KEPT).await, 1);
+}
+
+#[tokio::test]
+async fn an_order_with_remarks_that_the_journal_does_not_take_is_stored_all_the_same() {
+    let app = TestApp::start().await;
+    run(
+        &app,
+        "ALTER TABLE journal_rejected ADD CHECK (warnings IS NULL)",
+    )
+    .await;
+    let answer = app.post(&json!([with_remark("a-1"), order("a-2")])).await;
+    answer.order("a-1");
+    answer.order("a-2");
+    assert_eq!(app.count("orders").await, 2);
+    assert_eq!(app.count("journal_rejected").await, 0);
+    assert_eq!(app.metric(NOT_KEPT).await, 1);
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_remarks_and_keeps_no_body() {
+    let app = TestApp::start().await;
+    let address = format!(
+        "http://{}/demodelivery/hs/AquaDeliveri/getOrdersURL?dry_run=true",
+        app.address
+    );
+    let batch = json!([with_remark("a-1")]).to_string();
+    let answer = reqwest::Client::new()
+        .post(address)
+        .body(batch)
+        .send()
+        .await;
+    assert_eq!(answer.unwrap().status(), 200);
+    let line: (bool, i32) = sqlx::query_as("SELECT dry_run, with_remarks FROM journal_batch")
+        .fetch_one(&app.pool())
+        .await
+        .unwrap();
+    assert_eq!(line, (true, 1));
+    assert_eq!(app.count("journal_rejected").await, 0);
+}
+
+#[tokio::test]
+async fn a_kept_order_is_sent_again_unless_that_would_undo_what_came_later() {
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    app.post(&json!([with_remark("a-1"), order("a-2")])).await;
+    let kept = objects(operator.run(["journal", "remarks", "--json"]).await);
+    let batch = kept[0]["batch"].as_str().unwrap().to_owned();
+    let total = async || -> String {
+        sqlx::query_scalar("SELECT total::text FROM orders WHERE sender_id = 'a-1'")
+            .fetch_one(&app.pool())
+            .await
+            .unwrap()
+    };
+
+    // As it is: the same is taken again, and said again.
+    let said = operator.run(["journal", "resubmit", &batch]).await.done();
+    assert!(said.contains("order a-1 is accepted, number "), "{said}");
+    assert!(said.contains("(too_long)"), "{said}");
+    // Corrected by hand.
+    let place = format!("{batch}/0");
+    let resubmit = ["journal", "resubmit", &place, "--edit"];
+    let editor = "sed -i 's/xxx*/домофон 5/'";
+    let said = operator.run_with_editor(editor, resubmit).await.done();
+    assert!(!said.contains("too_long"), "{said}");
+    // That was a change: now the kept one is the older.
+    let said = operator
+        .run(["journal", "resubmit", &place])
+        .await
+        .refused();
+    assert!(
+        said.contains("order a-1, number ") && said.contains("has changed since"),
+        "{said}"
+    );
+    assert!(said.contains("--force"), "{said}");
+    app.accept(&changed(order("a-1"), "/total", json!(720)))
+        .await;
+    let resubmit = ["journal", "resubmit", &place, "--edit"];
+    let said = operator.run_with_editor(editor, resubmit).await.refused();
+    assert!(said.contains("has changed since"), "{said}");
+    assert_eq!(total().await, "720.00");
+    operator
+        .run(["journal", "resubmit", &place, "--force"])
+        .await
+        .done();
+    assert_eq!(total().await, "710.00");
+
+    // The same holds for its client: another order of his brought a new name.
+    app.accept(&with_remark("b-1")).await;
+    let mut other = changed(order("b-2"), "/client/id", json!("client of b-1"));
+    other["client"]["username"] = json!("Василиса Тестовая");
+    app.accept(&other).await;
+    let kept = objects(operator.run(["journal", "remarks", "--json"]).await);
+    let of = |id: &str| kept.iter().find(|order| order["order"] == id).unwrap();
+    let place = format!("{}/0", of("b-1")["batch"].as_str().unwrap());
+    let said = operator
+        .run(["journal", "resubmit", &place])
+        .await
+        .refused();
+    assert!(said.contains("the client of order b-1, number "), "{said}");
+
+    // And for a rejected order that was accepted meanwhile.
+    app.post(&json!([changed(order("c-1"), "/total", json!(-1))]))
+        .await;
+    app.accept(&order("c-1")).await;
+    let rejected = objects(operator.run(["journal", "rejected", "--json"]).await);
+    let place = format!("{}/0", rejected[0]["batch"].as_str().unwrap());
+    let said = operator
+        .run(["journal", "resubmit", &place])
+        .await
+        .refused();
+    assert!(said.contains("there is an order c-1 by now"), "{said}");
+    // Of a change that was rejected, to an order that stays as it was, nothing stands in the way.
+    app.post(&json!([changed(order("c-1"), "/total", json!(-1))]))
+        .await;
+    let rejected = objects(operator.run(["journal", "rejected", "--json"]).await);
+    let place = format!("{}/0", rejected[0]["batch"].as_str().unwrap());
+    let said = operator.run(["journal", "resubmit", &place]).await;
+    assert!(
+        said.stdout.contains("order c-1 is rejected"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[tokio::test]
+async fn of_a_batch_the_rejected_order_is_meant_before_those_with_remarks() {
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    let rejected = changed(order("bad"), "/total", json!(-1));
+    app.post(&json!([with_remark("a-1"), with_remark("a-2"), rejected]))
+        .await;
+    let batch: String = sqlx::query_scalar("SELECT batch::text FROM journal_batch")
+        .fetch_one(&app.pool())
+        .await
+        .unwrap();
+    let said = operator.run(["journal", "resubmit", &batch]).await;
+    assert!(
+        said.stdout.contains("order bad is rejected"),
+        "{}",
+        said.stderr
+    );
+    app.post(&json!([with_remark("b-1"), with_remark("b-2")]))
+        .await;
+    let kept = objects(operator.run(["journal", "remarks", "--json"]).await);
+    let batch = kept[0]["batch"].as_str().unwrap();
+    let said = operator.run(["journal", "resubmit", batch]).await.refused();
+    assert!(
+        said.contains("2 orders of that batch were accepted with remarks"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn orders_with_remarks_are_removed_as_rejected_ones_are_and_their_batch_stays_with_them() {
+    let app = TestApp::start().await;
+    app.accept(&with_remark("a-1")).await;
+    app.accept(&order("a-2")).await;
+    run(
+        &app,
+        "ALTER TABLE journal_rejected DROP CONSTRAINT journal_rejected_publication_batch_fkey;
+         UPDATE journal_batch SET received_at = received_at - interval '100 days', stored_at = stored_at - interval '100 days'",
+    )
+    .await;
+    let store = Store::new(app.database.options(), &app.database.settings());
+    let clear_up = async |keep_rejected| {
+        let settings = Journal {
+            keep_batches: 99,
+            keep_rejected,
+            keep_changes: 99,
+            rejected_bytes_per_day: 0,
+        };
+        retention::round(&store, "demodelivery", &settings)
+            .await
+            .unwrap();
+    };
+    clear_up(365).await;
+    assert_eq!(app.count("journal_rejected").await, 1);
+    assert_eq!(app.count("journal_batch").await, 1);
+    for table in ["journal_rejected", "journal_batch"] {
+        let sql = format!("UPDATE {table} SET batch = '01800000-0000-7000-8000-000000000000'");
+        run(&app, &sql).await;
+    }
+    clear_up(99).await;
+    assert_eq!(app.count("journal_rejected").await, 0);
+    assert_eq!(app.count("journal_batch").await, 0);
+    assert_eq!(app.count("orders").await, 2, "orders stay");
+}
