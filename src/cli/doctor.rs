@@ -1,21 +1,28 @@
 //! `doctor`: what is wrong with this set-up, in words, each thing with its mend.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, path::Path, time::Duration};
 
 use chrono::{NaiveTime, Utc};
 use tokio::net::TcpListener;
 
-use super::{Failure, because, check, root, say};
+use super::{Failure, because, check, root, say, text::clean};
 use crate::{
     backup,
     config::{Access, Backup, Config, Environment},
     database::{self, Disk, Space, binaries},
     http::tls::Tls,
-    store::Store,
+    store::{Store, merged::Merged},
 };
 
 /// Bytes that a rejected order of the usual size takes in the journal.
 const USUAL_ORDER: usize = 2048;
+
+/// Of each kind of merged records so many are listed, and of each as many orders.
+const LISTED: i32 = 10;
+
+/// What to do about open orders of a merged client or address.
+const SEND_AGAIN: &str = "compare them with the site before they are delivered, or have the site send them again: each then has a \
+    client and an address of its own";
 
 /// What was found; printed as it is found.
 #[derive(Default)]
@@ -157,7 +164,7 @@ async fn database(config: &Config, found: &mut Findings) {
                 note("schema: the next start brings it up to date");
             } else {
                 good("schema: current");
-                if let Err(failure) = journal(config, found).await {
+                if let Err(failure) = stored(config, found).await {
                     found.fault(failure);
                 }
             }
@@ -165,8 +172,8 @@ async fn database(config: &Config, found: &mut Findings) {
     }
 }
 
-/// Looks how much of the day's budget for rejected orders is used up.
-async fn journal(config: &Config, found: &mut Findings) -> Result<(), Failure> {
+/// Looks at what is stored.
+async fn stored(config: &Config, found: &mut Findings) -> Result<(), Failure> {
     let away = |error: database::Error| because("the database cannot be used", &error);
     let mut opened = database::open_beside(&config.database)
         .await
@@ -174,6 +181,17 @@ async fn journal(config: &Config, found: &mut Findings) -> Result<(), Failure> {
     let patience = config.database.start_timeout;
     opened.servers.put_primary_first(patience).await;
     let store = Store::new(opened.servers, &config.database);
+    journal(config, &store, found).await;
+    merged(config, &store, found).await;
+    store.close().await;
+    match opened.private {
+        Some(cluster) => cluster.stop().await.map_err(away),
+        None => Ok(()),
+    }
+}
+
+/// Looks how much of the day's budget for kept orders is used up.
+async fn journal(config: &Config, store: &Store, found: &mut Findings) {
     let midnight = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
     let budget = config.journal.rejected_bytes_per_day;
     for publication in &config.publications {
@@ -181,20 +199,122 @@ async fn journal(config: &Config, found: &mut Findings) -> Result<(), Failure> {
         match store.kept_bytes(name, midnight).await {
             // What is left has no room for the usual order.
             Ok(bytes) if bytes + USUAL_ORDER > budget => found.fault(format!(
-                "journal: publication {name} has used up its {budget} bytes for rejected orders today, so they are counted and \
-                 not kept: see who sends them (aqua-orders journal batches); `rejected_bytes_per_day` in [journal] sets the limit"
+                "journal: publication {name} has used up its {budget} bytes for rejected orders and those with remarks today, so \
+                 they are counted and not kept: see who sends them (aqua-orders journal batches); `rejected_bytes_per_day` in [journal] sets the limit"
             )),
             Ok(bytes) => good(format!(
-                "journal: publication {name} has taken {bytes} of {budget} bytes for rejected orders today"
+                "journal: publication {name} has taken {bytes} of {budget} bytes for rejected orders and those with remarks \
+                 today"
             )),
             Err(error) => found.fault(format!("journal: {}", error.in_full())),
         }
     }
-    store.close().await;
-    match opened.private {
-        Some(cluster) => cluster.stop().await.map_err(away),
-        None => Ok(()),
+}
+
+/// Looks for people, doors and orders that became one under an id that is no identity, before the service took it for none.
+async fn merged(config: &Config, store: &Store, found: &mut Findings) {
+    for publication in &config.publications {
+        let name = &publication.name;
+        let records = match store.merged(name, LISTED).await {
+            Ok(records) => records,
+            Err(error) => {
+                found.fault(format!("merged records: {}", error.in_full()));
+                continue;
+            }
+        };
+        if records.is_empty() {
+            good(format!(
+                "merged records: publication {name} has none under an id such as 0 that is nobody's"
+            ));
+        }
+        for (kind, happened, advice) in [
+            (
+                "client",
+                "everybody who was sent so became one client, and each order overwrote the name and phone of the one before",
+                SEND_AGAIN,
+            ),
+            (
+                "address",
+                "addresses of one client that were sent so became one, and each order overwrote the one before",
+                SEND_AGAIN,
+            ),
+            (
+                "order",
+                "orders that were sent so became one, and each overwrote the one before",
+                "ask the site which orders these were: it has to send each under an id of its own",
+            ),
+        ] {
+            let of_kind = records.iter().filter(|record| record.kind == kind);
+            let of_kind: Vec<&Merged> = of_kind.collect();
+            let Some(first) = of_kind.first() else {
+                continue;
+            };
+            let text = format!(
+                "merged records: publication {name} has {} {kind} record(s) under an id that is nobody's: {happened}. Nobody can tell \
+                 them apart any more; new orders do not join them{}",
+                first.all_of_kind,
+                merged_list(&of_kind),
+            );
+            if first.open > 0 {
+                found.fault(format!(
+                    "{text}\n{} order(s) are open: {advice} (docs/operations.ru.md)",
+                    first.open_of_kind
+                ));
+            } else {
+                note(text.replace('\n', "\n       "));
+            }
+        }
     }
+}
+
+/// A line for each.
+fn merged_list(records: &[&Merged]) -> String {
+    let mut text = String::new();
+    for record in records {
+        let Merged {
+            kind,
+            number,
+            sender_id,
+            says,
+            client,
+            orders,
+            open,
+            open_numbers,
+            all_of_kind: _,
+            open_of_kind: _,
+        } = record;
+        let (id, says) = (clean(sender_id), clean(says));
+        // Writing to a text cannot fail.
+        let _ = match kind.as_str() {
+            "order" => write!(
+                text,
+                "\n  order {number} (id {id:?}) of client {client}: {says}"
+            ),
+            "address" => write!(
+                text,
+                "\n  address {number} (id {id:?}) of client {client}: now {says}; {orders} order(s)"
+            ),
+            _ => write!(
+                text,
+                "\n  client {number} (id {id:?}): now {says}; {orders} order(s)"
+            ),
+        };
+        if kind != "order" && *open > 0 {
+            let numbers: Vec<String> = open_numbers.iter().map(i32::to_string).collect();
+            let more = open - i64::try_from(numbers.len()).unwrap_or(*open);
+            let _ = write!(text, ", {open} open: {}", numbers.join(", "));
+            if more > 0 {
+                let _ = write!(text, " and {more} more");
+            }
+        }
+    }
+    if let Some(first) = records.first() {
+        let more = first.all_of_kind - i64::try_from(records.len()).unwrap_or(first.all_of_kind);
+        if more > 0 {
+            let _ = write!(text, "\n  and {more} more");
+        }
+    }
+    text
 }
 
 /// Looks at the room where the private cluster is, or will be.

@@ -14,6 +14,7 @@ mod connection;
 pub mod error;
 mod health;
 pub mod journal;
+pub mod merged;
 pub mod numbers;
 pub mod operator;
 mod read;

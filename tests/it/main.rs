@@ -27,6 +27,7 @@ mod import;
 mod journal;
 mod log;
 mod map;
+mod merged;
 mod migration;
 mod mock;
 mod model;

@@ -1,0 +1,137 @@
+//! What was merged under an id that is no identity, before such an id was taken for none, is found afterwards.
+
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+
+use crate::support::{
+    app::{TestApp, changed, order},
+    command::Operator,
+};
+
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
+/// An order of that client, to be delivered in a far future.
+fn of(id: &str, client: &str, username: &str) -> Value {
+    let mut order = changed(order(id), "/client/id", json!(client));
+    order["client"]["username"] = json!(username);
+    order["shipping_date_to"] = json!("2100-01-01 12:00");
+    order
+}
+
+async fn run(app: &TestApp, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .execute(&app.pool())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn clients_addresses_and_orders_that_were_merged_under_a_placeholder_id_are_listed_with_their_open_orders()
+ {
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    let numbers = async |table: &str, sender_id: &str| -> i32 {
+        sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT number FROM {table} WHERE sender_id = '{sender_id}'"
+        )))
+        .fetch_one(&app.pool())
+        .await
+        .unwrap()
+    };
+    // As the release before stored them.
+    app.post(&json!([
+        of("1", "zero", "Иван"),
+        of("2", "zero", "Мария"),
+        changed(of("3", "zero", "Олег"), "/status", json!("completed")),
+        changed(
+            of("4", "zero", "Олег"),
+            "/shipping_date_to",
+            json!("2026-11-06 22:00")
+        ),
+        of("5", "nil", "Пётр"),
+        of("6", "blank", "Анна"),
+        of("7", "somebody", "Вера"),
+        of("8", "somebody", "Вера"),
+        of("9", "10", "Нил"),
+        of("zero", "x", "Зоя"),
+    ]))
+    .await
+    .order("zero");
+    let client = numbers("client", "zero").await;
+    run(
+        &app,
+        &format!(
+            "UPDATE client SET sender_id = '0' WHERE sender_id = 'zero';
+             UPDATE client SET sender_id = '{NIL}' WHERE sender_id = 'nil';
+             UPDATE client SET sender_id = E' \\u00a00\\u200b ' WHERE sender_id = 'blank';
+             UPDATE orders SET sender_id = '0.0' WHERE sender_id = 'zero';
+             UPDATE address SET sender_id = '0'
+             WHERE client_number = (SELECT number FROM client WHERE sender_id = 'somebody');
+             UPDATE address SET sender_id = '0' WHERE client_number = (SELECT number FROM client WHERE sender_id = '10')"
+        ),
+    )
+    .await;
+    let (one, two) = (numbers("orders", "1").await, numbers("orders", "2").await);
+    let (seven, eight) = (numbers("orders", "7").await, numbers("orders", "8").await);
+    let said = operator.run(["doctor"]).await;
+    assert_eq!(said.code, Some(1), "{}", said.stdout);
+    let doctor = said.stdout;
+    for part in [
+        "FAULT  merged records: publication demodelivery has 3 client record(s)",
+        &format!("client {client} (id \"0\"): now Олег; 4 order(s), 2 open: {two}, {one}\n"),
+        &format!("(id \"{NIL}\"): now Пётр; 1 order(s), 1 open: "),
+        ": now Анна; 1 order(s), 1 open: ",
+        "4 order(s) are open: compare them with the site",
+        // The only order to an address is nobody else's.
+        "FAULT  merged records: publication demodelivery has 1 address record(s)",
+        &format!("город Сыктывкар улица Кутузова дом 19; 2 order(s), 2 open: {eight}, {seven}\n"),
+        "FAULT  merged records: publication demodelivery has 1 order record(s)",
+        "(id \"0.0\") of client ",
+        "ask the site which orders these were",
+    ] {
+        assert!(doctor.contains(part), "{part}\n{doctor}");
+    }
+
+    // Once nothing is open, it is no fault any more.
+    run(&app, "UPDATE orders SET status = 'completed'").await;
+    let said = operator.run(["doctor"]).await;
+    let doctor = said.stdout;
+    assert!(!doctor.contains("FAULT  merged"), "{doctor}");
+    assert!(
+        doctor.contains("note   merged records: publication demodelivery has 3 client record(s)"),
+        "{doctor}"
+    );
+}
+
+#[tokio::test]
+async fn the_list_of_merged_records_is_bounded_and_none_are_none() {
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    let orders: Vec<Value> = (0..25)
+        .map(|n| of(&n.to_string(), "somebody", "Вера"))
+        .collect();
+    app.post(&json!(orders)).await.order("24");
+    let none = operator.run(["doctor"]).await.stdout;
+    assert!(
+        none.contains("merged records: publication demodelivery has none"),
+        "{none}"
+    );
+    run(
+        &app,
+        "UPDATE client SET sender_id = '0';
+         INSERT INTO client (publication, number, sender_id, username)
+         SELECT publication, 1000 + n, repeat(' ', n) || '0', 'Гость' FROM client, generate_series(1, 20) n",
+    )
+    .await;
+    let doctor = operator.run(["doctor"]).await.stdout;
+    assert!(doctor.contains("has 21 client record(s)"), "{doctor}");
+    let listed = doctor
+        .lines()
+        .filter(|line| line.trim().starts_with("client "));
+    assert_eq!(listed.count(), 10, "{doctor}");
+    assert!(doctor.contains("and 11 more\n"), "{doctor}");
+    assert!(
+        doctor.contains("25 open: ") && doctor.contains(" and 15 more\n"),
+        "{doctor}"
+    );
+}
