@@ -1,8 +1,15 @@
 //! The pages that an integrator reads and tries, and who is shown them.
 
-use aqua_orders::config::Config;
+use std::{
+    io::{Write, stderr},
+    process::Stdio,
+};
 
-use crate::support::app::TestApp;
+use aqua_orders::config::Config;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::support::app::{TestApp, changed, order};
 
 #[tokio::test]
 async fn the_pages_are_on_the_operators_listener_and_on_the_public_one_only_when_the_settings_say_so()
@@ -88,4 +95,62 @@ async fn a_page_loads_nothing_from_elsewhere_and_has_nothing_inline() {
             assert!(!text.contains(danger), "{script}: {danger}");
         }
     }
+}
+
+/// What `/try` shows for these orders, in that language, run by node with a page that is only as much as the script needs.
+/// `None` where there is no node.
+async fn tried(app: &TestApp, orders: &Value, language: &str) -> Option<String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/try_page.mjs");
+    let ran = Command::new("node")
+        .arg(script)
+        .arg(format!("http://{}", app.address))
+        .args([&orders.to_string(), language])
+        .stderr(Stdio::inherit())
+        .output()
+        .await;
+    let Ok(ran) = ran else {
+        // Past the test harness, which keeps to itself what a test prints that passes.
+        let _ = writeln!(stderr(), "skipped: /try (node is not here)");
+        return None;
+    };
+    assert!(ran.status.success());
+    Some(String::from_utf8(ran.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn a_tried_batch_shows_the_faults_and_the_warnings_of_each_order() {
+    let app = TestApp::with(|config: &mut Config| config.operator.public_docs = true).await;
+    let mut long = order("a-2");
+    long["comment"] = json!("x".repeat(70_000));
+    let batch = json!([changed(order("a-1"), "/total", json!(-1)), long]);
+    for (language, parts) in [
+        (
+            "ru",
+            [
+                "Были бы приняты: 1, из них с предупреждениями: 1; отклонены: 1",
+                "[a-1][был бы отклонён, ошибок: 1][total] — вне допустимых пределов: 0 … 9999999999.99 [out_of_range]",
+                "[a-2][был бы принят][предупреждений: 2]",
+                "[comment] — длиннее 65536 символов, конец отброшен [too_long]",
+                "[order_item_list[0].product_id] — товар не найден, строка сохранена без товара [product_not_found]",
+            ],
+        ),
+        (
+            "en",
+            [
+                "Would be accepted: 1, 1 of them with warnings; rejected: 1",
+                "[a-1][would be rejected, faults: 1][total] — out of range: 0 … 9999999999.99 [out_of_range]",
+                "[a-2][would be accepted][warnings: 2]",
+                "[comment] — longer than 65536 characters, the end is left out [too_long]",
+                "[order_item_list[0].product_id] — product not found, the line is kept without one [product_not_found]",
+            ],
+        ),
+    ] {
+        let Some(shown) = tried(&app, &batch, language).await else {
+            return;
+        };
+        for part in parts {
+            assert!(shown.contains(part), "{part}\n{shown}");
+        }
+    }
+    assert_eq!(app.count("orders").await, 0);
 }

@@ -134,11 +134,12 @@ function shown(answer) {
   const place = ([key]) => places.get(key) ?? places.size;
   const entries = Object.entries(answer.body.data).sort((one, other) => place(one) - place(other));
   const good = entries.filter(([, entry]) => entry.success).length;
+  const warned = entries.filter(([, entry]) => entry.warnings?.length).length;
   const bad = entries.length - good;
   return [
     element("h2", {}, both(
-      `Были бы приняты: ${good}, отклонены: ${bad}`,
-      `Would be accepted: ${good}, rejected: ${bad}`)),
+      `Были бы приняты: ${good}${warned ? `, из них с предупреждениями: ${warned}` : ""}; отклонены: ${bad}`,
+      `Would be accepted: ${good}${warned ? `, ${warned} of them with warnings` : ""}; rejected: ${bad}`)),
     element("p", { class: "muted" }, both("Это проверка: ничего не сохранено.", "This was a check: nothing is stored.")),
     entries.map(card),
   ].flat();
