@@ -107,10 +107,10 @@ async fn clients_addresses_and_orders_that_were_merged_under_a_placeholder_id_ar
 async fn the_list_of_merged_records_is_bounded_and_none_are_none() {
     let app = TestApp::start().await;
     let operator = Operator::of(&app.database);
-    let orders: Vec<Value> = (0..25)
+    let orders: Vec<Value> = (1..=25)
         .map(|n| of(&n.to_string(), "somebody", "Вера"))
         .collect();
-    app.post(&json!(orders)).await.order("24");
+    app.post(&json!(orders)).await.order("25");
     let none = operator.run(["doctor"]).await.stdout;
     assert!(
         none.contains("merged records: publication demodelivery has none"),
