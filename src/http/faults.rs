@@ -38,7 +38,8 @@ const X_MOCK_FAULT: HeaderName = HeaderName::from_static("x-mock-fault");
 
 /// Of so many orders one is rejected.
 const ONE_OF: usize = 10;
-/// What is taken out of an order that is to be rejected: required of every order, whoever sends it (contract §3).
+/// What is taken out of an order that is to be rejected: required of every order but a cancellation, whoever sends it
+/// (contract §3, §5).
 const TAKEN_OUT: &str = "total";
 /// Nobody waits longer.
 const SLOWEST: f64 = 3600.0;
@@ -54,7 +55,7 @@ for every request without that header. Several have commas between them:
   unavailable[=N]    503 storage_unavailable with Retry-After; nothing is stored
   lost-answer[=N]    the batch is taken, and the connection cut without an answer
   reject-one[=N]     of every ten orders the first loses its `total` on the way and
-                     is rejected for that
+                     is rejected for that (but for a cancellation, which needs none)
   slow=SECONDS[:N]   whatever is to be answered is answered so much later
   none               no fault
 

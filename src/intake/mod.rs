@@ -62,8 +62,8 @@ const WORTH_SHARING: usize = 64 * 1024;
 /// A large batch is shared by no more threads than this.
 const MOST_THREADS: usize = 4;
 
-/// So many faults of a batch are told in full; after that every order is told its first [`FEW_FAULTS`]. No honest batch
-/// comes near, but a body full of empty lines must not be answered, and kept in the journal, with a hundred times its size.
+/// So many faults and warnings of a batch are told in full; after that every order is told its first [`FEW_FAULTS`] of each. No
+/// honest batch comes near, but a body full of empty lines must not be answered, and kept in the journal, with a hundred times its size.
 const MOST_FAULTS: usize = 20_000;
 /// See [`MOST_FAULTS`].
 const FEW_FAULTS: usize = 10;
@@ -311,6 +311,13 @@ fn large_body(body: &str) -> bool {
 fn limit_faults(element: &mut Element, left: &mut usize) {
     element.faults.truncate((*left).max(FEW_FAULTS));
     *left = left.saturating_sub(element.faults.len());
+    let most = (*left).max(FEW_FAULTS);
+    if element.warnings.len() > most {
+        // That something was lost is said, and kept in the journal, whatever else there is to say.
+        element.warnings.sort_by_key(|warning| !warning.is_loss());
+        element.warnings.truncate(most);
+    }
+    *left = left.saturating_sub(element.warnings.len());
 }
 
 /// How many threads share the reading of a body and the writing of its answer: one, but for a large one.
@@ -541,4 +548,41 @@ fn accepted(verdicts: &[Verdict]) -> usize {
         .iter()
         .filter(|verdict| matches!(verdict, Verdict::Accepted(_)))
         .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::{
+        Rules,
+        fault::{Warning, WarningCode},
+        phone::Region,
+    };
+
+    #[test]
+    fn of_too_many_warnings_the_first_are_told_and_a_loss_is_never_left_out() {
+        let rules = Rules {
+            timezone: chrono_tz::UTC,
+            phone_region: Region::Ru,
+            payment_types: None,
+            loyalty_system_is_active: true,
+            answers_stored: true,
+            max_order_items: 500,
+            max_client_addresses: 100,
+        };
+        let mut element = wire::parse("{}", &rules, 1);
+        element.faults.clear();
+        let everyday = Warning::new(&"external_id", WarningCode::ExternalIdIgnored);
+        let loss = Warning::new(&"comment", WarningCode::WrongType);
+        element.warnings = vec![everyday; 100];
+        element.warnings.push(loss.clone());
+        let mut left = 200;
+        limit_faults(&mut element, &mut left);
+        assert_eq!((element.warnings.len(), left), (101, 99));
+        limit_faults(&mut element, &mut left);
+        assert_eq!((element.warnings.len(), left), (99, 0));
+        limit_faults(&mut element, &mut left);
+        assert_eq!(element.warnings.len(), FEW_FAULTS);
+        assert_eq!(element.warnings[0], loss);
+    }
 }

@@ -387,7 +387,12 @@ async fn a_batch_that_changes_nothing_leaves_no_change_in_the_journal() {
 async fn what_is_too_old_is_removed_of_each_kind_and_nothing_else() {
     let app = TestApp::start().await;
     for n in 0..4 {
-        post_as(&app, &format!("batch {n}"), json!([order(&format!("a-{n}"))])).await;
+        post_as(
+            &app,
+            &format!("batch {n}"),
+            json!([order(&format!("a-{n}"))]),
+        )
+        .await;
     }
     post_as(&app, "rejected", json!([bad("bad")])).await;
     post_as(
