@@ -235,7 +235,7 @@ async fn past_the_days_budget_rejected_orders_are_counted_and_not_kept_and_good_
 #[tokio::test]
 async fn where_the_budget_is_used_up_a_batch_of_which_nothing_is_accepted_leaves_nothing_behind() {
     let app = TestApp::with(|config| config.journal.rejected_bytes_per_day = 1_000).await;
-    for n in 0..20 {
+    for n in 1..=20 {
         let answer = app.post(&json!([rejected(&n.to_string(), 10)])).await;
         assert_eq!(answer.faults(&n.to_string()), ["total: out_of_range"]);
     }
