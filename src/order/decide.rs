@@ -4,6 +4,8 @@
 //! the picture before and after. So an order sent twice in a batch, clients shared by orders and a change that is
 //! taken back need no rules of their own, and what changes nothing writes nothing.
 
+mod finished;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -186,44 +188,9 @@ pub fn decide<'a: 'e, 'e>(
     go_on: &dyn Fn() -> bool,
 ) -> Result<Decision<'a>, Undecided> {
     let mut picture = Picture::new(known, numbers, Brought::of(batches), most_addresses);
-    let indexed: Vec<Vec<usize>> = batches
-        .iter()
-        .map(|batch| entries(batch.elements))
-        .collect();
-    let rejected = reject(&picture, batches, &indexed, go_on)?;
-
     let mut verdicts = Vec::with_capacity(batches.len());
-    for ((batch, index), rejected) in batches.iter().zip(&indexed).zip(rejected) {
-        let count = index.iter().max().map_or(0, |last| last + 1);
-        let mut open: Vec<Verdict> = vec![Verdict::Rejected(Vec::new()); count];
-        for (entry, faults) in rejected {
-            open[entry] = Verdict::Rejected(faults);
-        }
-        for (at, (element, entry)) in batch.elements.iter().zip(index).enumerate() {
-            if at % ASK_EVERY == 0 && !go_on() {
-                return Err(Undecided::Stopped);
-            }
-            let sent = match (&open[*entry], &element.id, &element.order) {
-                (Verdict::Rejected(faults), Some(id), Some(sent)) if faults.is_empty() => {
-                    (id, sent)
-                }
-                (Verdict::Accepted(_), Some(id), Some(sent)) => (id, sent),
-                _ => continue,
-            };
-            if batch.skipped.contains(entry) {
-                continue;
-            }
-            let mut applied = picture.apply(sent.0, element, sent.1, batch.received_at);
-            if let Verdict::Accepted(before) = &mut open[*entry] {
-                let told: HashSet<&Warning> = before.warnings.iter().collect();
-                applied.warnings.retain(|warning| !told.contains(warning));
-                before.warnings.append(&mut applied.warnings);
-                before.addresses.append(&mut applied.addresses);
-            } else {
-                open[*entry] = Verdict::Accepted(applied);
-            }
-        }
-        verdicts.push(open);
+    for batch in batches {
+        verdicts.push(picture.batch(batch, go_on)?);
     }
     if picture.shortage != Shortage::default() {
         return Err(Undecided::Short(picture.shortage));
@@ -236,80 +203,86 @@ pub fn decide<'a: 'e, 'e>(
     })
 }
 
+/// So often a batch is applied at most. Nothing that we know of takes more than five.
+const MOST_ROUNDS: usize = 8;
+
 /// No honest batch has orders that hang together in a longer chain.
 const MOST_LOOKS: usize = 32;
 
-/// Finds the entries to reject, and why: their own faults, clashes of the order's number, a name missing of a client
-/// we do not know. An entry is taken whole or not at all, so one faulty element rejects the others of its id too.
+/// Finds the entries to reject, and why: their own faults, clashes of the order's number, a finished order of somebody
+/// else's, a name missing of a client we do not know. An entry is taken whole or not at all, so one faulty element rejects the
+/// others of its id too.
 ///
-/// Whether a client is known depends on the entries before, and those on one another; so this repeats until nothing
-/// more falls. Almost always the second look finds nothing. A batch that still falls apart after [`MOST_LOOKS`] was made
-/// to: from then on a client that only an order of it makes is not known to its others.
+/// A client is known if it is stored or an order of the batch makes it, wherever that stands: else the order would be
+/// taken when the batch is sent again. So whether one entry falls depends on others, and this repeats until nothing more falls.
+/// Almost always the second look finds nothing. A batch that still falls apart after [`MOST_LOOKS`] was made to: from then on
+/// a client that only an order of it makes is not known to its others.
 fn reject<'e>(
     picture: &Picture<'_, 'e, '_>,
-    batches: &[Batch<'e>],
-    indexed: &[Vec<usize>],
+    batch: &Batch<'e>,
+    index: &[usize],
     go_on: &dyn Fn() -> bool,
-) -> Result<Vec<HashMap<usize, Vec<Fault>>>, Undecided> {
-    let mut rejected: Vec<HashMap<usize, Vec<Fault>>> =
-        batches.iter().map(|_| HashMap::new()).collect();
-    for ((batch, index), rejected) in batches.iter().zip(indexed).zip(&mut rejected) {
-        // An order that comes twice with the same fault is told it once.
-        let mut told = HashSet::new();
-        for (element, entry) in batch.elements.iter().zip(index) {
-            if !element.faults.is_empty() {
-                let faults = element.faults.iter();
-                rejected.entry(*entry).or_default().extend(
-                    faults
-                        .filter(|fault| told.insert((*entry, *fault)))
-                        .cloned(),
-                );
-            } else if batch.refused.contains(entry) {
-                let refused = Fault {
-                    field: String::new(),
-                    code: FaultCode::Conflict,
-                    hint: Hint::None,
-                };
-                rejected.entry(*entry).or_insert_with(|| vec![refused]);
-            }
+) -> Result<HashMap<usize, Vec<Fault>>, Undecided> {
+    let mut rejected: HashMap<usize, Vec<Fault>> = HashMap::new();
+    // An order that comes twice with the same fault is told it once.
+    let mut told = HashSet::new();
+    for (element, entry) in batch.elements.iter().zip(index) {
+        if !element.faults.is_empty() {
+            let faults = element.faults.iter();
+            rejected.entry(*entry).or_default().extend(
+                faults
+                    .filter(|fault| told.insert((*entry, *fault)))
+                    .cloned(),
+            );
+        } else if batch.refused.contains(entry) {
+            rejected
+                .entry(*entry)
+                .or_insert_with(|| vec![conflict(&"")]);
         }
     }
+    for entry in finished::of_others(picture, batch.elements, index, go_on)? {
+        let faults = rejected.entry(entry).or_default();
+        faults.push(conflict(&Path::ROOT.field("id")));
+    }
     let none_made = Made::default();
-    // Batches of which something fell at the last look.
-    let mut falling: HashSet<usize> = HashSet::new();
     for look in 0.. {
-        if !go_on() {
-            return Err(Undecided::Stopped);
-        }
-        let mut added: Vec<(usize, usize, Fault)> = Vec::new();
+        let mut added: Vec<(usize, Fault)> = Vec::new();
         let mut made = Made::default();
-        for (number, (batch, index)) in batches.iter().zip(indexed).enumerate() {
-            for (element, entry) in batch.elements.iter().zip(index) {
-                let out = rejected[number].contains_key(entry) || batch.skipped.contains(entry);
-                let is_endless = look >= MOST_LOOKS && falling.contains(&number);
+        loop {
+            if !go_on() {
+                return Err(Undecided::Stopped);
+            }
+            added.clear();
+            let before = made.count;
+            let mut waits = false;
+            for (at, (element, entry)) in batch.elements.iter().zip(index).enumerate() {
+                let out = rejected.contains_key(entry) || batch.skipped.contains(entry);
+                let is_endless = look >= MOST_LOOKS;
                 let clients_made = if is_endless { &none_made } else { &made };
-                let faults = picture.check(element, &made, clients_made);
+                let (faults, is_stranger) = picture.check(at, element, &made, clients_made);
                 if !out && faults.is_empty() {
-                    picture.make(element, &mut made);
+                    picture.make(at, element, &mut made);
                 }
+                waits |= is_stranger;
                 for fault in faults {
-                    if !rejected[number]
+                    if !rejected
                         .get(entry)
                         .is_some_and(|known| known.contains(&fault))
                     {
-                        added.push((number, *entry, fault));
+                        added.push((*entry, fault));
                     }
                 }
+            }
+            // Whom we do not know may be made further on.
+            if !waits || made.count == before {
+                break;
             }
         }
         if added.is_empty() {
             break;
         }
-        if look < MOST_LOOKS {
-            falling = added.iter().map(|(number, _, _)| *number).collect();
-        }
-        for (number, entry, fault) in added {
-            let faults = rejected[number].entry(entry).or_default();
+        for (entry, fault) in added {
+            let faults = rejected.entry(entry).or_default();
             if !faults.contains(&fault) {
                 faults.push(fault);
             }
@@ -318,16 +291,27 @@ fn reject<'e>(
     Ok(rejected)
 }
 
-/// What the elements before make, as far as [`Picture::check`] needs to know.
+fn conflict(field: &dyn std::fmt::Display) -> Fault {
+    Fault {
+        field: field.to_string(),
+        code: FaultCode::Conflict,
+        hint: Hint::None,
+    }
+}
+
+/// What the elements of a batch make, as far as [`Picture::check`] needs to know.
 #[derive(Default)]
 struct Made<'e> {
-    /// New orders, and the number that each brings along.
-    orders: HashMap<&'e str, Option<i32>>,
-    order_numbers: HashSet<i32>,
+    /// New orders: the number that each brings along, and the place of the first element.
+    orders: HashMap<&'e str, (Option<i32>, usize)>,
+    /// Whose those numbers are, and by which element they come.
+    order_numbers: HashMap<i32, (&'e str, usize)>,
     /// The ids of clients that are new or take theirs.
     clients: HashSet<&'e str>,
     /// Numbers of clients that are brought along or take an id, and whether they have one then.
     client_numbers: HashMap<i32, bool>,
+    /// Grows with each of them.
+    count: usize,
 }
 
 /// What becomes of a registered client by the contract's rules (§4).
@@ -384,6 +368,21 @@ struct Picture<'a, 'e, 'n> {
     address_indexes: HashMap<usize, AddressIndex>,
     /// Free numbers that are not to be given in this batch: somebody brings them along.
     passed_over: FreeNumbers,
+    round: Round,
+    none_made: Made<'e>,
+}
+
+/// What happened while a batch was applied once.
+#[derive(Default)]
+struct Round {
+    /// A client, an address or an order was made, or a client took an id.
+    made: bool,
+    /// An address was looked for by its content, or one became an order's by its number.
+    looked_at_addresses: bool,
+    /// An order stayed where it goes, whatever has become of that address of the client's.
+    kept_an_address: bool,
+    /// Applied again the batch may do something else: something was changed after it was looked at, or had to wait.
+    may_differ: bool,
 }
 
 /// Where a client or an address was found, or that it is new and with which number.
@@ -473,6 +472,8 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             most_addresses,
             address_indexes: HashMap::new(),
             passed_over: FreeNumbers::default(),
+            round: Round::default(),
+            none_made: Made::default(),
         };
         for order in &known.orders {
             picture
@@ -513,30 +514,129 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         numbers.address.retain(|n| !address_numbers.contains(n));
     }
 
-    /// The faults that show only against what is stored, and what elements before make: orders, and clients.
-    fn check(&self, element: &Element, made: &Made<'_>, clients_made: &Made<'_>) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        if let (Some(id), Some(number)) = (&element.id, element.external_id) {
-            let stored = self.order_by_id.get(id.as_str());
-            let own = stored
-                .map(|index| self.orders[*index].after.number)
-                .or_else(|| made.orders.get(id.as_str()).copied().flatten());
-            let is_anothers = own != Some(number)
-                && (self.order_numbers.contains(&number) || made.order_numbers.contains(&number));
-            if is_anothers {
-                let field = Path::ROOT.field("external_id").to_string();
-                faults.push(Fault {
-                    field,
-                    code: FaultCode::Conflict,
-                    hint: Hint::None,
-                });
+    /// Applies a batch, and says what becomes of its entries.
+    ///
+    /// It is applied again while that makes something new. Sent again it would, and must not (contract §4): an address that
+    /// an element found by its content may have got another content by a later one, a guest an id. Nearly no batch has any
+    /// of that, and is applied once.
+    fn batch(
+        &mut self,
+        batch: &Batch<'e>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<Verdict>, Undecided> {
+        let index = entries(batch.elements);
+        let mut rejected = reject(self, batch, &index, go_on)?;
+        let count = index.iter().max().map_or(0, |last| last + 1);
+        let mut verdicts = Vec::new();
+        let mut applied_before = 0;
+        for _ in 0..MOST_ROUNDS {
+            let mut applied_now = 0;
+            let earlier = std::mem::take(&mut verdicts);
+            self.round = Round::default();
+            verdicts = (0..count)
+                .map(|entry| Verdict::Rejected(rejected.get(&entry).cloned().unwrap_or_default()))
+                .collect();
+            for (at, (element, entry)) in batch.elements.iter().zip(&index).enumerate() {
+                if at % ASK_EVERY == 0 && !go_on() {
+                    return Err(Undecided::Stopped);
+                }
+                if rejected.contains_key(entry) || batch.skipped.contains(entry) {
+                    continue;
+                }
+                let (Some(id), Some(sent)) = (&element.id, &element.order) else {
+                    continue;
+                };
+                let Some(mut applied) = self.apply(id, element, sent, batch.received_at) else {
+                    self.round.may_differ = true;
+                    continue;
+                };
+                applied_now += 1;
+                if let Verdict::Accepted(before) = &mut verdicts[*entry] {
+                    let told: HashSet<&Warning> = before.warnings.iter().collect();
+                    applied.warnings.retain(|warning| !told.contains(warning));
+                    before.warnings.append(&mut applied.warnings);
+                    before.addresses.append(&mut applied.addresses);
+                } else {
+                    verdicts[*entry] = Verdict::Accepted(applied);
+                }
+            }
+            // That it moved is to be said, though it has moved by now.
+            for (verdict, earlier) in verdicts.iter_mut().zip(earlier) {
+                if let (Verdict::Accepted(now), Verdict::Accepted(then)) = (verdict, earlier) {
+                    let moved = |warning: &Warning| warning.code == WarningCode::ClientChanged;
+                    if !now.warnings.iter().any(moved) {
+                        now.warnings.extend(then.warnings.into_iter().filter(moved));
+                    }
+                }
+            }
+            let is_new = self.round.made || applied_now > applied_before;
+            applied_before = applied_now;
+            let is_stable = !self.round.may_differ || !is_new;
+            if is_stable && !self.forgives(&mut rejected, batch, &index, go_on)? {
+                break;
             }
         }
-        let client = &element.client;
-        if client.is_registered()
-            && !element.has_username
-            && matches!(self.who(client, clients_made), Who::Adopts(_) | Who::New)
-        {
+        Ok(verdicts)
+    }
+
+    /// Whether something of the batch took away the reason for which an entry was rejected: a finished order's client was said
+    /// to have a phone of the one who comes, say. What would be taken when it is sent again is taken.
+    fn forgives(
+        &self,
+        rejected: &mut HashMap<usize, Vec<Fault>>,
+        batch: &Batch<'e>,
+        index: &[usize],
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<bool, Undecided> {
+        let of_itself = batch.elements.iter().zip(index);
+        let of_itself: HashSet<&usize> = of_itself
+            .filter(|(element, _)| !element.faults.is_empty())
+            .map(|(_, entry)| entry)
+            .chain(batch.refused)
+            .collect();
+        if rejected.keys().all(|entry| of_itself.contains(entry)) {
+            return Ok(false);
+        }
+        let again = reject(self, batch, index, go_on)?;
+        let before = rejected.len();
+        rejected.retain(|entry, _| again.contains_key(entry));
+        Ok(rejected.len() < before)
+    }
+
+    /// The faults that show only against what is stored, and what elements of the batch make: orders, and clients. Says
+    /// besides whether its client is nobody we know.
+    fn check(
+        &self,
+        at: usize,
+        element: &Element,
+        made: &Made<'_>,
+        clients_made: &Made<'_>,
+    ) -> (Vec<Fault>, bool) {
+        let mut faults = Vec::new();
+        let made_before = |id| made.orders.get(id).filter(|(_, place)| *place < at);
+        let id = element.id.as_deref();
+        let is_known =
+            id.is_some_and(|id| self.order_by_id.contains_key(id) || made_before(id).is_some());
+        if !is_known {
+            faults.extend(element.missing.iter().cloned());
+        }
+        if let (Some(id), Some(number)) = (id, element.external_id) {
+            let stored = self.order_by_id.get(id);
+            let own = stored
+                .map(|index| self.orders[*index].after.number)
+                .or_else(|| made.orders.get(id).and_then(|(number, _)| *number));
+            if own != Some(number) {
+                // What comes in vain is free for an order that comes later.
+                let by = made.order_numbers.get(&number);
+                let is_made = by.is_some_and(|(by, place)| *by != id && *place < at);
+                if self.order_numbers.contains(&number) || is_made {
+                    faults.push(conflict(&Path::ROOT.field("external_id")));
+                }
+            }
+        }
+        let is_stranger = element.names_client()
+            && self.is_stranger(&element.client, element.has_username, clients_made);
+        if is_stranger && !(is_known && element.cancels()) {
             let path = Path::ROOT.field("client");
             let field = path.field("username").to_string();
             faults.push(Fault {
@@ -545,29 +645,42 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 hint: Hint::None,
             });
         }
-        faults
+        (faults, is_stranger)
+    }
+
+    /// Whether it is a registered client that we do not know, and nothing says its name.
+    fn is_stranger(&self, key: &ClientKey, has_username: bool, made: &Made<'_>) -> bool {
+        key.is_registered()
+            && !has_username
+            && matches!(self.who(key, made), Who::Adopts(_) | Who::New)
     }
 
     /// Notes what an element without faults makes.
-    fn make(&self, element: &'e Element, made: &mut Made<'e>) {
+    fn make(&self, at: usize, element: &'e Element, made: &mut Made<'e>) {
         if let Some(id) = element.id.as_deref()
             && !self.order_by_id.contains_key(id)
             && !made.orders.contains_key(id)
         {
-            made.orders.insert(id, element.external_id);
-            made.order_numbers.extend(element.external_id);
+            made.orders.insert(id, (element.external_id, at));
+            if let Some(number) = element.external_id {
+                made.order_numbers.entry(number).or_insert((id, at));
+            }
+            made.count += 1;
         }
         let client = &element.client;
-        if !client.is_registered() {
+        if !client.is_registered() || !element.names_client() {
             return;
         }
         match self.who(client, made) {
             Who::Known => return,
+            // Of a cancelled order that keeps the client it has.
+            Who::Adopts(_) | Who::New if !element.has_username => return,
             Who::TakesId(number) => made.client_numbers.insert(number, true),
             Who::Adopts(number) => made.client_numbers.insert(number, client.id.is_some()),
             Who::New => None,
         };
         made.clients.extend(client.id.as_deref());
+        made.count += 1;
     }
 
     fn who(&self, key: &ClientKey, made: &Made<'_>) -> Who {
@@ -593,51 +706,67 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         }
     }
 
-    /// Applies one element without faults.
+    /// Applies one element without faults. `None` where that has to wait: its client, or the order that it cancels, is made
+    /// by another element of the batch, which has not been applied yet.
     fn apply(
         &mut self,
         id: &'e str,
         element: &'e Element,
         sent: &'e SentOrder,
         received_at: DateTime<Utc>,
-    ) -> Accepted {
-        let root = Path::ROOT;
+    ) -> Option<Accepted> {
+        let known = self.order_by_id.get(id).copied();
+        if known.is_none() && !element.missing.is_empty() {
+            return None;
+        }
+        let is_stranger = element.names_client()
+            && self.is_stranger(&element.client, element.has_username, &self.none_made);
+        // A cancelled order keeps its client where we do not know the one it came with.
+        let keeps_client = known.is_some() && element.cancels() && is_stranger;
+        if is_stranger && !keeps_client {
+            return None;
+        }
+        // It may be made further on.
+        self.round.may_differ |= keeps_client;
+
         let mut applied = Accepted {
             warnings: element.warnings.clone(),
             ..Accepted::default()
         };
         let warnings = &mut applied.warnings;
-        let (
-            Some(total),
-            Some(shipping_date_from),
-            Some(shipping_date_to),
-            Some(items),
-            Some(sent_client),
-            Some(shipping_address),
-        ) = (
-            sent.total,
-            sent.shipping_date_from,
-            sent.shipping_date_to,
-            &sent.items,
-            &sent.client,
-            &sent.shipping_address,
-        )
-        else {
-            return applied;
-        };
-        let client = self.client(&element.client, sent_client, warnings);
-        let client_path = root.field("client");
-        let list = client_path.field("addresses");
-        for (index, address) in sent_client.addresses.iter().enumerate() {
-            let number = self.address(client, address, list.index(index), warnings);
-            applied.addresses.push(number);
+        if keeps_client || !element.missing.is_empty() {
+            warnings.push(Warning::new(&Path::ROOT, WarningCode::KeptAsStored));
         }
-        let known = self.order_by_id.get(id).copied();
-        let destination = self.shipping_address(known, client, shipping_address, warnings);
-        let client_number = self.clients[client].after.number;
-        let products = self.products(items, warnings);
-
-        let Some(index) = known else {
+        let client = match &sent.client {
+            Some(client) if !keeps_client => {
+                let index = self.client(&element.client, client, warnings);
+                let path = Path::ROOT.field("client");
+                let list = path.field("addresses");
+                for (place, address) in client.addresses.iter().enumerate() {
+                    let number = self.address(index, address, list.index(place), warnings);
+                    applied.addresses.push(number);
+                }
+                index
+            }
+            _ => {
+                let order = &self.orders[known?].after;
+                *self.client_by_number.get(&order.client_number)?
+            }
+        };
+        let destination = sent
+            .shipping_address
+            .as_ref()
+            .map(|address| self.shipping_address(known, client, address, warnings));
+        let items = sent.items.as_deref().filter(|items| !items.is_empty());
+        let items = items.map(|items| (items, self.products(items, warnings)));
+        let goes_to = self.clients[client].after.number;
+        applied.order = if let Some(index) = known {
+            let order = &mut self.orders[index].after;
+            let moves = destination.as_ref().is_some_and(|to| to.content.is_some());
+            self.round.may_differ |= moves && self.round.kept_an_address;
+            change(order, element, sent, goes_to, destination, warnings);
+            index
+        } else {
             let number = match element.external_id {
                 Some(number) if !self.order_numbers.contains(&number) => number,
                 _ => next_number(
@@ -648,91 +777,52 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                     &mut self.shortage.order,
                 ),
             };
-            let order = Order {
-                number,
-                uuid: Uuid::now_v7(),
-                version: 1,
-                sender_id: id.to_owned(),
-                status: sent.status,
-                client_number,
-                shipping_address: destination
-                    .content
-                    .unwrap_or_else(|| shipping_address.content()),
-                address_number: destination.number,
-                created_at: sent.created_at.unwrap_or(received_at),
-                total,
-                delivery_cost: None,
-                coins: None,
-                payment_type: None,
-                payment_status: false,
-                shipping_date_from,
-                shipping_date_to,
-                comment: None,
-                count_of_returned_bottles: 0,
-                ask_for_checkout: None,
-                items: List::default(),
-            };
-            let mut record = Record::new(order);
-            sent_content(&mut record.after, sent, items, &products);
-            let index = self.orders.len();
+            let order = new_order(number, id, sent, goes_to, destination?, received_at)?;
+            self.round.made = true;
             self.order_numbers.insert(number);
-            self.order_by_id.insert(id, index);
-            self.orders.push(record);
-            applied.order = index;
-            return applied;
+            self.order_by_id.insert(id, self.orders.len());
+            self.orders.push(Record::new(order));
+            self.orders.len() - 1
         };
+        let order = &mut self.orders[applied.order].after;
+        sent_content(order, sent);
+        if let Some((items, products)) = items {
+            sent_items(order, items, &products);
+        }
+        Some(applied)
+    }
 
-        let order = &mut self.orders[index].after;
-        // Another order's number is a clash and came no further; one that is nobody's is left alone (contract §4).
-        if element
-            .external_id
-            .is_some_and(|number| number != order.number)
-        {
-            warnings.push(Warning::new(
-                &root.field("external_id"),
-                WarningCode::ExternalIdIgnored,
-            ));
-        }
-        if order.status.may_become(sent.status) {
-            put(order, &sent.status, |o| &o.status, |o| &mut o.status);
-        } else {
-            warnings.push(Warning::new(
-                &root.field("status"),
-                WarningCode::StatusNotChanged,
-            ));
-        }
-        let goes_to = (client_number, destination.number);
-        if (order.client_number, order.address_number) != goes_to {
-            let order = Arc::make_mut(order);
-            (order.client_number, order.address_number) = goes_to;
-        }
-        if let Some(content) = &destination.content {
-            put(
-                order,
-                content,
-                |o| &o.shipping_address,
-                |o| &mut o.shipping_address,
+    /// The client that an element names, by the contract's rules (§4), and whether its number was left alone.
+    fn find_client(&self, key: &ClientKey) -> (Found, bool) {
+        if !key.is_registered() {
+            let phone = key.phone.as_deref();
+            let found = phone.and_then(|phone| self.guest_by_phone.get(phone));
+            return (
+                found.map_or(Found::New, |index| Found::There(*index)),
+                false,
             );
         }
-        put(order, &total, |o| &o.total, |o| &mut o.total);
-        put(
-            order,
-            &shipping_date_from,
-            |o| &o.shipping_date_from,
-            |o| &mut o.shipping_date_from,
-        );
-        put(
-            order,
-            &shipping_date_to,
-            |o| &o.shipping_date_to,
-            |o| &mut o.shipping_date_to,
-        );
-        if let Some(created_at) = &sent.created_at {
-            put(order, created_at, |o| &o.created_at, |o| &mut o.created_at);
-        }
-        sent_content(order, sent, items, &products);
-        applied.order = index;
-        applied
+        let by_id = key
+            .id
+            .as_ref()
+            .and_then(|id| self.client_by_id.get(id.as_str()).copied());
+        let by_number = key
+            .external_id
+            .and_then(|number| self.client_by_number.get(&number))
+            .map(|index| {
+                let client = &self.clients[*index].after;
+                (
+                    *index,
+                    client.sender_id.is_none() || client.sender_id == key.id,
+                )
+            });
+        identify(
+            key.id.is_some(),
+            by_id,
+            key.external_id,
+            by_number,
+            by_number.is_some(),
+        )
     }
 
     fn client(
@@ -741,46 +831,14 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         sent: &SentClient,
         warnings: &mut Vec<Warning>,
     ) -> usize {
-        let found = if key.is_registered() {
-            let by_id = key
-                .id
-                .as_ref()
-                .and_then(|id| self.client_by_id.get(id.as_str()).copied());
-            let by_number = key
-                .external_id
-                .and_then(|number| self.client_by_number.get(&number))
-                .map(|index| {
-                    let client = &self.clients[*index].after;
-                    (
-                        *index,
-                        client.sender_id.is_none() || client.sender_id == key.id,
-                    )
-                });
-            let (found, left_alone) = identify(
-                key.id.is_some(),
-                by_id,
-                key.external_id,
-                by_number,
-                by_number.is_some(),
-            );
-            if left_alone {
-                let path = Path::ROOT.field("client");
-                warnings.push(Warning::new(
-                    &path.field("external_id"),
-                    WarningCode::ExternalIdIgnored,
-                ));
-            }
-            found
-        } else {
-            match key
-                .phone
-                .as_ref()
-                .and_then(|phone| self.guest_by_phone.get(phone.as_str()))
-            {
-                Some(index) => Found::There(*index),
-                None => Found::New,
-            }
-        };
+        let (found, left_alone) = self.find_client(key);
+        if left_alone {
+            let path = Path::ROOT.field("client");
+            warnings.push(Warning::new(
+                &path.field("external_id"),
+                WarningCode::ExternalIdIgnored,
+            ));
+        }
         let index = match found {
             Found::There(index) => index,
             Found::Adopt(_) | Found::New => {
@@ -827,6 +885,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                     (None, _) => {}
                 }
                 self.clients.push(Record::new(client));
+                self.round.made = true;
                 index
             }
         };
@@ -837,8 +896,11 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             let client = Arc::make_mut(client);
             client.sender_id = Some(id.clone());
             self.client_by_id.insert(id, index);
+            self.round.made = true;
             if let Some(phone) = client.guest_phone.take() {
                 self.guest_by_phone.remove(phone.as_str());
+                // Whoever came as that guest before is a new one, sent again.
+                self.round.may_differ = true;
             }
         }
         // A name cannot be cleared, and no account number means "none of mine": the stored ones stay.
@@ -897,9 +959,11 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         }
         // Neither an id nor a number that tells anything: the content does.
         let found = match found {
-            Found::New if sent.id.is_none() => self
-                .by_content(client, sent)
-                .map_or(Found::New, Found::There),
+            Found::New if sent.id.is_none() => {
+                self.round.looked_at_addresses = true;
+                self.by_content(client, sent)
+                    .map_or(Found::New, Found::There)
+            }
             found => found,
         };
         let number = self.put_address(client, &found, sent);
@@ -926,6 +990,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 &path.field("user_address_id"),
                 WarningCode::AddressNotFound,
             ));
+            self.round.looked_at_addresses |= sent.number.is_some();
         }
         let number = self.clients[client].after.number;
         let order = order
@@ -944,6 +1009,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                     })
                 });
             self.put_address(client, &Found::There(at), sent);
+            self.round.looked_at_addresses = true;
             let content = own.unwrap_or_else(|| {
                 let address = &self.clients[client].after.addresses[at];
                 Some(address.content.clone())
@@ -957,6 +1023,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             && !sent.changes(&order.shipping_address)
         {
             // It goes where it went, whatever has become of that address of the client's.
+            self.round.kept_an_address = true;
             let number = order.address_number;
             if number.is_none() {
                 warnings.push(Warning::new(&path, WarningCode::TooMany));
@@ -966,6 +1033,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 content: None,
             };
         }
+        self.round.looked_at_addresses = true;
         let found = self
             .by_content(client, sent)
             .map_or(Found::New, Found::There);
@@ -1024,6 +1092,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             let stored = &client.addresses[at];
             let takes_id = stored.sender_id.is_none() && sent.id.is_some();
             if takes_id || sent.changes(&stored.content) {
+                self.round.may_differ |= self.round.looked_at_addresses;
                 let address = &mut Arc::make_mut(client).addresses[at];
                 let before = index.is_some().then(|| address.clone());
                 if takes_id {
@@ -1041,7 +1110,11 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             return None;
         }
         let number = match *found {
-            Found::Adopt(number) => number,
+            Found::Adopt(number) => {
+                // Of several equal ones the lowest number counts.
+                self.round.may_differ |= self.round.looked_at_addresses;
+                number
+            }
             Found::There(_) | Found::New => next_number(
                 &mut self.numbers.address,
                 &mut self.passed_over.address,
@@ -1050,6 +1123,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 &mut self.shortage.address,
             ),
         };
+        self.round.made = true;
         self.address_numbers.insert(number);
         let address = Address {
             number,
@@ -1098,6 +1172,115 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
     }
 }
 
+/// Changes a known order, but for what [`sent_content`] does.
+fn change(
+    order: &mut Arc<Order>,
+    element: &Element,
+    sent: &SentOrder,
+    client_number: i32,
+    destination: Option<Destination>,
+    warnings: &mut Vec<Warning>,
+) {
+    let root = Path::ROOT;
+    // Another order's number is a clash and came no further; one that is nobody's is left alone (contract §4).
+    if element
+        .external_id
+        .is_some_and(|number| number != order.number)
+    {
+        warnings.push(Warning::new(
+            &root.field("external_id"),
+            WarningCode::ExternalIdIgnored,
+        ));
+    }
+    if order.status.may_become(sent.status) {
+        put(order, &sent.status, |o| &o.status, |o| &mut o.status);
+    } else {
+        warnings.push(Warning::new(
+            &root.field("status"),
+            WarningCode::StatusNotChanged,
+        ));
+    }
+    if order.client_number != client_number {
+        Arc::make_mut(order).client_number = client_number;
+        warnings.push(Warning::new(
+            &root.field("client"),
+            WarningCode::ClientChanged,
+        ));
+    }
+    if let Some(Destination { number, content }) = destination {
+        put(
+            order,
+            &number,
+            |o| &o.address_number,
+            |o| &mut o.address_number,
+        );
+        if let Some(content) = &content {
+            put(
+                order,
+                content,
+                |o| &o.shipping_address,
+                |o| &mut o.shipping_address,
+            );
+        }
+    }
+    if let Some(total) = &sent.total {
+        put(order, total, |o| &o.total, |o| &mut o.total);
+    }
+    // Of a cancelled order one of the two may be what is stored.
+    let from = sent.shipping_date_from.unwrap_or(order.shipping_date_from);
+    let to = sent.shipping_date_to.unwrap_or(order.shipping_date_to);
+    if from <= to {
+        put(
+            order,
+            &from,
+            |o| &o.shipping_date_from,
+            |o| &mut o.shipping_date_from,
+        );
+        put(
+            order,
+            &to,
+            |o| &o.shipping_date_to,
+            |o| &mut o.shipping_date_to,
+        );
+    }
+    if let Some(created_at) = &sent.created_at {
+        put(order, created_at, |o| &o.created_at, |o| &mut o.created_at);
+    }
+}
+
+/// A new order without what [`sent_content`] and [`sent_items`] add. `None` where something is missing that it must have.
+fn new_order(
+    number: i32,
+    id: &str,
+    sent: &SentOrder,
+    client_number: i32,
+    destination: Destination,
+    received_at: DateTime<Utc>,
+) -> Option<Order> {
+    Some(Order {
+        number,
+        uuid: Uuid::now_v7(),
+        version: 1,
+        sender_id: id.to_owned(),
+        status: sent.status,
+        client_number,
+        shipping_address: destination.content?,
+        address_number: destination.number,
+        created_at: sent.created_at.unwrap_or(received_at),
+        total: sent.total?,
+        delivery_cost: None,
+        coins: None,
+        payment_type: None,
+        payment_status: false,
+        shipping_date_from: sent.shipping_date_from?,
+        shipping_date_to: sent.shipping_date_to?,
+        comment: None,
+        count_of_returned_bottles: 0,
+        ask_for_checkout: None,
+        items: List::default(),
+    })
+}
+
 /// Writes a field where it differs. A stored record is copied when it is first written to; most come just as they are.
 fn put<T: Clone, V: Clone + PartialEq>(
     record: &mut Arc<T>,
@@ -1122,13 +1305,8 @@ fn apply<T: Clone, V: Clone + PartialEq>(
     }
 }
 
-/// The content that may be absent or cleared, and the lines with their products, which replace the list.
-fn sent_content(
-    order: &mut Arc<Order>,
-    sent: &SentOrder,
-    items: &[SentItem],
-    products: &[Option<i32>],
-) {
+/// The content that may be absent or cleared.
+fn sent_content(order: &mut Arc<Order>, sent: &SentOrder) {
     apply(
         &sent.delivery_cost,
         order,
@@ -1164,6 +1342,10 @@ fn sent_content(
         |o| &o.ask_for_checkout,
         |o| &mut o.ask_for_checkout,
     );
+}
+
+/// The lines with their products, which replace the list.
+fn sent_items(order: &mut Arc<Order>, items: &[SentItem], products: &[Option<i32>]) {
     let lines = || items.iter().zip(products);
     let are_stored = order.items.len() == items.len()
         && lines()
@@ -1176,166 +1358,4 @@ fn sent_content(
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::order::{Rules, phone::Region, wire};
-
-    const MANY: usize = 60_000;
-
-    fn rules() -> Rules {
-        Rules {
-            timezone: chrono_tz::Europe::Moscow,
-            phone_region: Region::Ru,
-            payment_types: None,
-            loyalty_system_is_active: false,
-            answers_stored: true,
-            max_order_items: MANY,
-            max_client_addresses: MANY,
-        }
-    }
-
-    fn nothing_known() -> Known {
-        Known {
-            now: DateTime::UNIX_EPOCH,
-            orders: Vec::new(),
-            order_numbers: BTreeSet::new(),
-            clients: Vec::new(),
-            address_numbers: BTreeSet::new(),
-            products: HashMap::new(),
-        }
-    }
-
-    fn address(house: usize) -> Value {
-        json!({ "city": "Эжва", "street": "Мира", "house": house.to_string(), "str": "Мира" })
-    }
-
-    /// An order of the client `one`.
-    fn order(id: &str, addresses: &[Value], items: usize) -> Value {
-        json!({
-            "id": id, "status": "new", "total": 1,
-            "shipping_date_from": "2026-11-06T11:00:00Z", "shipping_date_to": "2026-11-06T18:00:00Z",
-            "order_item_list": vec![json!({ "product_id": "w", "price": 1, "quantity": 1 }); items],
-            "client": { "id": "one", "username": "Один", "addresses": addresses },
-            "shipping_address": address(1),
-        })
-    }
-
-    fn read(orders: &[Value]) -> Vec<Element> {
-        let rules = rules();
-        let elements = orders.iter();
-        elements
-            .map(|order| wire::parse(&order.to_string(), &rules, usize::MAX))
-            .collect()
-    }
-
-    fn decide_on<'k>(
-        known: &'k Known,
-        elements: &[Element],
-        go_on: &dyn Fn() -> bool,
-    ) -> Result<Decision<'k>, Undecided> {
-        let none = HashSet::new();
-        let batch = Batch {
-            elements,
-            received_at: DateTime::UNIX_EPOCH,
-            refused: &none,
-            skipped: &none,
-        };
-        let numbers = || (1..).take(2 * MANY).collect();
-        let mut numbers = FreeNumbers {
-            order: numbers(),
-            client: numbers(),
-            address: numbers(),
-        };
-        decide(known, &[batch], &mut numbers, MANY, go_on)
-    }
-
-    // The next ones end in a second or two. Work that grows with the square of what comes would take minutes.
-
-    #[test]
-    fn many_addresses_of_one_client_are_looked_at_once_each() {
-        let known = nothing_known();
-        let addresses: Vec<Value> = (0..MANY).map(address).collect();
-        let half = MANY / 2;
-        let elements = read(&[
-            order("1", &addresses[..half], 1),
-            order("2", &addresses[half..], 1),
-            order("3", &addresses[half..], 1),
-        ]);
-        let decision = decide_on(&known, &elements, &|| true).expect("decided");
-        assert_eq!(decision.clients[0].after.addresses.len(), MANY);
-        let changes = super::super::diff::changes(&decision);
-        assert_eq!(changes.addresses.len(), MANY);
-    }
-
-    #[test]
-    fn an_order_that_comes_again_and_again_is_warned_of_each_line_once() {
-        let known = nothing_known();
-        let elements = read(&vec![order("1", &[], 2_000); 200]);
-        let decision = decide_on(&known, &elements, &|| true).expect("decided");
-        let Verdict::Accepted(accepted) = &decision.verdicts[0][0] else {
-            panic!("{:?}", decision.verdicts[0][0]);
-        };
-        assert_eq!(accepted.warnings.len(), 2_000);
-    }
-
-    #[test]
-    fn numbers_that_the_batch_brings_along_are_passed_over_once() {
-        let known = nothing_known();
-        let count = 30_000;
-        // The last ones bring the very numbers that the first ones would be given.
-        let orders: Vec<Value> = (0..2 * count)
-            .map(|n| {
-                let mut order = order(&n.to_string(), &[], 1);
-                if n >= count {
-                    order["external_id"] = json!(n - count + 1);
-                }
-                order
-            })
-            .collect();
-        let elements = read(&orders);
-        let decision = decide_on(&known, &elements, &|| true).expect("decided");
-        let numbers: HashSet<i32> = decision.orders.iter().map(|o| o.after.number).collect();
-        assert_eq!(numbers.len(), 2 * count);
-        assert_eq!(decision.orders[count].after.number, 1);
-    }
-
-    #[test]
-    fn it_stops_when_it_is_told_to() {
-        let known = nothing_known();
-        let elements = read(&vec![order("1", &[], 1); 1_000]);
-        let asked = std::cell::Cell::new(0);
-        let until_the_third = || {
-            asked.set(asked.get() + 1);
-            asked.get() < 3
-        };
-        let decided = decide_on(&known, &elements, &until_the_third);
-        assert_eq!(decided.err(), Some(Undecided::Stopped));
-        assert_eq!(asked.get(), 3);
-    }
-
-    /// Each entry is known by the one before, and falls with it.
-    #[test]
-    fn a_chain_of_orders_that_fall_one_after_the_other_is_followed_once() {
-        let known = nothing_known();
-        let count = 8_000;
-        let make = |n: usize, client: usize, username: bool| {
-            let mut order = order(&n.to_string(), &[], 1);
-            order["client"] = json!({ "id": format!("client {client}") });
-            if username {
-                order["client"]["username"] = json!("Один");
-            }
-            order
-        };
-        // Each order comes twice: it makes a client first, and then needs the client that the order before makes.
-        let mut orders: Vec<Value> = (1..=count).map(|n| make(n, n, true)).collect();
-        orders.extend((1..=count).rev().map(|n| make(n, n - 1, false)));
-        let elements = read(&orders);
-        let decision = decide_on(&known, &elements, &|| true).expect("decided");
-        assert!(
-            decision.orders.is_empty(),
-            "the first needs a client that nobody makes"
-        );
-    }
-}
+mod tests;

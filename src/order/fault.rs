@@ -261,6 +261,12 @@ fn fault_message(field: &str, code: FaultCode, hint: Hint, language: Language) -
         (En, C::NotFound, _) => "not found".into(),
         (Ru, C::Conflict, _) if field.is_empty() => "база данных не приняла заказ".into(),
         (En, C::Conflict, _) if field.is_empty() => "the database did not take the order".into(),
+        (Ru, C::Conflict, _) if field == "id" => {
+            "под этим id хранится завершённый или отменённый заказ другого клиента".into()
+        }
+        (En, C::Conflict, _) if field == "id" => {
+            "this id belongs to another client's order, which is finished".into()
+        }
         (Ru, C::Conflict, _) => "этот номер принадлежит другой записи".into(),
         (En, C::Conflict, _) => "this number belongs to another record".into(),
     }

@@ -30,6 +30,8 @@ pub struct Keys<'k> {
     pub product_ids: IndexSet<&'k str>,
     /// Our numbers of addresses, as sent.
     pub address_numbers: IndexSet<i32>,
+    /// Whether an order may come without its client.
+    pub orders_clients: bool,
 }
 
 impl<'k> Keys<'k> {
@@ -43,6 +45,7 @@ impl<'k> Keys<'k> {
         if !client.is_registered() {
             self.guest_phones.extend(client.phone.as_deref());
         }
+        self.orders_clients |= !element.missing.is_empty();
         if let Some(order) = &element.order {
             self.product_ids.extend(order.product_ids());
             self.address_numbers.extend(order.address_numbers());
@@ -59,7 +62,7 @@ pub struct Known {
     pub orders: Vec<Arc<Order>>,
     /// Those of the sent numbers that orders bear, whosever.
     pub order_numbers: BTreeSet<i32>,
-    /// Clients found by id, number or guest's phone, with all their addresses and prices.
+    /// Clients found by id, number or guest's phone, and those of the orders, with all their addresses and prices.
     pub clients: Vec<Arc<Client>>,
     /// Those of the sent numbers that addresses bear, whosever.
     pub address_numbers: BTreeSet<i32>,

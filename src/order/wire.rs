@@ -97,6 +97,28 @@ pub struct Element {
     pub order: Option<SentOrder>,
 }
 
+impl Element {
+    /// Whether its client could be read, or is faulty: not where an order is cancelled without one.
+    pub(super) fn names_client(&self) -> bool {
+        self.order
+            .as_ref()
+            .is_none_or(|order| order.client.is_some())
+    }
+
+    /// Whether the order comes as removed.
+    pub(super) fn cancels(&self) -> bool {
+        let order = self.order.as_ref();
+        order.is_some_and(|order| order.status == Status::Removed)
+    }
+
+    /// The phones besides the first one.
+    pub(super) fn phones(&self) -> impl Iterator<Item = &str> {
+        let client = self.order.as_ref().and_then(|order| order.client.as_ref());
+        let phones = client.and_then(|client| client.phones.value());
+        phones.into_iter().flatten().map(String::as_str)
+    }
+}
+
 /// How a sent client is found (contract §4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientKey {
@@ -266,6 +288,11 @@ impl SentAddress {
 }
 
 impl SentOrder {
+    /// Whether it comes as new.
+    pub(super) fn is_new(&self) -> bool {
+        self.status == Status::New
+    }
+
     /// The sender's ids of products that its lines name.
     pub fn product_ids(&self) -> impl Iterator<Item = &str> {
         self.items.iter().flatten().flat_map(|item| {

@@ -1,7 +1,7 @@
 //! The reading statement of a batch, and the way from its rows to records.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, OnceLock},
 };
 
@@ -227,6 +227,18 @@ impl Rows {
         self.orders.len() + self.items.len() + self.clients.len() + self.addresses.len()
     }
 
+    /// Whether the client of an order is not among them.
+    fn lack_a_client(&self) -> bool {
+        if self.orders.is_empty() {
+            return false;
+        }
+        let read = self.clients.iter().map(|(_, client)| client.number);
+        let cached = self.cached.iter().map(|(number, _)| *number);
+        let clients: HashSet<i32> = read.chain(cached).collect();
+        let mut orders = self.orders.iter();
+        orders.any(|order| !clients.contains(&order.client_number))
+    }
+
     fn add(&mut self, row: PgRow) -> Read<()> {
         let row = Row(row);
         match row.get::<i16>(at::KIND, 1)? {
@@ -269,14 +281,15 @@ impl Rows {
 const READ: &str = include_str!("read.sql");
 
 /// The parts of `read.sql` that may be left out.
-const PARTS: usize = 5;
+const PARTS: usize = 6;
 
 /// The reading statement for such keys; nothing else is in it than what PostgreSQL must prepare.
-fn statement(keys: &Keys<'_>, cached: &Cached) -> &'static str {
+fn statement(keys: &Keys<'_>, cached: &Cached, orders_clients: bool) -> &'static str {
     static STATEMENTS: [OnceLock<String>; 1 << PARTS] = [const { OnceLock::new() }; 1 << PARTS];
     let parts: [(&str, bool); PARTS] = [
         ("client numbers", !keys.client_numbers.is_empty()),
         ("guests' phones", !keys.guest_phones.is_empty()),
+        ("orders' clients", orders_clients),
         ("products", cached.products.is_none()),
         ("order numbers", !keys.order_numbers.is_empty()),
         ("address numbers", !keys.address_numbers.is_empty()),
@@ -311,7 +324,7 @@ fn with_parts(parts: &[(&str, bool)]) -> String {
 
 impl Store {
     /// Reads all that is stored under a batch's keys, of one moment, in one round trip; in two where an import came
-    /// since the last reading, or the server is another one. `anew`: nothing that was read before counts, as when it turned out to be wrong.
+    /// since the last reading, or the server is another one, or an order is another client's than the batch says. `anew`: nothing that was read before counts, as when it turned out to be wrong.
     ///
     /// # Errors
     /// [`Error::Unsure`] where the connection broke: the next one is fresh. [`Error::Corrupt`] where what is stored is
@@ -328,11 +341,19 @@ impl Store {
         } else {
             self.client_cache.get(publication, keys)
         };
-        let mut rows = self.rows(publication, keys, &cached, most_bytes).await?;
-        if cached.holds_for != Some(rows.version) && !cached.is_empty() {
-            cached = Cached::nothing(keys);
-            rows = self.rows(publication, keys, &cached, most_bytes).await?;
-        }
+        // What cancels an order need not name its client.
+        let mut orders_clients = keys.orders_clients;
+        let rows = loop {
+            let read = self.rows(publication, keys, &cached, orders_clients, most_bytes);
+            let rows = read.await?;
+            if cached.holds_for != Some(rows.version) && !cached.is_empty() {
+                cached = Cached::nothing(keys);
+            } else if !orders_clients && rows.lack_a_client() {
+                orders_clients = true;
+            } else {
+                break rows;
+            }
+        };
         in_place(rows.count(), || {
             let version = rows.version;
             let products_are_read = cached.products.is_none();
@@ -351,6 +372,7 @@ impl Store {
         publication: &str,
         keys: &Keys<'_>,
         cached: &Cached,
+        orders_clients: bool,
         most_bytes: usize,
     ) -> Result<Rows, Error> {
         let mut connection = self.connection().await?;
@@ -361,7 +383,7 @@ impl Store {
             guest_phones,
         } = &cached.stamps;
         // Each row is taken apart as it comes, while PostgreSQL makes the next.
-        let read = sqlx::query(statement(keys, cached))
+        let read = sqlx::query(statement(keys, cached, orders_clients))
             .bind(publication)
             .bind(list(&keys.order_ids))
             .bind(list(&keys.order_numbers))
@@ -523,6 +545,7 @@ mod tests {
             [
                 "client numbers",
                 "guests' phones",
+                "orders' clients",
                 "products",
                 "order numbers",
                 "address numbers",
@@ -537,6 +560,7 @@ mod tests {
             "$7::text[]",
             "$3::int[]",
             "$8::int[]",
+            "o.client_number OFFSET 0",
         ] {
             assert!(all.contains(unnested), "{unnested} in {all}");
             assert!(!none.contains(unnested), "{unnested} in {none}");

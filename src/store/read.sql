@@ -14,7 +14,8 @@
 -- still has it, nothing of the client is sent but its number and the stamp.
 --
 -- What stands between `part` and `end` is left out where the batch names nothing of the kind (read.rs): PostgreSQL
--- prepares every part for every batch, whether it finds something to do or not.
+-- prepares every part for every batch, whether it finds something to do or not. The clients that orders have are nearly
+-- always those that the batch names; where they are not, it is read again with them.
 --
 -- kind: 0 the database's clock, when its server was started, the catalogue's version, and the numbers and stamps of clients that are as cached;
 --       1 order, 2 its line, 3 client, 4 address, 5 client's price, 6 product, 7 order's number in use, 8 address's
@@ -48,6 +49,15 @@ WITH found_order AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT c.number, c.xmin::text AS stamp
         FROM client c WHERE c.publication = $1 AND c.guest_phone = k.phone OFFSET 0
+    ) c
+    -- end
+    -- part orders' clients
+    UNION ALL
+    SELECT c.number, c.stamp, false
+    FROM (SELECT DISTINCT o.client_number FROM found_order o) o
+    CROSS JOIN LATERAL (
+        SELECT c.number, c.xmin::text AS stamp
+        FROM client c WHERE c.publication = $1 AND c.number = o.client_number OFFSET 0
     ) c
     -- end
 )

@@ -228,3 +228,232 @@ async fn an_operator_sees_the_orders_own_address_and_what_became_of_the_clients(
         ]
     );
 }
+
+// A finished order is not overwritten by a stranger's (§4).
+
+/// An order of that client, with that status.
+fn order_of(client: Value, id: &str, status: &str) -> Value {
+    with(with(order(id), "/client", client), "/status", status)
+}
+
+fn registered(id: &str, phone: &str) -> Value {
+    json!({ "id": id, "username": format!("Клиент {id}"), "phone": phone })
+}
+
+/// All that is stored, but for the journal.
+async fn rows(app: &TestApp) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT 'c' || c::text FROM client c UNION ALL SELECT 'a' || a::text FROM address a
+         UNION ALL SELECT 'o' || o::text FROM orders o UNION ALL SELECT 'i' || i::text FROM order_item i
+         ORDER BY 1",
+    )
+    .fetch_all(&app.pool())
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_finished_order_under_a_reused_id_is_a_conflict_and_nothing_is_taken() {
+    for status in ["completed", "removed"] {
+        let app = TestApp::start().await;
+        let one = registered("one", "9191991911");
+        app.accept(&order_of(one, "a", status)).await;
+        // A client of its own, one who is stored already, and a guest.
+        let two = registered("two", "9191991912");
+        app.accept(&order_of(two.clone(), "b", "new")).await;
+        let three = registered("three", "9191991913");
+        let guest = json!({ "username": "Гость", "phone": "9191991914" });
+        let before = rows(&app).await;
+        for stranger in [two, three, guest] {
+            let renamed = with(stranger.clone(), "/username", "Другой");
+            let sent = json!([order_of(renamed, "a", "new")]);
+            let answer = app.post(&sent).await;
+            assert_eq!(answer.faults("a"), ["id: conflict"], "{status}, {stranger}");
+            let english = app.request().header("Accept-Language", "en");
+            let answer = Answer::of(english.body(sent.to_string())).await;
+            assert_eq!(
+                answer.entry("a")["errors"][0]["message"],
+                "this id belongs to another client's order, which is finished"
+            );
+            assert_eq!(rows(&app).await, before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_finished_order_that_comes_from_its_client_again_is_taken() {
+    let app = TestApp::start().await;
+    let one = registered("one", "9191991911");
+    app.accept(&order_of(one.clone(), "a", "completed")).await;
+    let answer = app.post(&json!([order_of(one, "a", "new")])).await;
+    assert_eq!(said(&answer, "a"), ["status: status_not_changed"]);
+    assert_eq!(answer.order("a")["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_guest_who_registered_since_is_no_stranger() {
+    let app = TestApp::start().await;
+    let guest = json!({ "username": "Гость", "phone": "9191991911" });
+    app.accept(&order_of(guest, "a", "completed")).await;
+    // One phone in common, wherever it stands: sent as the first, sent beside it, or stored of the record that is named.
+    let moved = [
+        registered("one", "+7 919 199-19-11"),
+        json!({ "id": "two", "username": "Два", "phones": ["9191991919", "89191991911"] }),
+    ];
+    for (at, client) in moved.into_iter().enumerate() {
+        let id = if at == 0 { "a" } else { "b" };
+        if at == 1 {
+            let guest = json!({ "username": "Гость", "phone": "9191991911" });
+            app.accept(&order_of(guest, "b", "removed")).await;
+        }
+        let answer = app.post(&json!([order_of(client, id, "new")])).await;
+        assert_eq!(
+            said(&answer, id),
+            ["client: client_changed", "status: status_not_changed"]
+        );
+    }
+    let guest = json!({ "username": "Гость", "phone": "9191991911" });
+    app.accept(&order_of(guest, "c", "removed")).await;
+    let answer = app
+        .post(&json!([order_of(json!({ "id": "one" }), "c", "new")]))
+        .await;
+    assert_eq!(answer.order("c")["client"]["external_id"], "one");
+}
+
+#[tokio::test]
+async fn an_open_order_that_comes_with_another_client_moves_and_says_so() {
+    let app = TestApp::start().await;
+    app.accept(&order_of(registered("one", "9191991911"), "a", "approved"))
+        .await;
+    let two = registered("two", "9191991912");
+    let answer = app
+        .post(&json!([order_of(two.clone(), "a", "approved")]))
+        .await;
+    assert_eq!(said(&answer, "a"), ["client: client_changed"]);
+    assert_eq!(answer.order("a")["client"]["external_id"], "two");
+    let answer = app.post(&json!([order_of(two, "a", "approved")])).await;
+    assert_eq!(said(&answer, "a"), [""; 0]);
+}
+
+#[tokio::test]
+async fn one_batch_under_an_id_that_two_people_use_is_answered_alike_each_time() {
+    let app = TestApp::start().await;
+    // The second one is done when the first one comes again; the batch names both.
+    let batch = json!([
+        order_of(registered("two", "9191991912"), "a", "new"),
+        order_of(registered("one", "9191991911"), "a", "completed"),
+    ]);
+    let first = app.post(&batch).await;
+    assert_eq!(first.order("a")["client"]["external_id"], "one");
+    let stored = rows(&app).await;
+    let again = app.post(&batch).await;
+    assert_eq!(again.order("a"), first.order("a"));
+    assert_eq!(rows(&app).await, stored);
+}
+
+// A batch sent again makes nothing new (§4).
+
+#[tokio::test]
+async fn an_address_that_is_found_by_content_and_changed_by_its_number_is_settled_the_first_time() {
+    let app = TestApp::start().await;
+    let list = |id: &str, list: Value| with(order_to(id, "1"), "/client/addresses", list);
+    let without = with(address("2"), "/id", "home");
+    let entrance = with(without.clone(), "/entrance", "4");
+    app.accept(&list("a", json!([without]))).await;
+    let batch = json!([
+        list("b", json!([address("2")])),
+        list("c", json!([entrance])),
+    ]);
+    let first = app.post(&batch).await;
+    let stored = rows(&app).await;
+    assert_eq!(app.post(&batch).await.text, first.text);
+    assert_eq!(rows(&app).await, stored);
+    assert_eq!(houses(first.order("c")).len(), 3);
+}
+
+#[tokio::test]
+async fn a_guest_who_takes_an_id_in_a_batch_is_settled_the_first_time() {
+    let app = TestApp::start().await;
+    let guest = json!({ "username": "Гость", "phone": "9191991911" });
+    let known = app.accept(&order_of(guest.clone(), "a", "new")).await;
+    let number = known["client"]["id"].clone();
+    let batch = json!([
+        order_of(guest, "b", "new"),
+        order_of(
+            json!({ "id": "one", "external_id": number, "username": "Один" }),
+            "c",
+            "new"
+        ),
+    ]);
+    let first = app.post(&batch).await;
+    let stored = rows(&app).await;
+    let again = app.post(&batch).await;
+    for id in ["b", "c"] {
+        assert_eq!(again.order(id), first.order(id));
+    }
+    assert_eq!(rows(&app).await, stored);
+    assert_eq!(first.order("c")["client"]["id"], number);
+    assert_ne!(first.order("b")["client"]["id"], number);
+}
+
+#[tokio::test]
+async fn a_client_that_a_later_order_of_the_batch_makes_is_known() {
+    let app = TestApp::start().await;
+    let batch = json!([
+        order_of(json!({ "id": "one" }), "a", "new"),
+        order_of(registered("one", "9191991911"), "b", "new"),
+        order_of(json!({ "id": "two" }), "c", "new"),
+    ]);
+    let first = app.post(&batch).await;
+    assert_eq!(first.order("a")["client"]["username"], "Клиент one");
+    assert_eq!(first.faults("c"), ["client.username: required"]);
+    let stored = rows(&app).await;
+    assert_eq!(app.post(&batch).await.text, first.text);
+    assert_eq!(rows(&app).await, stored);
+}
+
+// The stories that the contract came with.
+
+#[tokio::test]
+async fn a_later_order_edits_the_address_with_id_home_the_completed_order_still_shows_the_old_one()
+{
+    let app = TestApp::start().await;
+    let sent = |id: &str, house: &str, status: &str| {
+        let list = json!([with(address(house), "/id", "home")]);
+        let order = with(order_to(id, house), "/status", status);
+        with(order, "/client/addresses", list)
+    };
+    let first = app.accept(&sent("a", "5", "completed")).await;
+    app.accept(&sent("b", "7", "new")).await;
+    let again = app.accept(&sent("a", "5", "completed")).await;
+    assert_eq!(again["shipping_address"]["house"], "5");
+    assert_eq!(again["shipping_address"], first["shipping_address"]);
+}
+
+#[tokio::test]
+async fn the_id_of_a_completed_order_comes_again_as_new_of_another_client_conflict_on_id_the_first_is_untouched()
+ {
+    let app = TestApp::start().await;
+    let one = order_of(registered("one", "9191991911"), "a", "completed");
+    let first = app.accept(&one).await;
+    let before = rows(&app).await;
+    let two = order_of(registered("two", "9191991912"), "a", "new");
+    assert_eq!(app.post(&json!([two])).await.faults("a"), ["id: conflict"]);
+    assert_eq!(rows(&app).await, before);
+    assert_eq!(app.accept(&one).await, first);
+}
+
+#[tokio::test]
+async fn a_cancellation_that_names_somebody_unknown_keeps_the_orders_client() {
+    let app = TestApp::start().await;
+    let full = order_of(registered("one", "9191991911"), "a", "approved");
+    let first = app.accept(&full).await;
+    let sent = with(
+        with(full, "/client", json!({ "id": "two" })),
+        "/status",
+        "removed",
+    );
+    let answer = app.post(&json!([sent])).await;
+    assert_eq!(said(&answer, "a"), [": kept_as_stored"]);
+    assert_eq!(answer.order("a"), &with(first, "/status", "removed"));
+}

@@ -1,0 +1,425 @@
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::order::{Rules, diff, known::Keys, model::Status, phone::Region, wire};
+
+const MANY: usize = 60_000;
+
+fn rules() -> Rules {
+    Rules {
+        timezone: chrono_tz::Europe::Moscow,
+        phone_region: Region::Ru,
+        payment_types: None,
+        loyalty_system_is_active: false,
+        answers_stored: true,
+        max_order_items: MANY,
+        max_client_addresses: MANY,
+    }
+}
+
+fn nothing_known() -> Known {
+    Known {
+        now: DateTime::UNIX_EPOCH,
+        orders: Vec::new(),
+        order_numbers: BTreeSet::new(),
+        clients: Vec::new(),
+        address_numbers: BTreeSet::new(),
+        products: HashMap::new(),
+    }
+}
+
+fn address(house: usize) -> Value {
+    json!({ "city": "Эжва", "street": "Мира", "house": house.to_string(), "str": "Мира" })
+}
+
+/// An order of the client `one`.
+fn order(id: &str, addresses: &[Value], items: usize) -> Value {
+    json!({
+        "id": id, "status": "new", "total": 1,
+        "shipping_date_from": "2026-11-06T11:00:00Z", "shipping_date_to": "2026-11-06T18:00:00Z",
+        "order_item_list": vec![json!({ "product_id": "w", "price": 1, "quantity": 1 }); items],
+        "client": { "id": "one", "username": "Один", "addresses": addresses },
+        "shipping_address": address(1),
+    })
+}
+
+fn read(orders: &[Value]) -> Vec<Element> {
+    let rules = rules();
+    let elements = orders.iter();
+    elements
+        .map(|order| wire::parse(&order.to_string(), &rules, usize::MAX))
+        .collect()
+}
+
+fn decide_on<'k>(
+    known: &'k Known,
+    elements: &[Element],
+    go_on: &dyn Fn() -> bool,
+) -> Result<Decision<'k>, Undecided> {
+    let none = HashSet::new();
+    let batch = Batch {
+        elements,
+        received_at: DateTime::UNIX_EPOCH,
+        refused: &none,
+        skipped: &none,
+    };
+    let numbers = || (1..).take(2 * MANY).collect();
+    let mut numbers = FreeNumbers {
+        order: numbers(),
+        client: numbers(),
+        address: numbers(),
+    };
+    decide(known, &[batch], &mut numbers, MANY, go_on)
+}
+
+// The next ones end in a second or two. Work that grows with the square of what comes would take minutes.
+
+#[test]
+fn many_addresses_of_one_client_are_looked_at_once_each() {
+    let known = nothing_known();
+    let addresses: Vec<Value> = (0..MANY).map(address).collect();
+    let half = MANY / 2;
+    let elements = read(&[
+        order("1", &addresses[..half], 1),
+        order("2", &addresses[half..], 1),
+        order("3", &addresses[half..], 1),
+    ]);
+    let decision = decide_on(&known, &elements, &|| true).expect("decided");
+    assert_eq!(decision.clients[0].after.addresses.len(), MANY);
+    let changes = diff::changes(&decision);
+    assert_eq!(changes.addresses.len(), MANY);
+}
+
+#[test]
+fn an_order_that_comes_again_and_again_is_warned_of_each_line_once() {
+    let known = nothing_known();
+    let elements = read(&vec![order("1", &[], 2_000); 200]);
+    let decision = decide_on(&known, &elements, &|| true).expect("decided");
+    let Verdict::Accepted(accepted) = &decision.verdicts[0][0] else {
+        panic!("{:?}", decision.verdicts[0][0]);
+    };
+    assert_eq!(accepted.warnings.len(), 2_000);
+}
+
+#[test]
+fn numbers_that_the_batch_brings_along_are_passed_over_once() {
+    let known = nothing_known();
+    let count = 30_000;
+    // The last ones bring the very numbers that the first ones would be given.
+    let orders: Vec<Value> = (0..2 * count)
+        .map(|n| {
+            let mut order = order(&n.to_string(), &[], 1);
+            if n >= count {
+                order["external_id"] = json!(n - count + 1);
+            }
+            order
+        })
+        .collect();
+    let elements = read(&orders);
+    let decision = decide_on(&known, &elements, &|| true).expect("decided");
+    let numbers: HashSet<i32> = decision.orders.iter().map(|o| o.after.number).collect();
+    assert_eq!(numbers.len(), 2 * count);
+    assert_eq!(decision.orders[count].after.number, 1);
+}
+
+#[test]
+fn it_stops_when_it_is_told_to() {
+    let known = nothing_known();
+    let elements = read(&vec![order("1", &[], 1); 1_000]);
+    let asked = std::cell::Cell::new(0);
+    let until_the_third = || {
+        asked.set(asked.get() + 1);
+        asked.get() < 3
+    };
+    let decided = decide_on(&known, &elements, &until_the_third);
+    assert_eq!(decided.err(), Some(Undecided::Stopped));
+    assert_eq!(asked.get(), 3);
+}
+
+/// Each entry is known by the one before, and falls with it.
+#[test]
+fn a_chain_of_orders_that_fall_one_after_the_other_is_followed_once() {
+    let known = nothing_known();
+    let count = 8_000;
+    let make = |n: usize, client: usize, username: bool| {
+        let mut order = order(&n.to_string(), &[], 1);
+        order["client"] = json!({ "id": format!("client {client}") });
+        if username {
+            order["client"]["username"] = json!("Один");
+        }
+        order
+    };
+    // Each order comes twice: it makes a client first, and then needs the client that the order before makes.
+    let mut orders: Vec<Value> = (1..=count).map(|n| make(n, n, true)).collect();
+    orders.extend((1..=count).rev().map(|n| make(n, n - 1, false)));
+    let elements = read(&orders);
+    let decision = decide_on(&known, &elements, &|| true).expect("decided");
+    assert!(
+        decision.orders.is_empty(),
+        "the first needs a client that nobody makes"
+    );
+}
+
+/// All that is stored, and what is read of it for a batch.
+#[derive(Debug, Default, Clone)]
+struct World {
+    orders: Vec<Arc<Order>>,
+    clients: Vec<Arc<Client>>,
+}
+
+impl World {
+    fn known(&self, batches: &[&[Element]]) -> Known {
+        let mut keys = Keys::default();
+        for element in batches.iter().copied().flatten() {
+            keys.add(element);
+        }
+        let is_named = |order: &&Arc<Order>| keys.order_ids.contains(order.sender_id.as_str());
+        let orders: Vec<_> = self.orders.iter().filter(is_named).cloned().collect();
+        let clients = self.clients.iter().filter(|client| {
+            let id = client.sender_id.as_deref();
+            let phone = client.guest_phone.as_deref();
+            id.is_some_and(|id| keys.client_ids.contains(id))
+                || phone.is_some_and(|phone| keys.guest_phones.contains(phone))
+                || keys.client_numbers.contains(&client.number)
+                || orders.iter().any(|o| o.client_number == client.number)
+        });
+        let clients: Vec<_> = clients.cloned().collect();
+        let addresses = self.clients.iter().flat_map(|client| &client.addresses);
+        let address_numbers = addresses.map(|address| address.number);
+        let order_numbers = self.orders.iter().map(|order| order.number);
+        Known {
+            now: DateTime::UNIX_EPOCH,
+            order_numbers: order_numbers
+                .filter(|number| keys.order_numbers.contains(number))
+                .collect(),
+            address_numbers: address_numbers
+                .filter(|number| keys.address_numbers.contains(number))
+                .collect(),
+            products: HashMap::new(),
+            orders,
+            clients,
+        }
+    }
+
+    /// Takes batches in, in one transaction; says what that changed, and what became of their entries: our number
+    /// of the order, of its client and of its address.
+    fn take(&mut self, batches: &[&[Element]]) -> (String, Vec<Option<[Option<i32>; 3]>>) {
+        let known = self.known(batches);
+        let none = HashSet::new();
+        let batches: Vec<_> = batches
+            .iter()
+            .map(|elements| Batch {
+                elements,
+                received_at: DateTime::UNIX_EPOCH,
+                refused: &none,
+                skipped: &none,
+            })
+            .collect();
+        // What the reserve hands out is nobody's.
+        let used = |numbers: Vec<i32>| (100..).filter(move |n| !numbers.contains(n)).take(100);
+        let addresses = self.clients.iter().flat_map(|client| &client.addresses);
+        let mut numbers = FreeNumbers {
+            order: used(self.orders.iter().map(|o| o.number).collect()).collect(),
+            client: used(self.clients.iter().map(|c| c.number).collect()).collect(),
+            address: used(addresses.map(|a| a.number).collect()).collect(),
+        };
+        let decided = decide(&known, &batches, &mut numbers, 6, &|| true);
+        let decision = decided.expect("there are enough numbers");
+        let changes = diff::changes(&decision);
+        let told = if changes.is_empty() {
+            String::new()
+        } else {
+            format!("{changes:?}")
+        };
+        let verdicts = decision.verdicts.iter().flatten();
+        let became = verdicts
+            .map(|verdict| match verdict {
+                Verdict::Accepted(accepted) => {
+                    let order = &decision.orders[accepted.order].after;
+                    Some([
+                        Some(order.number),
+                        Some(order.client_number),
+                        order.address_number,
+                    ])
+                }
+                Verdict::Rejected(faults) => {
+                    assert!(!faults.is_empty(), "rejected without a reason");
+                    None
+                }
+            })
+            .collect();
+        let orders = decision.orders.into_iter().map(|record| record.after);
+        let clients = decision.clients.into_iter().map(|record| record.after);
+        let (orders, clients): (Vec<_>, Vec<_>) = (orders.collect(), clients.collect());
+        self.orders
+            .retain(|old| orders.iter().all(|o| o.number != old.number));
+        self.clients
+            .retain(|old| clients.iter().all(|c| c.number != old.number));
+        self.orders.extend(orders);
+        self.clients.extend(clients);
+        self.is_sound();
+        (told, became)
+    }
+
+    /// What the database would insist on.
+    fn is_sound(&self) {
+        let mut ids = HashSet::new();
+        for client in &self.clients {
+            assert!(!client.username.is_empty(), "a client without a name");
+            let id = client.sender_id.as_ref().or(client.guest_phone.as_ref());
+            assert!(id.is_none_or(|id| ids.insert(id)), "{id:?} is stored twice");
+        }
+        for order in &self.orders {
+            let client = self
+                .clients
+                .iter()
+                .find(|c| c.number == order.client_number);
+            let client = client.expect("an order has a client");
+            let number = order.address_number;
+            assert!(number.is_none_or(|number| client.address(number).is_some()));
+            assert!(order.shipping_date_from <= order.shipping_date_to);
+        }
+    }
+}
+
+fn some_address() -> impl Strategy<Value = Value> {
+    let entrance = select(vec![
+        None,
+        None,
+        Some(Value::Null),
+        Some(json!("1")),
+        Some(json!("2")),
+    ]);
+    (1..4_usize, entrance).prop_map(|(house, entrance)| {
+        let mut address = address(house);
+        if let Some(entrance) = entrance {
+            address["entrance"] = entrance;
+        }
+        address
+    })
+}
+
+/// A number that some record may have, or soon gets.
+fn some_number() -> impl Strategy<Value = Value> {
+    let numbers = (1..4).chain(100..104).map(Value::from);
+    select(
+        vec![Value::Null; 8]
+            .into_iter()
+            .chain(numbers)
+            .collect::<Vec<_>>(),
+    )
+}
+
+fn some_client() -> impl Strategy<Value = Value> {
+    let id = select(vec![json!("a"), json!("a"), json!("b"), Value::Null]);
+    let phone = select(vec![Value::Null, json!("9191991911"), json!("9191991912")]);
+    let username = select(vec![Value::Null, json!("Один"), json!("Два")]);
+    let listed = (
+        some_address(),
+        select(vec!["", "", "home", "work"]),
+        some_number(),
+    )
+        .prop_map(|(mut address, id, number)| {
+            address["id"] = json!(id);
+            address["external_id"] = number;
+            address
+        });
+    (id, some_number(), phone, username, vec(listed, 0..3)).prop_map(
+        |(id, number, phone, username, addresses)| {
+            let mut client =
+                json!({ "phone": phone, "username": username, "addresses": addresses });
+            if !id.is_null() || !number.is_null() {
+                (client["id"], client["external_id"]) = (id, number);
+            } else if client["phone"].is_null() || client["username"].is_null() {
+                client["phone"] = json!("9191991911");
+                client["username"] = json!("Гость");
+            }
+            client
+        },
+    )
+}
+
+/// An order, and whether it leaves out what a cancellation may.
+fn some_order() -> impl Strategy<Value = (Value, bool)> {
+    let status = select(vec!["new", "new", "approved", "completed", "removed"]);
+    let shipping = (some_address(), some_number());
+    let bare = proptest::bool::weighted(0.3);
+    (
+        0..4_u8,
+        status,
+        some_number(),
+        some_client(),
+        shipping,
+        bare,
+    )
+        .prop_map(
+            |(id, status, number, client, (mut shipping, address), bare)| {
+                let mut order = order(&id.to_string(), &[], 1);
+                order["status"] = json!(status);
+                order["external_id"] = number;
+                order["client"] = client;
+                shipping["user_address_id"] = address;
+                order["shipping_address"] = shipping;
+                (order, bare)
+            },
+        )
+}
+
+fn read_all(orders: &[(Value, bool)]) -> Vec<Element> {
+    let (whole, bare): (Vec<_>, Vec<_>) = orders.iter().cloned().unzip();
+    let mut elements = read(&whole);
+    for (element, bare) in elements.iter_mut().zip(bare) {
+        assert_eq!(element.faults, []);
+        if let Some(sent) = element.order.as_mut()
+            && bare
+            && sent.status == Status::Removed
+        {
+            element.missing = vec![conflict(&"total")];
+            (sent.total, sent.items) = (None, Some(Vec::new()));
+            if element.external_id.is_none() {
+                (sent.client, sent.shipping_address) = (None, None);
+            }
+        }
+    }
+    elements
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Whatever it holds, and whatever shared its transaction.
+    #[test]
+    fn a_batch_sent_again_changes_nothing(
+        before in vec(vec(some_order(), 1..4), 0..3),
+        with in vec(some_order(), 0..3),
+        batch in vec(some_order(), 1..7),
+    ) {
+        // What a known order brings in vain may be the number of a later one; sent again that is a clash, and said.
+        let mut brought = HashMap::new();
+        let mut batch = batch;
+        for (order, _) in &mut batch {
+            let (number, id) = (order["external_id"].as_i64(), order["id"].clone());
+            if number.is_some_and(|n| *brought.entry(n).or_insert(id.clone()) != id) {
+                order["external_id"] = Value::Null;
+            }
+        }
+        let mut world = World::default();
+        for batch in &before {
+            world.take(&[&read_all(batch)]);
+        }
+        let batch = read_all(&batch);
+        let (_, first) = world.take(&[&read_all(&with), &batch]);
+        let (changed, again) = world.take(&[&batch]);
+        prop_assert_eq!(changed, "", "sent again it changes something");
+        for (first, again) in first[first.len() - again.len()..].iter().zip(&again) {
+            if let (Some(first), Some(again)) = (first, again) {
+                prop_assert_eq!(first, again);
+            }
+        }
+    }
+}
