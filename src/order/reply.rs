@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use rust_decimal::Decimal;
 use serde::{
     Serialize, Serializer,
     ser::{SerializeSeq, SerializeStruct},
@@ -21,7 +23,7 @@ use super::{
     fault::{FaultText, Language, WarningText, summary},
     model::{Address, AddressContent, BankAccount, Client, ClientPrice, Order, OrderItem},
     phone,
-    sent_only::sent_only,
+    sent_only::{Shown, sent_only},
     wire::Element,
 };
 
@@ -183,7 +185,7 @@ impl Envelope<'_> {
             if let Verdict::Accepted(accepted) = verdict {
                 let elements = elements.get(at).map_or(&[][..], Vec::as_slice);
                 let mut sent = None;
-                let (order, client) = self.shown(accepted, elements, &mut sent);
+                let OrderAnswer { order, client, .. } = self.shown(accepted, elements, &mut sent);
                 bytes += answer_size::of_order(order, client, length);
                 let size = || answer_size::of_client(client, length);
                 bytes += if self.rules.answers_stored {
@@ -204,15 +206,32 @@ impl Envelope<'_> {
         &'s self,
         accepted: &Accepted,
         elements: &[&Element],
-        sent: &'s mut Option<(Order, Client)>,
-    ) -> (&'s Order, &'s Client) {
+        sent: &'s mut Option<Shown>,
+    ) -> OrderAnswer<'s> {
         let order = &*self.stored.orders[accepted.order];
         let client = &*self.stored.clients[self.stored.client_of[accepted.order]];
+        let rules = self.rules;
         if self.rules.answers_stored {
-            return (order, client);
+            return OrderAnswer {
+                order,
+                client,
+                rules,
+                total: Some(order.total),
+                shipping_date_from: Some(order.shipping_date_from),
+                shipping_date_to: Some(order.shipping_date_to),
+                has_address: true,
+            };
         }
-        let (order, client) = sent.insert(sent_only(accepted, order, client, elements));
-        (order, client)
+        let shown = sent.insert(sent_only(accepted, order, client, elements));
+        OrderAnswer {
+            order: &shown.order,
+            client: &shown.client,
+            rules,
+            total: shown.total,
+            shipping_date_from: shown.shipping_date_from,
+            shipping_date_to: shown.shipping_date_to,
+            has_address: shown.has_address,
+        }
     }
 
     /// The elements of each entry, where the answer shows what they sent; else nothing.
@@ -242,16 +261,7 @@ impl Serialize for Entry<'_> {
                 let mut s = serializer.serialize_struct("Entry", 3)?;
                 s.serialize_field("success", &true)?;
                 let mut sent = None;
-                let (order, client) = envelope.shown(accepted, elements, &mut sent);
-                let rules = envelope.rules;
-                s.serialize_field(
-                    "data",
-                    &[OrderAnswer {
-                        order,
-                        client,
-                        rules,
-                    }],
-                )?;
+                s.serialize_field("data", &[envelope.shown(accepted, elements, &mut sent)])?;
                 let warnings = &accepted.warnings;
                 if !warnings.is_empty() {
                     let texts: Vec<_> = warnings
@@ -299,10 +309,18 @@ pub struct OrderAnswer<'a> {
     pub client: &'a Client,
     /// The publication's.
     pub rules: &'a Rules,
+    /// As far as it is to be shown ([`Shown`]), as what follows.
+    pub total: Option<Decimal>,
+    /// From when …
+    pub shipping_date_from: Option<DateTime<Utc>>,
+    /// … until when.
+    pub shipping_date_to: Option<DateTime<Utc>>,
+    /// Whether its address is to be shown.
+    pub has_address: bool,
 }
 
 /// A moment in the publication's local time.
-struct Local(chrono::DateTime<chrono::Utc>, Tz);
+struct Local(DateTime<Utc>, Tz);
 
 impl Serialize for Local {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -316,8 +334,13 @@ impl Serialize for OrderAnswer<'_> {
             order,
             client,
             rules,
+            total,
+            shipping_date_from,
+            shipping_date_to,
+            has_address,
         } = self;
         let zone = rules.timezone;
+        let local = |moment: &DateTime<Utc>| Local(*moment, zone);
         let mut s = serializer.serialize_struct("Order", 19)?;
         // A text, as in the document; the client's and the addresses' numbers are integers there.
         let id = given(order.number).map(|number| number.to_string());
@@ -326,15 +349,18 @@ impl Serialize for OrderAnswer<'_> {
         s.serialize_field("status", order.status.as_str())?;
         s.serialize_field("client", &ClientAnswer { client, rules })?;
         s.serialize_field("account_number", &account_number(client))?;
-        s.serialize_field("total", &Number(order.total))?;
+        s.serialize_field("total", &total.map(Number))?;
         s.serialize_field("delivery_cost", &order.delivery_cost.map(Number))?;
         s.serialize_field("coins", &order.coins.map(Number))?;
         s.serialize_field("payment_type", &order.payment_type)?;
         s.serialize_field("payment_status", &order.payment_status)?;
         s.serialize_field("created_at", &Local(order.created_at, zone))?;
-        s.serialize_field("shipping_address", &AddressAnswer::shipping(order, client))?;
-        s.serialize_field("shipping_date_from", &Local(order.shipping_date_from, zone))?;
-        s.serialize_field("shipping_date_to", &Local(order.shipping_date_to, zone))?;
+        let address = has_address.then(|| AddressAnswer::shipping(order, client));
+        s.serialize_field("shipping_address", &address)?;
+        let from = shipping_date_from.as_ref().map(local);
+        s.serialize_field("shipping_date_from", &from)?;
+        let to = shipping_date_to.as_ref().map(local);
+        s.serialize_field("shipping_date_to", &to)?;
         s.serialize_field("order_item_list", &Items(&order.items))?;
         s.serialize_field("comment", &order.comment)?;
         s.serialize_field("ask_for_checkout", &order.ask_for_checkout)?;

@@ -1,12 +1,32 @@
 //! What is answered where anybody may ask: what the call itself sent, with our numbers and the status (contract §1). What
 //! else is stored of a client is not shown to whoever guesses its id or phone.
 
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
 use super::{
     decide::Accepted,
     list::List,
     model::{Address, Client, ClientType, Order},
     wire::{Element, SentAddress},
 };
+
+/// An order and its client, as far as they are to be shown.
+#[derive(Debug)]
+pub struct Shown {
+    /// The order; of what follows, the answer shows what stands here.
+    pub order: Order,
+    /// Its client.
+    pub client: Client,
+    /// A cancellation need not send it, and then does not see it.
+    pub total: Option<Decimal>,
+    /// Likewise.
+    pub shipping_date_from: Option<DateTime<Utc>>,
+    /// Likewise.
+    pub shipping_date_to: Option<DateTime<Utc>>,
+    /// Whether an address was sent: likewise.
+    pub has_address: bool,
+}
 
 /// The order of an entry and its client, as the entry's elements sent them: the later one wins, field by field.
 ///
@@ -18,7 +38,7 @@ pub fn sent_only(
     order: &Order,
     client: &Client,
     elements: &[&Element],
-) -> (Order, Client) {
+) -> Shown {
     let mut shown = Order {
         delivery_cost: None,
         coins: None,
@@ -52,15 +72,16 @@ pub fn sent_only(
         addresses: List::default(),
         prices: List::default(),
     };
+    let (mut total, mut from, mut to, mut has_address) = (None, None, None, false);
     let mut addresses: Vec<Address> = Vec::new();
     let mut numbers = accepted.addresses.iter().copied();
     for element in elements {
         let Some(sent) = &element.order else {
             continue;
         };
-        shown.total = sent.total.unwrap_or(shown.total);
-        shown.shipping_date_from = sent.shipping_date_from.unwrap_or(shown.shipping_date_from);
-        shown.shipping_date_to = sent.shipping_date_to.unwrap_or(shown.shipping_date_to);
+        total = sent.total.or(total);
+        from = sent.shipping_date_from.or(from);
+        to = sent.shipping_date_to.or(to);
         if let Some(created_at) = sent.created_at {
             shown.created_at = created_at;
         }
@@ -73,19 +94,27 @@ pub fn sent_only(
         let bottles = &mut shown.count_of_returned_bottles;
         sent.count_of_returned_bottles.apply_or(bottles, 0);
         sent.ask_for_checkout.apply(&mut shown.ask_for_checkout);
-        let items = sent
-            .items
-            .iter()
-            .flatten()
-            .enumerate()
-            .map(|(place, item)| {
+        if let Some(items) = sent.items.as_ref().filter(|items| !items.is_empty()) {
+            let items = items.iter().enumerate().map(|(place, item)| {
                 let stored = order.items.get(place);
                 let same = stored.filter(|stored| stored.product_id == item.product_id);
                 item.with(same.and_then(|stored| stored.product_number))
             });
-        shown.items = items.collect();
+            shown.items = items.collect();
+        }
 
-        let (Some(by), Some(shipping_address)) = (&sent.client, &sent.shipping_address) else {
+        if let Some(shipping_address) = &sent.shipping_address {
+            has_address = true;
+            shown.shipping_address = shipping_address.content();
+            if let Some(number) = order.address_number {
+                addresses.push(address(number, shipping_address));
+            }
+        }
+        // A cancelled order keeps its client where nobody knows the one that it came with.
+        let id = element.client.id.as_ref();
+        let is_other =
+            element.cancels() && !element.has_username && id != client.sender_id.as_ref();
+        let Some(by) = sent.client.as_ref().filter(|_| id.is_none() || !is_other) else {
             continue;
         };
         if let Some(id) = &element.client.id {
@@ -108,13 +137,16 @@ pub fn sent_only(
                 addresses.push(address(number, sent));
             }
         }
-        shown.shipping_address = shipping_address.content();
-        if let Some(number) = order.address_number {
-            addresses.push(address(number, shipping_address));
-        }
     }
     owner.addresses = each_once(addresses).into();
-    (shown, owner)
+    Shown {
+        order: shown,
+        client: owner,
+        total,
+        shipping_date_from: from,
+        shipping_date_to: to,
+        has_address,
+    }
 }
 
 fn address(number: i32, sent: &SentAddress) -> Address {

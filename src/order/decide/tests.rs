@@ -2,7 +2,15 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::order::{Rules, diff, known::Keys, model::Status, phone::Region, wire};
+use crate::order::{
+    Rules, diff,
+    fault::Language,
+    known::Keys,
+    model::Status,
+    phone::Region,
+    reply::{Envelope, Stored},
+    wire,
+};
 
 const MANY: usize = 60_000;
 
@@ -159,6 +167,52 @@ fn a_chain_of_orders_that_fall_one_after_the_other_is_followed_once() {
         decision.orders.is_empty(),
         "the first needs a client that nobody makes"
     );
+}
+
+#[test]
+fn where_anybody_may_post_a_cancellation_is_answered_with_nothing_that_it_did_not_send() {
+    let mut world = World::default();
+    world.take(&[&read(&[order("1", &[], 1)])]);
+    let mut sent = order("1", &[], 1);
+    sent["status"] = json!("removed");
+    let mut elements = read(&[sent]);
+    let element = &mut elements[0];
+    element.missing = vec![conflict(&"total")];
+    element.client = ClientKey::default();
+    element.has_username = false;
+    let sent = element.order.as_mut().expect("an order");
+    (sent.total, sent.items, sent.client) = (None, None, None);
+    (sent.shipping_date_from, sent.shipping_date_to) = (None, None);
+    sent.shipping_address = None;
+    let known = world.known(&[&elements]);
+    let decision = decide_on(&known, &elements, &|| true).expect("decided");
+    let mut rules = rules();
+    for answers_stored in [true, false] {
+        rules.answers_stored = answers_stored;
+        let envelope = Envelope {
+            elements: &elements,
+            verdicts: &decision.verdicts[0],
+            stored: &Stored::of(&decision),
+            rules: &rules,
+            language: Language::En,
+        };
+        let json = envelope.to_json(1).expect("an answer").concat();
+        let answer: Value = serde_json::from_slice(&json).expect("JSON");
+        let shown = &answer["data"]["1"]["data"][0];
+        assert_eq!(shown["status"], "removed");
+        assert_eq!(shown["order_item_list"] == json!([]), !answers_stored);
+        for pointer in [
+            "/total",
+            "/shipping_date_from",
+            "/shipping_date_to",
+            "/shipping_address",
+            "/client/username",
+            "/client/external_id",
+        ] {
+            let shown = shown.pointer(pointer).expect("every key");
+            assert_eq!(shown.is_null(), !answers_stored, "{pointer}");
+        }
+    }
 }
 
 /// All that is stored, and what is read of it for a batch.
