@@ -375,8 +375,6 @@ struct Picture<'a, 'e, 'n> {
 /// What happened while a batch was applied once.
 #[derive(Default)]
 struct Round {
-    /// A client, an address or an order was made, or a client took an id.
-    made: bool,
     /// An address was looked for by its content, or one became an order's by its number.
     looked_at_addresses: bool,
     /// An order stayed where it goes, whatever has become of that address of the client's.
@@ -516,7 +514,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
 
     /// Applies a batch, and says what becomes of its entries.
     ///
-    /// It is applied again while that makes something new. Sent again it would, and must not (contract §4): an address that
+    /// It is applied again while that changes something. Sent again it would, and must not (contract §4): an address that
     /// an element found by its content may have got another content by a later one, a guest an id. Nearly no batch has any
     /// of that, and is applied once.
     fn batch(
@@ -528,9 +526,8 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         let mut rejected = reject(self, batch, &index, go_on)?;
         let count = index.iter().max().map_or(0, |last| last + 1);
         let mut verdicts = Vec::new();
-        let mut applied_before = 0;
+        let mut state = None;
         for _ in 0..MOST_ROUNDS {
-            let mut applied_now = 0;
             let earlier = std::mem::take(&mut verdicts);
             self.round = Round::default();
             verdicts = (0..count)
@@ -550,7 +547,6 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                     self.round.may_differ = true;
                     continue;
                 };
-                applied_now += 1;
                 if let Verdict::Accepted(before) = &mut verdicts[*entry] {
                     let told: HashSet<&Warning> = before.warnings.iter().collect();
                     applied.warnings.retain(|warning| !told.contains(warning));
@@ -569,14 +565,25 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                     }
                 }
             }
-            let is_new = self.round.made || applied_now > applied_before;
-            applied_before = applied_now;
-            let is_stable = !self.round.may_differ || !is_new;
+            // Whatever begins where the round before began ends where that ended.
+            let is_stable = !self.round.may_differ || {
+                let now = self.state();
+                let is_same = state.as_ref() == Some(&now);
+                state = Some(now);
+                is_same
+            };
             if is_stable && !self.forgives(&mut rejected, batch, &index, go_on)? {
                 break;
             }
         }
         Ok(verdicts)
+    }
+
+    /// All records as they are.
+    fn state(&self) -> (Vec<Arc<Order>>, Vec<Arc<Client>>) {
+        let orders = self.orders.iter().map(|record| Arc::clone(&record.after));
+        let clients = self.clients.iter().map(|record| Arc::clone(&record.after));
+        (orders.collect(), clients.collect())
     }
 
     /// Whether something of the batch took away the reason for which an entry was rejected: a finished order's client was said
@@ -778,7 +785,6 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 ),
             };
             let order = new_order(number, id, sent, goes_to, destination?, received_at)?;
-            self.round.made = true;
             self.order_numbers.insert(number);
             self.order_by_id.insert(id, self.orders.len());
             self.orders.push(Record::new(order));
@@ -885,7 +891,6 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                     (None, _) => {}
                 }
                 self.clients.push(Record::new(client));
-                self.round.made = true;
                 index
             }
         };
@@ -896,7 +901,6 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             let client = Arc::make_mut(client);
             client.sender_id = Some(id.clone());
             self.client_by_id.insert(id, index);
-            self.round.made = true;
             if let Some(phone) = client.guest_phone.take() {
                 self.guest_by_phone.remove(phone.as_str());
                 // Whoever came as that guest before is a new one, sent again.
@@ -1123,7 +1127,6 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 &mut self.shortage.address,
             ),
         };
-        self.round.made = true;
         self.address_numbers.insert(number);
         let address = Address {
             number,
