@@ -1,6 +1,7 @@
 //! Numbers: a text in, the same number out, digit by digit (contract §3).
 
 use aqua_orders::order::amount::{Invalid, Number, parse, parse_whole};
+use rust_decimal::Decimal;
 
 /// Past this an exponent only says "far out of range"; writing its zeros would take all the time.
 const LONGEST: i64 = 2_000;
@@ -24,34 +25,42 @@ pub fn check(input: &[u8]) {
 
 fn amount(text: &str, digits: u32) {
     let read = parse(text, digits);
-    match (&read, plain(text)) {
-        (Err(Invalid::NotANumber), None) => {}
-        (read, None) => panic!("{text:?} is no number, and was read as {read:?}"),
-        (read, Some(plain)) => {
-            let fits = !plain.negative
-                && plain.whole.len() <= digits as usize
-                && plain.fraction.len() <= 2;
-            match read {
-                Ok(read) => {
-                    assert!(fits, "{text:?} does not fit, and was read as {read}");
-                    let left = written(&Number(*read));
-                    assert_eq!(left, plain.text(), "{text:?}");
-                    assert_eq!(parse(&left, digits), Ok(*read), "{text:?} once more");
-                    assert_eq!(
-                        read.scale(),
-                        u32::try_from(plain.fraction.len()).unwrap_or(9)
-                    );
-                }
-                Err(Invalid::OutOfRange) => assert!(!fits, "{text:?} fits, and was refused"),
-                Err(Invalid::NotANumber) => panic!("{text:?} is a number"),
-            }
+    let Some(plain) = plain(text) else {
+        // A comma, or blanks between groups: it is the number that it is without them.
+        if read != Err(Invalid::NotANumber) {
+            let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+            assert!(
+                bare != text || text.contains(','),
+                "{text:?} was read as {read:?}"
+            );
+            assert_eq!(read, parse(&bare.replacen(',', ".", 1), digits), "{text:?}");
         }
+        return;
+    };
+    let (value, is_rounded) = plain.rounded();
+    let fits = value.is_some_and(|value| (0..10_i128.pow(digits + 2)).contains(&value));
+    match read {
+        Ok(read) => {
+            assert!(fits, "{text:?} does not fit, and was read as {read:?}");
+            assert_eq!(read.is_rounded, is_rounded, "{text:?}");
+            let left = written(&Number(read.value));
+            assert_eq!(
+                read.value,
+                Decimal::from_i128_with_scale(value.unwrap_or(-1), 2),
+                "{text:?}"
+            );
+            let again = parse(&left, digits).map(|amount| (amount.value, amount.is_rounded));
+            assert_eq!(again, Ok((read.value, false)), "{text:?} once more");
+            assert!(read.value.scale() <= 2);
+        }
+        Err(Invalid::OutOfRange) => assert!(!fits, "{text:?} fits, and was refused"),
+        Err(Invalid::NotANumber) => panic!("{text:?} is a number"),
     }
 }
 
 fn whole(text: &str, min: i64, max: i64) {
     let read = parse_whole(text, min, max);
-    let expected = match plain(text) {
+    let expected = match plain(text.trim()) {
         None => Err(Invalid::NotANumber),
         Some(plain) if !plain.fraction.is_empty() => Err(Invalid::NotANumber),
         Some(plain) => match plain.text().parse::<i128>() {
@@ -78,6 +87,28 @@ pub struct Plain {
 }
 
 impl Plain {
+    /// In hundredths, rounded half away from zero, and whether that is more than a binary float's noise. `None` where it is
+    /// larger than anything that is asked for.
+    fn rounded(&self) -> (Option<i128>, bool) {
+        let (kept, cut) = match self.fraction.len() {
+            0..=2 => (format!("{:0<2}", self.fraction), ""),
+            _ => (self.fraction[..2].to_owned(), &self.fraction[2..]),
+        };
+        let is_up = cut.starts_with(['5', '6', '7', '8', '9']);
+        // Less than 0.000001 to either side; there are no needless zeros at its end.
+        let is_noise = cut.is_empty()
+            || cut.starts_with("0000")
+            || cut
+                .strip_prefix("9999")
+                .is_some_and(|rest| !rest.is_empty());
+        let value = format!("{}{kept}", self.whole).parse::<i128>().ok();
+        let sign = if self.negative { -1 } else { 1 };
+        (
+            value.map(|value| sign * (value + i128::from(is_up))),
+            !is_noise,
+        )
+    }
+
     /// As JSON.
     pub fn text(&self) -> String {
         let sign = if self.negative { "-" } else { "" };

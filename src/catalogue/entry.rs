@@ -535,10 +535,14 @@ impl Reader<'_> {
         };
         self.sent(row, column, |_, value| {
             let text = digits(value).ok_or((FaultCode::WrongType, NUMBER))?;
-            amount::parse(&text, whole_digits).map_err(|invalid| match invalid {
-                Invalid::NotANumber => (FaultCode::WrongType, NUMBER),
-                Invalid::OutOfRange => (FaultCode::OutOfRange, Hint::Allowed(range)),
-            })
+            match amount::parse(&text, whole_digits) {
+                // A price list can be put right before it comes again; nothing of it is rounded.
+                Ok(amount) if !amount.is_rounded => Ok(amount.value),
+                Err(Invalid::NotANumber) => Err((FaultCode::WrongType, NUMBER)),
+                Ok(_) | Err(Invalid::OutOfRange) => {
+                    Err((FaultCode::OutOfRange, Hint::Allowed(range)))
+                }
+            }
         })
     }
 
@@ -656,6 +660,8 @@ impl Reader<'_> {
         let phone_of = |reader: &Self, value: &Value| match value {
             Value::Text(text) | Value::Number(text) => {
                 phone::parse(text, reader.rules.phone_region)
+                    .filter(|phone| !phone.goes_on)
+                    .map(|phone| phone.e164)
                     .ok_or((FaultCode::InvalidFormat, PHONE))
             }
             _ => Err((FaultCode::WrongType, TEXT)),

@@ -387,6 +387,7 @@ fn value(raw: &str) -> Value {
         raw::Value::Null => Value::Null,
         raw::Value::Bool(flag) => Value::Bool(flag),
         raw::Value::Number(number) => Value::Number(number.to_owned()),
+        raw::Value::Text(text) if text.contains('\0') => Value::BadText,
         raw::Value::Text(text) => Value::Text(text.into_owned()),
         raw::Value::BadText | raw::Value::Object(_) => Value::BadText,
         raw::Value::Array(array) => Value::List(

@@ -20,7 +20,10 @@ use self::schema::{always, answered, both, list, map, named, no_entries, value, 
 use super::failure::Failure;
 use crate::{
     config::Limits,
-    order::fault::{Fault, FaultCode, Hint, Language, Warning, WarningCode},
+    order::{
+        fault::{Fault, FaultCode, Hint, Language, Warning, WarningCode},
+        fields::Both,
+    },
 };
 
 /// The document's own example.
@@ -179,7 +182,7 @@ fn operation(limits: &Limits, verbatim: &mut Verbatim) -> OperationBuilder {
     operation
 }
 
-fn header(about: schema::Both) -> Header {
+fn header(about: Both) -> Header {
     Header::new(value([Type::String], about))
 }
 
@@ -290,7 +293,7 @@ struct Code {
 }
 
 /// The schema of these codes: its description and the extension `x-codes` have their texts.
-fn codes(about: schema::Both, codes: &[Code]) -> RefOr<Schema> {
+fn codes(about: Both, codes: &[Code]) -> RefOr<Schema> {
     let lines = codes.iter().map(|Code { code, texts, .. }| {
         let [ru, en] = texts;
         format!("\n- `{code}`: {ru} / {en}")
@@ -519,43 +522,14 @@ fn entries(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::{
-        config::{Config, Environment},
-        order::wire::names,
-    };
+    use crate::config::{Config, Environment};
 
     fn described() -> Value {
         let environment = Environment::default();
         let config = Config::load("config/default.toml".as_ref(), &environment).expect("settings");
         let text = document(&config.limits).expect("a document");
         serde_json::from_str(&text).expect("JSON")
-    }
-
-    #[test]
-    fn every_field_that_is_read_is_described_and_no_other() {
-        let document = described();
-        let fields = |name: &str| -> BTreeSet<String> {
-            let schema = &document["components"]["schemas"][name]["properties"];
-            schema.as_object().expect(name).keys().cloned().collect()
-        };
-        let without = |names: &[&str], not: &[&str]| -> BTreeSet<String> {
-            let names = names.iter().filter(|name| !not.contains(name));
-            names.map(ToString::to_string).collect()
-        };
-        assert_eq!(fields("Order"), without(&names::ORDER, &[]));
-        assert_eq!(fields("OrderItem"), without(&names::ITEM, &[]));
-        assert_eq!(fields("Client"), without(&names::CLIENT, &[]));
-        assert_eq!(
-            fields("Address"),
-            without(&names::ADDRESS, &["user_address_id"])
-        );
-        assert_eq!(
-            fields("ShippingAddress"),
-            without(&names::ADDRESS, &["id", "external_id"])
-        );
     }
 
     #[test]

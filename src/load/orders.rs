@@ -373,7 +373,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::order::{Rules, phone::Region, wire};
+    use crate::order::{Rules, fields, phone::Region, wire};
 
     fn rules() -> Rules {
         Rules {
@@ -402,6 +402,21 @@ mod tests {
             .collect()
     }
 
+    fn has_no_unknown_field(order: &Value) {
+        for (at, object) in [
+            ("", &fields::ORDER.names[..]),
+            ("/order_item_list/0", &fields::ORDER_ITEM.names),
+            ("/client", &fields::CLIENT.names),
+            ("/client/addresses/0", &fields::ADDRESS.names),
+            ("/shipping_address", &fields::SHIPPING_ADDRESS.names),
+        ] {
+            let sent = order.pointer(at).and_then(Value::as_object);
+            for name in sent.into_iter().flatten().map(|(name, _)| name.as_str()) {
+                assert!(object.contains(&name), "{at}: no field is called {name}");
+            }
+        }
+    }
+
     #[test]
     fn made_up_orders_are_as_large_as_real_ones_and_good_but_for_the_bad() {
         let body = stock(30, 1_000).batch(&mut 0, 1_000, BytesMut::new());
@@ -413,6 +428,11 @@ mod tests {
             assert_eq!(order["id"].as_str().map(str::as_bytes), Some(id));
             let read = wire::parse(&order.to_string(), &rules(), usize::MAX);
             assert_eq!(read.faults.is_empty(), good, "{order} {:?}", read.faults);
+            if good {
+                // The document's own form, which is read the short way.
+                assert_eq!(read.warnings, [], "{order}");
+                has_no_unknown_field(order);
+            }
         }
         let bad = body.expected().filter(|(_, good)| !good).count();
         assert!((200..400).contains(&bad), "{bad} bad ones");

@@ -1,5 +1,7 @@
 //! Numbers, exact from end to end: never through a binary float (contract §3).
 
+use std::borrow::Cow;
+
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -101,36 +103,164 @@ impl Exact<'_> {
             return None;
         }
         let (length, keep) = self.lengths(scale);
+        self.counted(
+            self.digits().take(usize::try_from(keep.max(0)).ok()?),
+            keep - length,
+        )
+    }
+
+    /// These digits and so many zeros behind them as a number with our sign, where an `i64` holds it.
+    fn counted(&self, digits: impl Iterator<Item = u8>, zeros: i64) -> Option<i64> {
         // Counted away from zero, so that the least i64, which has no opposite, comes through too.
         let away = |value: i64, digit: i64| {
             let digit = if self.negative { -digit } else { digit };
             value.checked_mul(10)?.checked_add(digit)
         };
         let mut value: i64 = 0;
-        for b in self.digits().take(usize::try_from(keep.max(0)).ok()?) {
+        for b in digits {
             value = away(value, i64::from(b - b'0'))?;
         }
-        for _ in length..keep {
+        for _ in 0..zeros {
             value = away(value, 0)?;
         }
         Some(value)
     }
+
+    /// `value × 10^scale`, rounded half away from zero, and whether what was rounded off is more than a binary float's noise:
+    /// a ten-thousandth of what is kept, or more. `None` where no `i64` holds it.
+    fn rounded(&self, scale: u32) -> Option<(i64, bool)> {
+        if let Some(value) = self.scaled(scale) {
+            return Some((value, false));
+        }
+        let (length, keep) = self.lengths(scale);
+        if self.is_whole(scale) {
+            return None;
+        }
+        let kept = usize::try_from(keep.max(0)).ok()?;
+        let value = self.counted(self.digits().take(kept), keep - length)?;
+        // What is cut off begins with these, and something other than zero is in it.
+        let zeros = usize::try_from((-keep).clamp(0, 5)).ok()?;
+        let mut cut = std::iter::repeat_n(b'0', zeros).chain(self.digits().skip(kept));
+        let mut first = [b'0'; 4];
+        for digit in &mut first {
+            *digit = cut.next().unwrap_or(b'0');
+        }
+        let is_up = first[0] >= b'5';
+        let is_noise = match &first {
+            b"0000" => true,
+            b"9999" => cut.any(|digit| digit != b'0'),
+            _ => false,
+        };
+        let step = match (is_up, self.negative) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) => -1,
+        };
+        Some((value.checked_add(step)?, !is_noise))
+    }
 }
 
-/// Reads an amount in roubles with at most two decimals, from 0 to below `10^whole_digits`.
+/// The digits of a whole number: `68` for `68`, `68.0` and `6.8e1`. `None` where it is none, or has more digits than `most`.
+#[must_use]
+pub fn whole_digits(text: &str, most: usize) -> Option<Cow<'_, str>> {
+    let is_plain = !text.starts_with(['0', '+']) && !text.starts_with("-0");
+    if is_plain && text.len() <= most && text.bytes().skip(1).all(|b| b.is_ascii_digit()) {
+        return Some(Cow::Borrowed(text));
+    }
+    let exact = split(text)?;
+    if !exact.is_whole(0) {
+        return None;
+    }
+    let (length, keep) = exact.lengths(0);
+    let kept = usize::try_from(keep.max(0)).ok()?;
+    let zeros = usize::try_from((keep - length).max(0)).ok()?;
+    let leading = exact.digits().take_while(|digit| *digit == b'0').count();
+    if leading >= kept.min(usize::try_from(length).ok()?) {
+        return Some(Cow::Borrowed("0"));
+    }
+    if kept - leading > most {
+        return None;
+    }
+    let digits = exact.digits().take(kept).skip(leading).map(char::from);
+    let sign = exact.negative.then_some('-');
+    Some(
+        sign.into_iter()
+            .chain(digits)
+            .chain(std::iter::repeat_n('0', zeros))
+            .collect::<String>()
+            .into(),
+    )
+}
+
+/// Whether it is a whole number, however large.
+#[must_use]
+pub fn is_whole(text: &str) -> bool {
+    split(text).is_some_and(|exact| exact.is_whole(0))
+}
+
+/// An amount as read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    /// Two decimals at most.
+    pub value: Decimal,
+    /// More decimals came than are kept, and they were no noise of a binary float.
+    pub is_rounded: bool,
+}
+
+/// Reads an amount in roubles, from 0 to below `10^whole_digits`; also with a decimal comma, and with blanks between groups
+/// of three digits. More than two decimals are rounded half away from zero (contract §3).
 ///
 /// # Errors
-/// [`Invalid::NotANumber`] or [`Invalid::OutOfRange`]; the latter also for a third decimal, for amounts are stored
-/// as sent and never rounded (contract §5).
-pub fn parse(text: &str, whole_digits: u32) -> Result<Decimal, Invalid> {
-    let hundredths = split(text)
+/// [`Invalid::NotANumber`] or [`Invalid::OutOfRange`].
+pub fn parse(text: &str, whole_digits: u32) -> Result<Amount, Invalid> {
+    let plain = if is_plain(text) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(without_groups(text).ok_or(Invalid::NotANumber)?)
+    };
+    let (hundredths, is_rounded) = split(&plain)
         .ok_or(Invalid::NotANumber)?
-        .scaled(2)
+        .rounded(2)
         .ok_or(Invalid::OutOfRange)?;
     if hundredths < 0 || hundredths >= 10_i64.pow(whole_digits + 2) {
         return Err(Invalid::OutOfRange);
     }
-    Ok(Decimal::new(hundredths, 2).normalize())
+    Ok(Amount {
+        value: Decimal::new(hundredths, 2).normalize(),
+        is_rounded,
+    })
+}
+
+/// Written with nothing but what a JSON number may have.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'))
+}
+
+/// `1 234,56` as `1234.56`. A blank stands before three digits and behind at least one, so `7 10` is no number.
+fn without_groups(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (whole, fraction) = text.split_once([',', '.']).unwrap_or((text, ""));
+    let mut plain = String::with_capacity(text.len());
+    for (place, group) in whole.split(char::is_whitespace).enumerate() {
+        let digits = group.strip_prefix(['-', '+']).filter(|_| place == 0);
+        let digits = digits.unwrap_or(group);
+        let is_group = if place > 0 {
+            digits.len() == 3
+        } else {
+            // Only a first group may be longer, where no other follows.
+            digits.len() <= 3 || group.len() == whole.len()
+        };
+        if !is_group || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        plain.push_str(group);
+    }
+    if whole.len() < text.len() {
+        plain.push('.');
+        plain.push_str(fraction);
+    }
+    Some(plain)
 }
 
 /// Reads a whole number; `2.0` and `"2.00"` are whole, as PHP prints them.
@@ -138,7 +268,7 @@ pub fn parse(text: &str, whole_digits: u32) -> Result<Decimal, Invalid> {
 /// # Errors
 /// [`Invalid::NotANumber`] for a broken one, [`Invalid::OutOfRange`] for one outside `min..=max`.
 pub fn parse_whole(text: &str, min: i64, max: i64) -> Result<i64, Invalid> {
-    let exact = split(text).ok_or(Invalid::NotANumber)?;
+    let exact = split(text.trim()).ok_or(Invalid::NotANumber)?;
     match exact.scaled(0) {
         Some(value) if (min..=max).contains(&value) => Ok(value),
         Some(_) => Err(Invalid::OutOfRange),
@@ -186,8 +316,9 @@ mod tests {
             ("0.0100000000000000000000000000", "0.01"),
         ] {
             let amount = parse(sent, 10).unwrap_or_else(|e| panic!("{sent}: {e:?}"));
+            assert!(!amount.is_rounded, "{sent}");
             assert_eq!(
-                serde_json::to_string(&Number(amount)).expect("a number"),
+                serde_json::to_string(&Number(amount.value)).expect("a number"),
                 left,
                 "{sent}"
             );
@@ -197,22 +328,96 @@ mod tests {
     #[test]
     fn what_is_no_amount_is_told_apart_from_what_is_out_of_range() {
         for text in [
-            "", "-", "abc", "1,5", ".5", "5.", "1e", "1e+", "0x10", "1 000", "NaN", "Infinity",
-            "--1", "1.2.3", "е1", "1e+-2", "1e-+2",
+            "", "-", "abc", ".5", "5.", "5,", ",5", "1e", "1e+", "0x10", "NaN", "Infinity", "--1",
+            "1.2.3", "1,2,3", "1.234,5", "е1", "1e+-2", "1e-+2", " ", "7 10", "1234 567", "1 23",
+            " 1  000", "1 000 00", "- 5", "1 -000",
         ] {
             assert_eq!(parse(text, 10), Err(Invalid::NotANumber), "{text}");
         }
         for text in [
             "10000000000",
             "9999999999.995",
-            "0.001",
             "-0.01",
+            "-0.005",
             "-1",
             "1e400",
-            "1e-400",
+            "9 999 999 999,995",
+            "-1 000",
             "1e99999999999999999999",
         ] {
             assert_eq!(parse(text, 10), Err(Invalid::OutOfRange), "{text}");
+        }
+    }
+
+    #[test]
+    fn people_write_amounts_with_a_comma_and_with_blanks_between_groups() {
+        for (sent, left) in [
+            ("710,00", "710"),
+            ("1 234,56", "1234.56"),
+            ("1\u{a0}234\u{202f}567.5", "1234567.5"),
+            (" 710 ", "710"),
+            ("+12 345", "12345"),
+            ("12345,6", "12345.6"),
+        ] {
+            let amount = parse(sent, 10).unwrap_or_else(|e| panic!("{sent}: {e:?}"));
+            assert_eq!(amount.value, left.parse().expect("a decimal"), "{sent}");
+            assert!(!amount.is_rounded, "{sent}");
+        }
+    }
+
+    #[test]
+    fn more_than_two_decimals_are_rounded_half_away_from_zero() {
+        for (sent, left, is_rounded) in [
+            ("118.3333", "118.33", true),
+            ("0.005", "0.01", true),
+            ("0.004", "0", true),
+            ("0.995", "1", true),
+            ("1,2345", "1.23", true),
+            ("0.001", "0", true),
+            ("-0.001", "0", true),
+            ("5e-3", "0.01", true),
+            ("4e-10", "0", false),
+            ("1e-400", "0", false),
+            ("1e-999999999999", "0", false),
+            // The noise of a binary float: less than 0.000001.
+            ("27964.000000000004", "27964", false),
+            ("0.30000000000000004", "0.3", false),
+            ("19.989999999999998", "19.99", false),
+            ("0.0000009", "0", false),
+            ("0.000001", "0", true),
+            ("0.009999", "0.01", true),
+            ("0.0099991", "0.01", false),
+            ("0.00999900", "0.01", true),
+            ("9999999999.9899999999", "9999999999.99", false),
+        ] {
+            let amount = parse(sent, 10).unwrap_or_else(|e| panic!("{sent}: {e:?}"));
+            assert_eq!(amount.value, left.parse().expect("a decimal"), "{sent}");
+            assert_eq!(amount.is_rounded, is_rounded, "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_its_digits() {
+        for (sent, digits) in [
+            ("68", Some("68")),
+            ("68.0", Some("68")),
+            ("6.8e1", Some("68")),
+            ("680e-1", Some("68")),
+            ("-5", Some("-5")),
+            ("-5.00", Some("-5")),
+            ("0", Some("0")),
+            ("-0", Some("0")),
+            ("0.0", Some("0")),
+            ("0e999999999999", Some("0")),
+            ("1e3", Some("1000")),
+            ("1e9", Some("1000000000")),
+            ("1e10", None),
+            ("12345678901", None),
+            ("1e999999999999", None),
+            ("68.5", None),
+            ("1e-1", None),
+        ] {
+            assert_eq!(whole_digits(sent, 10).as_deref(), digits, "{sent}");
         }
     }
 

@@ -156,30 +156,6 @@ impl WarningCode {
             Self::InvalidFormat => "invalid_format",
         }
     }
-
-    /// Whether something that came was not taken as it came: left out, rounded or shortened. The journal keeps such an order
-    /// (contract §7).
-    #[must_use]
-    pub fn is_loss(self) -> bool {
-        match self {
-            Self::ProductNotFound
-            | Self::ProductAmbiguous
-            | Self::StatusNotChanged
-            | Self::AddressNotFound
-            | Self::ExternalIdIgnored
-            | Self::PaymentTypeUnknown
-            | Self::ClientChanged
-            | Self::KeptAsStored
-            | Self::TooMany => false,
-            Self::Rounded
-            | Self::TooLong
-            | Self::Required
-            | Self::WrongType
-            | Self::OutOfRange
-            | Self::NotAllowed
-            | Self::InvalidFormat => true,
-        }
-    }
 }
 
 /// What the text of a fault adds to its code.
@@ -191,6 +167,10 @@ pub enum Hint {
     Max(usize),
     /// The values or the range that are allowed, in any language's letters.
     Allowed(&'static str),
+    /// The whole numbers that are allowed.
+    Between(i64, i64),
+    /// The amounts that are allowed: from 0, with so many digits before the point.
+    Amount(u32),
     /// What was expected: a JSON type, in (Russian, English).
     Expected(&'static str, &'static str),
     /// Of a text longer than this many characters: it is kept whole.
@@ -235,8 +215,14 @@ fn fault_message(field: &str, code: FaultCode, hint: Hint, language: Language) -
         (En, C::TooLong, H::Max(max)) => format!("longer than {max} characters"),
         (Ru, C::TooLong, _) => "слишком длинно".into(),
         (En, C::TooLong, _) => "too long".into(),
-        (Ru, C::OutOfRange, H::Allowed(range)) => format!("вне допустимых пределов: {range}"),
-        (En, C::OutOfRange, H::Allowed(range)) => format!("out of range: {range}"),
+        (_, C::OutOfRange, H::Between(least, most)) => {
+            out_of_range(language, &format!("{least} … {most}"))
+        }
+        (_, C::OutOfRange, H::Amount(digits)) => {
+            let whole = "9".repeat(usize::try_from(digits).unwrap_or_default());
+            out_of_range(language, &format!("0 … {whole}.99"))
+        }
+        (_, C::OutOfRange, H::Allowed(range)) => out_of_range(language, range),
         (Ru, C::OutOfRange, _) => "вне допустимых пределов".into(),
         (En, C::OutOfRange, _) => "out of range".into(),
         (Ru, C::NotAllowed, H::Allowed(values)) => {
@@ -245,8 +231,8 @@ fn fault_message(field: &str, code: FaultCode, hint: Hint, language: Language) -
         (En, C::NotAllowed, H::Allowed(values)) => format!("not allowed, use one of: {values}"),
         (Ru, C::NotAllowed, _) => "недопустимое значение".into(),
         (En, C::NotAllowed, _) => "not allowed".into(),
-        (Ru, C::InvalidFormat, H::Allowed(form)) => format!("неверный формат, нужно: {form}"),
-        (En, C::InvalidFormat, H::Allowed(form)) => format!("invalid format, use: {form}"),
+        (Ru, C::InvalidFormat, H::Allowed(forms)) => format!("неверный формат, можно так: {forms}"),
+        (En, C::InvalidFormat, H::Allowed(forms)) => format!("invalid format, use one of: {forms}"),
         (Ru, C::InvalidFormat, _) => "неверный формат".into(),
         (En, C::InvalidFormat, _) => "invalid format".into(),
         (Ru, C::InvalidRange, _) => "конец раньше начала".into(),
@@ -272,6 +258,13 @@ fn fault_message(field: &str, code: FaultCode, hint: Hint, language: Language) -
     }
 }
 
+fn out_of_range(language: Language, range: &str) -> String {
+    match language {
+        Language::Ru => format!("вне допустимых пределов: {range}"),
+        Language::En => format!("out of range: {range}"),
+    }
+}
+
 /// One warning of an accepted order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
@@ -292,12 +285,6 @@ impl Warning {
             code,
             hint: Hint::None,
         }
-    }
-
-    /// Whether something was not taken as it came: its code says so, but for a text that is too long and kept whole.
-    #[must_use]
-    pub fn is_loss(&self) -> bool {
-        self.code.is_loss() && !matches!(self.hint, Hint::Kept(_))
     }
 
     /// The fault of a value that an order can do without, and so is left out (contract §3).
@@ -323,6 +310,31 @@ impl Warning {
             code,
             hint: fault.hint,
         })
+    }
+
+    /// Whether something that came was not taken as it came: left out, rounded or shortened. The journal keeps such an order
+    /// (contract §7).
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        use WarningCode as C;
+        match self.code {
+            C::ProductNotFound
+            | C::ProductAmbiguous
+            | C::StatusNotChanged
+            | C::AddressNotFound
+            | C::ExternalIdIgnored
+            | C::PaymentTypeUnknown
+            | C::ClientChanged
+            | C::KeptAsStored
+            | C::TooMany => false,
+            C::TooLong => !matches!(self.hint, Hint::Kept(_)),
+            C::Rounded
+            | C::Required
+            | C::WrongType
+            | C::OutOfRange
+            | C::NotAllowed
+            | C::InvalidFormat => true,
+        }
     }
 
     /// The text in that language, without the field.

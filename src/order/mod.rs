@@ -11,6 +11,7 @@ pub mod datetime;
 pub mod decide;
 pub mod diff;
 pub mod fault;
+pub mod fields;
 pub mod history;
 pub mod known;
 pub mod list;

@@ -29,29 +29,92 @@ impl FromStr for Region {
     }
 }
 
-/// Reads a phone in any spelling of contract §3 and gives its E.164 form (`+79191991919`), or `None` where it is none.
-///
-/// Spaces, dashes and brackets are dropped wherever they stand; anything else but digits and a leading `+` makes it no
-/// phone: guessing at `доб. 12` would call a stranger.
-#[must_use]
-pub fn parse(text: &str, region: Region) -> Option<String> {
-    let mut e164 = String::with_capacity("+79191991919".len());
-    for c in text.chars() {
-        match c {
-            '+' if e164.is_empty() => e164.push('+'),
-            // Past 15 digits nothing can become a phone: no need to copy a megabyte to find that out.
-            '0'..='9' if e164.len() <= 15 => e164.push(c),
-            _ if is_filling(c) => {}
-            _ => return None,
-        }
-    }
+/// A phone as read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phone {
+    /// `+79191991919`
+    pub e164: String,
+    /// Something stood behind the number, an extension or a second number, and was left out.
+    pub goes_on: bool,
+}
 
-    if let Some(digits) = e164.strip_prefix('+') {
-        return (8..=15).contains(&digits.len()).then_some(e164);
+/// No phone has more digits.
+const MOST_DIGITS: usize = 15;
+
+/// Reads a phone in any spelling of contract §3, or `None` where it is none.
+///
+/// Spaces, dashes, dots and brackets are dropped wherever they stand. Of a text that goes on behind a whole number the number
+/// counts: the longest that ends where its text could end.
+#[must_use]
+pub fn parse(text: &str, region: Region) -> Option<Phone> {
+    let text = text.trim_start_matches(is_filling);
+    let text = match text.get(..4) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => &text[4..],
+        _ => text,
+    };
+    let mut sent = String::with_capacity("+79191991919".len());
+    // The number as far as the last gap before which it was whole.
+    let mut whole_before: Option<String> = None;
+    let mut is_in_gap = false;
+    for c in text.chars() {
+        let is_digit = c.is_ascii_digit();
+        // The second number, or an extension, may stand behind nothing but a gap.
+        if is_digit && is_in_gap {
+            whole_before = e164(&sent, region).or(whole_before);
+        }
+        match c {
+            '+' if sent.is_empty() => sent.push('+'),
+            _ if is_digit && sent.len() <= MOST_DIGITS => sent.push(c),
+            _ if is_filling(c) => {
+                is_in_gap = true;
+                continue;
+            }
+            _ => {
+                // A digit too many, or what is no part of any number. Where the last digit of a Russian number may be a slip,
+                // what is left of it would be somebody else's.
+                let lacks_one = sent.len() == 10 && sent.starts_with(['7', '8'])
+                    || sent.len() == 11 && sent.starts_with("+7");
+                let is_cut_off = is_digit || (!is_in_gap && c.is_alphanumeric() && lacks_one);
+                let number = if is_cut_off {
+                    None
+                } else {
+                    e164(&sent, region)
+                };
+                return Phone::of(number.or(whole_before)?, true);
+            }
+        }
+        is_in_gap = false;
     }
-    match (region, e164.len(), e164.as_bytes().first()) {
-        (Region::Ru | Region::Kz, 10, _) => Some(format!("+7{e164}")),
-        (Region::Ru | Region::Kz, 11, Some(b'7' | b'8')) => Some(format!("+7{}", &e164[1..])),
+    match e164(&sent, region) {
+        Some(number) => Phone::of(number, false),
+        None => Phone::of(whole_before?, true),
+    }
+}
+
+impl Phone {
+    /// `None` for ten equal digits, which people type where a form insists on a phone.
+    fn of(e164: String, goes_on: bool) -> Option<Self> {
+        let digits = e164.trim_start_matches('+');
+        let ten = match digits.len() {
+            11 => digits.strip_prefix('7'),
+            10 => Some(digits),
+            _ => None,
+        };
+        let is_placeholder = ten.is_some_and(|ten| ten.bytes().all(|b| b == ten.as_bytes()[0]));
+        (!is_placeholder).then_some(Self { e164, goes_on })
+    }
+}
+
+/// The E.164 form of a number of which nothing is left but its digits and a plus; `None` where it is no whole number.
+fn e164(sent: &str, region: Region) -> Option<String> {
+    if let Some(digits) = sent.strip_prefix('+') {
+        return (8..=MOST_DIGITS)
+            .contains(&digits.len())
+            .then(|| sent.to_owned());
+    }
+    match (region, sent.len(), sent.as_bytes().first()) {
+        (Region::Ru | Region::Kz, 10, _) => Some(format!("+7{sent}")),
+        (Region::Ru | Region::Kz, 11, Some(b'7' | b'8')) => Some(format!("+7{}", &sent[1..])),
         _ => None,
     }
 }
@@ -75,9 +138,11 @@ pub fn answered(e164: &str, region: Region) -> &str {
     }
 }
 
-/// What people and address books put between the digits: spaces of every width, dashes, brackets, and the invisible
-/// direction marks that come along when a phone is copied from a contact card.
+/// What people and address books put between the digits: spaces of every width, dashes, dots, brackets, and the invisible
+/// marks that come along when a phone is copied from a contact card or typed with emoji digits.
 fn is_filling(c: char) -> bool {
+    let dot = matches!(c, '.' | '\u{b7}' | '\u{2022}');
+    let variation_selector = matches!(c, '\u{fe00}'..='\u{fe0f}');
     let bracket = matches!(c, '(' | ')' | '[' | ']' | '{' | '}');
     let dash = matches!(
         c,
@@ -85,12 +150,19 @@ fn is_filling(c: char) -> bool {
     ) || matches!(c, '\u{fe58}' | '\u{fe63}' | '\u{ff0d}');
     let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(c, '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    c.is_whitespace() || bracket || dash || invisible
+    c.is_whitespace() || dot || bracket || dash || invisible || variation_selector
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Region, answered, parse};
+    use super::{Phone, Region, answered};
+
+    /// A phone behind which nothing stands.
+    fn parse(text: &str, region: Region) -> Option<String> {
+        super::parse(text, region)
+            .filter(|phone| !phone.goes_on)
+            .map(|phone| phone.e164)
+    }
 
     #[test]
     fn every_spelling_of_the_contract_is_one_phone() {
@@ -105,6 +177,10 @@ mod tests {
             "8‐919‑199‒19−19",
             "\u{202a}+7 919 199-19-19\u{202c}",
             "\t9191991919\r\n",
+            "8.919.199.19.19",
+            "tel:+79191991919",
+            " TEL: 8 919 199-19-19",
+            "8\u{fe0f}919\u{200b}1991919",
         ] {
             for region in [Region::Ru, Region::Kz] {
                 assert_eq!(
@@ -139,7 +215,7 @@ mod tests {
     #[test]
     fn ten_digits_are_national_whatever_they_start_with() {
         for first in '0'..='9' {
-            let digits = format!("{first}123456789");
+            let digits = format!("{first}123456780");
             assert_eq!(parse(&digits, Region::Ru), Some(format!("+7{digits}")));
         }
     }
@@ -163,18 +239,59 @@ mod tests {
             "891919919190",
             "0079191991919",
             "8919199191x",
-            "9191991919 доб. 12",
+            "7919199191доб",
+            "+7919199191x",
             "9+191991919",
             "++79191991919",
-            "+7919199191+9",
-            "9191991919, 9191991918",
             "٩١٩١٩٩١٩١٩",
-            "9191991919\0",
             "нет телефона",
+            "тел. 9191991919",
+            "12 доб. 9191991919",
+            "9999999999",
+            "+7 000 000-00-00",
+            "80000000000",
+            "+1111111111",
+            "0000000000, 9191991919",
         ] {
-            assert_eq!(parse(text, Region::Ru), None, "{text:?}");
+            assert_eq!(super::parse(text, Region::Ru), None, "{text:?}");
         }
-        assert_eq!(parse(&"9".repeat(1_000_000), Region::Ru), None);
+        assert_eq!(super::parse(&"9".repeat(1_000_000), Region::Ru), None);
+        assert_eq!(
+            super::parse("9191991919 доб. 12", Region::International),
+            None
+        );
+    }
+
+    #[test]
+    fn of_a_text_that_goes_on_after_a_whole_number_that_first_number_counts() {
+        for text in [
+            "9191991919 доб. 12",
+            "+7 (919) 199-19-19 доб. 12",
+            "89191991919доб.12",
+            "89191991919x12",
+            "9191991919, 9191991918",
+            "89191991919 89191991918",
+            "8 919 199 19 19 8 919 199 19 18",
+            "+79191991919 +79191991918",
+            "8(919)1991919 / 8(919)1991918",
+            "tel:+79191991919;ext=12",
+            "8 919 199-19-19 12",
+            "89191991919 (Анна)",
+            "9191991919\0",
+        ] {
+            let phone = super::parse(text, Region::Ru).unwrap_or_else(|| panic!("{text:?}"));
+            let due = Phone {
+                e164: "+79191991919".into(),
+                goes_on: true,
+            };
+            assert_eq!(phone, due, "{text:?}");
+        }
+        let many = "+44 20 7946 0958 44 20 7946 0959";
+        let phone = super::parse(many, Region::International).expect("a phone");
+        assert!(
+            phone.goes_on && phone.e164.starts_with("+442079460958"),
+            "{phone:?}"
+        );
     }
 
     #[test]

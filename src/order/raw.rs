@@ -4,6 +4,8 @@ use std::{borrow::Cow, ops::Range};
 
 use memchr::memchr2;
 
+use super::list_key::ListKey;
+
 /// The deepest nesting of an element that is held.
 const MAX_DEPTH: usize = 127;
 /// Any integer of so many digits is a finite float.
@@ -115,7 +117,7 @@ pub enum Value<'a> {
     Number(&'a str),
     /// A text.
     Text(Cow<'a, str>),
-    /// A text with a lone surrogate or a NUL.
+    /// A text with a lone surrogate.
     BadText,
     /// `[…]`, as written.
     Array(&'a str),
@@ -146,8 +148,7 @@ fn string(quoted: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inside));
     }
-    let text: String = serde_json::from_str(quoted).ok()?;
-    (!text.contains('\0')).then_some(Cow::Owned(text))
+    serde_json::from_str(quoted).ok().map(Cow::Owned)
 }
 
 /// An array's entries, unread yet; of more than `most` one more than that.
@@ -156,6 +157,32 @@ pub fn entries(array: &str, most: usize) -> Vec<&str> {
     std::iter::from_fn(|| steps.next())
         .take(most.saturating_add(1))
         .collect()
+}
+
+/// The values of an object whose keys are all whole numbers, one at least, in the order of its keys: PHP writes a list with
+/// holes so. Of a doubled key the last counts. `None` for any other object.
+pub fn numbered(object: &str) -> Option<Vec<&str>> {
+    let mut steps = Steps::into(object);
+    let mut values: Vec<(ListKey<'_>, &str)> = Vec::new();
+    while let (Some(key), Some(value)) = (steps.next(), steps.next()) {
+        values.push((ListKey::of(key)?, value));
+    }
+    values.sort_by(|(one, _), (other, _)| one.cmp(other));
+    // Equal keys stand in the order in which they came.
+    values.dedup_by(|next, kept| {
+        let is_same = next.0 == kept.0;
+        if is_same {
+            kept.1 = next.1;
+        }
+        is_same
+    });
+    let values: Vec<&str> = values.into_iter().map(|(_, value)| value).collect();
+    (!values.is_empty()).then_some(values)
+}
+
+/// Whether a container, as written, has nothing in it.
+pub fn is_empty(container: &str) -> bool {
+    Steps::into(container).next().is_none()
 }
 
 /// Whether an element has something that JSON's grammar allows and we cannot hold: a lone surrogate, a number beyond
@@ -273,6 +300,32 @@ mod tests {
     }
 
     #[test]
+    fn an_object_whose_keys_are_whole_numbers_is_a_list_in_their_order() {
+        assert_eq!(
+            numbered(r#"{ "10":1, "9":[2], "7":3 , "0":4, "\u0039":"last" }"#),
+            Some(vec!["4", "3", r#""last""#, "1"])
+        );
+        let long = format!(r#"{{"{}":1,"{}":2}}"#, "9".repeat(400), "8".repeat(400));
+        assert_eq!(numbered(&long), Some(vec!["2", "1"]));
+        for other in [
+            "{}",
+            r#"{"a":1}"#,
+            r#"{"0":1,"a":2}"#,
+            r#"{"":1}"#,
+            r#"{"-1":1}"#,
+            r#"{"1.0":1}"#,
+        ] {
+            assert_eq!(numbered(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_empty_container_is_seen_through_its_blanks() {
+        assert!(is_empty("{}") && is_empty("[ \n]"));
+        assert!(!is_empty("[null]") && !is_empty(r#"{"a":1}"#));
+    }
+
+    #[test]
     fn what_is_no_json_is_walked_through_without_a_panic() {
         for text in [
             "",
@@ -292,6 +345,8 @@ mod tests {
         ] {
             let _ = fields(text, ["a"]);
             let _ = entries(text, 9);
+            let _ = numbered(text);
+            let _ = is_empty(text);
             let _ = value(text);
         }
     }
@@ -311,8 +366,8 @@ mod tests {
     }
 
     #[test]
-    fn a_text_with_a_nul_or_a_lone_surrogate_is_bad() {
-        assert_eq!(value(r#""a\u0000""#), Value::BadText);
+    fn a_text_with_a_lone_surrogate_is_bad() {
+        assert_eq!(value(r#""a\u0000""#), Value::Text("a\0".into()));
         assert_eq!(value(r#""\ud800""#), Value::BadText);
         assert_eq!(value(r#""\ud83d\ude00""#), Value::Text("😀".into()));
     }

@@ -103,21 +103,38 @@ pub struct Envelope<'a> {
 /// The keys of a batch's entries: the order's id, or `#n` for the n-th element, from 0, without a usable one.
 #[must_use]
 pub fn keys(elements: &[Element]) -> Vec<String> {
-    let ids: HashSet<&str> = elements
-        .iter()
-        .filter_map(|element| element.id.as_deref())
-        .collect();
+    keys_by(elements, |element| element.id.as_deref())
+}
+
+/// The keys under which a batch's entries are answered: the same, with each id as it came (contract §3).
+#[must_use]
+pub fn keys_as_sent(elements: &[Element]) -> Vec<String> {
+    keys_by(elements, sent_id)
+}
+
+fn sent_id(element: &Element) -> Option<&str> {
+    element.id_as_sent.as_deref().or(element.id.as_deref())
+}
+
+fn keys_by<'e>(
+    elements: &'e [Element],
+    id_of: impl Fn(&'e Element) -> Option<&'e str>,
+) -> Vec<String> {
+    let ids: HashSet<&str> = elements.iter().filter_map(&id_of).collect();
     let mut keys = Vec::new();
     for (place, (element, entry)) in elements.iter().zip(entries(elements)).enumerate() {
         if entry == keys.len() {
-            keys.push(element.id.clone().unwrap_or_else(|| {
-                let mut key = format!("#{place}");
-                // Somebody's order may really be called "#0".
-                while ids.contains(key.as_str()) {
-                    key.insert(0, '#');
-                }
-                key
-            }));
+            keys.push(id_of(element).map_or_else(
+                || {
+                    let mut key = format!("#{place}");
+                    // Somebody's order may really be called "#0".
+                    while ids.contains(key.as_str()) {
+                        key.insert(0, '#');
+                    }
+                    key
+                },
+                ToOwned::to_owned,
+            ));
         }
     }
     keys
@@ -130,7 +147,7 @@ impl Envelope<'_> {
     /// # Errors
     /// None that a record could cause; the library cannot know.
     pub fn to_json(&self, threads: usize) -> serde_json::Result<Vec<Vec<u8>>> {
-        let keys = keys(self.elements);
+        let keys = keys_as_sent(self.elements);
         let elements = self.elements_of_entries();
         let entries: Vec<_> = keys.iter().zip(self.verdicts).enumerate().collect();
         let parts = shared(&entries, threads, |place, entries| {
@@ -177,7 +194,7 @@ impl Envelope<'_> {
         let elements = self.elements_of_entries();
         // The same client of many orders is counted through once.
         let mut clients: HashMap<i32, usize> = HashMap::new();
-        let ids = self.elements.iter().map(|element| element.id.as_deref());
+        let ids = self.elements.iter().map(sent_id);
         let keys = ids.map(|id| answer_size::of_key(id, length));
         let mut bytes = START.len() + END.len() + keys.sum::<usize>();
         for (at, verdict) in self.verdicts.iter().enumerate() {

@@ -239,14 +239,14 @@ async fn a_large_batch_is_tried_out_too() {
     let app = TestApp::start().await;
     let orders: Vec<Value> = (0..1_500)
         .map(|n| {
-            let mut order = order(&n.to_string());
+            let mut order = order(&format!("order {n}"));
             order["total"] = json!(n);
             order
         })
         .collect();
     let checked = app.check(&json!(orders)).await;
     for n in [0, 999, 1_499] {
-        let order = checked.order(&n.to_string());
+        let order = checked.order(&format!("order {n}"));
         assert_eq!((&order["id"], &order["total"]), (&Value::Null, &json!(n)));
     }
     assert_eq!(app.count("orders").await, 0);

@@ -138,7 +138,7 @@ number;sender_id;username;type;phone;account_number;coins_amount;loyalty_system_
 
 const REASONS: [&str; 11] = [
     "refused line 3: type: not allowed, use one of: fiz, jur",
-    "refused line 3: phone: invalid format, use: ",
+    "refused line 3: phone: invalid format, use one of: ",
     "refused line 3: account_number: wrong type, an integer expected",
     "refused line 3: coins_amount: out of range: 0 … 9999999999.99",
     "refused line 3: loyalty_system_is_active: not allowed, use one of: true, false, 1, 0, да, нет",

@@ -41,6 +41,7 @@ mod people;
 mod private_cluster;
 mod property;
 mod races;
+mod real_senders;
 mod remarks;
 mod root;
 mod senders;

@@ -78,7 +78,7 @@ async fn there_is_one_entry_for_each_distinct_id_in_the_order_of_first_appearanc
 #[tokio::test]
 async fn ids_are_distinct_byte_by_byte() {
     let app = TestApp::start().await;
-    let ids = ["a", "A", "a ", "ё", "е\u{308}", "7", "07", "#0", "##0"];
+    let ids = ["a", "A", "a b", "ё", "е\u{308}", "7", "07", "#0", "##0"];
     let mut elements: Vec<String> = ids.iter().map(|id| order(id).to_string()).collect();
     // Its place is 0, and "#0" and "##0" are somebody's orders.
     elements.insert(0, "5".into());
@@ -142,36 +142,28 @@ async fn all_faults_of_an_order_are_listed() {
     let elements = [
         "{}".to_owned(),
         BARE.into(),
-        // Something wrong with every field, to the last.
+        // All that can cost an order, to the last.
         r#"{
             "id": "all",
             "external_id": true,
             "status": "lost",
-            "created_at": "yesterday",
+            "created_at": "\udc00",
             "total": -1,
-            "delivery_cost": "free",
-            "coins": 0.001,
-            "payment_type": 1,
-            "payment_status": "maybe",
+            "delivery_cost": 1e400,
             "shipping_date_from": 5,
             "shipping_date_to": "2026-11-06",
             "comment": "\ud800",
-            "count_of_returned_bottles": 1.5,
-            "ask_for_checkout": 7,
             "order_item_list": [
-                {"product_id": null, "price": 1e400, "quantity": 0, "id": [], "external_id": {}, "name": false,
-                 "order_product_id": "x"},
+                {"product_id": null, "price": 1e400, "quantity": 0, "id": "\ud800", "name": false},
                 7,
                 {}
             ],
             "client": {
-                "id": {}, "external_id": [], "account_number": "a", "type": "firm", "username": 1, "phone": "no",
-                "phones": ["9191991919", "x", {}], "email": 1, "comment": 2,
-                "addresses": [{"id": true, "external_id": true, "house": "12345678901"}, null]
+                "username": true, "phone": "no", "phones": ["9191991919", "\ud800"],
+                "addresses": [{"id": "\ud800"}, null]
             },
             "shipping_address": {
-                "user_address_id": "x", "city": 1, "street": "\u0000", "house": null, "entrance": "12345678901",
-                "floor": [], "room": {}
+                "user_address_id": "x", "city": true, "street": [], "house": null, "entrance": "\udc00"
             },
             "unknown": "\udc00"
         }"#
@@ -184,55 +176,30 @@ async fn all_faults_of_an_order_are_listed() {
     assert_eq!(answer.faults("#0"), bare);
     let mut all = vec![
         ": invalid_format",
-        "external_id: wrong_type",
         "status: not_allowed",
         "created_at: invalid_format",
         "total: out_of_range",
-        "delivery_cost: wrong_type",
-        "coins: out_of_range",
-        "payment_type: wrong_type",
-        "payment_status: wrong_type",
+        "delivery_cost: out_of_range",
         "shipping_date_from: wrong_type",
         "shipping_date_to: invalid_format",
         "comment: invalid_format",
-        "count_of_returned_bottles: wrong_type",
-        "ask_for_checkout: wrong_type",
         "order_item_list[0].product_id: required",
         "order_item_list[0].price: out_of_range",
         "order_item_list[0].quantity: out_of_range",
-        "order_item_list[0].id: wrong_type",
-        "order_item_list[0].external_id: wrong_type",
-        "order_item_list[0].name: wrong_type",
-        "order_item_list[0].order_product_id: wrong_type",
+        "order_item_list[0].id: invalid_format",
         "order_item_list[1]: wrong_type",
         "order_item_list[2].product_id: required",
         "order_item_list[2].price: required",
         "order_item_list[2].quantity: required",
-        "client.id: wrong_type",
-        "client.external_id: wrong_type",
-        "client.account_number: wrong_type",
-        "client.type: not_allowed",
         "client.username: wrong_type",
         "client.phone: invalid_format",
         "client.phones[1]: invalid_format",
-        "client.phones[2]: wrong_type",
-        "client.email: wrong_type",
-        "client.comment: wrong_type",
-        "client.addresses[0].id: wrong_type",
-        "client.addresses[0].external_id: wrong_type",
-        "client.addresses[0].city: required",
-        "client.addresses[0].street: required",
-        "client.addresses[0].house: too_long",
-        "client.addresses[0].str: required",
-        "client.addresses[1]: wrong_type",
-        "shipping_address.user_address_id: wrong_type",
+        "client.addresses[0].id: invalid_format",
         "shipping_address.city: wrong_type",
-        "shipping_address.street: invalid_format",
+        "shipping_address.street: wrong_type",
         "shipping_address.house: required",
         "shipping_address.str: required",
-        "shipping_address.entrance: too_long",
-        "shipping_address.floor: wrong_type",
-        "shipping_address.room: wrong_type",
+        "shipping_address.entrance: invalid_format",
     ];
     all.sort_unstable();
     assert_eq!(answer.faults("all"), all);
@@ -243,14 +210,14 @@ async fn a_batch_of_tens_of_thousands_of_faults_is_not_answered_with_many_times_
     let app = TestApp::start().await;
     let lines = format!("[{}{{}}]", "{},".repeat(499));
     let elements: Vec<String> = (0..80)
-        .map(|n| raw::set(order(&n.to_string()), "/order_item_list", &lines))
+        .map(|n| raw::set(order(&format!("order {n}")), "/order_item_list", &lines))
         .collect();
     let answer = send(&app, &elements).await;
     assert_eq!(answer.keys().len(), 80);
     // Three required fields a line.
-    assert_eq!(answer.faults("0").len(), 1500);
-    assert_eq!(answer.faults("12").len(), 1500);
-    assert_eq!(answer.faults("79").len(), 10);
+    assert_eq!(answer.faults("order 0").len(), 1500);
+    assert_eq!(answer.faults("order 12").len(), 1500);
+    assert_eq!(answer.faults("order 79").len(), 10);
     assert_eq!(app.count("journal_rejected").await, 80);
 }
 
@@ -291,8 +258,14 @@ async fn an_element_that_is_no_object_or_has_no_usable_id_is_keyed_by_its_place(
         (with_id(r#""""#), "id: required"),
         (with_id("true"), "id: wrong_type"),
         (with_id("{}"), "id: wrong_type"),
+        (with_id(r#"" ""#), "id: required"),
+        (with_id("0"), "id: required"),
+        (
+            with_id(r#""00000000-0000-0000-0000-000000000000""#),
+            "id: required",
+        ),
         (with_id(&too_long), "id: too_long"),
-        (with_id(r#""a\u0000""#), "id: invalid_format"),
+        (with_id(r#""\u0000""#), "id: required"),
         (with_id(r#""\ud800""#), "id: invalid_format"),
     ];
     let texts: Vec<&str> = elements.iter().map(|(text, _)| text.as_str()).collect();
@@ -533,38 +506,35 @@ fn bad_orders() -> Vec<(String, &'static str)> {
             bad("/order_item_list/0", "null"),
             "order_item_list[0]: wrong_type",
         ),
-        (bad("/comment", "12"), "comment: wrong_type"),
-        (bad("/total", r#""12,50""#), "total: wrong_type"),
+        (bad("/total", r#""12,5,0""#), "total: wrong_type"),
         (
-            bad("/payment_status", r#""да""#),
-            "payment_status: wrong_type",
+            bad("/shipping_address/house", "true"),
+            "shipping_address.house: wrong_type",
         ),
         (
-            bad("/shipping_address/house", r#""12345678901""#),
-            "shipping_address.house: too_long",
+            bad("/order_item_list/0/id", &"9".repeat(256)),
+            "order_item_list[0].id: too_long",
         ),
-        (bad("/total", "0.001"), "total: out_of_range"),
+        (bad("/total", "-0.01"), "total: out_of_range"),
         (bad("/total", "1e400"), "total: out_of_range"),
         (
             bad("/order_item_list/0/quantity", "0"),
             "order_item_list[0].quantity: out_of_range",
         ),
         (
-            bad("/count_of_returned_bottles", "2147483648"),
+            bad("/count_of_returned_bottles", "1e400"),
             "count_of_returned_bottles: out_of_range",
         ),
         (bad("/status", r#""lost""#), "status: not_allowed"),
-        (bad("/client/type", r#""ooo""#), "client.type: not_allowed"),
-        (bad("/comment", r#""\u0000""#), "comment: invalid_format"),
         (bad("/comment", r#""\ud800""#), "comment: invalid_format"),
         (bad("/unknown", r#""\ud800""#), ": invalid_format"),
         (
-            bad("/client/phone", r#""02""#),
+            guest("/client/phone", r#""02""#),
             "client.phone: invalid_format",
         ),
         (
-            bad("/created_at", r#""завтра""#),
-            "created_at: invalid_format",
+            bad("/shipping_date_from", r#""завтра""#),
+            "shipping_date_from: invalid_format",
         ),
         (
             bad("/shipping_date_to", r#""2020-01-01 00:00""#),

@@ -231,7 +231,7 @@ impl Model {
         let mut faults = Vec::new();
         let mut warnings = Vec::new();
         if out.sent.bad {
-            faults.push("total: out_of_range");
+            faults.push("order_item_list[0].id: too_long");
         }
         let own = self.orders.get(&out.id).map(|order| order.number);
         match out.number {
@@ -463,11 +463,11 @@ impl Outgoing<'_> {
     fn json(&self) -> Value {
         let mut whole = order(&self.id);
         whole["status"] = json!(self.sent.status);
-        whole["total"] = if self.sent.bad {
-            json!(-1)
-        } else {
-            json!(self.sent.total)
-        };
+        whole["total"] = json!(self.sent.total);
+        // What costs a cancellation, too.
+        if self.sent.bad {
+            whole["order_item_list"][0]["id"] = json!("9".repeat(256));
+        }
         whole["external_id"] = json!(self.number);
         whole["shipping_address"]["house"] = json!(self.sent.house.to_string());
         if let Some(comment) = self.sent.comment {

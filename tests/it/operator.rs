@@ -226,7 +226,7 @@ async fn batches_that_share_a_transaction_are_counted_and_so_are_retries() {
     // They all name one client, so they wait for one another; a hand that holds its row makes them.
     let batch = |n: usize| {
         let client = json!({ "id": "one", "username": "Один", "comment": n.to_string() });
-        json!([changed(order(&n.to_string()), "/client", client)])
+        json!([changed(order(&format!("order {n}")), "/client", client)])
     };
     app.post(&batch(0)).await;
     let mut hand = app.pool().begin().await.unwrap();

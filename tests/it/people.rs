@@ -457,3 +457,154 @@ async fn a_cancellation_that_names_somebody_unknown_keeps_the_orders_client() {
     assert_eq!(said(&answer, "a"), [": kept_as_stored"]);
     assert_eq!(answer.order("a"), &with(first, "/status", "removed"));
 }
+
+// The stories that the contract came with.
+
+#[test]
+fn every_story_has_a_test_of_its_name() {
+    let stories: Vec<Value> = serde_json::from_str(include_str!("../data/stories.json")).unwrap();
+    let tests = include_str!("people.rs");
+    for story in stories {
+        let name = story["name"].as_str().unwrap();
+        let plain = name.replace(|c: char| !c.is_ascii_alphanumeric(), " ");
+        let words: Vec<&str> = plain.split_whitespace().collect();
+        let test = format!("async fn {}()", words.join("_").to_lowercase());
+        assert!(tests.contains(&test), "no {test}");
+    }
+}
+
+/// Two orders of two people who both come with that client's id.
+async fn stay_two_people(placeholder: Value) {
+    let app = TestApp::start().await;
+    let person = |name: &str, phone: &str| {
+        json!({
+            "id": placeholder, "username": name, "phone": phone, "email": format!("{phone}@example.org"),
+        })
+    };
+    let there = |id: &str, house: &str, client: Value| {
+        with(
+            order_of(client, id, "new"),
+            "/shipping_address",
+            address(house),
+        )
+    };
+    let one = there("a", "1", person("Один", "9191991911"));
+    let two = there("b", "2", person("Два", "9191991912"));
+    let first = app.accept(&one).await;
+    let before = rows(&app).await;
+    let second = app.accept(&two).await;
+    let after = rows(&app).await;
+    assert!(before.iter().all(|row| after.contains(row)), "untouched");
+    assert_ne!(first["client"]["id"], second["client"]["id"]);
+    for (shown, theirs) in [
+        (&first, ["Один", "9191991911"]),
+        (&second, ["Два", "9191991912"]),
+    ] {
+        let client = &shown["client"];
+        assert_eq!([&client["username"], &client["phones"][0]], theirs);
+        assert_eq!(client["external_id"], Value::Null);
+        assert_eq!(houses(shown).len(), 1);
+    }
+    assert_eq!(app.accept(&one).await, first);
+}
+
+#[tokio::test]
+async fn two_strangers_with_the_client_id_0_stay_two_people_and_neither_sees_anything_of_the_other()
+{
+    stay_two_people(json!(0)).await;
+    stay_two_people(json!("0")).await;
+}
+
+#[tokio::test]
+async fn the_same_with_the_nil_guid() {
+    stay_two_people(json!("00000000-0000-0000-0000-000000000000")).await;
+}
+
+#[tokio::test]
+async fn two_orders_of_one_client_each_address_with_id_0_different_doors_each_order_stays_at_its_own()
+ {
+    let app = TestApp::start().await;
+    let sent = |id: &str, house: &str| {
+        let list = json!([with(address(house), "/id", 0)]);
+        with(order_to(id, house), "/client/addresses", list)
+    };
+    let first = app.accept(&sent("a", "5")).await;
+    let second = app.accept(&sent("b", "7")).await;
+    assert_ne!(
+        first["shipping_address"]["id"],
+        second["shipping_address"]["id"]
+    );
+    let houses: Vec<&str> = houses(&second)
+        .into_iter()
+        .map(|(_, house)| house)
+        .collect();
+    assert_eq!(houses, ["5", "7"]);
+    let again = app.accept(&sent("a", "5")).await;
+    assert_eq!(again["shipping_address"], first["shipping_address"]);
+}
+
+/// A known order is removed by what the call says of it, and keeps the rest.
+async fn is_cancelled(leave_out: impl Fn(Value) -> Value) {
+    let app = TestApp::start().await;
+    let full = with(
+        order_of(registered("one", "9191991911"), "a", "approved"),
+        "/comment",
+        "позвонить",
+    );
+    let first = app.accept(&full).await;
+    let sent = json!([leave_out(with(full, "/status", "removed"))]);
+    let answer = app.post(&sent).await;
+    assert_eq!(said(&answer, "a"), [": kept_as_stored"]);
+    assert_eq!(answer.order("a"), &with(first, "/status", "removed"));
+    let again = app.post(&sent).await;
+    assert_eq!(again.text, answer.text);
+}
+
+#[tokio::test]
+async fn a_known_order_comes_as_removed_with_an_empty_list_of_lines_it_is_removed_its_lines_stay() {
+    is_cancelled(|order| with(order, "/order_item_list", json!([]))).await;
+}
+
+#[tokio::test]
+async fn a_known_order_comes_as_removed_with_nothing_but_id_and_status_likewise() {
+    is_cancelled(|order| json!({ "id": order["id"], "status": order["status"] })).await;
+}
+
+#[tokio::test]
+async fn a_cancellation_of_an_order_that_is_not_known_tells_what_it_misses() {
+    let app = TestApp::start().await;
+    let sent = json!({ "id": "a", "status": "removed" });
+    let answer = app.post(&json!([sent])).await;
+    let faults = answer.faults("a");
+    for field in ["total", "client", "shipping_address", "order_item_list"] {
+        assert!(faults.contains(&format!("{field}: required")), "{faults:?}");
+    }
+    assert_eq!(app.count("orders").await, 0);
+}
+
+#[tokio::test]
+async fn a_cancellation_reaches_an_order_that_the_same_batch_makes() {
+    let app = TestApp::start().await;
+    let one = order_of(registered("one", "9191991911"), "a", "new");
+    let batch = json!([one, { "id": "a", "status": "removed" }]);
+    let answer = app.post(&batch).await;
+    assert_eq!(answer.order("a")["status"], "removed");
+    assert!(
+        answer
+            .warnings("a")
+            .contains(&": kept_as_stored".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_cancellation_of_a_finished_order_is_told_that_it_stays() {
+    let app = TestApp::start().await;
+    app.accept(&order_of(registered("one", "9191991911"), "a", "completed"))
+        .await;
+    let answer = app.post(&json!([{ "id": "a", "status": "removed" }])).await;
+    assert_eq!(
+        said(&answer, "a"),
+        [": kept_as_stored", "status: status_not_changed"]
+    );
+    assert_eq!(answer.order("a")["status"], "completed");
+}

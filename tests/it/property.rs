@@ -1,5 +1,6 @@
 //! What holds for any order and any body: nothing of it is lost, and nothing brings the service down.
 
+use aqua_orders::order::fields;
 use proptest::{
     collection::{btree_map, vec},
     option,
@@ -142,12 +143,10 @@ fn parsing_and_printing_keeps_every_amount_and_text() {
             .map(|(index, fields)| {
                 // Every field is set to a text of its own first: one may hold what looks like another's place.
                 let place = |n: usize| format!("<{n} of {}>", fields.len());
-                let whole = fields
-                    .iter()
-                    .enumerate()
-                    .fold(order(&index.to_string()), |order, (n, (pointer, ..))| {
-                        changed(order, pointer, json!(place(n)))
-                    });
+                let whole = fields.iter().enumerate().fold(
+                    order(&format!("order {index}")),
+                    |order, (n, (pointer, ..))| changed(order, pointer, json!(place(n))),
+                );
                 let whole = whole.to_string();
                 let mut rest = whole.as_str();
                 let mut element = String::new();
@@ -173,12 +172,12 @@ fn parsing_and_printing_keeps_every_amount_and_text() {
             let answer = Answer::of(app.request().body(batch.clone())).await;
             for (index, fields) in orders.iter().enumerate() {
                 assert_eq!(
-                    answer.entry(&index.to_string())["success"],
+                    answer.entry(&format!("order {index}"))["success"],
                     true,
                     "{}",
                     answer.text
                 );
-                let order = raw::at(&answer.text, &format!("/data/{index}/data/0")).unwrap();
+                let order = raw::at(&answer.text, &format!("/data/order {index}/data/0")).unwrap();
                 for (pointer, sent, left) in fields {
                     let is = raw::at(order, pointer).unwrap();
                     let same = if left.starts_with('"') {
@@ -244,49 +243,12 @@ fn is_an_answer(answer: &Answer) {
     assert!(body["errors"][0]["code"].is_string(), "{body}");
 }
 
-/// The names of all our fields.
-const NAMES: [&str; 40] = [
-    "id",
-    "external_id",
-    "status",
-    "created_at",
-    "total",
-    "delivery_cost",
-    "coins",
-    "payment_type",
-    "payment_status",
-    "shipping_date_from",
-    "shipping_date_to",
-    "comment",
-    "count_of_returned_bottles",
-    "ask_for_checkout",
-    "order_item_list",
-    "client",
-    "shipping_address",
-    "product_id",
-    "name",
-    "price",
-    "quantity",
-    "order_product_id",
-    "account_number",
-    "type",
-    "username",
-    "phone",
-    "phones",
-    "email",
-    "emai",
-    "addresses",
-    "user_address_id",
-    "city",
-    "street",
-    "house",
-    "str",
-    "entrance",
-    "floor",
-    "room",
-    "",
-    "#0",
-];
+/// The names of all our fields, and some that are none.
+fn names() -> Vec<&'static str> {
+    let objects = fields::objects().into_iter();
+    let ours = objects.flat_map(|(_, _, fields)| fields.iter().map(|field| field.name));
+    ours.chain(["", "#0"]).collect()
+}
 
 /// JSON values that trip somebody up, as texts.
 fn odd() -> impl Strategy<Value = String> {
@@ -357,7 +319,7 @@ fn odd() -> impl Strategy<Value = String> {
 fn any_json() -> impl Strategy<Value = String> {
     odd().prop_recursive(4, 48, 10, |inner| {
         let key = prop_oneof![
-            9 => select(NAMES.to_vec()).prop_map(|name| json!(name).to_string()),
+            9 => select(names()).prop_map(|name| json!(name).to_string()),
             1 => text(5).prop_map(|(_, spelling)| spelling),
         ];
         prop_oneof![

@@ -135,6 +135,91 @@ async fn an_accepted_order_of_which_something_was_not_taken_is_kept_as_it_came_w
 }
 
 #[tokio::test]
+async fn a_value_left_out_rounded_or_shortened_has_the_order_kept_and_a_long_text_kept_whole_has_not()
+ {
+    let app = TestApp::start().await;
+    for (number, (pointer, value, warning, is_kept)) in [
+        (
+            "/count_of_returned_bottles",
+            json!("many"),
+            "wrong_type",
+            true,
+        ),
+        ("/delivery_cost", json!(-1), "out_of_range", true),
+        ("/delivery_cost", json!("10.005"), "rounded", true),
+        ("/created_at", json!("yesterday"), "invalid_format", true),
+        ("/client/type", json!("cat"), "not_allowed", true),
+        (
+            "/client/phone",
+            json!("+79191991919 доб. 5"),
+            "invalid_format",
+            true,
+        ),
+        (
+            "/client/phones",
+            json!(["+79191991919", "?"]),
+            "invalid_format",
+            true,
+        ),
+        (
+            "/client/addresses",
+            json!([{ "city": "Сыктывкар" }]),
+            "required",
+            true,
+        ),
+        ("/client/username", json!("а\0б"), "invalid_format", true),
+        ("/comment", json!("x".repeat(70_000)), "too_long", true),
+        (
+            "/shipping_address/house",
+            json!("19 корпус 2"),
+            "too_long",
+            false,
+        ),
+        (
+            "/client/external_id",
+            json!("сайт-5"),
+            "external_id_ignored",
+            false,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("a-{number}");
+        let answer = app
+            .post(&json!([changed(order(&id), pointer, value.clone())]))
+            .await;
+        answer.order(&id);
+        let codes = codes(&answer.entry(&id)["warnings"]);
+        assert!(
+            codes
+                .iter()
+                .any(|code| code.ends_with(&format!(": {warning}"))),
+            "{pointer} {value}: {codes:?}"
+        );
+        let kept: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM journal_rejected WHERE order_key = $1 AND warnings IS NOT NULL",
+        )
+        .bind(&id)
+        .fetch_one(&app.pool())
+        .await
+        .unwrap();
+        assert_eq!(kept, i64::from(is_kept), "{pointer} {value}");
+    }
+    assert_eq!(app.metric(WITH_REMARKS).await, 10);
+    // Of an order that stands twice in its batch, both elements are kept.
+    let twice = changed(order("b-1"), "/created_at", json!("yesterday"));
+    app.post(&json!([twice, order("b-1")])).await.order("b-1");
+    let places: Vec<i32> = sqlx::query_scalar(
+        "SELECT position FROM journal_rejected WHERE order_key = 'b-1' ORDER BY position",
+    )
+    .fetch_all(&app.pool())
+    .await
+    .unwrap();
+    assert_eq!(places, [0, 1]);
+}
+
+#[tokio::test]
 async fn everyday_warnings_write_no_body() {
     let app = TestApp::with(|config| {
         config.publications[0].rules.payment_types = Some(vec!["cash".to_owned()]);

@@ -956,9 +956,14 @@ async fn the_login_is_in_the_journal() {
 #[tokio::test]
 async fn small_batches_that_wait_together_share_a_transaction() {
     let direct = Direct::start().await;
-    let batches = (0..40).map(|n| vec![order(&n.to_string())]).collect();
+    let batches = (0..40)
+        .map(|n| vec![order(&format!("order {n}"))])
+        .collect();
     for (n, answer) in direct.accept(batches).await.into_iter().enumerate() {
-        assert_eq!(answer.unwrap()["data"][n.to_string()]["success"], true);
+        assert_eq!(
+            answer.unwrap()["data"][format!("order {n}")]["success"],
+            true
+        );
     }
     let transactions = direct.transactions().await;
     assert!(transactions < 10, "{transactions} for 40 batches");
@@ -979,9 +984,14 @@ async fn small_batches_that_wait_together_share_a_transaction() {
 #[tokio::test]
 async fn without_coalescing_each_batch_has_a_transaction_of_its_own() {
     let direct = Direct::with(|config| config.limits.coalesce = false).await;
-    let batches = (0..40).map(|n| vec![order(&n.to_string())]).collect();
+    let batches = (0..40)
+        .map(|n| vec![order(&format!("order {n}"))])
+        .collect();
     for (n, answer) in direct.accept(batches).await.into_iter().enumerate() {
-        assert_eq!(answer.unwrap()["data"][n.to_string()]["success"], true);
+        assert_eq!(
+            answer.unwrap()["data"][format!("order {n}")]["success"],
+            true
+        );
     }
     assert_eq!(direct.transactions().await, 40);
 }
@@ -1219,7 +1229,11 @@ async fn a_full_queue_is_an_overload_and_stores_nothing_of_what_it_turned_away()
         Arc::new(Metrics::new(&direct.config)),
     );
     let answers = direct
-        .accept((0..50).map(|n| vec![order(&n.to_string())]).collect())
+        .accept(
+            (0..50)
+                .map(|n| vec![order(&format!("order {n}"))])
+                .collect(),
+        )
         .await;
     let turned_away = answers
         .iter()

@@ -3,394 +3,122 @@
 use utoipa::openapi::{ComponentsBuilder, schema::Type};
 
 use super::schema::{
-    Any, Optional, Required, amount, answered, checkout, count, described, flag, id, list,
-    local_moment, long, map, moment, named, number, numeric, one_of, phone, sent, sent_list, text,
-    value, word,
+    Any, Optional, Required, amount, answered, both, checkout, described, flag, integer, list,
+    local_moment, map, moment, named, one_of, phone, sent, sent_list, text, value, word,
 };
 use crate::{
     config::Limits,
-    order::model::{ClientType, Status},
+    order::{
+        fields::{self, Both, Field, Kind},
+        model::{ClientType, Status},
+    },
 };
 
-/// `decimal(12,2)`
-const TOTAL: f64 = 9_999_999_999.99;
-/// `decimal(10,2)`
-const PRICE: f64 = 99_999_999.99;
-/// Characters of most texts, and of the short ones.
-const LONG: Option<usize> = Some(255);
-const SHORT: Option<usize> = Some(10);
-
-/// Everything that is sent.
+/// Everything that is sent: the document's own form, with what else is read told in words.
 pub fn sent_schemas(components: ComponentsBuilder, limits: &Limits) -> ComponentsBuilder {
-    components
-        .schema(
-            "Batch",
-            list(
-                Type::Array.into(),
-                named("Order"),
-                (0, limits.batch_orders),
-                ("Пакет заказов", "A batch of orders"),
-            ),
-        )
-        .schema("Order", order(limits))
-        .schema("OrderItem", item())
-        .schema("Client", client(limits))
-        .schema(
-            "Address",
-            sent(
-                ("Адрес клиента", "A client's address"),
-                [
-                    (
-                        "id",
-                        Optional,
-                        id(Optional, ("Ваш id адреса", "Your id of the address")),
-                    ),
-                    (
-                        "external_id",
-                        Optional,
-                        number((
-                            "Наш номер адреса, если известен",
-                            "Our number of the address, if you know it",
-                        )),
-                    ),
-                    ("city", Required, city()),
-                    ("street", Required, street()),
-                    ("house", Required, house()),
-                    ("str", Required, line()),
-                    ("entrance", Optional, entrance()),
-                    ("floor", Optional, floor()),
-                    ("room", Optional, room()),
-                ],
-            ),
-        )
-        .schema(
-            "ShippingAddress",
-            sent(
-                ("Адрес доставки", "Where the order goes"),
-                [
-                    (
-                        "user_address_id",
-                        Optional,
-                        numeric((
-                            "Наш номер одного из адресов этого клиента (id из нашего ответа)",
-                            "Our number of one of this client's addresses (the id of our answer)",
-                        )),
-                    ),
-                    ("city", Required, city()),
-                    ("street", Required, street()),
-                    ("house", Required, house()),
-                    ("str", Required, line()),
-                    ("entrance", Optional, entrance()),
-                    ("floor", Optional, floor()),
-                    ("room", Optional, room()),
-                ],
-            ),
-        )
+    let batch = list(
+        Type::Array.into(),
+        named(fields::ORDER.name),
+        (0, limits.batch_orders),
+        ("Пакет заказов", "A batch of orders"),
+    );
+    let objects = fields::objects().into_iter();
+    objects.fold(
+        components.schema("Batch", batch),
+        |components, (name, about, fields)| {
+            let fields = fields
+                .iter()
+                .map(|field| (field.name, field.is_required, sent_field(field, limits)));
+            components.schema(name, sent(about, fields))
+        },
+    )
 }
 
-fn order(limits: &Limits) -> Any {
-    sent(
-        (
-            "Заказ. Неизвестные поля не читаются; поле, которого нет, оставляет сохранённое значение, null и \"\" стирают его",
-            "An order. Unknown fields are ignored; an absent field keeps its stored value, null and \"\" clear it",
+fn sent_field(field: &Field, limits: &Limits) -> Any {
+    let need = if field.is_required {
+        Required
+    } else {
+        Optional
+    };
+    let about = match also_read(field.kind) {
+        Some((ru, en)) => format!("{}. {ru}\n\n{}. {en}", field.about.0, field.about.1),
+        None => both(field.about),
+    };
+    match field.kind {
+        Kind::Identity | Kind::Id => text(need, fields::LONGEST_ID, about),
+        Kind::OurNumber => integer(need, (1, i64::from(i32::MAX)), about),
+        Kind::Text(usual) => text(need, usual, about),
+        Kind::Amount(whole_digits) => amount(need, whole_digits, about),
+        Kind::Integer(least, most) => integer(need, (least, most), about),
+        Kind::Flag => flag(need, about),
+        Kind::Checkout => checkout(need, fields::LONGEST_ID, about),
+        Kind::Moment => moment(need, about),
+        Kind::Phone => phone(need, about),
+        Kind::Phones => sent_list(
+            need,
+            phone(Required, both(("Телефон", "Phone"))),
+            limits.client_addresses,
+            about,
         ),
-        [
-            (
-                "id",
-                Required,
-                id(
-                    Required,
-                    (
-                        "Ваш id заказа: по нему заказ узнаётся при повторе",
-                        "Your id of the order: by it a repetition is known",
-                    ),
-                ),
-            ),
-            (
-                "external_id",
-                Optional,
-                number((
-                    "Наш номер заказа, если известен",
-                    "Our number of the order, if you know it",
-                )),
-            ),
-            (
-                "status",
-                Required,
-                one_of(
-                    Required,
-                    Status::ALLOWED,
-                    (
-                        "Состояние: движется только вперёд",
-                        "The status: only moves forward",
-                    ),
-                ),
-            ),
-            (
-                "created_at",
-                Optional,
-                moment(
-                    Optional,
-                    (
-                        "Когда заказ сделан; без него — время первого приёма",
-                        "When it was made; else when it first came in",
-                    ),
-                ),
-            ),
-            (
-                "total",
-                Required,
-                amount(
-                    Required,
-                    TOTAL,
-                    (
-                        "Сумма заказа с доставкой, рубли",
-                        "The whole, delivery included, roubles",
-                    ),
-                ),
-            ),
-            (
-                "delivery_cost",
-                Optional,
-                amount(Optional, TOTAL, ("Доставка, рубли", "Delivery, roubles")),
-            ),
-            (
-                "coins",
-                Optional,
-                amount(Optional, TOTAL, ("Баллы", "Points")),
-            ),
-            (
-                "payment_type",
-                Optional,
-                text(Optional, LONG, ("Способ оплаты", "How it is paid")),
-            ),
-            ("payment_status", Optional, flag(("Оплачен?", "Paid?"))),
-            (
-                "shipping_date_from",
-                Required,
-                moment(Required, ("Доставить с", "Deliver from")),
-            ),
-            (
-                "shipping_date_to",
-                Required,
-                moment(
-                    Required,
-                    ("… и до; не раньше начала", "… until; not before the start"),
-                ),
-            ),
-            (
-                "comment",
-                Optional,
-                text(Optional, None, ("Комментарий", "Comment")),
-            ),
-            (
-                "count_of_returned_bottles",
-                Optional,
-                count(
-                    Optional,
-                    0,
-                    ("Возвращаемая тара, штук", "Empty bottles to take back"),
-                ),
-            ),
-            (
-                "ask_for_checkout",
-                Optional,
-                checkout((
-                    "bill — нужен счёт, agreement — договор, или true / false; возвращается как прислано",
-                    "bill wants an invoice, agreement a contract, or true / false; echoed as sent",
-                )),
-            ),
-            (
-                "order_item_list",
-                Required,
-                sent_list(
-                    Required,
-                    named("OrderItem"),
-                    limits.order_items,
-                    (
-                        "Строки заказа; заменяют прежние",
-                        "The lines; they replace the earlier ones",
-                    ),
-                ),
-            ),
-            ("client", Required, named("Client")),
-            ("shipping_address", Required, named("ShippingAddress")),
-        ],
-    )
+        Kind::OneOf(words) => one_of(need, words, about),
+        Kind::Object(name) => named(name),
+        Kind::List(name) => {
+            let most = if name == fields::ORDER_ITEM.name {
+                limits.order_items
+            } else {
+                limits.client_addresses
+            };
+            sent_list(need, named(name), most, about)
+        }
+    }
 }
 
-fn item() -> Any {
-    sent(
-        ("Строка заказа", "An order's line"),
-        [
-            (
-                "product_id",
-                Required,
-                id(Required, ("Ваш id товара", "Your id of the product")),
-            ),
-            (
-                "id",
-                Optional,
-                id(
-                    Optional,
-                    (
-                        "Второй id, по которому товар ищется, если не найден по product_id",
-                        "Another id to look the product up by",
-                    ),
-                ),
-            ),
-            ("external_id", Optional, number(("Хранится", "Kept"))),
-            ("name", Optional, text(Optional, LONG, ("Название", "Name"))),
-            (
-                "price",
-                Required,
-                amount(
-                    Required,
-                    PRICE,
-                    (
-                        "Цена за штуку, рубли; 0 можно",
-                        "Price of one, roubles; may be 0",
-                    ),
-                ),
-            ),
-            (
-                "quantity",
-                Required,
-                count(Required, 1, ("Количество", "How many")),
-            ),
-            (
-                "order_product_id",
-                Optional,
-                long((
-                    "Ваш номер строки; возвращается как прислан",
-                    "Your number of the line; echoed",
-                )),
-            ),
-        ],
-    )
-}
-
-fn client(limits: &Limits) -> Any {
-    sent(
-        (
-            "Клиент. Без id и external_id — гость: нужны username и phone, узнаётся по телефону. С ними — username нужен, пока мы клиента не знаем",
-            "The client. Without id and external_id a guest: username and phone are required, known by the phone. With them username is required until we know the client",
+/// What is read of a kind besides the document's own form (contract §3).
+fn also_read(kind: Kind) -> Option<Both> {
+    Some(match kind {
+        Kind::Identity => (
+            "Читается и целое число, пробелы по краям не в счёт; 0 и нулевой GUID — нет id",
+            "A whole number is read, too; blanks around it do not count; 0 and the nil GUID are no id",
         ),
-        [
-            (
-                "id",
-                Optional,
-                id(Optional, ("Ваш id клиента", "Your id of the client")),
-            ),
-            (
-                "external_id",
-                Optional,
-                number((
-                    "Наш номер клиента, если известен",
-                    "Our number of the client, if you know it",
-                )),
-            ),
-            (
-                "account_number",
-                Optional,
-                long(("Лицевой счёт", "Account")),
-            ),
-            (
-                "type",
-                Optional,
-                one_of(
-                    Optional,
-                    ClientType::ALLOWED,
-                    (
-                        "fiz — физлицо, jur — юрлицо",
-                        "fiz: a person, jur: a company",
-                    ),
-                ),
-            ),
-            ("username", Optional, text(Optional, LONG, ("Имя", "Name"))),
-            (
-                "phone",
-                Optional,
-                phone((
-                    "Телефон: +79191991919, 89191991919, 79191991919, 9191991919 или + и 8–15 цифр; пробелы, дефисы и скобки можно",
-                    "Phone: +79191991919, 89191991919, 79191991919, 9191991919 or + and 8 to 15 digits; spaces, dashes and brackets may be in it",
-                )),
-            ),
-            (
-                "phones",
-                Optional,
-                sent_list(
-                    Optional,
-                    phone(("Так же, как phone", "As phone")),
-                    limits.client_addresses,
-                    ("Ещё телефоны", "More phones"),
-                ),
-            ),
-            ("email", Optional, text(Optional, LONG, ("Почта", "E-mail"))),
-            (
-                "emai",
-                Optional,
-                text(
-                    Optional,
-                    LONG,
-                    (
-                        "То же: так поле названо в документе",
-                        "The same, as the document misspells it",
-                    ),
-                ),
-            ),
-            (
-                "comment",
-                Optional,
-                text(Optional, None, ("Комментарий", "Comment")),
-            ),
-            (
-                "addresses",
-                Optional,
-                sent_list(
-                    Optional,
-                    named("Address"),
-                    limits.client_addresses,
-                    (
-                        "Адреса: добавляются и обновляются, не удаляются",
-                        "Addresses: added and updated, never removed",
-                    ),
-                ),
-            ),
-        ],
-    )
-}
-
-fn city() -> Any {
-    text(Required, LONG, ("Город", "City"))
-}
-
-fn street() -> Any {
-    text(Required, LONG, ("Улица", "Street"))
-}
-
-fn house() -> Any {
-    text(Required, SHORT, ("Дом", "House"))
-}
-
-fn line() -> Any {
-    text(
-        Required,
-        LONG,
-        ("Адрес одной строкой", "The address in one line"),
-    )
-}
-
-fn entrance() -> Any {
-    text(Optional, SHORT, ("Подъезд", "Entrance"))
-}
-
-fn floor() -> Any {
-    text(Optional, SHORT, ("Этаж", "Floor"))
-}
-
-fn room() -> Any {
-    text(Optional, SHORT, ("Квартира или офис", "Flat or office"))
+        Kind::Id => (
+            "Читается и целое число, пробелы по краям не в счёт",
+            "A whole number is read, too; blanks around it do not count",
+        ),
+        Kind::OurNumber => (
+            "Читается и строка; что нашим номером быть не может — не учитывается с предупреждением, 0 и нулевой GUID — нет номера",
+            "A string is read, too; what can be no number of ours is ignored with a warning; 0 and the nil GUID are no number",
+        ),
+        Kind::Text(fields::LONGEST_COMMENT) => ("Читается и число", "A number is read, too"),
+        Kind::Text(_) => (
+            "Читается и число; что длиннее, хранится до 1000 символов, с предупреждением too_long",
+            "A number is read, too; what is longer is kept up to 1,000 characters, with the warning too_long",
+        ),
+        Kind::Amount(_) => (
+            "Читается и строка, с запятой и пробелами между тысячами; больше двух знаков округляется, с предупреждением rounded",
+            "A string is read, too, with a comma and with blanks between thousands; more than two decimals are rounded, with the warning rounded",
+        ),
+        Kind::Integer(..) => (
+            "Читаются и \"2\", 2.0, \"2.000\"",
+            "\"2\", 2.0 and \"2.000\" are read, too",
+        ),
+        Kind::Flag => (
+            "Читаются и 1, 0, \"true\", \"yes\", \"да\", \"истина\" и обратные им",
+            "1, 0, \"true\", \"yes\", \"да\", \"истина\" and their opposites are read, too",
+        ),
+        Kind::Moment => (
+            "Читаются и +0300, +03, без пояса — местное время публикации, 06.11.2019 11:00, 24:00",
+            "+0300 and +03 are read, too; without a zone it is the publication's local time; so are 06.11.2019 11:00 and 24:00",
+        ),
+        Kind::Phone | Kind::Phones => (
+            "+79191991919, 89191991919, 79191991919, 9191991919 или + и 8–15 цифр; читается и число, пробелы, дефисы, точки и скобки можно; из нескольких номеров — первый, с предупреждением invalid_format",
+            "+79191991919, 89191991919, 79191991919, 9191991919 or + and 8 to 15 digits; a number is read, too; blanks, dashes, dots and brackets may be in it; of several the first counts, with the warning invalid_format",
+        ),
+        Kind::Checkout | Kind::OneOf(_) | Kind::Object(_) => return None,
+        Kind::List(_) => (
+            "Читается и объект, все ключи которого — целые числа (так PHP пишет массив с пропусками)",
+            "An object whose keys are all whole numbers is read, too (PHP writes an array with holes so)",
+        ),
+    })
 }
 
 /// Everything that is answered about an order that was taken. In a dry run (`dry`) numbers that nobody gave yet are null.

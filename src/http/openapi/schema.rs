@@ -1,20 +1,16 @@
 //! Schemas, written short: what a field of a sent order may be, and what a field of an answer is.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::openapi::{
     ArrayBuilder, KnownFormat, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat,
     schema::{AdditionalProperties, SchemaType, Type},
 };
 
-/// A text in Russian and in English.
-pub type Both = (&'static str, &'static str);
+use crate::order::fields::Both;
+
 /// Any schema.
 pub type Any = RefOr<Schema>;
 
-/// As PHP and 1C write an amount, a whole number, and one that may be below zero, into a string.
-const AMOUNT: &str = r"\+?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?";
-const WHOLE: &str = r"\+?[0-9]+(\.0+)?([eE]\+?[0-9]+)?";
-const SIGNED: &str = r"[+-]?[0-9]+(\.0+)?([eE]\+?[0-9]+)?";
 /// How a moment begins.
 const MOMENT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}";
 
@@ -37,14 +33,6 @@ impl Need {
         types.iter().cloned().chain(null).collect()
     }
 
-    /// The whole text is so, or empty where that may be.
-    fn pattern(self, text: &str) -> String {
-        match self {
-            Self::Required => format!("^{text}$"),
-            Self::Optional => format!("^({text})?$"),
-        }
-    }
-
     /// `""` is nothing.
     fn least(self) -> Option<usize> {
         (self == Self::Required).then_some(1)
@@ -54,111 +42,74 @@ impl Need {
 pub use Need::{Optional, Required};
 
 fn of(types: SchemaType, about: Both) -> ObjectBuilder {
+    told(types, both(about))
+}
+
+fn told(types: SchemaType, about: String) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(types)
-        .description(Some(both(about)))
+        .description(Some(about))
 }
 
 /// A text of at most so many characters.
-pub fn text(need: Need, longest: Option<usize>, about: Both) -> Any {
-    of(need.types(&[Type::String]), about)
+pub fn text(need: Need, longest: usize, about: String) -> Any {
+    told(need.types(&[Type::String]), about)
         .min_length(need.least())
-        .max_length(longest)
+        .max_length(Some(longest))
         .into()
 }
 
-/// A sender's id: a text, or a whole number for one.
-pub fn id(need: Need, about: Both) -> Any {
-    of(need.types(&[Type::String, Type::Integer]), about)
-        .min_length(need.least())
-        .max_length(Some(255))
-        .into()
-}
-
-/// One of our numbers; a text that cannot be one is ignored with a warning.
-pub fn number(about: Both) -> Any {
-    of(Optional.types(&[Type::Integer, Type::String]), about).into()
-}
-
-/// One of our numbers, where a text must look like one.
-pub fn numeric(about: Both) -> Any {
-    of(Optional.types(&[Type::Integer, Type::String]), about)
-        .pattern(Some(Optional.pattern(SIGNED)))
-        .into()
-}
-
-/// Roubles, from 0 to this.
-pub fn amount(need: Need, most: f64, about: Both) -> Any {
-    of(need.types(&[Type::Number, Type::String]), about)
+/// Roubles from 0, with so many digits before the point and two behind it.
+pub fn amount(need: Need, whole_digits: u32, about: String) -> Any {
+    let most = 10_f64.powi(whole_digits.cast_signed()) - 0.01;
+    told(need.types(&[Type::Number]), about)
         .minimum(Some(0))
         .maximum(Some(most))
-        .pattern(Some(need.pattern(AMOUNT)))
         .into()
 }
 
-/// A whole number from this to the largest that 32 bits hold.
-pub fn count(need: Need, least: i32, about: Both) -> Any {
-    of(need.types(&[Type::Integer, Type::String]), about)
-        .minimum(Some(least))
-        .maximum(Some(i32::MAX))
-        .pattern(Some(need.pattern(WHOLE)))
-        .into()
+/// A whole number from the first to the second.
+pub fn integer(need: Need, bounds: (i64, i64), about: String) -> Any {
+    let (least, most) = bounds;
+    let integer = told(need.types(&[Type::Integer]), about);
+    if bounds == (i64::MIN, i64::MAX) {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
+        return integer.format(Some(format)).into();
+    }
+    integer.minimum(Some(least)).maximum(Some(most)).into()
 }
 
-/// A whole number of 64 bits.
-pub fn long(about: Both) -> Any {
-    of(Optional.types(&[Type::Integer, Type::String]), about)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-        .pattern(Some(Optional.pattern(SIGNED)))
-        .into()
-}
-
-/// Yes or no, as PHP and 1C say it.
-pub fn flag(about: Both) -> Any {
-    let values = json!([true, false, 1, 0, "true", "false", "1", "0", "", null]);
-    of(
-        Optional.types(&[Type::Boolean, Type::Integer, Type::String]),
-        about,
-    )
-    .enum_values(values.as_array().cloned())
-    .into()
+/// Yes or no.
+pub fn flag(need: Need, about: String) -> Any {
+    told(need.types(&[Type::Boolean]), about).into()
 }
 
 /// One of these words, a list with commas.
-pub fn one_of(need: Need, words: &str, about: Both) -> Any {
-    let mut values: Vec<Value> = words.split(", ").map(Value::from).collect();
-    if need == Optional {
-        values.extend([json!(""), Value::Null]);
-    }
-    of(need.types(&[Type::String]), about)
-        .enum_values(Some(values))
+pub fn one_of(need: Need, words: &str, about: String) -> Any {
+    let words = words.split(", ").map(Value::from);
+    let nothing = (need == Optional).then_some(Value::Null);
+    told(need.types(&[Type::String]), about)
+        .enum_values(Some(words.chain(nothing)))
         .into()
 }
 
 /// A moment, with a zone or in the publication's own time.
-pub fn moment(need: Need, about: Both) -> Any {
-    let pattern = match need {
-        Required => MOMENT.to_owned(),
-        Optional => format!("{MOMENT}|^(0000-00-00.*)?$"),
-    };
-    of(need.types(&[Type::String]), about)
-        .pattern(Some(pattern))
+pub fn moment(need: Need, about: String) -> Any {
+    told(need.types(&[Type::String]), about)
+        .pattern(Some(MOMENT))
         .into()
 }
 
-/// A phone, also as a number.
-pub fn phone(about: Both) -> Any {
-    of(Optional.types(&[Type::String, Type::Integer]), about).into()
+/// A phone.
+pub fn phone(need: Need, about: String) -> Any {
+    told(need.types(&[Type::String]), about).into()
 }
 
 /// `ask_for_checkout`.
-pub fn checkout(about: Both) -> Any {
-    of(
-        Optional.types(&[Type::String, Type::Boolean, Type::Integer]),
-        about,
-    )
-    .max_length(Some(255))
-    .into()
+pub fn checkout(need: Need, longest: usize, about: String) -> Any {
+    told(need.types(&[Type::String, Type::Boolean]), about)
+        .max_length(Some(longest))
+        .into()
 }
 
 /// A list of at least and at most so many.
@@ -173,13 +124,14 @@ pub fn list(types: SchemaType, items: impl Into<Any>, bounds: (usize, usize), ab
 }
 
 /// A list that must come, or need not.
-pub fn sent_list(need: Need, items: impl Into<Any>, most: usize, about: Both) -> Any {
-    list(
-        need.types(&[Type::Array]),
-        items,
-        (need.least().unwrap_or(0), most),
-        about,
-    )
+pub fn sent_list(need: Need, items: impl Into<Any>, most: usize, about: String) -> Any {
+    ArrayBuilder::new()
+        .schema_type(need.types(&[Type::Array]))
+        .items(items.into())
+        .min_items(need.least())
+        .max_items(Some(most))
+        .description(Some(about))
+        .into()
 }
 
 /// The schema of that name.
@@ -232,11 +184,11 @@ pub fn no_entries(about: Both) -> Any {
 }
 
 /// A sent object: fields that are not named are ignored.
-pub fn sent<const N: usize>(about: Both, fields: [(&str, Need, Any); N]) -> Any {
+pub fn sent<'f>(about: Both, fields: impl Iterator<Item = (&'f str, bool, Any)>) -> Any {
     let mut object = of(Type::Object.into(), about);
-    for (name, need, schema) in fields {
+    for (name, is_required, schema) in fields {
         object = object.property(name, schema);
-        if need == Required {
+        if is_required {
             object = object.required(name);
         }
     }

@@ -117,7 +117,7 @@ fn numbers_that_the_batch_brings_along_are_passed_over_once() {
     // The last ones bring the very numbers that the first ones would be given.
     let orders: Vec<Value> = (0..2 * count)
         .map(|n| {
-            let mut order = order(&n.to_string(), &[], 1);
+            let mut order = order(&format!("order {n}"), &[], 1);
             if n >= count {
                 order["external_id"] = json!(n - count + 1);
             }
@@ -400,7 +400,7 @@ fn some_order() -> impl Strategy<Value = (Value, bool)> {
     let shipping = (some_address(), some_number());
     let bare = proptest::bool::weighted(0.3);
     (
-        0..4_u8,
+        1..5_u8,
         status,
         some_number(),
         some_client(),

@@ -1,0 +1,411 @@
+//! Every field of a sent order, once: its name, whether an order needs it, its kind and bounds, what it is (contract §3).
+//!
+//! The reader ([`super::wire`]), its faults, the `OpenAPI` description, the fuzz targets and the tests take them from here. How
+//! the values of a kind are read stands in `wire/kinds.rs`.
+
+use super::model::{ClientType, Status};
+
+/// A text in Russian and in English.
+pub type Both = (&'static str, &'static str);
+
+/// A field of a sent object.
+#[derive(Debug)]
+pub struct Field {
+    /// Its key.
+    pub name: &'static str,
+    /// What stands in it.
+    pub kind: Kind,
+    /// Whether an order is refused without it. In an entry of an optional list the entry is left out instead.
+    pub is_required: bool,
+    /// What it is.
+    pub about: Both,
+}
+
+/// What stands in a field, and its bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The sender's id of an order, a client or an address: a text or a whole number. `0` and the nil GUID are none, for every
+    /// shop's guests have them.
+    Identity,
+    /// The sender's id of a product or a line: a text or a whole number.
+    Id,
+    /// Our number of a record, as the sender remembers it.
+    OurNumber,
+    /// A text of usually no more characters than this.
+    Text(usize),
+    /// Roubles from 0, with so many digits before the point and two behind it.
+    Amount(u32),
+    /// A whole number from the first to the second.
+    Integer(i64, i64),
+    /// Yes or no.
+    Flag,
+    /// A text or a boolean, kept and echoed as sent.
+    Checkout,
+    /// A moment, with a zone or in the publication's own time.
+    Moment,
+    /// A phone.
+    Phone,
+    /// Phones, at most as many as a client may list addresses.
+    Phones,
+    /// One of these words, a list with commas.
+    OneOf(&'static str),
+    /// The object of that name.
+    Object(&'static str),
+    /// A list of such objects.
+    List(&'static str),
+}
+
+/// Characters of an id.
+pub const LONGEST_ID: usize = 255;
+/// Characters that are kept of a text which should be shorter.
+pub const KEPT_TEXT: usize = 1_000;
+/// Characters of a comment: more than anybody writes by hand would be read and answered each time its order comes.
+pub const LONGEST_COMMENT: usize = 65_536;
+
+/// Characters of most texts, and of a house, an entrance, a floor and a flat.
+const USUAL: usize = 255;
+const SHORT: usize = 10;
+/// Digits before the point of a sum, and of a price.
+const SUM: u32 = 10;
+const PRICE: u32 = 8;
+const I32_MAX: i64 = i32::MAX as i64;
+
+/// A sent object: its fields in the order in which they are read.
+#[derive(Debug)]
+pub struct Object<const N: usize> {
+    /// Its name in the description.
+    pub name: &'static str,
+    /// What it is.
+    pub about: Both,
+    /// Its fields.
+    pub fields: [Field; N],
+    /// Their names.
+    pub names: [&'static str; N],
+}
+
+const fn object<const N: usize>(name: &'static str, about: Both, fields: [Field; N]) -> Object<N> {
+    let mut names = [""; N];
+    let mut at = 0;
+    while at < N {
+        names[at] = fields[at].name;
+        at += 1;
+    }
+    Object {
+        name,
+        about,
+        fields,
+        names,
+    }
+}
+
+const fn required(name: &'static str, kind: Kind, about: Both) -> Field {
+    Field {
+        name,
+        kind,
+        is_required: true,
+        about,
+    }
+}
+
+const fn optional(name: &'static str, kind: Kind, about: Both) -> Field {
+    Field {
+        name,
+        kind,
+        is_required: false,
+        about,
+    }
+}
+
+/// An order.
+pub static ORDER: Object<17> = object(
+    "Order",
+    (
+        "Заказ. Неизвестные поля не читаются; поле, которого нет, оставляет сохранённое значение, null и \"\" стирают его. Отмене известного заказа (status removed) хватает id и status",
+        "An order. Unknown fields are ignored; an absent field keeps its stored value, null and \"\" clear it. To cancel a known order (status removed) id and status are enough",
+    ),
+    [
+        required(
+            "id",
+            Kind::Identity,
+            (
+                "Ваш id заказа: по нему заказ узнаётся при повторе",
+                "Your id of the order: by it a repetition is known",
+            ),
+        ),
+        optional(
+            "external_id",
+            Kind::OurNumber,
+            (
+                "Наш номер заказа, если известен",
+                "Our number of the order, if you know it",
+            ),
+        ),
+        required(
+            "status",
+            Kind::OneOf(Status::ALLOWED),
+            (
+                "Состояние: движется только вперёд",
+                "The status: only moves forward",
+            ),
+        ),
+        optional(
+            "created_at",
+            Kind::Moment,
+            (
+                "Когда заказ сделан; без него — время первого приёма",
+                "When it was made; else when it first came in",
+            ),
+        ),
+        required(
+            "total",
+            Kind::Amount(SUM),
+            (
+                "Сумма заказа с доставкой, рубли",
+                "The whole, delivery included, roubles",
+            ),
+        ),
+        optional(
+            "delivery_cost",
+            Kind::Amount(SUM),
+            ("Доставка, рубли", "Delivery, roubles"),
+        ),
+        optional("coins", Kind::Amount(SUM), ("Баллы", "Points")),
+        optional(
+            "payment_type",
+            Kind::Text(USUAL),
+            ("Способ оплаты", "How it is paid"),
+        ),
+        optional("payment_status", Kind::Flag, ("Оплачен?", "Paid?")),
+        required(
+            "shipping_date_from",
+            Kind::Moment,
+            ("Доставить с", "Deliver from"),
+        ),
+        required(
+            "shipping_date_to",
+            Kind::Moment,
+            ("… и до; не раньше начала", "… until; not before the start"),
+        ),
+        optional(
+            "comment",
+            Kind::Text(LONGEST_COMMENT),
+            ("Комментарий", "Comment"),
+        ),
+        optional(
+            "count_of_returned_bottles",
+            Kind::Integer(0, I32_MAX),
+            ("Возвращаемая тара, штук", "Empty bottles to take back"),
+        ),
+        optional(
+            "ask_for_checkout",
+            Kind::Checkout,
+            (
+                "bill — нужен счёт, agreement — договор, или true / false; возвращается как прислано",
+                "bill wants an invoice, agreement a contract, or true / false; echoed as sent",
+            ),
+        ),
+        required(
+            "order_item_list",
+            Kind::List("OrderItem"),
+            (
+                "Строки заказа; заменяют прежние",
+                "The lines; they replace the earlier ones",
+            ),
+        ),
+        required("client", Kind::Object("Client"), ("Клиент", "The client")),
+        required(
+            "shipping_address",
+            Kind::Object("ShippingAddress"),
+            ("Адрес доставки", "Where the order goes"),
+        ),
+    ],
+);
+
+/// A line of an order.
+pub static ORDER_ITEM: Object<7> = object(
+    "OrderItem",
+    ("Строка заказа", "An order's line"),
+    [
+        required(
+            "product_id",
+            Kind::Id,
+            ("Ваш id товара", "Your id of the product"),
+        ),
+        optional(
+            "id",
+            Kind::Id,
+            (
+                "Второй id, по которому товар ищется, если не найден по product_id",
+                "Another id to look the product up by",
+            ),
+        ),
+        optional("external_id", Kind::OurNumber, ("Хранится", "Kept")),
+        optional("name", Kind::Text(USUAL), ("Название", "Name")),
+        required(
+            "price",
+            Kind::Amount(PRICE),
+            (
+                "Цена за штуку, рубли; 0 можно",
+                "Price of one, roubles; may be 0",
+            ),
+        ),
+        required(
+            "quantity",
+            Kind::Integer(1, I32_MAX),
+            ("Количество", "How many"),
+        ),
+        optional(
+            "order_product_id",
+            Kind::Integer(i64::MIN, i64::MAX),
+            (
+                "Ваш номер строки; возвращается как прислан",
+                "Your number of the line; echoed",
+            ),
+        ),
+    ],
+);
+
+/// A client. A guest, who has neither `id` nor `external_id`, needs `username` and `phone` besides.
+pub static CLIENT: Object<11> = object(
+    "Client",
+    (
+        "Клиент. Без id и external_id — гость: нужны username и phone, узнаётся по телефону. С ними — username нужен, пока мы клиента не знаем",
+        "The client. Without id and external_id a guest: username and phone are required, known by the phone. With them username is required until we know the client",
+    ),
+    [
+        optional(
+            "id",
+            Kind::Identity,
+            ("Ваш id клиента", "Your id of the client"),
+        ),
+        optional(
+            "external_id",
+            Kind::OurNumber,
+            (
+                "Наш номер клиента, если известен",
+                "Our number of the client, if you know it",
+            ),
+        ),
+        optional(
+            "account_number",
+            Kind::Integer(i64::MIN, i64::MAX),
+            ("Лицевой счёт", "Account"),
+        ),
+        optional(
+            "type",
+            Kind::OneOf(ClientType::ALLOWED),
+            (
+                "fiz — физлицо, jur — юрлицо",
+                "fiz: a person, jur: a company",
+            ),
+        ),
+        optional("username", Kind::Text(USUAL), ("Имя", "Name")),
+        optional("phone", Kind::Phone, ("Телефон", "Phone")),
+        optional("phones", Kind::Phones, ("Ещё телефоны", "More phones")),
+        optional("email", Kind::Text(USUAL), ("Почта", "E-mail")),
+        optional(
+            "emai",
+            Kind::Text(USUAL),
+            (
+                "То же: так поле названо в документе",
+                "The same, as the document misspells it",
+            ),
+        ),
+        optional(
+            "comment",
+            Kind::Text(LONGEST_COMMENT),
+            ("Комментарий", "Comment"),
+        ),
+        optional(
+            "addresses",
+            Kind::List("Address"),
+            (
+                "Адреса: добавляются и обновляются, не удаляются",
+                "Addresses: added and updated, never removed",
+            ),
+        ),
+    ],
+);
+
+/// An address of the client's list.
+pub static ADDRESS: Object<9> = object(
+    "Address",
+    ("Адрес клиента", "A client's address"),
+    [
+        optional(
+            "id",
+            Kind::Identity,
+            ("Ваш id адреса", "Your id of the address"),
+        ),
+        optional(
+            "external_id",
+            Kind::OurNumber,
+            (
+                "Наш номер адреса, если известен",
+                "Our number of the address, if you know it",
+            ),
+        ),
+        CITY,
+        STREET,
+        HOUSE,
+        LINE,
+        ENTRANCE,
+        FLOOR,
+        ROOM,
+    ],
+);
+
+/// Where an order goes.
+pub static SHIPPING_ADDRESS: Object<8> = object(
+    "ShippingAddress",
+    ("Адрес доставки", "Where the order goes"),
+    [
+        optional(
+            "user_address_id",
+            Kind::OurNumber,
+            (
+                "Наш номер одного из адресов этого клиента (id из нашего ответа)",
+                "Our number of one of this client's addresses (the id of our answer)",
+            ),
+        ),
+        CITY,
+        STREET,
+        HOUSE,
+        LINE,
+        ENTRANCE,
+        FLOOR,
+        ROOM,
+    ],
+);
+
+const CITY: Field = required("city", Kind::Text(USUAL), ("Город", "City"));
+const STREET: Field = required("street", Kind::Text(USUAL), ("Улица", "Street"));
+const HOUSE: Field = required("house", Kind::Text(SHORT), ("Дом", "House"));
+const LINE: Field = required(
+    "str",
+    Kind::Text(USUAL),
+    ("Адрес одной строкой", "The address in one line"),
+);
+const ENTRANCE: Field = optional("entrance", Kind::Text(SHORT), ("Подъезд", "Entrance"));
+const FLOOR: Field = optional("floor", Kind::Text(SHORT), ("Этаж", "Floor"));
+const ROOM: Field = optional(
+    "room",
+    Kind::Text(SHORT),
+    ("Квартира или офис", "Flat or office"),
+);
+
+/// Every sent object: its name, what it is, its fields.
+#[must_use]
+pub fn objects() -> [(&'static str, Both, &'static [Field]); 5] {
+    [
+        (ORDER.name, ORDER.about, &ORDER.fields),
+        (ORDER_ITEM.name, ORDER_ITEM.about, &ORDER_ITEM.fields),
+        (CLIENT.name, CLIENT.about, &CLIENT.fields),
+        (ADDRESS.name, ADDRESS.about, &ADDRESS.fields),
+        (
+            SHIPPING_ADDRESS.name,
+            SHIPPING_ADDRESS.about,
+            &SHIPPING_ADDRESS.fields,
+        ),
+    ]
+}

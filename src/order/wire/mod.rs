@@ -1,0 +1,341 @@
+//! One raw JSON element -> one sent order, collecting every fault with its path (contract §2, §3).
+//!
+//! `kinds` says how the values of a kind are read, `objects` what an order is made of.
+
+mod kinds;
+mod objects;
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use super::{
+    Rules,
+    fault::{Fault, Warning},
+    model::{AddressContent, Checkout, ClientType, OrderItem, Status},
+};
+use kinds::Reader;
+
+/// A field that need not come: absent keeps what is stored, null clears it (contract §5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent<T> {
+    /// Not there: the stored value stays.
+    Absent,
+    /// `null` or `""`: the stored value goes.
+    Null,
+    /// The new value.
+    Value(T),
+}
+
+impl<T: Clone> Sent<T> {
+    /// The value after this was applied to the stored one.
+    pub fn apply(&self, stored: &mut Option<T>) {
+        match self {
+            Self::Absent => {}
+            Self::Null => *stored = None,
+            Self::Value(value) => *stored = Some(value.clone()),
+        }
+    }
+
+    /// As [`Self::apply`], for fields that fall back to a default.
+    pub fn apply_or(&self, stored: &mut T, default: T) {
+        match self {
+            Self::Absent => {}
+            Self::Null => *stored = default,
+            Self::Value(value) => *stored = value.clone(),
+        }
+    }
+
+    /// The value after this was applied to the stored one, of a field that falls back to a default.
+    pub fn applied<'s>(&'s self, stored: &'s T, default: &'s T) -> &'s T {
+        match self {
+            Self::Absent => stored,
+            Self::Null => default,
+            Self::Value(value) => value,
+        }
+    }
+
+    /// Whether [`Self::apply`] would change the stored value.
+    pub fn changes(&self, stored: Option<&T>) -> bool
+    where
+        T: PartialEq,
+    {
+        match self {
+            Self::Absent => false,
+            Self::Null => stored.is_some(),
+            Self::Value(value) => stored != Some(value),
+        }
+    }
+
+    /// The value, if one came.
+    pub fn into_value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+
+    /// The same, to look at.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+}
+
+/// One element of a batch, read.
+#[derive(Debug, Clone)]
+pub struct Element {
+    /// The order's id, when there is a usable one; else the element is known by its place.
+    pub id: Option<String>,
+    /// The id as it came, where that is not the same: the answer's key (contract §2, §3).
+    pub id_as_sent: Option<String>,
+    /// Our number of the order, as the sender remembers it.
+    pub external_id: Option<i32>,
+    /// Who ordered, as far as it could be read: also a rejected order's clashes are told (contract §2, "all faults").
+    pub client: ClientKey,
+    /// Whether `client.username` has a value.
+    pub has_username: bool,
+    /// All that is wrong with it by itself.
+    pub faults: Vec<Fault>,
+    /// Of an order that comes as `removed`: what is wrong with it unless we know the order, which is then cancelled with what
+    /// it has (contract §5). Else nothing.
+    pub missing: Vec<Fault>,
+    /// What is to be said if it is accepted.
+    pub warnings: Vec<Warning>,
+    /// The order; `None` when there are faults.
+    pub order: Option<SentOrder>,
+}
+
+impl Element {
+    /// Whether its client could be read, or is faulty: not where an order is cancelled without one.
+    pub(super) fn names_client(&self) -> bool {
+        self.order
+            .as_ref()
+            .is_none_or(|order| order.client.is_some())
+    }
+
+    /// Whether the order comes as removed.
+    pub(super) fn cancels(&self) -> bool {
+        let order = self.order.as_ref();
+        order.is_some_and(|order| order.status == Status::Removed)
+    }
+
+    /// The phones besides the first one.
+    pub(super) fn phones(&self) -> impl Iterator<Item = &str> {
+        let client = self.order.as_ref().and_then(|order| order.client.as_ref());
+        let phones = client.and_then(|client| client.phones.value());
+        phones.into_iter().flatten().map(String::as_str)
+    }
+}
+
+/// How a sent client is found (contract §4).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientKey {
+    /// The sender's id.
+    pub id: Option<String>,
+    /// Our number.
+    pub external_id: Option<i32>,
+    /// E.164; the key of a guest.
+    pub phone: Option<String>,
+}
+
+impl ClientKey {
+    /// Has `id` or `external_id`.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.id.is_some() || self.external_id.is_some()
+    }
+}
+
+/// An order without faults, as sent. What an order must have is `None` only where [`Element::missing`] says so.
+#[derive(Debug, Clone)]
+pub struct SentOrder {
+    pub(super) status: Status,
+    pub(super) created_at: Option<DateTime<Utc>>,
+    pub(super) total: Option<Decimal>,
+    pub(super) delivery_cost: Sent<Decimal>,
+    pub(super) coins: Sent<Decimal>,
+    pub(super) payment_type: Sent<String>,
+    pub(super) payment_status: Sent<bool>,
+    pub(super) shipping_date_from: Option<DateTime<Utc>>,
+    pub(super) shipping_date_to: Option<DateTime<Utc>>,
+    pub(super) comment: Sent<String>,
+    pub(super) count_of_returned_bottles: Sent<i32>,
+    pub(super) ask_for_checkout: Sent<Checkout>,
+    pub(super) items: Option<Vec<SentItem>>,
+    pub(super) client: Option<SentClient>,
+    pub(super) shipping_address: Option<SentAddress>,
+}
+
+/// A line, as sent.
+#[derive(Debug, Clone)]
+pub(super) struct SentItem {
+    pub product_id: String,
+    pub id: Option<String>,
+    pub external_id: Option<i32>,
+    pub name: Option<String>,
+    pub price: Decimal,
+    pub quantity: i32,
+    pub order_product_id: Option<i64>,
+}
+
+impl SentItem {
+    /// Whether it is this stored line, with that product.
+    pub fn is(&self, product_number: Option<i32>, stored: &OrderItem) -> bool {
+        let OrderItem {
+            product_id,
+            sender_id,
+            external_id,
+            product_number: stored_product,
+            name,
+            price,
+            quantity,
+            order_product_id,
+        } = stored;
+        self.product_id == *product_id
+            && self.id == *sender_id
+            && self.external_id == *external_id
+            && product_number == *stored_product
+            && self.name == *name
+            && self.price == *price
+            && self.quantity == *quantity
+            && self.order_product_id == *order_product_id
+    }
+
+    /// The line to store, with that product.
+    pub fn with(&self, product_number: Option<i32>) -> OrderItem {
+        OrderItem {
+            product_id: self.product_id.clone(),
+            sender_id: self.id.clone(),
+            external_id: self.external_id,
+            product_number,
+            name: self.name.clone(),
+            price: self.price,
+            quantity: self.quantity,
+            order_product_id: self.order_product_id,
+        }
+    }
+}
+
+/// A client's content, as sent.
+#[derive(Debug, Clone)]
+pub(super) struct SentClient {
+    pub username: Option<String>,
+    pub phone: Sent<String>,
+    pub phones: Sent<Vec<String>>,
+    pub email: Sent<String>,
+    pub comment: Sent<String>,
+    pub account_number: Option<i64>,
+    pub kind: Sent<ClientType>,
+    pub addresses: Vec<SentAddress>,
+}
+
+/// An address, as sent: of the client's list, or the order's (whose number is `user_address_id`).
+#[derive(Debug, Clone)]
+pub(super) struct SentAddress {
+    pub id: Option<String>,
+    pub number: Option<i32>,
+    /// A `user_address_id` came that can be no number of ours.
+    pub impossible_number: bool,
+    pub city: String,
+    pub street: String,
+    pub house: String,
+    pub str: String,
+    pub entrance: Sent<String>,
+    pub floor: Sent<String>,
+    pub room: Sent<String>,
+}
+
+impl SentAddress {
+    /// Its content as if nothing were stored.
+    pub fn content(&self) -> AddressContent {
+        AddressContent {
+            city: self.city.clone(),
+            street: self.street.clone(),
+            house: self.house.clone(),
+            str: self.str.clone(),
+            entrance: self.entrance.value().cloned(),
+            floor: self.floor.value().cloned(),
+            room: self.room.value().cloned(),
+        }
+    }
+
+    /// Whether this is a stored content, as it is known again by (contract §4).
+    #[must_use]
+    pub fn is(&self, stored: &AddressContent) -> bool {
+        self.city == stored.city
+            && self.street == stored.street
+            && self.house == stored.house
+            && self.str == stored.str
+            && self.entrance.value() == stored.entrance.as_ref()
+            && self.floor.value() == stored.floor.as_ref()
+            && self.room.value() == stored.room.as_ref()
+    }
+
+    /// Whether [`Self::apply`] would change a stored content.
+    #[must_use]
+    pub fn changes(&self, stored: &AddressContent) -> bool {
+        self.city != stored.city
+            || self.street != stored.street
+            || self.house != stored.house
+            || self.str != stored.str
+            || self.entrance.changes(stored.entrance.as_ref())
+            || self.floor.changes(stored.floor.as_ref())
+            || self.room.changes(stored.room.as_ref())
+    }
+
+    /// Overwrites a stored content field by field.
+    pub fn apply(&self, stored: &mut AddressContent) {
+        stored.city.clone_from(&self.city);
+        stored.street.clone_from(&self.street);
+        stored.house.clone_from(&self.house);
+        stored.str.clone_from(&self.str);
+        self.entrance.apply(&mut stored.entrance);
+        self.floor.apply(&mut stored.floor);
+        self.room.apply(&mut stored.room);
+    }
+}
+
+impl SentOrder {
+    /// Whether it comes as new.
+    pub(super) fn is_new(&self) -> bool {
+        self.status == Status::New
+    }
+
+    /// The sender's ids of products that its lines name.
+    pub fn product_ids(&self) -> impl Iterator<Item = &str> {
+        self.items.iter().flatten().flat_map(|item| {
+            let other = item.id.as_deref().filter(|id| *id != item.product_id);
+            std::iter::once(item.product_id.as_str()).chain(other)
+        })
+    }
+
+    /// The numbers of addresses that it names.
+    pub fn address_numbers(&self) -> impl Iterator<Item = i32> {
+        self.client_addresses()
+            .iter()
+            .chain(&self.shipping_address)
+            .filter_map(|address| address.number)
+    }
+
+    /// The client's list.
+    pub(super) fn client_addresses(&self) -> &[SentAddress] {
+        self.client.as_ref().map_or(&[], |client| &client.addresses)
+    }
+
+    /// How many addresses it sends, at most so many are new.
+    #[must_use]
+    pub fn addresses(&self) -> usize {
+        self.client_addresses().len() + 1
+    }
+}
+
+/// Reads one element of a batch. Never fails: what is wrong with it stands in its faults, no more than `most_faults` of them,
+/// and so do its warnings.
+#[must_use]
+pub fn parse(element: &str, rules: &Rules, most_faults: usize) -> Element {
+    Reader::new(element, rules, most_faults).element()
+}
