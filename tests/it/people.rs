@@ -1,5 +1,6 @@
 //! Contract, first rule: what one person sent is never written over another, and an order goes where it was sent (§4, §5).
 
+use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -607,4 +608,85 @@ async fn a_cancellation_of_a_finished_order_is_told_that_it_stays() {
         [": kept_as_stored", "status: status_not_changed"]
     );
     assert_eq!(answer.order("a")["status"], "completed");
+}
+
+fn some_number() -> impl Strategy<Value = Value> {
+    prop_oneof![Just(Value::Null), (1..8_i32).prop_map(Value::from)]
+}
+
+fn placeholder() -> impl Strategy<Value = Value> {
+    select(vec![
+        json!(0),
+        json!("0"),
+        json!("00000000-0000-0000-0000-000000000000"),
+    ])
+}
+
+/// Orders of one person, known by this id or, as a guest, by this phone. Whatever numbers come along: a guest's with an id
+/// that names nobody, and a registered client's where `may_bring` one.
+fn orders_of(
+    person: &'static str,
+    phone: &'static str,
+    is_registered: bool,
+    may_bring: bool,
+) -> impl Strategy<Value = Vec<Value>> {
+    let address_id = prop_oneof![placeholder(), Just(Value::Null), Just(json!("home"))];
+    let listed = (address_id, some_number(), 1..4_u8).prop_map(|(id, number, house)| {
+        let address = with(address(&house.to_string()), "/id", id);
+        with(address, "/external_id", number)
+    });
+    let client = (placeholder(), some_number(), vec(listed, 0..3)).prop_map(
+        move |(placeholder, number, addresses)| {
+            json!({
+                "id": if is_registered { json!(person) } else { placeholder },
+                "external_id": if is_registered && !may_bring { Value::Null } else { number },
+                "username": person, "phone": phone, "email": format!("{person}@example.org"), "addresses": addresses,
+            })
+        },
+    );
+    let order = (1..5_u8, client, 1..4_u8, some_number());
+    let order = order.prop_map(move |(id, client, house, number)| {
+        let order = order_of(client, &format!("{person} {id}"), "new");
+        let order = with(order, "/shipping_address", address(&house.to_string()));
+        with(order, "/shipping_address/user_address_id", number)
+    });
+    vec(order, 1..4)
+}
+
+#[test]
+fn no_field_of_one_clients_records_changes_by_anothers_batch() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = ProptestConfig {
+        cases: 40,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let are_registered = (proptest::bool::ANY, proptest::bool::ANY);
+    let batches = are_registered.prop_flat_map(|(one, two)| {
+        (
+            orders_of("one", "9191991911", one, true),
+            // Our number of a guest is a key to its record (§4.2); nobody guesses it here.
+            orders_of("two", "9191991912", two, one),
+        )
+    });
+    TestRunner::new(config)
+        .run(&batches, |(one, two)| {
+            runtime.block_on(async {
+                let app = TestApp::start().await;
+                app.post(&json!(one)).await;
+                let before = rows(&app).await;
+                let answer = app.post(&json!(two)).await;
+                let after = rows(&app).await;
+                for row in before {
+                    assert!(after.contains(&row), "{row}");
+                }
+                for sent in &two {
+                    let shown = answer.order(sent["id"].as_str().unwrap());
+                    assert!(!shown.to_string().contains("9191991911"), "{shown}");
+                    assert!(!shown.to_string().contains("one@example.org"), "{shown}");
+                }
+            });
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
 }

@@ -4,7 +4,8 @@ use utoipa::openapi::{ComponentsBuilder, schema::Type};
 
 use super::schema::{
     Any, Optional, Required, amount, answered, both, checkout, described, flag, integer, list,
-    local_moment, map, moment, named, one_of, phone, sent, sent_list, text, value, word,
+    local_moment, local_moment_or_null, map, moment, named, one_of, or_null, phone, sent,
+    sent_list, text, value, word,
 };
 use crate::{
     config::Limits,
@@ -121,6 +122,9 @@ fn also_read(kind: Kind) -> Option<Both> {
     })
 }
 
+/// When the address is null.
+const AS_TOTAL: Both = ("null — как у total", "null as of total");
+
 /// Everything that is answered about an order that was taken. In a dry run (`dry`) numbers that nobody gave yet are null.
 pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
     use Type::{Boolean, Integer, Null, Number, String};
@@ -183,7 +187,16 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
                         "account_number",
                         value([Integer, Null], ("Лицевой счёт", "Account")),
                     ),
-                    ("total", value([Number], ("Сумма", "The whole"))),
+                    (
+                        "total",
+                        value(
+                            [Number, Null],
+                            (
+                                "Сумма; null только у отмены, в которой её не было, если публикация открыта всем",
+                                "The whole; null only of a cancellation that had none, where anybody may post to the publication",
+                            ),
+                        ),
+                    ),
                     (
                         "delivery_cost",
                         value([Number, Null], ("Доставка", "Delivery")),
@@ -198,19 +211,31 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
                             "When it was made, local time",
                         )),
                     ),
-                    ("shipping_address", named(&name("AnsweredShippingAddress"))),
+                    (
+                        "shipping_address",
+                        or_null(&name("AnsweredShippingAddress"), AS_TOTAL),
+                    ),
                     (
                         "shipping_date_from",
-                        local_moment(("Доставить с, местное время", "Deliver from, local time")),
+                        local_moment_or_null((
+                            "Доставить с, местное время; null — как у total",
+                            "Deliver from, local time; null as of total",
+                        )),
                     ),
-                    ("shipping_date_to", local_moment(("… до", "… until"))),
+                    (
+                        "shipping_date_to",
+                        local_moment_or_null(("… до", "… until")),
+                    ),
                     (
                         "order_item_list",
                         list(
                             Type::Array.into(),
                             named("AnsweredItem"),
-                            (1, usize::MAX),
-                            ("Строки", "The lines"),
+                            (0, usize::MAX),
+                            (
+                                "Строки; пусто — как null у total",
+                                "The lines; empty where total is null",
+                            ),
                         ),
                     ),
                     ("comment", text(("Комментарий", "Comment"))),
@@ -343,7 +368,10 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
         .schema(
             name("AnsweredShippingAddress"),
             with_address(answered(
-                ("Адрес доставки", "Where the order goes"),
+                (
+                    "Куда едет заказ: его собственный адрес, как он был прислан с ним",
+                    "Where the order goes: its own address, as it was sent with it",
+                ),
                 [
                     (
                         "id",

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use utoipa::openapi::{
-    ArrayBuilder, KnownFormat, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat,
+    ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, SchemaFormat,
     schema::{AdditionalProperties, SchemaType, Type},
 };
 
@@ -152,9 +152,27 @@ pub fn value<const N: usize>(types: [Type; N], about: Both) -> Any {
     of(types.into_iter().collect(), about).into()
 }
 
+/// The schema of that name, or null.
+pub fn or_null(name: &str, about: Both) -> Any {
+    OneOfBuilder::new()
+        .item(named(name))
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .description(Some(both(about)))
+        .into()
+}
+
 /// A moment of an answer.
 pub fn local_moment(about: Both) -> Any {
-    of(Type::String.into(), about)
+    local(Type::String.into(), about)
+}
+
+/// The same, or null.
+pub fn local_moment_or_null(about: Both) -> Any {
+    local(SchemaType::from_iter([Type::String, Type::Null]), about)
+}
+
+fn local(types: SchemaType, about: Both) -> Any {
+    of(types, about)
         .pattern(Some(
             "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$",
         ))
