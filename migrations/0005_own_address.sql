@@ -10,6 +10,12 @@
 -- name it would have its orders refused one by one.
 --
 -- jsonb and not seven columns: the copy is read and written whole, and PostgreSQL prepares each column for every batch.
+
+-- First of all nobody else writes. An order that an instance of the release before stored after the UPDATE looked would have no
+-- copy, and SET NOT NULL would fail, at every try while the service is busy. And whoever locks rows first and the whole table
+-- later can wait for one who waits for him.
+LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;
+
 UPDATE orders o
 SET delivery_address = jsonb_build_object(
     'city', a.city, 'street', a.street, 'house', a.house, 'str', a.str,

@@ -1,7 +1,7 @@
 -- Nothing that a sender sent is lost (contract §7): an accepted order of which a value was left out, rounded or shortened is
 -- kept as it came, as a rejected one is. It is called an order with remarks. Both stand in `journal_rejected`, within one
--- budget and for the same time. The table keeps its name, because instances of the release before still write to it while an
--- update goes round.
+-- budget and for the same time. The table keeps its name. An instance of the release before
+-- does not write to it any more: since 0005_own_address.sql it cannot read an order.
 --
 -- `warnings`: all that were answered with an accepted order; null where the order was rejected.
 -- `order_version`, `client_version`: those that the batch left behind; null where there was no such order or client, or where

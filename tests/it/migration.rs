@@ -123,6 +123,59 @@ async fn stored_orders_get_their_own_copy_of_the_address() {
     assert_eq!(versions, [1, 1], "sent again they are as they were");
 }
 
+/// The release before goes on storing orders until the migration has the table to itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_being_stored_when_the_update_starts_gets_its_copy_too() {
+    let database = postgres::database().await;
+    let mut connection = database.options().connect().await.expect("connected");
+    let empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+    sqlx::raw_sql(empty)
+        .execute(&mut connection)
+        .await
+        .expect("emptied");
+    migrate_to("0004_bounds.sql", &mut connection).await;
+    sqlx::raw_sql(
+        "BEGIN;
+         INSERT INTO client (publication, number, sender_id, username) VALUES ('demodelivery', 1, 'c', 'Василий');
+         INSERT INTO address (publication, number, client_number, city, street, house, str)
+         VALUES ('demodelivery', 1, 1, 'Эжва', 'Мира', '19', 'Мира 19');
+         INSERT INTO orders (publication, number, uuid, sender_id, status, client_number, address_number, created_at,
+                             total, shipping_date_from, shipping_date_to)
+         VALUES ('demodelivery', 1, gen_random_uuid(), 'order 1', 'new', 1, 1, '2026-11-06T11:00:00Z',
+                 1, '2026-11-06T11:00:00Z', '2026-11-06T18:00:00Z')",
+    )
+    .execute(&mut connection)
+    .await
+    .expect("written");
+
+    let options = database.options();
+    let update = tokio::spawn(async move { database::migrate(&options, PATIENCE).await });
+    let waits = async {
+        let waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass)";
+        while !sqlx::query_scalar::<_, bool>(waiting)
+            .fetch_one(&mut connection)
+            .await
+            .expect("asked")
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waits)
+        .await
+        .expect("the update waits for the order");
+    sqlx::raw_sql("COMMIT")
+        .execute(&mut connection)
+        .await
+        .expect("stored");
+    update.await.expect("no panic").expect("migrated");
+    let house: Option<String> =
+        sqlx::query_scalar("SELECT shipping_address ->> 'house' FROM orders")
+            .fetch_one(&mut connection)
+            .await
+            .expect("read");
+    assert_eq!(house.as_deref(), Some("19"));
+}
+
 #[tokio::test]
 async fn a_database_of_a_newer_program_is_refused() {
     let database = postgres::database().await;
