@@ -7,6 +7,7 @@
 mod finished;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
@@ -109,6 +110,9 @@ impl Verdict {
     }
 }
 
+/// Of each address in a client's list, in the order in which they were sent: our number; `None` where it found no room.
+pub type AddressNumbers = Vec<Option<i32>>;
+
 /// An entry to be stored.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Accepted {
@@ -116,9 +120,9 @@ pub struct Accepted {
     pub order: usize,
     /// What to say with it.
     pub warnings: Vec<Warning>,
-    /// Of each address in the client's list, in the order in which they were sent: our number; `None` where it found no
-    /// room.
-    pub addresses: Vec<Option<i32>>,
+    /// For each of the entry's elements: the numbers of its client's addresses. `None` where nothing of its client was taken:
+    /// a cancellation that came without one, or with one that we do not know.
+    pub addresses: Vec<Option<AddressNumbers>>,
 }
 
 /// An order or a client before and after the batch.
@@ -225,13 +229,13 @@ fn reject<'e>(
 ) -> Result<HashMap<usize, Vec<Fault>>, Undecided> {
     let mut rejected: HashMap<usize, Vec<Fault>> = HashMap::new();
     // An order that comes twice with the same fault is told it once.
-    let mut told = HashSet::new();
+    let mut told: HashSet<(usize, Cow<'e, Fault>)> = HashSet::new();
     for (element, entry) in batch.elements.iter().zip(index) {
         if !element.faults.is_empty() {
             let faults = element.faults.iter();
             rejected.entry(*entry).or_default().extend(
                 faults
-                    .filter(|fault| told.insert((*entry, *fault)))
+                    .filter(|fault| told.insert((*entry, Cow::Borrowed(*fault))))
                     .cloned(),
             );
         } else if batch.refused.contains(entry) {
@@ -246,16 +250,16 @@ fn reject<'e>(
     }
     let none_made = Made::default();
     for look in 0.. {
-        let mut added: Vec<(usize, Fault)> = Vec::new();
+        let mut added: Vec<(usize, Cow<'e, Fault>)> = Vec::new();
         let mut made = Made::default();
         loop {
-            if !go_on() {
-                return Err(Undecided::Stopped);
-            }
             added.clear();
             let before = made.count;
             let mut waits = false;
             for (at, (element, entry)) in batch.elements.iter().zip(index).enumerate() {
+                if at % ASK_EVERY == 0 && !go_on() {
+                    return Err(Undecided::Stopped);
+                }
                 let out = rejected.contains_key(entry) || batch.skipped.contains(entry);
                 let is_endless = look >= MOST_LOOKS;
                 let clients_made = if is_endless { &none_made } else { &made };
@@ -264,14 +268,8 @@ fn reject<'e>(
                     picture.make(at, element, &mut made);
                 }
                 waits |= is_stranger;
-                for fault in faults {
-                    if !rejected
-                        .get(entry)
-                        .is_some_and(|known| known.contains(&fault))
-                    {
-                        added.push((*entry, fault));
-                    }
-                }
+                let faults = faults.into_iter().map(|fault| (*entry, fault));
+                added.extend(faults.filter(|fault| !told.contains(fault)));
             }
             // Whom we do not know may be made further on.
             if !waits || made.count == before {
@@ -282,9 +280,9 @@ fn reject<'e>(
             break;
         }
         for (entry, fault) in added {
-            let faults = rejected.entry(entry).or_default();
-            if !faults.contains(&fault) {
-                faults.push(fault);
+            if told.insert((entry, fault.clone())) {
+                let faults = rejected.entry(entry).or_default();
+                faults.push(fault.into_owned());
             }
         }
     }
@@ -533,6 +531,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             verdicts = (0..count)
                 .map(|entry| Verdict::Rejected(rejected.get(&entry).cloned().unwrap_or_default()))
                 .collect();
+            let mut addresses = vec![Vec::new(); count];
             for (at, (element, entry)) in batch.elements.iter().zip(&index).enumerate() {
                 if at % ASK_EVERY == 0 && !go_on() {
                     return Err(Undecided::Stopped);
@@ -543,7 +542,10 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 let (Some(id), Some(sent)) = (&element.id, &element.order) else {
                     continue;
                 };
-                let Some(mut applied) = self.apply(id, element, sent, batch.received_at) else {
+                let applied = self.apply(id, element, sent, batch.received_at);
+                let (applied, numbers) = applied.unzip();
+                addresses[*entry].push(numbers.flatten());
+                let Some(mut applied) = applied else {
                     self.round.may_differ = true;
                     continue;
                 };
@@ -551,9 +553,13 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                     let told: HashSet<&Warning> = before.warnings.iter().collect();
                     applied.warnings.retain(|warning| !told.contains(warning));
                     before.warnings.append(&mut applied.warnings);
-                    before.addresses.append(&mut applied.addresses);
                 } else {
                     verdicts[*entry] = Verdict::Accepted(applied);
+                }
+            }
+            for (verdict, addresses) in verdicts.iter_mut().zip(addresses) {
+                if let Verdict::Accepted(accepted) = verdict {
+                    accepted.addresses = addresses;
                 }
             }
             // That it moved is to be said, though it has moved by now.
@@ -574,6 +580,14 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             };
             if is_stable && !self.forgives(&mut rejected, batch, &index, go_on)? {
                 break;
+            }
+        }
+        // What still waits after the last round is not taken, and that is said.
+        for verdict in &mut verdicts {
+            if let Verdict::Rejected(faults) = verdict
+                && faults.is_empty()
+            {
+                faults.push(conflict(&""));
             }
         }
         Ok(verdicts)
@@ -610,22 +624,22 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         Ok(rejected.len() < before)
     }
 
-    /// The faults that show only against what is stored, and what elements of the batch make: orders, and clients. Says
-    /// besides whether its client is nobody we know.
-    fn check(
+    /// The faults that show only against what is stored, and what elements of the batch make: orders, and clients.
+    /// Returns the faults, and whether the client is unknown.
+    fn check<'f>(
         &self,
         at: usize,
-        element: &Element,
+        element: &'f Element,
         made: &Made<'_>,
         clients_made: &Made<'_>,
-    ) -> (Vec<Fault>, bool) {
+    ) -> (Vec<Cow<'f, Fault>>, bool) {
         let mut faults = Vec::new();
         let made_before = |id| made.orders.get(id).filter(|(_, place)| *place < at);
         let id = element.id.as_deref();
         let is_known =
             id.is_some_and(|id| self.order_by_id.contains_key(id) || made_before(id).is_some());
         if !is_known {
-            faults.extend(element.missing.iter().cloned());
+            faults.extend(element.missing.iter().map(Cow::Borrowed));
         }
         if let (Some(id), Some(number)) = (id, element.external_id) {
             let stored = self.order_by_id.get(id);
@@ -637,7 +651,8 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 let by = made.order_numbers.get(&number);
                 let is_made = by.is_some_and(|(by, place)| *by != id && *place < at);
                 if self.order_numbers.contains(&number) || is_made {
-                    faults.push(conflict(&Path::ROOT.field("external_id")));
+                    let field = Path::ROOT.field("external_id");
+                    faults.push(Cow::Owned(conflict(&field)));
                 }
             }
         }
@@ -646,11 +661,11 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         if is_stranger && !(is_known && element.cancels()) {
             let path = Path::ROOT.field("client");
             let field = path.field("username").to_string();
-            faults.push(Fault {
+            faults.push(Cow::Owned(Fault {
                 field,
                 code: FaultCode::Required,
                 hint: Hint::None,
-            });
+            }));
         }
         (faults, is_stranger)
     }
@@ -713,15 +728,16 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         }
     }
 
-    /// Applies one element without faults. `None` where that has to wait: its client, or the order that it cancels, is made
-    /// by another element of the batch, which has not been applied yet.
+    /// Applies one element without faults, and says the numbers of its client's addresses if the client was taken. `None`
+    /// where that has to wait: its client, or the order that it cancels, is made by another element of the batch, which has
+    /// not been applied yet.
     fn apply(
         &mut self,
         id: &'e str,
         element: &'e Element,
         sent: &'e SentOrder,
         received_at: DateTime<Utc>,
-    ) -> Option<Accepted> {
+    ) -> Option<(Accepted, Option<AddressNumbers>)> {
         let known = self.order_by_id.get(id).copied();
         if known.is_none() && !element.missing.is_empty() {
             return None;
@@ -744,20 +760,21 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         if keeps_client || !element.missing.is_empty() {
             warnings.push(Warning::new(&Path::ROOT, WarningCode::KeptAsStored));
         }
-        let client = match &sent.client {
+        let (client, numbers) = match &sent.client {
             Some(client) if !keeps_client => {
                 let index = self.client(&element.client, client, warnings);
                 let path = Path::ROOT.field("client");
                 let list = path.field("addresses");
-                for (place, address) in client.addresses.iter().enumerate() {
-                    let number = self.address(index, address, list.index(place), warnings);
-                    applied.addresses.push(number);
-                }
-                index
+                let addresses = client.addresses.iter().enumerate();
+                let numbers = addresses.map(|(place, address)| {
+                    self.address(index, address, list.index(place), warnings)
+                });
+                (index, Some(numbers.collect()))
             }
             _ => {
                 let order = &self.orders[known?].after;
-                *self.client_by_number.get(&order.client_number)?
+                let index = *self.client_by_number.get(&order.client_number)?;
+                (index, None)
             }
         };
         let destination = sent
@@ -795,7 +812,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         if let Some((items, products)) = items {
             sent_items(order, items, &products);
         }
-        Some(applied)
+        Some((applied, numbers))
     }
 
     /// The client that an element names, by the contract's rules (§4), and whether its number was left alone.
@@ -1229,19 +1246,16 @@ fn change(
     if let Some(total) = &sent.total {
         put(order, total, |o| &o.total, |o| &mut o.total);
     }
-    // Of a cancelled order one of the two may be what is stored.
-    let from = sent.shipping_date_from.unwrap_or(order.shipping_date_from);
-    let to = sent.shipping_date_to.unwrap_or(order.shipping_date_to);
-    if from <= to {
+    if let Some((from, to)) = &sent.shipping_dates {
         put(
             order,
-            &from,
+            from,
             |o| &o.shipping_date_from,
             |o| &mut o.shipping_date_from,
         );
         put(
             order,
-            &to,
+            to,
             |o| &o.shipping_date_to,
             |o| &mut o.shipping_date_to,
         );
@@ -1260,6 +1274,7 @@ fn new_order(
     destination: Destination,
     received_at: DateTime<Utc>,
 ) -> Option<Order> {
+    let (shipping_date_from, shipping_date_to) = sent.shipping_dates?;
     Some(Order {
         number,
         uuid: Uuid::now_v7(),
@@ -1275,8 +1290,8 @@ fn new_order(
         coins: None,
         payment_type: None,
         payment_status: false,
-        shipping_date_from: sent.shipping_date_from?,
-        shipping_date_to: sent.shipping_date_to?,
+        shipping_date_from,
+        shipping_date_to,
         comment: None,
         count_of_returned_bottles: 0,
         ask_for_checkout: None,

@@ -234,8 +234,7 @@ impl Envelope<'_> {
                 client,
                 rules,
                 total: Some(order.total),
-                shipping_date_from: Some(order.shipping_date_from),
-                shipping_date_to: Some(order.shipping_date_to),
+                shipping_dates: Some((order.shipping_date_from, order.shipping_date_to)),
                 has_address: true,
             };
         }
@@ -245,8 +244,7 @@ impl Envelope<'_> {
             client: &shown.client,
             rules,
             total: shown.total,
-            shipping_date_from: shown.shipping_date_from,
-            shipping_date_to: shown.shipping_date_to,
+            shipping_dates: shown.shipping_dates,
             has_address: shown.has_address,
         }
     }
@@ -328,10 +326,8 @@ pub struct OrderAnswer<'a> {
     pub rules: &'a Rules,
     /// As far as it is to be shown ([`Shown`]), as what follows.
     pub total: Option<Decimal>,
-    /// From when …
-    pub shipping_date_from: Option<DateTime<Utc>>,
-    /// … until when.
-    pub shipping_date_to: Option<DateTime<Utc>>,
+    /// From when until when.
+    pub shipping_dates: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Whether its address is to be shown.
     pub has_address: bool,
 }
@@ -352,12 +348,10 @@ impl Serialize for OrderAnswer<'_> {
             client,
             rules,
             total,
-            shipping_date_from,
-            shipping_date_to,
+            shipping_dates,
             has_address,
         } = self;
         let zone = rules.timezone;
-        let local = |moment: &DateTime<Utc>| Local(*moment, zone);
         let mut s = serializer.serialize_struct("Order", 19)?;
         // A text, as in the document; the client's and the addresses' numbers are integers there.
         let id = given(order.number).map(|number| number.to_string());
@@ -374,10 +368,10 @@ impl Serialize for OrderAnswer<'_> {
         s.serialize_field("created_at", &Local(order.created_at, zone))?;
         let address = has_address.then(|| AddressAnswer::shipping(order, client));
         s.serialize_field("shipping_address", &address)?;
-        let from = shipping_date_from.as_ref().map(local);
-        s.serialize_field("shipping_date_from", &from)?;
-        let to = shipping_date_to.as_ref().map(local);
-        s.serialize_field("shipping_date_to", &to)?;
+        let (from, to) = shipping_dates.unzip();
+        let local = |moment| Local(moment, zone);
+        s.serialize_field("shipping_date_from", &from.map(local))?;
+        s.serialize_field("shipping_date_to", &to.map(local))?;
         s.serialize_field("order_item_list", &Items(&order.items))?;
         s.serialize_field("comment", &order.comment)?;
         s.serialize_field("ask_for_checkout", &order.ask_for_checkout)?;

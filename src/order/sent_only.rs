@@ -21,9 +21,7 @@ pub struct Shown {
     /// A cancellation need not send it, and then does not see it.
     pub total: Option<Decimal>,
     /// Likewise.
-    pub shipping_date_from: Option<DateTime<Utc>>,
-    /// Likewise.
-    pub shipping_date_to: Option<DateTime<Utc>>,
+    pub shipping_dates: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Whether an address was sent: likewise.
     pub has_address: bool,
 }
@@ -72,16 +70,14 @@ pub fn sent_only(
         addresses: List::default(),
         prices: List::default(),
     };
-    let (mut total, mut from, mut to, mut has_address) = (None, None, None, false);
+    let (mut total, mut shipping_dates, mut has_address) = (None, None, false);
     let mut addresses: Vec<Address> = Vec::new();
-    let mut numbers = accepted.addresses.iter().copied();
-    for element in elements {
+    for (element, numbers) in elements.iter().zip(&accepted.addresses) {
         let Some(sent) = &element.order else {
             continue;
         };
         total = sent.total.or(total);
-        from = sent.shipping_date_from.or(from);
-        to = sent.shipping_date_to.or(to);
+        shipping_dates = sent.shipping_dates.or(shipping_dates);
         if let Some(created_at) = sent.created_at {
             shown.created_at = created_at;
         }
@@ -110,11 +106,8 @@ pub fn sent_only(
                 addresses.push(address(number, shipping_address));
             }
         }
-        // A cancelled order keeps its client where nobody knows the one that it came with.
-        let id = element.client.id.as_ref();
-        let is_other =
-            element.cancels() && !element.has_username && id != client.sender_id.as_ref();
-        let Some(by) = sent.client.as_ref().filter(|_| id.is_none() || !is_other) else {
+        // A cancelled order may keep the client that it has.
+        let (Some(by), Some(numbers)) = (&sent.client, numbers) else {
             continue;
         };
         if let Some(id) = &element.client.id {
@@ -131,10 +124,10 @@ pub fn sent_only(
         by.email.apply(&mut owner.email);
         by.comment.apply(&mut owner.comment);
         by.kind.apply_or(&mut owner.kind, ClientType::default());
-        for (sent, number) in by.addresses.iter().zip(&mut numbers) {
+        for (sent, number) in by.addresses.iter().zip(numbers) {
             // One that found no room has no number, and is not in the list.
             if let Some(number) = number {
-                addresses.push(address(number, sent));
+                addresses.push(address(*number, sent));
             }
         }
     }
@@ -143,8 +136,7 @@ pub fn sent_only(
         order: shown,
         client: owner,
         total,
-        shipping_date_from: from,
-        shipping_date_to: to,
+        shipping_dates,
         has_address,
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn of_others(
     elements: &[Element],
     index: &[usize],
     go_on: &dyn Fn() -> bool,
-) -> Result<Vec<usize>, Undecided> {
+) -> Result<HashSet<usize>, Undecided> {
     let suspects: Vec<(usize, &Element, &Order)> = elements
         .iter()
         .zip(index)
@@ -25,7 +25,7 @@ pub(super) fn of_others(
         })
         .collect();
     if suspects.is_empty() {
-        return Ok(Vec::new());
+        return Ok(HashSet::new());
     }
     // An entry that also names the order's client is of somebody who knows it.
     let known: HashSet<usize> = elements
@@ -37,7 +37,7 @@ pub(super) fn of_others(
             names(picture, element, client_number).then_some(*entry)
         })
         .collect();
-    let mut others = Vec::new();
+    let mut others = HashSet::new();
     for (at, (entry, element, order)) in suspects.into_iter().enumerate() {
         if at % ASK_EVERY == 0 && !go_on() {
             return Err(Undecided::Stopped);
@@ -56,7 +56,7 @@ pub(super) fn of_others(
         let mut all = named.into_iter().flat_map(|c| phones(c));
         let mut all = sent.into_iter().chain(element.phones()).chain(&mut all);
         if !all.any(|phone| theirs.contains(phone)) {
-            others.push(entry);
+            others.insert(entry);
         }
     }
     Ok(others)

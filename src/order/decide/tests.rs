@@ -169,6 +169,127 @@ fn a_chain_of_orders_that_fall_one_after_the_other_is_followed_once() {
     );
 }
 
+/// A fault of its own for each line, say.
+#[test]
+fn many_faults_of_one_order_are_told_once_each() {
+    let known = nothing_known();
+    let mut elements = read(&vec![order("1", &[], 1); 2]);
+    for element in &mut elements {
+        element.missing = (0..MANY).map(|n| conflict(&format!("total {n}"))).collect();
+    }
+    let decision = decide_on(&known, &elements, &|| true).expect("decided");
+    let Verdict::Rejected(faults) = &decision.verdicts[0][0] else {
+        panic!("{:?}", decision.verdicts[0][0]);
+    };
+    assert_eq!(*faults, elements[0].missing);
+}
+
+#[test]
+fn it_stops_amid_the_faults_too() {
+    let known = nothing_known();
+    let mut elements = read(&vec![order("1", &[], 1); 10 * ASK_EVERY]);
+    for element in &mut elements {
+        element.missing = vec![conflict(&"total")];
+    }
+    let asked = std::cell::Cell::new(0);
+    let until = |last: usize| {
+        asked.set(0);
+        let go_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() < last
+        };
+        decide_on(&known, &elements, &go_on).err()
+    };
+    // All are looked at twice for their faults, gone through once, and looked at twice for what would be forgiven.
+    assert_eq!(until(50), Some(Undecided::Stopped));
+    assert_eq!(until(51), None);
+}
+
+/// Each of these cancellations says the id of a client that the next order needs, and stands after it: each round takes one
+/// more of them.
+#[test]
+fn what_waits_for_longer_than_a_batch_is_applied_is_rejected_with_an_error() {
+    let known = nothing_known();
+    let count = MOST_ROUNDS + 2;
+    let with_client = |id: String, client: Value| {
+        let mut order = order(&id, &[], 1);
+        order["client"] = client;
+        order
+    };
+    let mut orders: Vec<Value> = (0..=count)
+        .map(|n| {
+            let client = json!({ "external_id": 1000 + n, "username": "Один" });
+            with_client(format!("first {n}"), client)
+        })
+        .collect();
+    for n in (0..count).rev() {
+        let client = json!({ "id": format!("client {n}") });
+        orders.push(with_client(format!("order {n}"), client));
+        let next = json!({ "id": format!("client {}", n + 1), "external_id": 1001 + n });
+        let mut cancelled = with_client(format!("order {n}"), next);
+        cancelled["status"] = json!("removed");
+        orders.push(cancelled);
+    }
+    let start = json!({ "id": "client 0", "external_id": 1000 });
+    orders.push(with_client("start".into(), start));
+    let mut elements = read(&orders);
+    for element in elements.iter_mut().filter(|element| element.cancels()) {
+        element.missing = vec![conflict(&"total")];
+    }
+    let decision = decide_on(&known, &elements, &|| true).expect("decided");
+    let rejected = decision.verdicts[0]
+        .iter()
+        .filter_map(|verdict| match verdict {
+            Verdict::Rejected(faults) => Some(faults.as_slice()),
+            Verdict::Accepted(_) => None,
+        });
+    let rejected: Vec<_> = rejected.collect();
+    assert!(!rejected.is_empty(), "all were taken");
+    for faults in rejected {
+        assert_eq!(faults, [conflict(&"")]);
+    }
+}
+
+/// It is known by a number only, that nobody has.
+#[test]
+fn where_anybody_may_post_a_client_that_a_cancellation_does_not_change_is_not_shown() {
+    let mut world = World::default();
+    world.take(&[&read(&[order("1", &[address(1), address(2)], 1)])]);
+    let mut unknown = order("1", &[], 1);
+    unknown["status"] = json!("removed");
+    unknown["client"] = json!({
+        "external_id": 77, "email": "who@example.org", "addresses": [address(3), address(2)],
+    });
+    let mut known = order("1", &[address(2)], 1);
+    known["status"] = json!("removed");
+    let elements = read(&[unknown, known]);
+    let known = world.known(&[&elements]);
+    let decision = decide_on(&known, &elements, &|| true).expect("decided");
+    let mut rules = rules();
+    rules.answers_stored = false;
+    let envelope = Envelope {
+        elements: &elements,
+        verdicts: &decision.verdicts[0],
+        stored: &Stored::of(&decision),
+        rules: &rules,
+        language: Language::En,
+    };
+    let json = envelope.to_json(1).expect("an answer").concat();
+    let answer: Value = serde_json::from_slice(&json).expect("JSON");
+    let client = &answer["data"]["1"]["data"][0]["client"];
+    assert_eq!(client["email"], Value::Null);
+    let addresses = client["addresses"].as_array().expect("a list");
+    let shown: Vec<_> = addresses.iter().map(|a| (&a["id"], &a["house"])).collect();
+    let stored = &world.clients[0].addresses;
+    let (first, second) = (json!(stored[0].number), json!(stored[1].number));
+    // The order's own, and the one that the known client came with.
+    assert_eq!(
+        shown,
+        [(&first, &json!("1")), (&second, &json!("2"))],
+        "{client}"
+    );
+}
+
 #[test]
 fn where_anybody_may_post_a_cancellation_is_answered_with_nothing_that_it_did_not_send() {
     let mut world = World::default();
@@ -182,8 +303,7 @@ fn where_anybody_may_post_a_cancellation_is_answered_with_nothing_that_it_did_no
     element.has_username = false;
     let sent = element.order.as_mut().expect("an order");
     (sent.total, sent.items, sent.client) = (None, None, None);
-    (sent.shipping_date_from, sent.shipping_date_to) = (None, None);
-    sent.shipping_address = None;
+    (sent.shipping_dates, sent.shipping_address) = (None, None);
     let known = world.known(&[&elements]);
     let decision = decide_on(&known, &elements, &|| true).expect("decided");
     let mut rules = rules();

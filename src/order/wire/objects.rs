@@ -85,8 +85,8 @@ impl Reader<'_> {
         let from = self.moment(from, root).into_value();
         let to = self.moment(to, root).into_value();
         // One alone may not go with the stored other.
-        let dates = from.zip(to);
-        if let Some((from, to)) = dates
+        let shipping_dates = from.zip(to);
+        if let Some((from, to)) = shipping_dates
             && from > to
         {
             let path = root.field("shipping_date_to");
@@ -116,8 +116,7 @@ impl Reader<'_> {
             coins,
             payment_type,
             payment_status,
-            shipping_date_from: dates.map(|(from, _)| from),
-            shipping_date_to: dates.map(|(_, to)| to),
+            shipping_dates,
             comment,
             count_of_returned_bottles,
             ask_for_checkout,

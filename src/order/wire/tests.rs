@@ -301,7 +301,7 @@ fn of_a_cancellation_what_cannot_be_read_is_missing_and_what_can_is_there() {
     let one_date =
         json!({ "id": "a", "status": "removed", "shipping_date_from": "2026-11-06 11:00" });
     let order = read(&one_date).order.expect("a cancellation");
-    assert_eq!(order.shipping_date_from, None);
+    assert_eq!(order.shipping_dates, None);
 }
 
 #[test]
