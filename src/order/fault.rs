@@ -341,7 +341,56 @@ impl Warning {
     #[must_use]
     pub fn message(&self, language: Language) -> Cow<'static, str> {
         use {Hint as H, Language::En, Language::Ru, WarningCode as C};
-        let fault = match (self.code, self.hint) {
+        let (ru, en) = match (self.code, self.hint) {
+            (C::ProductNotFound, _) => (
+                "товар не найден, строка сохранена без товара",
+                "product not found, the line is kept without one",
+            ),
+            (C::ProductAmbiguous, _) => (
+                "product_id и id указывают на разные товары, взят product_id",
+                "product_id and id name different products, product_id counts",
+            ),
+            (C::StatusNotChanged, _) => (
+                "статус назад не возвращается, остался прежним",
+                "a status never goes back, it stays as it was",
+            ),
+            (C::AddressNotFound, _) => (
+                "у клиента нет такого адреса, адрес взят по содержанию",
+                "the client has no such address, it was taken by its content",
+            ),
+            (C::ExternalIdIgnored, _) => (
+                "не наш номер этой записи, не учтён",
+                "not our number of this record, it was ignored",
+            ),
+            (C::PaymentTypeUnknown, _) => (
+                "способа оплаты нет в списке, сохранён как прислан",
+                "payment type is not in the list, kept as sent",
+            ),
+            (C::ClientChanged, _) => (
+                "заказ перешёл к другому клиенту",
+                "the order moved to another client",
+            ),
+            (C::KeptAsStored, _) => (
+                "отмена: чего в запросе нет, осталось как было",
+                "a cancellation: what did not come stays as it was",
+            ),
+            (C::TooMany, _) => (
+                "у клиента уже слишком много адресов, этот не добавлен; адрес доставки заказа сохранён в самом заказе",
+                "the client has too many addresses already, this one is not added; an order keeps its delivery address itself",
+            ),
+            (C::Rounded, _) => ("округлено до сотых", "rounded to two decimals"),
+            (C::Required, _) => (
+                "обязательное поле, без него запись не учтена",
+                "is required, without it the entry was left out",
+            ),
+            (C::InvalidFormat, H::Nul) => (
+                "символ NUL (\\u0000) отброшен",
+                "the character NUL (\\u0000) is left out",
+            ),
+            (C::InvalidFormat, H::FirstPhone) => (
+                "за номером есть что-то ещё, взят только он",
+                "something follows the number, only the number was taken",
+            ),
             (C::TooLong, H::Kept(most)) => {
                 return match language {
                     Ru => format!("длиннее {most} символов, сохранено целиком"),
@@ -356,92 +405,28 @@ impl Warning {
                 }
                 .into();
             }
-            (C::InvalidFormat, H::Nul) => {
-                return match language {
-                    Ru => "символ NUL (\\u0000) отброшен",
-                    En => "the character NUL (\\u0000) is left out",
-                }
-                .into();
+            (C::TooLong, _) => return self.left_out(FaultCode::TooLong, language).into(),
+            (C::WrongType, _) => return self.left_out(FaultCode::WrongType, language).into(),
+            (C::OutOfRange, _) => return self.left_out(FaultCode::OutOfRange, language).into(),
+            (C::NotAllowed, _) => return self.left_out(FaultCode::NotAllowed, language).into(),
+            (C::InvalidFormat, _) => {
+                return self.left_out(FaultCode::InvalidFormat, language).into();
             }
-            (C::InvalidFormat, H::FirstPhone) => {
-                return match language {
-                    Ru => "за номером есть что-то ещё, взят только он",
-                    En => "something follows the number, only the number was taken",
-                }
-                .into();
-            }
-            (C::Required, _) => {
-                return match language {
-                    Ru => "обязательное поле, без него запись не учтена",
-                    En => "is required, without it the entry was left out",
-                }
-                .into();
-            }
-            (C::WrongType, _) => FaultCode::WrongType,
-            (C::TooLong, _) => FaultCode::TooLong,
-            (C::OutOfRange, _) => FaultCode::OutOfRange,
-            (C::NotAllowed, _) => FaultCode::NotAllowed,
-            (C::InvalidFormat, _) => FaultCode::InvalidFormat,
-            (code, _) => return everyday_message(code, language).into(),
         };
-        let fault = fault_message("", fault, self.hint, language);
         match language {
-            Ru => format!("{fault}; значение не учтено"),
-            En => format!("{fault}; the value was left out"),
+            Ru => ru,
+            En => en,
         }
         .into()
     }
-}
 
-fn everyday_message(code: WarningCode, language: Language) -> &'static str {
-    let (ru, en) = match code {
-        WarningCode::ProductNotFound => (
-            "товар не найден, строка сохранена без товара",
-            "product not found, the line is kept without one",
-        ),
-        WarningCode::ProductAmbiguous => (
-            "product_id и id указывают на разные товары, взят product_id",
-            "product_id and id name different products, product_id counts",
-        ),
-        WarningCode::StatusNotChanged => (
-            "статус назад не возвращается, остался прежним",
-            "a status never goes back, it stays as it was",
-        ),
-        WarningCode::AddressNotFound => (
-            "у клиента нет такого адреса, адрес взят по содержанию",
-            "the client has no such address, it was taken by its content",
-        ),
-        WarningCode::ExternalIdIgnored => (
-            "не наш номер этой записи, не учтён",
-            "not our number of this record, it was ignored",
-        ),
-        WarningCode::PaymentTypeUnknown => (
-            "способа оплаты нет в списке, сохранён как прислан",
-            "payment type is not in the list, kept as sent",
-        ),
-        WarningCode::ClientChanged => (
-            "заказ перешёл к другому клиенту",
-            "the order moved to another client",
-        ),
-        WarningCode::KeptAsStored => (
-            "отмена: чего в запросе нет, осталось как было",
-            "a cancellation: what did not come stays as it was",
-        ),
-        WarningCode::TooMany => (
-            "у клиента уже слишком много адресов, этот не добавлен; адрес доставки заказа сохранён в самом заказе",
-            "the client has too many addresses already, this one is not added; an order keeps its delivery address itself",
-        ),
-        WarningCode::Rounded => ("округлено до сотых", "rounded to two decimals"),
-        WarningCode::TooLong
-        | WarningCode::Required
-        | WarningCode::WrongType
-        | WarningCode::OutOfRange
-        | WarningCode::NotAllowed
-        | WarningCode::InvalidFormat => ("значение не учтено", "the value was left out"),
-    };
-    match language {
-        Language::Ru => ru,
-        Language::En => en,
+    /// The text of a value that could not be read, and so was left out.
+    fn left_out(&self, code: FaultCode, language: Language) -> String {
+        let fault = fault_message(&self.field, code, self.hint, language);
+        match language {
+            Language::Ru => format!("{fault}; значение не учтено"),
+            Language::En => format!("{fault}; the value was left out"),
+        }
     }
 }
 
