@@ -27,6 +27,7 @@ pub fn check(input: &[u8]) {
     let read = parse(&text, zone);
     if is_empty_date(&text) {
         let beginnings = ["0001-01-01", "0000-00-00", "01.01.0001"];
+        let text = text.trim_start();
         assert!(beginnings.iter().any(|empty| text.starts_with(empty)));
     }
     if is_chronos(&text) {

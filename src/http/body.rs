@@ -532,13 +532,13 @@ fn no_list<'de, A: MapAccess<'de>>(first: &'de RawValue, mut fields: A) -> Resul
     let mut key = Some(first);
     while let Some(this) = key {
         let value: &RawValue = fields.next_value()?;
-        let name = this.get().trim_matches('"');
-        if matches!(name, "id" | "status" | "client" | "order_item_list") {
+        let name: String = serde_json::from_str(this.get()).unwrap_or_default();
+        if matches!(&*name, "id" | "status" | "client" | "order_item_list") {
             while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(Came::Object);
         }
         if came == Came::Object && value.get().starts_with('[') {
-            came = Came::ListUnder(Name::of(name));
+            came = Came::ListUnder(Name::of(&name));
         }
         key = fields.next_key()?;
     }

@@ -46,6 +46,7 @@ use self::{
 use crate::{
     config::Config,
     intake::Intake,
+    order::invisible::is_invisible,
     telemetry::metrics::{CHECKED, Metrics, PROCESSED},
 };
 
@@ -168,9 +169,7 @@ fn is_spelled(segment: &str, name: &str) -> bool {
 
 /// Cuts blanks and slashes off a path's end, also escaped blanks: what a copied address brings along.
 fn without_blanks_at_its_end(mut path: &str) -> &str {
-    let is_blank = |char: char| {
-        char.is_whitespace() || matches!(char, '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}')
-    };
+    let is_blank = |char: char| char.is_whitespace() || is_invisible(char);
     // One character of those takes up to three bytes, each escaped as `%20` is.
     let escaped_blank = |path: &str| {
         [3, 6, 9].into_iter().find(|length| {

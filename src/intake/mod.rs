@@ -309,8 +309,11 @@ fn large_body(body: &str) -> bool {
 
 /// See [`MOST_FAULTS`].
 fn limit_faults(element: &mut Element, left: &mut usize) {
-    element.faults.truncate((*left).max(FEW_FAULTS));
-    *left = left.saturating_sub(element.faults.len());
+    // None of the second list would say that nothing is missing, so some of each are left.
+    for faults in [&mut element.faults, &mut element.missing] {
+        faults.truncate((*left).max(FEW_FAULTS));
+        *left = left.saturating_sub(faults.len());
+    }
     let most = (*left).max(FEW_FAULTS);
     if element.warnings.len() > most {
         // That something was lost is said, and kept in the journal, whatever else there is to say.

@@ -15,10 +15,10 @@ pub enum Invalid {
     OutOfRange,
 }
 
-/// As far as an exponent is followed.
+/// Exponents are clamped to this; anything near it is out of range.
 const FAR: i64 = 1_000_000_000;
 
-/// A decimal number split into what it is made of: `digits × 10^-scale`, without needless zeros at its end.
+/// A decimal as written: `±whole.fraction × 10^exponent`.
 struct Exact<'a> {
     negative: bool,
     whole: &'a str,
@@ -127,7 +127,7 @@ impl Exact<'_> {
     }
 
     /// `value × 10^scale`, rounded half away from zero, and whether what was rounded off is more than a binary float's noise:
-    /// a ten-thousandth of what is kept, or more. `None` where no `i64` holds it.
+    /// a ten-thousandth of the last unit that is kept, or more. `None` where no `i64` holds it.
     fn rounded(&self, scale: u32) -> Option<(i64, bool)> {
         if let Some(value) = self.scaled(scale) {
             return Some((value, false));

@@ -147,6 +147,7 @@ fn from_local(local: NaiveDateTime, timezone: Tz) -> Option<DateTime<Utc>> {
 /// Whether this is a date that says "no date": 1C's `0001-01-01…`, as it shows it too, or `0000-00-00…` as `MySQL` has it.
 #[must_use]
 pub fn is_empty_date(text: &str) -> bool {
+    let text = text.trim_start();
     ["0001-01-01", "0000-00-00", "01.01.0001"]
         .iter()
         .any(|empty| text.starts_with(empty))
@@ -280,6 +281,7 @@ mod tests {
             "0000-00-00 00:00:00",
             "0000-00-00",
             "01.01.0001 0:00:00",
+            " 0001-01-01T00:00:00",
         ] {
             assert!(is_empty_date(text), "{text}");
         }

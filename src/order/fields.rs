@@ -59,7 +59,7 @@ pub enum Kind {
 pub const LONGEST_ID: usize = 255;
 /// Characters that are kept of a text which should be shorter.
 pub const KEPT_TEXT: usize = 1_000;
-/// Characters of a comment: more than anybody writes by hand would be read and answered each time its order comes.
+/// Characters of a comment. Longer ones are cut: the whole comment is answered each time its order comes.
 pub const LONGEST_COMMENT: usize = 65_536;
 
 /// Characters of most texts, and of a house, an entrance, a floor and a flat.

@@ -13,6 +13,7 @@ pub mod diff;
 pub mod fault;
 pub mod fields;
 pub mod history;
+pub mod invisible;
 pub mod known;
 pub mod list;
 pub mod list_key;

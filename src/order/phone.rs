@@ -4,6 +4,8 @@
 
 use std::str::FromStr;
 
+use super::invisible::is_invisible;
+
 /// Where a phone without a country code lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Region {
@@ -60,7 +62,12 @@ pub fn parse(text: &str, region: Region) -> Option<Phone> {
         let is_digit = c.is_ascii_digit();
         // The second number, or an extension, may stand behind nothing but a gap.
         if is_digit && is_in_gap {
-            whole_before = e164(&sent, region).or(whole_before);
+            let number = e164(&sent, region);
+            // Behind +7 and ten digits no number goes on, however many digits a plus allows.
+            if number.as_deref().is_some_and(is_russian) && sent.starts_with('+') {
+                return Phone::of(number?, true);
+            }
+            whole_before = number.or(whole_before);
         }
         match c {
             '+' if sent.is_empty() => sent.push('+'),
@@ -89,6 +96,11 @@ pub fn parse(text: &str, region: Region) -> Option<Phone> {
         Some(number) => Phone::of(number, false),
         None => Phone::of(whole_before?, true),
     }
+}
+
+/// `+7` and ten digits.
+fn is_russian(e164: &str) -> bool {
+    e164.len() == 12 && e164.starts_with("+7")
 }
 
 impl Phone {
@@ -142,15 +154,10 @@ pub fn answered(e164: &str, region: Region) -> &str {
 /// marks that come along when a phone is copied from a contact card or typed with emoji digits.
 fn is_filling(c: char) -> bool {
     let dot = matches!(c, '.' | '\u{b7}' | '\u{2022}');
-    let variation_selector = matches!(c, '\u{fe00}'..='\u{fe0f}');
     let bracket = matches!(c, '(' | ')' | '[' | ']' | '{' | '}');
-    let dash = matches!(
-        c,
-        '-' | '\u{ad}' | '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}'
-    ) || matches!(c, '\u{fe58}' | '\u{fe63}' | '\u{ff0d}');
-    let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
-        || matches!(c, '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    c.is_whitespace() || dot || bracket || dash || invisible || variation_selector
+    let dash = matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}')
+        || matches!(c, '\u{fe58}' | '\u{fe63}' | '\u{ff0d}');
+    c.is_whitespace() || dot || bracket || dash || is_invisible(c)
 }
 
 #[cfg(test)]
@@ -276,6 +283,9 @@ mod tests {
             "8(919)1991919 / 8(919)1991918",
             "tel:+79191991919;ext=12",
             "8 919 199-19-19 12",
+            "+7 919 199-19-19 12",
+            "+7 919 199-19-19 12 доб",
+            "+7 (919) 199-19-19 (12)",
             "89191991919 (Анна)",
             "9191991919\0",
         ] {

@@ -1,6 +1,6 @@
 //! JSON as it came: an object's fields still unread, a value's kind, and what of JSON we cannot hold (contract §2).
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 use memchr::memchr2;
 
@@ -125,6 +125,17 @@ pub enum Value<'a> {
     Object(&'a str),
 }
 
+impl Value<'_> {
+    /// What may be a number: a number, or a text.
+    pub fn as_digits(&self) -> Option<&str> {
+        match self {
+            Value::Number(text) => Some(text),
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
 /// Reads a value.
 pub fn value(text: &str) -> Value<'_> {
     match text.as_bytes().first() {
@@ -163,21 +174,11 @@ pub fn entries(array: &str, most: usize) -> Vec<&str> {
 /// holes so. Of a doubled key the last counts. `None` for any other object.
 pub fn numbered(object: &str) -> Option<Vec<&str>> {
     let mut steps = Steps::into(object);
-    let mut values: Vec<(ListKey<'_>, &str)> = Vec::new();
+    let mut values = BTreeMap::new();
     while let (Some(key), Some(value)) = (steps.next(), steps.next()) {
-        values.push((ListKey::of(key)?, value));
+        values.insert(ListKey::of(key)?, value);
     }
-    values.sort_by(|(one, _), (other, _)| one.cmp(other));
-    // Equal keys stand in the order in which they came.
-    values.dedup_by(|next, kept| {
-        let is_same = next.0 == kept.0;
-        if is_same {
-            kept.1 = next.1;
-        }
-        is_same
-    });
-    let values: Vec<&str> = values.into_iter().map(|(_, value)| value).collect();
-    (!values.is_empty()).then_some(values)
+    (!values.is_empty()).then(|| values.into_values().collect())
 }
 
 /// Whether a container, as written, has nothing in it.
@@ -189,7 +190,7 @@ pub fn is_empty(container: &str) -> bool {
 /// any float (`1e400`), nesting past 127. Even in a field we do not know it spoils the element (contract §2).
 ///
 /// What stands at `blamed`, in order and apart from one another, has a fault of its own and is not looked at.
-pub fn is_beyond_us(element: &str, blamed: &[Range<usize>]) -> bool {
+pub fn is_unrepresentable(element: &str, blamed: &[Range<usize>]) -> bool {
     let bytes = element.as_bytes();
     let mut blamed = blamed.iter().peekable();
     let mut depth = 0_usize;
@@ -374,25 +375,42 @@ mod tests {
 
     #[test]
     fn what_we_cannot_hold_is_seen_anywhere() {
-        let is_beyond_us = |element: &str| super::is_beyond_us(element, &[]);
+        let is_unrepresentable = |element: &str| super::is_unrepresentable(element, &[]);
         let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
-        assert!(!is_beyond_us(&deep(127)));
-        assert!(is_beyond_us(&deep(128)));
-        assert!(is_beyond_us(r#"{"x":1e400}"#));
-        assert!(is_beyond_us(r#"{"x":[-1.5E+999]}"#));
-        assert!(!is_beyond_us(
+        assert!(!is_unrepresentable(&deep(127)));
+        assert!(is_unrepresentable(&deep(128)));
+        assert!(is_unrepresentable(r#"{"x":1e400}"#));
+        assert!(is_unrepresentable(r#"{"x":[-1.5E+999]}"#));
+        assert!(!is_unrepresentable(
             r#"{"x":1e40,"1e400":"1e400","y":true,"e":1}"#
         ));
-        assert!(!is_beyond_us(&format!(r#"{{"x":-{}}}"#, "9".repeat(308))));
-        assert!(is_beyond_us(&format!(r#"{{"x":-{}}}"#, "9".repeat(309))));
-        assert!(is_beyond_us(&format!(r#"{{"x":{}.5}}"#, "9".repeat(309))));
-        assert!(!is_beyond_us(&format!(r#"{{"x":0.{}}}"#, "9".repeat(400))));
-        assert!(!is_beyond_us(r#"{"x":1e-400,"y":[0e400]}"#));
-        assert!(is_beyond_us(r#"{"x":"\ud800"}"#));
-        assert!(is_beyond_us(r#"{"x":"\ud800\n"}"#));
-        assert!(is_beyond_us(r#"{"\udc00":1}"#));
-        assert!(!is_beyond_us(r#"{"x":"\ud83d\ude00 \\ud800 \" [[["}"#));
-        assert!(!is_beyond_us(&format!(r#"{{"x":"{}"}}"#, "[".repeat(500))));
+        assert!(!is_unrepresentable(&format!(
+            r#"{{"x":-{}}}"#,
+            "9".repeat(308)
+        )));
+        assert!(is_unrepresentable(&format!(
+            r#"{{"x":-{}}}"#,
+            "9".repeat(309)
+        )));
+        assert!(is_unrepresentable(&format!(
+            r#"{{"x":{}.5}}"#,
+            "9".repeat(309)
+        )));
+        assert!(!is_unrepresentable(&format!(
+            r#"{{"x":0.{}}}"#,
+            "9".repeat(400)
+        )));
+        assert!(!is_unrepresentable(r#"{"x":1e-400,"y":[0e400]}"#));
+        assert!(is_unrepresentable(r#"{"x":"\ud800"}"#));
+        assert!(is_unrepresentable(r#"{"x":"\ud800\n"}"#));
+        assert!(is_unrepresentable(r#"{"\udc00":1}"#));
+        assert!(!is_unrepresentable(
+            r#"{"x":"\ud83d\ude00 \\ud800 \" [[["}"#
+        ));
+        assert!(!is_unrepresentable(&format!(
+            r#"{{"x":"{}"}}"#,
+            "[".repeat(500)
+        )));
     }
 
     #[test]
@@ -403,9 +421,12 @@ mod tests {
             start..start + part.len()
         };
         let (a, b, c) = (range("1e400"), range(r#""\ud800""#), range("[[1e400]]"));
-        assert!(!is_beyond_us(element, &[a.clone(), b.clone(), c.clone()]));
-        assert!(is_beyond_us(element, &[b.clone(), c.clone()]));
-        assert!(is_beyond_us(element, &[a.clone(), c]));
-        assert!(is_beyond_us(element, &[a, b]));
+        assert!(!is_unrepresentable(
+            element,
+            &[a.clone(), b.clone(), c.clone()]
+        ));
+        assert!(is_unrepresentable(element, &[b.clone(), c.clone()]));
+        assert!(is_unrepresentable(element, &[a.clone(), c]));
+        assert!(is_unrepresentable(element, &[a, b]));
     }
 }

@@ -109,11 +109,12 @@ pub fn keys(elements: &[Element]) -> Vec<String> {
 /// The keys under which a batch's entries are answered: the same, with each id as it came (contract §3).
 #[must_use]
 pub fn keys_as_sent(elements: &[Element]) -> Vec<String> {
-    keys_by(elements, sent_id)
-}
-
-fn sent_id(element: &Element) -> Option<&str> {
-    element.id_as_sent.as_deref().or(element.id.as_deref())
+    let ids: HashSet<&str> = elements.iter().filter_map(|e| e.id.as_deref()).collect();
+    // The number 68.0 is the order 68; somebody else's order may really be called "68.0".
+    keys_by(elements, |element| match &element.id_as_sent {
+        Some(sent) if !ids.contains(sent.as_str()) => Some(sent),
+        _ => element.id.as_deref(),
+    })
 }
 
 fn keys_by<'e>(
@@ -194,7 +195,8 @@ impl Envelope<'_> {
         let elements = self.elements_of_entries();
         // The same client of many orders is counted through once.
         let mut clients: HashMap<i32, usize> = HashMap::new();
-        let ids = self.elements.iter().map(sent_id);
+        let ids = self.elements.iter();
+        let ids = ids.map(|element| element.id_as_sent.as_deref().or(element.id.as_deref()));
         let keys = ids.map(|id| answer_size::of_key(id, length));
         let mut bytes = START.len() + END.len() + keys.sum::<usize>();
         for (at, verdict) in self.verdicts.iter().enumerate() {

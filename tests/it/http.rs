@@ -246,7 +246,7 @@ async fn the_message_of_a_400_says_what_came_instead() {
     let gzip = compressed(GzipEncoder::new(Vec::new()), b"[{\"id\":\"1\"}]").await;
     let multipart = "--x\r\nContent-Disposition: form-data; name=\"orders\"\r\n\r\n[]\r\n--x--";
     // A body, the code, the place where JSON ends, and words of both languages.
-    let cases: [(&[u8], &str, &str, &str, &str); 22] = [
+    let cases: [(&[u8], &str, &str, &str, &str); 23] = [
         (
             b"",
             "malformed_json",
@@ -354,6 +354,13 @@ async fn the_message_of_a_400_says_what_came_instead() {
             "",
             "«datab»",
             "\"datab\"",
+        ),
+        (
+            br#"{"\u0437\u0430\u043a\u0430\u0437\u044b":[1]}"#,
+            "not_an_array",
+            "",
+            "«заказы»",
+            "\"заказы\"",
         ),
         (
             b"\"[{\\\"id\\\":\\\"1\\\"}]\"",

@@ -94,9 +94,16 @@ async fn the_map_is_keyed_by_the_id_as_it_came_and_the_order_known_without_what_
     assert_eq!(numbers.len(), 1);
     assert_eq!(app.count("orders").await, 1);
 
+    // The number 68.0 is the order 68; somebody else's order is really called so.
+    let both = raw::batch(&[order("68.0"), order("\"68.0\"")]);
+    let answer = Answer::of(app.request().body(both)).await;
+    let keys = raw::keys(raw::at(&answer.text, "/data").unwrap());
+    assert_eq!(keys, ["68", "68.0"]);
+    assert_eq!(app.count("orders").await, 2);
+
     // Two spellings in one batch are one order; the key is the first.
     let twice = raw::batch(&[order("\" 7\""), order("7")]);
     let answer = Answer::of(app.request().body(twice)).await;
     assert_eq!(raw::keys(raw::at(&answer.text, "/data").unwrap()), [" 7"]);
-    assert_eq!(app.count("orders").await, 2);
+    assert_eq!(app.count("orders").await, 3);
 }

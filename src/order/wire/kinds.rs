@@ -13,8 +13,9 @@ use crate::order::{
     datetime,
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     fields::{Field, KEPT_TEXT, Kind, LONGEST_ID, Object},
+    invisible::is_invisible,
     model::Checkout,
-    phone,
+    phone::{self, Phone},
     raw::{self, Value},
 };
 
@@ -68,11 +69,21 @@ pub(super) struct Unread(FaultCode, Hint);
 /// A value; `None` where it says "nothing".
 pub(super) type Read<T> = Result<Option<T>, Unread>;
 
+/// What a fault costs.
+#[derive(Clone, Copy, PartialEq)]
+enum Cost {
+    /// The order, wherever it stands.
+    Order,
+    /// The value that cannot be read; the order where that is required.
+    Value,
+    /// The same, of a value that is not there or says "nothing": where it is not required there is nothing to say.
+    Nothing,
+}
+
 /// A fault that was found.
-struct Found {
+pub(super) struct Found {
     fault: Fault,
-    /// It costs the order wherever it stands. Any other is but said where what it stands in is optional.
-    is_hard: bool,
+    cost: Cost,
 }
 
 /// Collects the faults and warnings of one element.
@@ -83,6 +94,8 @@ pub(super) struct Reader<'r> {
     most_faults: usize,
     faults: Vec<Found>,
     warnings: Vec<Warning>,
+    /// How many faults cost the order wherever they stand, also those that were not collected.
+    refusals: usize,
     /// Where in `element` the values with a fault stand.
     blamed: Vec<Range<usize>>,
 }
@@ -95,83 +108,107 @@ impl<'r> Reader<'r> {
             most_faults,
             faults: Vec::new(),
             warnings: Vec::new(),
+            refusals: 0,
             blamed: Vec::new(),
         }
     }
 
-    /// A fault that costs the order only where the value that it stands in is required.
-    pub fn fault(&mut self, path: &dyn Display, code: FaultCode, hint: Hint) {
-        self.found(path, code, hint, false);
+    /// A required value that is not there, or an empty list where something must be in it.
+    pub fn missing(&mut self, path: &dyn Display, code: FaultCode) {
+        self.found(path, code, Hint::None, Cost::Nothing);
     }
 
     /// A fault that costs the order wherever it stands.
     pub fn refuse(&mut self, path: &dyn Display, code: FaultCode, hint: Hint) {
-        self.found(path, code, hint, true);
+        self.found(path, code, hint, Cost::Order);
     }
 
-    fn found(&mut self, path: &dyn Display, code: FaultCode, hint: Hint, is_hard: bool) {
-        if self.faults.len() < self.most_faults {
+    fn found(&mut self, path: &dyn Display, code: FaultCode, hint: Hint, cost: Cost) {
+        let mut most = self.most_faults;
+        if cost == Cost::Order {
+            self.refusals += 1;
+            // Those before it may turn out to cost nothing: one that costs the order must be among them.
+            most = most.saturating_mul(2);
+        }
+        if self.faults.len() < most {
             let fault = Fault {
                 field: path.to_string(),
                 code,
                 hint,
             };
-            self.faults.push(Found { fault, is_hard });
+            self.faults.push(Found { fault, cost });
         }
     }
 
     pub fn warn(&mut self, path: &dyn Display, code: WarningCode, hint: Hint) {
+        self.push(Warning {
+            field: path.to_string(),
+            code,
+            hint,
+        });
+    }
+
+    /// Where there are too many, one that says that something was lost takes the place of one that does not.
+    fn push(&mut self, warning: Warning) {
         if self.warnings.len() < self.most_faults {
-            self.warnings.push(Warning {
-                field: path.to_string(),
-                code,
-                hint,
-            });
+            self.warnings.push(warning);
+        } else if warning.is_loss()
+            && let Some(other) = self.warnings.iter_mut().rfind(|other| !other.is_loss())
+        {
+            *other = warning;
         }
     }
 
-    /// How many faults there are so far.
+    /// How many faults were collected so far.
     pub fn count(&self) -> usize {
         self.faults.len()
     }
 
+    /// How many faults cost the order wherever they stand.
+    pub fn refusals(&self) -> usize {
+        self.refusals
+    }
+
     /// Turns the faults found since then into warnings: what they stand in is left out.
     pub fn leave_out(&mut self, since: usize) {
-        for fault in self.take_soft(since) {
+        for Found { fault, .. } in self.take_soft(since) {
             self.left_out(fault);
         }
     }
 
-    /// Warns of what could not be read; what did not come at all has a warning of its own for all of it.
-    pub fn say_left_out(&mut self, missing: &[Fault]) {
-        for fault in missing {
-            if fault.code != FaultCode::Required {
+    /// Takes away the faults found since then that cost nothing in a cancellation of a known order, and warns of what cannot be
+    /// read; what is not there has one warning for all of it, where the order is known.
+    pub fn take_missing(&mut self, since: usize) -> Vec<Fault> {
+        let soft = self.take_soft(since).into_iter();
+        soft.map(|Found { fault, cost }| {
+            if cost == Cost::Value {
                 self.left_out(fault.clone());
             }
-        }
+            fault
+        })
+        .collect()
     }
 
     fn left_out(&mut self, fault: Fault) {
-        if let Some(warning) = Warning::of_left_out(fault)
-            && self.warnings.len() < self.most_faults
-        {
-            self.warnings.push(warning);
+        if let Some(warning) = Warning::of_left_out(fault) {
+            self.push(warning);
         }
     }
 
-    /// Takes away the faults found since then that need not cost the order.
-    pub fn take_soft(&mut self, since: usize) -> Vec<Fault> {
+    fn take_soft(&mut self, since: usize) -> Vec<Found> {
         let found = self.faults.split_off(since);
-        let (hard, soft): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| found.is_hard);
+        let (hard, soft): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|found| found.cost == Cost::Order);
         self.faults.extend(hard);
-        soft.into_iter().map(|found| found.fault).collect()
+        soft
     }
 
     /// What was found in all, and whether the element holds what JSON allows and we cannot.
     pub fn finish(mut self) -> (Vec<Fault>, Vec<Warning>) {
         self.blamed.sort_unstable_by_key(|range| range.start);
         if self.element.trim_ascii_start().starts_with('{')
-            && raw::is_beyond_us(self.element, &self.blamed)
+            && raw::is_unrepresentable(self.element, &self.blamed)
         {
             self.refuse(&Path::ROOT, FaultCode::InvalidFormat, Hint::None);
         }
@@ -192,8 +229,8 @@ impl<'r> Reader<'r> {
         })
     }
 
-    /// Reads a field. One that must come and says nothing is a fault; a value that `read` cannot read is one in a field that
-    /// must come, and else left out with a warning.
+    /// Reads a field. Required and nothing there: `required`. A value that `read` cannot read: a fault where it is required, else
+    /// it is left out with a warning.
     pub fn field<'a, T>(
         &mut self,
         given: Given<'a>,
@@ -213,7 +250,7 @@ impl<'r> Reader<'r> {
             },
         };
         if given.is_required {
-            self.fault(&path, FaultCode::Required, Hint::None);
+            self.missing(&path, FaultCode::Required);
         }
         sent
     }
@@ -263,10 +300,16 @@ impl<'r> Reader<'r> {
     pub fn unread(&mut self, raw: &str, path: Path<'_>, is_required: bool, unread: Unread) {
         let Unread(code, hint) = unread;
         // An id that is cut would be another's, a list that is cut another list.
-        let is_hard =
-            matches!(code, FaultCode::TooLong | FaultCode::TooMany) || raw::is_beyond_us(raw, &[]);
+        let is_hard = matches!(code, FaultCode::TooLong | FaultCode::TooMany)
+            || raw::is_unrepresentable(raw, &[]);
         if is_hard || is_required {
-            self.found(&path, code, hint, is_hard);
+            let cost = match raw::value(raw) {
+                _ if is_hard => Cost::Order,
+                Value::Bool(false) => Cost::Nothing,
+                Value::Array(empty) | Value::Object(empty) if raw::is_empty(empty) => Cost::Nothing,
+                _ => Cost::Value,
+            };
+            self.found(&path, code, hint, cost);
             let start = raw.as_ptr().addr() - self.element.as_ptr().addr();
             self.blamed.push(start..start + raw.len());
             return;
@@ -341,9 +384,9 @@ impl<'r> Reader<'r> {
         let sent = self.field(given, parent, |_, value, _| {
             let number = match &value {
                 Value::Text(text) if text.trim_matches(is_blank) == NIL_GUID => return Ok(None),
-                Value::Number(text) => amount::parse_whole(text, 0, i64::from(i32::MAX)),
-                Value::Text(text) => amount::parse_whole(text, 0, i64::from(i32::MAX)),
-                _ => Err(Invalid::NotANumber),
+                value => number(value, |text| {
+                    amount::parse_whole(text, 0, i64::from(i32::MAX))
+                }),
             };
             is_none_of_ours = number.is_err();
             let number = number.ok().and_then(|number| i32::try_from(number).ok());
@@ -370,12 +413,7 @@ impl<'r> Reader<'r> {
             return Sent::Absent;
         };
         self.field(given, parent, |r, value, path| {
-            let amount = match &value {
-                Value::Number(number) => amount::parse(number, whole_digits),
-                Value::Text(text) => amount::parse(text, whole_digits),
-                _ => Err(Invalid::NotANumber),
-            };
-            match amount {
+            match number(&value, |text| amount::parse(text, whole_digits)) {
                 Ok(amount) => {
                     if amount.is_rounded {
                         r.warn(&path, WarningCode::Rounded, Hint::None);
@@ -397,12 +435,7 @@ impl<'r> Reader<'r> {
         };
         let out_of_range = || Unread(FaultCode::OutOfRange, Hint::Between(least, most));
         self.field(given, parent, |_, value, _| {
-            let number = match &value {
-                Value::Number(number) => amount::parse_whole(number, least, most),
-                Value::Text(text) => amount::parse_whole(text, least, most),
-                _ => Err(Invalid::NotANumber),
-            };
-            match number {
+            match number(&value, |text| amount::parse_whole(text, least, most)) {
                 Ok(number) => T::try_from(number).map(Some).map_err(|_| out_of_range()),
                 Err(Invalid::NotANumber) => Err(Unread(FaultCode::WrongType, INTEGER)),
                 Err(Invalid::OutOfRange) => Err(out_of_range()),
@@ -472,15 +505,11 @@ impl<'r> Reader<'r> {
 
     /// Whether a phone can be read there.
     pub fn is_phone(&self, given: Given<'_>) -> bool {
-        let is_phone = |text: &str| phone::parse(text, self.rules.phone_region).is_some();
-        match given.raw.map(raw::value) {
-            Some(Value::Text(text)) => is_phone(&text),
-            Some(Value::Number(number)) => is_phone(number),
-            _ => false,
-        }
+        let value = given.raw.map(raw::value);
+        value.is_some_and(|value| self.read_phone(value).is_ok())
     }
 
-    fn said_phone(&mut self, value: Value<'_>, path: Path<'_>) -> Read<String> {
+    fn read_phone(&self, value: Value<'_>) -> Result<Phone, Unread> {
         let text = match value {
             Value::Text(text) => text,
             // A phone without its plus is often sent as a number.
@@ -488,8 +517,11 @@ impl<'r> Reader<'r> {
                 .ok_or(Unread(FaultCode::InvalidFormat, PHONE))?,
             _ => return Err(Unread(FaultCode::WrongType, TEXT)),
         };
-        let phone = phone::parse(&text, self.rules.phone_region)
-            .ok_or(Unread(FaultCode::InvalidFormat, PHONE))?;
+        phone::parse(&text, self.rules.phone_region).ok_or(Unread(FaultCode::InvalidFormat, PHONE))
+    }
+
+    fn said_phone(&mut self, value: Value<'_>, path: Path<'_>) -> Read<String> {
+        let phone = self.read_phone(value)?;
         if phone.goes_on {
             self.warn(&path, WarningCode::InvalidFormat, Hint::FirstPhone);
         }
@@ -541,7 +573,7 @@ impl<'r> Reader<'r> {
         fields.into_value()
     }
 
-    /// The fields of a list's entry, which must be an object: null is none.
+    /// The fields of a list's entry, which must be an object; null is not one.
     pub fn entry<'a, const N: usize>(
         &mut self,
         raw: &'a str,
@@ -558,7 +590,7 @@ impl<'r> Reader<'r> {
 
 /// A number is its text as written, unless it is none that we can hold.
 fn number_as_text(number: &str) -> Result<String, Unread> {
-    if raw::is_beyond_us(number, &[]) {
+    if raw::is_unrepresentable(number, &[]) {
         return Err(Unread(FaultCode::InvalidFormat, Hint::None));
     }
     Ok(number.to_owned())
@@ -566,20 +598,26 @@ fn number_as_text(number: &str) -> Result<String, Unread> {
 
 /// What stands around an id without being part of it: blanks of every width and what cannot be seen.
 fn is_blank(c: char) -> bool {
-    let is_invisible =
-        matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
-    c.is_whitespace() || is_invisible
+    c.is_whitespace() || is_invisible(c)
+}
+
+/// Reads a number, which may come in a text.
+fn number<T>(
+    value: &Value<'_>,
+    read: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Result<T, Invalid> {
+    value.as_digits().map_or(Err(Invalid::NotANumber), read)
 }
 
 fn flag(value: &Value<'_>) -> Option<bool> {
-    let number = |text: &str| match amount::parse_whole(text, 0, 1) {
+    let number_flag = |text: &str| match amount::parse_whole(text, 0, 1) {
         Ok(0) => Some(false),
         Ok(_) => Some(true),
         Err(_) => None,
     };
     match value {
         Value::Bool(flag) => Some(*flag),
-        Value::Number(text) => number(text),
+        Value::Number(text) => number_flag(text),
         // No word is longer.
         Value::Text(text) if text.len() <= "истина".len() => {
             match text.to_lowercase().as_str() {

@@ -22,7 +22,7 @@ use kinds::Reader;
 pub enum Sent<T> {
     /// Not there: the stored value stays.
     Absent,
-    /// `null` or `""`: the stored value goes.
+    /// It says "nothing" (contract §3): the stored value goes.
     Null,
     /// The new value.
     Value(T),
@@ -110,7 +110,7 @@ pub struct Element {
 }
 
 impl Element {
-    /// Whether its client could be read, or is faulty: not where an order is cancelled without one.
+    /// False only of a cancellation that came without a readable client.
     pub(super) fn names_client(&self) -> bool {
         self.order
             .as_ref()

@@ -101,8 +101,7 @@ impl Reader<'_> {
 
         let is_cancellation = read.id.is_some() && status == Some(Status::Removed);
         if is_cancellation {
-            read.missing = self.take_soft(behind);
-            self.say_left_out(&read.missing);
+            read.missing = self.take_missing(behind);
             if client.is_none() {
                 read.client = ClientKey::default();
             }
@@ -132,7 +131,7 @@ impl Reader<'_> {
         let list = list.into_value()?;
         let path = parent.field(given.field.name);
         if list.is_empty() {
-            self.fault(&path, FaultCode::Empty, Hint::None);
+            self.missing(&path, FaultCode::Empty);
             return None;
         }
         let mut items = Vec::with_capacity(list.len());
@@ -191,9 +190,9 @@ impl Reader<'_> {
             addresses,
         ] = self.object(given, parent, &CLIENT)?;
         let path = parent.field(given.field.name);
-        let before = self.count();
+        let before = self.refusals();
         read.client.id = self.id(id, path).into_value();
-        let has_bad_id = self.count() > before;
+        let has_bad_id = self.refusals() > before;
         read.client.external_id = self.external_id(external_id, path);
         // A shop that has one record for all its guests may send the number that we gave the first of them for every one.
         if read.client.id.is_none()
@@ -209,10 +208,10 @@ impl Reader<'_> {
         let is_guest = !read.client.is_registered() && !has_bad_id;
         let account_number = self.integer(account_number, path);
         let kind = self.one_of(kind, path, ClientType::parse);
-        let before = self.count();
+        let before = self.refusals();
         let username = self.text(username.required_if(is_guest), path).into_value();
         // A username with a fault is not a missing one.
-        read.has_username = username.is_some() || self.count() > before;
+        read.has_username = username.is_some() || self.refusals() > before;
         let phone = self.phone(phone.required_if(is_guest), path);
         read.client.phone = phone.value().cloned();
         let phones = self.phones(phones, path);

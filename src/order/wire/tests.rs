@@ -292,6 +292,20 @@ fn of_a_cancellation_what_cannot_be_read_is_missing_and_what_can_is_there() {
         let is_entry = at.starts_with("/client/addresses");
         assert_eq!(element.missing.is_empty(), is_entry, "{path}");
     }
+    // An empty list or object is nothing, and no more is said of it.
+    for nothing in [json!([]), json!({}), json!(false), json!(null)] {
+        let all = ["total", "order_item_list", "client", "shipping_address"];
+        let mut order = json!({ "id": "a", "status": "removed" });
+        for name in all {
+            order[name] = nothing.clone();
+        }
+        let element = read(&order);
+        assert_eq!(
+            (element.faults, element.warnings),
+            (vec![], vec![]),
+            "{nothing}"
+        );
+    }
     // What costs an order anyway costs a cancellation, too.
     let mut order = object("Order");
     order["status"] = json!("removed");
@@ -302,6 +316,25 @@ fn of_a_cancellation_what_cannot_be_read_is_missing_and_what_can_is_there() {
         json!({ "id": "a", "status": "removed", "shipping_date_from": "2026-11-06 11:00" });
     let order = read(&one_date).order.expect("a cancellation");
     assert_eq!(order.shipping_dates, None);
+}
+
+#[test]
+fn where_there_are_too_many_faults_what_costs_the_order_and_what_was_lost_is_among_those_told() {
+    let lines = vec![json!({ "external_id": "uid" }); 3];
+    let mut order = json!({ "id": "a", "status": "removed", "order_item_list": lines });
+    order["client"] = json!({ "id": "w".repeat(256) });
+    order["comment"] = json!({ "a": 1 });
+    order["delivery_cost"] = json!("much");
+    let element = parse(&order.to_string(), &rules(), 3);
+    assert_eq!(element.faults.len(), 1, "{:?}", element.faults);
+    assert_eq!(element.faults[0].field, "client.id");
+    let lost: Vec<_> = element
+        .warnings
+        .iter()
+        .filter(|warning| warning.is_loss())
+        .collect();
+    assert_eq!(lost.len(), 2, "{:?}", element.warnings);
+    assert!(element.missing.len() <= 3 && element.order.is_none());
 }
 
 #[test]
