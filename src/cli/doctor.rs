@@ -1,4 +1,4 @@
-//! `doctor`: what is wrong with this set-up, in words, each thing with its mend.
+//! `doctor`: what is wrong with this set-up, in words, and how to fix each problem.
 
 use std::{fmt::Write as _, net::SocketAddr, path::Path, time::Duration};
 

@@ -2,10 +2,18 @@
 //! it became one client, and each order overwrote the one before: that cannot be undone, only be found.
 
 use super::{Error, Store};
+use crate::order::wire::is_blank;
 
-/// `0` and the nil GUID, with what is dropped around an id.
-const NO_IDENTITY: &str = "^[\\s\\u00a0\\u200b-\\u200d\\u2060\\ufeff]*(-?0(\\.0*)?|0{8}(-0{4}){3}-0{12})\
-    [\\s\\u00a0\\u200b-\\u200d\\u2060\\ufeff]*$";
+/// Ids that are no identity, as they were stored before, with what the reader drops around an id.
+///
+/// `-0` is among them and `0.0` is not. The reader before kept a whole number as it was written, so the JSON number `-0`, which
+/// is read as 0 now, was stored as `-0`. It rejected the number `0.0`: who has the id `0.0` sent it as a text, and that
+/// is an id like any other.
+fn no_identity() -> String {
+    // PostgreSQL's own `\s` goes by the database's locale.
+    let blanks: String = ('\0'..=char::MAX).filter(|c| is_blank(*c)).collect();
+    format!("^[{blanks}]*(-?0|0{{8}}(-0{{4}}){{3}}-0{{12}})[{blanks}]*$")
+}
 
 /// The whole of a publication is looked through, once in a while: not the way of the statements for batches, which look up keys
 /// and must be quick.
@@ -53,7 +61,7 @@ impl Store {
             Merged,
             "src/store/merged.sql",
             publication,
-            NO_IDENTITY,
+            no_identity(),
             most
         )
         .fetch_all(&mut *transaction)

@@ -1,5 +1,6 @@
 //! What was merged under an id that is no identity, before such an id was taken for none, is found afterwards.
 
+use aqua_orders::store::Store;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -64,7 +65,7 @@ async fn clients_addresses_and_orders_that_were_merged_under_a_placeholder_id_ar
             "UPDATE client SET sender_id = '0' WHERE sender_id = 'zero';
              UPDATE client SET sender_id = '{NIL}' WHERE sender_id = 'nil';
              UPDATE client SET sender_id = E' \\u00a00\\u200b ' WHERE sender_id = 'blank';
-             UPDATE orders SET sender_id = '0.0' WHERE sender_id = 'zero';
+             UPDATE orders SET sender_id = '-0' WHERE sender_id = 'zero';
              UPDATE address SET sender_id = '0'
              WHERE client_number = (SELECT number FROM client WHERE sender_id = 'somebody');
              UPDATE address SET sender_id = '0' WHERE client_number = (SELECT number FROM client WHERE sender_id = '10')"
@@ -86,7 +87,7 @@ async fn clients_addresses_and_orders_that_were_merged_under_a_placeholder_id_ar
         "FAULT  merged records: publication demodelivery has 1 address record(s)",
         &format!("город Сыктывкар улица Кутузова дом 19; 2 order(s), 2 open: {eight}, {seven}\n"),
         "FAULT  merged records: publication demodelivery has 1 order record(s)",
-        "(id \"0.0\") of client ",
+        "(id \"-0\") of client ",
         "ask the site which orders these were",
     ] {
         assert!(doctor.contains(part), "{part}\n{doctor}");
@@ -134,4 +135,41 @@ async fn the_list_of_merged_records_is_bounded_and_none_are_none() {
         doctor.contains("25 open: ") && doctor.contains(" and 15 more\n"),
         "{doctor}"
     );
+}
+
+#[tokio::test]
+async fn whatever_the_reader_drops_around_a_placeholder_id_is_found_and_a_text_that_is_an_id_is_not()
+ {
+    let app = TestApp::start().await;
+    let store = Store::new(app.database.options(), &app.database.settings());
+    let blanks = "\t\n\r \u{85}\u{a0}\u{ad}\u{1680}\u{2000}\u{200a}\u{200b}\u{200e}\u{200f}\u{2028}\u{202f}\u{205f}\
+                  \u{2060}\u{2061}\u{2062}\u{2063}\u{2064}\u{202a}\u{202e}\u{2066}\u{2069}\u{fe0f}\u{3000}\u{feff}";
+    let around = |id: &str| {
+        let alone = blanks.chars().map(|blank| format!("{blank}{id}{blank}"));
+        alone.chain([id.to_owned()]).collect::<Vec<_>>()
+    };
+    // What is no identity is not stored: of each of these the client is known by the phone.
+    for id in around("0").into_iter().chain(around(NIL)) {
+        let mut guests = of("1", &id, "Вера");
+        guests["client"]["phone"] = json!("+79191991919");
+        app.accept(&guests).await;
+    }
+    assert_eq!(app.count("client").await, 1);
+    let mut ids = [around("0"), around(NIL), around("-0")].concat();
+    let placeholders = ids.len();
+    ids.extend(["0.0", "0.", "00", "0 0", "0-0", "_0", "+0", "0\u{2065}"].map(String::from));
+    for (number, id) in (1000..).zip(&ids) {
+        sqlx::query("INSERT INTO client (publication, number, sender_id, username) VALUES ('demodelivery', $1, $2, '')")
+            .bind(number)
+            .bind(id)
+            .execute(&app.pool())
+            .await
+            .unwrap();
+    }
+    let found = store.merged("demodelivery", 1000).await.unwrap();
+    let mut found: Vec<String> = found.into_iter().map(|merged| merged.sender_id).collect();
+    found.sort_unstable();
+    ids.truncate(placeholders);
+    ids.sort_unstable();
+    assert_eq!(found, ids);
 }

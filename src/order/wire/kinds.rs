@@ -597,7 +597,7 @@ fn number_as_text(number: &str) -> Result<String, Unread> {
 }
 
 /// What stands around an id without being part of it: blanks of every width and what cannot be seen.
-fn is_blank(c: char) -> bool {
+pub fn is_blank(c: char) -> bool {
     c.is_whitespace() || is_invisible(c)
 }
 
