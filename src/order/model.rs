@@ -244,7 +244,81 @@ pub struct AddressContent {
     pub room: Option<String>,
 }
 
+fn lengths<const N: usize>(texts: [&Option<String>; N]) -> usize {
+    texts
+        .iter()
+        .map(|text| text.as_ref().map_or(0, String::len))
+        .sum()
+}
+
+impl AddressContent {
+    /// How long its texts are.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let Self {
+            city,
+            street,
+            house,
+            str,
+            entrance,
+            floor,
+            room,
+        } = self;
+        let whole = [city, street, house, str].map(String::len);
+        whole.iter().sum::<usize>() + lengths([entrance, floor, room])
+    }
+}
+
+impl Order {
+    /// How long its texts are, without those of its lines.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let checkout = match &self.ask_for_checkout {
+            Some(Checkout::Text(text)) => text.len(),
+            Some(Checkout::Flag(_)) | None => 0,
+        };
+        let texts = [&self.payment_type, &self.comment];
+        self.shipping_address.bytes() + self.sender_id.len() + checkout + lengths(texts)
+    }
+}
+
+impl OrderItem {
+    /// How long its texts are.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.product_id.len() + lengths([&self.sender_id, &self.name])
+    }
+}
+
+impl Address {
+    /// How long its texts are.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.content.bytes() + lengths([&self.sender_id, &self.district_name])
+    }
+}
+
 impl Client {
+    /// How long its texts are, without those of its addresses and prices.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let Self {
+            sender_id,
+            guest_phone,
+            username,
+            phone,
+            phones,
+            email,
+            comment,
+            legal_address,
+            ..
+        } = self;
+        let lists = [phones, legal_address].into_iter().flatten();
+        username.len()
+            + lists.map(String::len).sum::<usize>()
+            + lengths([sender_id, guest_phone, phone, email, comment])
+    }
+
     /// Its address of that number.
     #[must_use]
     pub fn address(&self, number: i32) -> Option<&Address> {

@@ -28,9 +28,9 @@ use crate::order::{known::Keys, model::Client};
 const LIFETIME: Duration = Duration::from_mins(1);
 /// Of a publication no more products than this are kept.
 const MOST_PRODUCTS: usize = 10_000;
-/// Bytes that a client takes besides its lists.
+/// Bytes that a client takes besides its texts and its lists.
 const CLIENT_BYTES: usize = 1024;
-/// Bytes of an address, and of its text in an answer.
+/// Bytes of an address besides its texts, and of what stands around those in an answer.
 const ADDRESS_BYTES: usize = 1024;
 /// The same of a price.
 const PRICE_BYTES: usize = 256;
@@ -91,6 +91,7 @@ struct Seen {
     stamp: Arc<str>,
     version: Version,
     at: Instant,
+    bytes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -98,16 +99,15 @@ struct Bytes;
 
 impl Weighter<Key<String>, Seen> for Bytes {
     fn weight(&self, _key: &Key<String>, seen: &Seen) -> u64 {
-        let Client {
-            addresses,
-            prices,
-            comment,
-            ..
-        } = &*seen.client;
-        let comment = comment.as_ref().map_or(0, String::len);
-        (CLIENT_BYTES + comment + addresses.len() * ADDRESS_BYTES + prices.len() * PRICE_BYTES)
-            as u64
+        seen.bytes as u64
     }
+}
+
+/// What a client takes, roughly. An address is there twice: as it is, and as it is answered.
+fn bytes(client: &Client) -> usize {
+    let addresses = client.addresses.iter();
+    let addresses: usize = addresses.map(|a| ADDRESS_BYTES + 2 * a.bytes()).sum();
+    CLIENT_BYTES + client.bytes() + addresses + client.prices.len() * PRICE_BYTES
 }
 
 /// Clients and products of all publications.
@@ -317,6 +317,7 @@ impl ClientCache {
                 stamp: Arc::clone(stamp),
                 version,
                 at,
+                bytes: bytes(client),
             };
             let ways = [
                 client
@@ -337,5 +338,55 @@ impl ClientCache {
                 cache.insert(Key { publication, way }.to_owned(), seen.clone());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::model::{Address, AddressContent, ClientType};
+
+    fn client(text: &str) -> Client {
+        let owned = || text.to_owned();
+        let address = |number| Address {
+            number,
+            sender_id: Some(owned()),
+            district_number: None,
+            district_name: Some(owned()),
+            content: AddressContent {
+                city: owned(),
+                street: owned(),
+                house: owned(),
+                str: owned(),
+                entrance: Some(owned()),
+                floor: Some(owned()),
+                room: Some(owned()),
+            },
+        };
+        Client {
+            number: 1,
+            version: 1,
+            sender_id: Some(owned()),
+            guest_phone: None,
+            username: owned(),
+            phone: Some(owned()),
+            phones: vec![owned()],
+            email: Some(owned()),
+            comment: Some(owned()),
+            account_number: None,
+            kind: ClientType::Fiz,
+            bank_account: None,
+            legal_address: vec![owned()],
+            coins_amount: 0.into(),
+            loyalty_system_is_active: None,
+            addresses: (0..3).map(address).collect(),
+            prices: Vec::new().into(),
+        }
+    }
+
+    #[test]
+    fn a_client_is_as_heavy_as_its_texts_and_its_addresses_count_twice() {
+        let (short, long) = (client(""), client(&"x".repeat(1000)));
+        assert_eq!(bytes(&long) - bytes(&short), 1000 * (7 + 2 * 3 * 9));
     }
 }

@@ -219,7 +219,7 @@ struct Rows {
     bytes: usize,
 }
 
-/// A row's bytes besides a comment, roughly.
+/// A row's bytes besides its texts, roughly.
 const ROW_BYTES: usize = 512;
 
 impl Rows {
@@ -257,16 +257,24 @@ impl Rows {
             }
             1 => {
                 let order = row.order()?;
-                self.bytes += order.comment.as_ref().map_or(0, String::len);
+                self.bytes += order.bytes();
                 self.orders.push(order);
             }
-            2 => self.items.push(row.item()?),
+            2 => {
+                let item = row.item()?;
+                self.bytes += item.2.bytes();
+                self.items.push(item);
+            }
             3 => {
                 let (stamp, client) = row.client()?;
-                self.bytes += client.comment.as_ref().map_or(0, String::len);
+                self.bytes += client.bytes();
                 self.clients.push((stamp, client));
             }
-            4 => self.addresses.push(row.address()?),
+            4 => {
+                let address = row.address()?;
+                self.bytes += address.1.bytes();
+                self.addresses.push(address);
+            }
             5 => self.prices.push(row.price()?),
             6 => self.products.extend([row.product()?]),
             7 => drop(self.order_numbers.insert(row.int(1)?)),

@@ -500,6 +500,53 @@ async fn no_batch_has_more_read_than_it_may_be_answered() {
 }
 
 #[tokio::test]
+async fn every_long_text_that_is_read_counts_among_what_a_batch_may_have_read() {
+    let app = TestApp::with(|config| {
+        config.limits.answer_bytes = 300_000;
+        config.database.client_cache_bytes = 0;
+    })
+    .await;
+    let mut sent = order("1");
+    sent["client"]["addresses"] = json!([address(1)]);
+    app.accept(&sent).await;
+    // It is faulty, so nothing of it is answered; all that it names is read all the same.
+    let named = json!([{ "id": "1", "client": { "id": "client of 1" } }]);
+    for column in [
+        "orders.payment_type",
+        "order_item.name",
+        "client.username",
+        "client.email",
+        "address.city",
+        "address.street",
+        "address.house",
+        "address.str",
+        "address.entrance",
+        "address.floor",
+        "address.room",
+    ] {
+        let (table, column) = column.split_once('.').unwrap();
+        let is_too_much = async |long: bool| {
+            let text = if long { "repeat('x', 400000)" } else { "'x'" };
+            let sql = format!("UPDATE {table} SET {column} = {text}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .execute(&app.pool())
+                .await
+                .unwrap();
+            app.post(&named).await.status == 413
+        };
+        assert!(is_too_much(true).await, "{table}.{column}");
+        assert!(!is_too_much(false).await, "{table}.{column}");
+    }
+    sqlx::query(
+        "UPDATE orders SET shipping_address = jsonb_set(shipping_address, '{street}', to_jsonb(repeat('x', 400000)))",
+    )
+    .execute(&app.pool())
+    .await
+    .unwrap();
+    assert_eq!(app.post(&named).await.status, 413);
+}
+
+#[tokio::test]
 async fn beside_a_batch_whose_answer_would_be_too_large_the_others_of_its_transaction_are_stored() {
     let app = TestApp::with(|config| config.limits.answer_bytes = 1_000_000).await;
     let batch = large_answer(&app, 60).await;
