@@ -5,7 +5,8 @@ use std::{
     cell::OnceCell,
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
+    ptr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -141,57 +142,154 @@ impl KeptToday {
 
 /// What the journal needs to know of the records besides the verdicts. Made when the first order is kept.
 pub(super) struct Records<'d> {
+    jobs: &'d [Arc<Job>],
     decision: &'d Decision<'d>,
     kept_today: &'d KeptToday,
     versions: OnceCell<Versions<'d>>,
 }
 
-/// Those that the decision leaves behind.
+/// Where an element stands in its transaction: its batch, and its place there.
+type Place = (usize, usize);
+
+/// How the decision leaves an order or a client behind.
+struct Left {
+    version: i32,
+    /// The last element that was accepted and names it.
+    last: Option<Place>,
+}
+
+impl Left {
+    /// The version behind which nothing came, for the journal's row of the element at `place`. Where another element came after
+    /// it, 0, which is no record's version: sending the row again would undo what that one did.
+    fn version_for(&self, place: Place) -> i32 {
+        match self.last {
+            Some(last) if last > place => 0,
+            _ => self.version,
+        }
+    }
+
+    fn named_at(&mut self, place: Place) {
+        self.last = Some(place);
+    }
+}
+
 struct Versions<'d> {
-    /// By the sender's id: the order's, and whose it is.
-    orders: HashMap<&'d str, (i32, i32)>,
+    /// By the sender's id; and whose the order is.
+    orders: HashMap<&'d str, (Left, i32)>,
     /// By our number.
-    clients: HashMap<i32, i32>,
+    clients: HashMap<i32, Left>,
+}
+
+impl<'d> Versions<'d> {
+    fn of(jobs: &[Arc<Job>], decision: &'d Decision<'d>) -> Self {
+        let left = |version| Left {
+            version,
+            last: None,
+        };
+        let of_order = |record: &'d Record<'d, Order>| {
+            let order = &record.after;
+            let version = record.version(|order| order.version);
+            let whose = order.client_number;
+            (order.sender_id.as_str(), (left(version), whose))
+        };
+        let of_client = |record: &Record<'_, Client>| {
+            let version = record.version(|client| client.version);
+            (record.after.number, left(version))
+        };
+        let mut versions = Self {
+            orders: decision.orders.iter().map(of_order).collect(),
+            clients: decision.clients.iter().map(of_client).collect(),
+        };
+        versions.name(jobs, decision);
+        versions
+    }
+
+    /// Notes which elements name what. Those of a rejected entry do nothing to it.
+    fn name(&mut self, jobs: &[Arc<Job>], decision: &'d Decision<'d>) {
+        let mut by_id = HashMap::new();
+        let mut by_guest_phone = HashMap::new();
+        for Record { after, .. } in &decision.clients {
+            by_id.extend(after.sender_id.as_deref().map(|id| (id, after.number)));
+            by_guest_phone.extend(after.guest_phone.as_deref().map(|p| (p, after.number)));
+        }
+        for (at, (job, verdicts)) in jobs.iter().zip(&decision.verdicts).enumerate() {
+            let elements = job.elements.iter().zip(decide::entries(&job.elements));
+            for (position, (element, entry)) in elements.enumerate() {
+                let (Verdict::Accepted(_), Some(id)) = (&verdicts[entry], &element.id) else {
+                    continue;
+                };
+                let Some((order, whose)) = self.orders.get_mut(id.as_str()) else {
+                    continue;
+                };
+                order.named_at((at, position));
+                // An order may have been another client's before a later element.
+                let key = &element.client;
+                let number = |id: &String| by_id.get(id.as_str()).copied();
+                let named = match (&key.id, key.external_id, &key.phone) {
+                    (Some(id), _, _) => number(id),
+                    (None, Some(number), _) => Some(number),
+                    (None, None, Some(phone)) => by_guest_phone.get(phone.as_str()).copied(),
+                    (None, None, None) => None,
+                };
+                for client in [Some(*whose), named].into_iter().flatten() {
+                    if let Some(client) = self.clients.get_mut(&client) {
+                        client.named_at((at, position));
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl<'d> Records<'d> {
-    pub(super) fn of(decision: &'d Decision<'d>, kept_today: &'d KeptToday) -> Self {
+    pub(super) fn of(
+        jobs: &'d [Arc<Job>],
+        decision: &'d Decision<'d>,
+        kept_today: &'d KeptToday,
+    ) -> Self {
         Self {
+            jobs,
             decision,
             kept_today,
             versions: OnceCell::new(),
         }
     }
 
-    /// Of the order with that id, and of its client.
-    fn versions(&self, id: Option<&str>) -> (Option<i32>, Option<i32>) {
-        let versions = self.versions.get_or_init(|| {
-            let Decision {
-                orders, clients, ..
-            } = self.decision;
-            let of_order = |record: &'d Record<'d, Order>| {
-                let order = &record.after;
-                let version = record.version(|order| order.version);
-                (order.sender_id.as_str(), (version, order.client_number))
-            };
-            let of_client = |record: &Record<'_, Client>| {
-                let version = record.version(|client| client.version);
-                (record.after.number, version)
-            };
-            Versions {
-                orders: orders.iter().map(of_order).collect(),
-                clients: clients.iter().map(of_client).collect(),
-            }
-        });
-        let order = id.and_then(|id| versions.orders.get(id));
-        let client = order.and_then(|(_, client)| versions.clients.get(client));
-        (order.map(|(version, _)| *version), client.copied())
+    /// Of the order with that id, and of its client, for the element at `place`.
+    fn versions(&self, id: Option<&str>, place: Place) -> (Option<i32>, Option<i32>) {
+        let made = || Versions::of(self.jobs, self.decision);
+        let versions = self.versions.get_or_init(made);
+        let Some((order, whose)) = id.and_then(|id| versions.orders.get(id)) else {
+            return (None, None);
+        };
+        let client = versions.clients.get(whose);
+        (
+            Some(order.version_for(place)),
+            client.map(|client| client.version_for(place)),
+        )
+    }
+
+    /// Which batch of the transaction it is.
+    fn at(&self, job: &Job) -> usize {
+        let mut jobs = self.jobs.iter();
+        jobs.position(|one| ptr::eq(&raw const **one, job))
+            .unwrap_or(0)
     }
 
     /// Whether the journal has it from today, and nothing was stored since.
     fn has(&self, job: &Job, accepted: &Accepted, body: &str) -> bool {
         self.decision.orders[accepted.order].is_unchanged()
             && self.kept_today.has(&job.publication.name, body)
+    }
+}
+
+/// What the journal's line of a batch takes of the budget by itself. A batch that stores something has its line in any case: it
+/// is the receipt for what it stores.
+pub(super) fn line_bytes(accepted: usize, dry_run: bool) -> usize {
+    if accepted == 0 || dry_run {
+        ROW_BYTES
+    } else {
+        0
     }
 }
 
@@ -204,6 +302,20 @@ pub(super) struct Entries<'j> {
     pub kept: Vec<KeptRow<'j>>,
     /// Such orders that found no room.
     pub not_kept: usize,
+}
+
+/// A batch of which orders are kept.
+struct Keeping<'j, 'k, 'd> {
+    batch: Uuid,
+    job: &'j Job,
+    /// Which batch of the transaction it is.
+    at: usize,
+    verdicts: &'k [Verdict],
+    /// The entry of each element.
+    entries: Vec<usize>,
+    /// The key of each entry.
+    keys: Vec<String>,
+    records: &'k Records<'d>,
 }
 
 impl<'j> Entries<'j> {
@@ -228,26 +340,30 @@ impl<'j> Entries<'j> {
             }
             fits
         };
-        // A batch that stores something has its line in any case: it is the receipt for what it stores.
-        if (accepted == 0 || records.is_none()) && !take(ROW_BYTES) {
+        let line = line_bytes(accepted, records.is_none());
+        if line > 0 && !take(line) {
             self.not_kept += verdicts.len() - accepted;
             return;
         }
-        if let Some(records) = records {
+        if let Some(records) = records
+            && (accepted < verdicts.len() || with_remarks > 0)
+        {
+            let of = Keeping {
+                batch,
+                job,
+                at: records.at(job),
+                verdicts,
+                entries: decide::entries(&job.elements),
+                keys: reply::keys(&job.elements),
+                records,
+            };
             // The rejected ones first: of them nothing is stored.
             if accepted < verdicts.len() {
                 let is_rejected = |verdict: &Verdict| matches!(verdict, Verdict::Rejected(_));
-                self.keep(batch, job, verdicts, records, is_rejected, &mut take);
+                self.keep(&of, is_rejected, &mut take);
             }
             if with_remarks > 0 {
-                self.keep(
-                    batch,
-                    job,
-                    verdicts,
-                    records,
-                    Verdict::has_remarks,
-                    &mut take,
-                );
+                self.keep(&of, Verdict::has_remarks, &mut take);
             }
         }
         self.batches.push(BatchRow {
@@ -267,17 +383,22 @@ impl<'j> Entries<'j> {
     /// Keeps the orders of these verdicts.
     fn keep(
         &mut self,
-        batch: Uuid,
-        job: &'j Job,
-        verdicts: &[Verdict],
-        records: &Records<'_>,
+        of: &Keeping<'j, '_, '_>,
         is_one: impl Fn(&Verdict) -> bool,
         take: &mut impl FnMut(usize) -> bool,
     ) {
-        let keys = reply::keys(&job.elements);
+        let Keeping {
+            batch,
+            job,
+            at,
+            verdicts,
+            ref entries,
+            ref keys,
+            records,
+        } = *of;
         // Elements without an id of their own, by their text.
         let mut seen: HashMap<&str, usize> = HashMap::new();
-        for (position, entry) in decide::entries(&job.elements).into_iter().enumerate() {
+        for (position, entry) in entries.iter().copied().enumerate() {
             let verdict = &verdicts[entry];
             if !is_one(verdict) {
                 continue;
@@ -312,7 +433,7 @@ impl<'j> Entries<'j> {
             if id.is_none() {
                 seen.insert(body, self.kept.len());
             }
-            let (order_version, client_version) = records.versions(id);
+            let (order_version, client_version) = records.versions(id, (at, position));
             self.kept.push(KeptRow {
                 batch,
                 position,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     Claims, Done, Inner, Job, Unavailable, accepted,
     coalesce::UnderWay,
-    journal::{Entries, KeptToday, Records},
+    journal::{Entries, KeptToday, Records, line_bytes},
 };
 use crate::{
     heavy::in_place,
@@ -546,6 +546,9 @@ async fn transact(
         if without_kept {
             not_kept += write.kept.len();
             write.kept.clear();
+            for batch in &mut write.batches {
+                batch.kept_bytes = line_bytes(batch.accepted, batch.dry_run);
+            }
         }
         let decided_at = Instant::now();
         step("decide", read_at, decided_at, &metrics.decide);
@@ -780,7 +783,7 @@ fn to_write<'w>(
     budget: &mut usize,
 ) -> (Write<'w>, usize) {
     let mut entries = Entries::default();
-    let records = Records::of(decision, kept_today);
+    let records = Records::of(jobs, decision, kept_today);
     let mut made_by = HashMap::new();
     let mut changed_by = BTreeMap::new();
     for (job, verdicts) in jobs.iter().zip(&decision.verdicts) {

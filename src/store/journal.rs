@@ -72,15 +72,16 @@ pub struct KeptOrder {
     pub request_id: String,
     /// Who sent it; `None` when anonymous.
     pub login: Option<String>,
-    /// The key it was answered under: the sender's id where it has one.
+    /// The order's id, without the blanks around it; `#n` where it has none: it was the n-th of its batch, from 0.
     pub order_key: String,
     /// As received.
     pub body: String,
     /// As answered, in Russian: `[{field, code, message}]`.
     pub faults: Value,
-    /// The same of an accepted order; `None` of a rejected one.
+    /// All warnings of an accepted order, in the same form; `None` of a rejected one.
     pub warnings: Option<Value>,
-    /// The version of the order that its batch left behind, if there was such an order.
+    /// The version of the order that its batch left behind, if there was such an order; 0 where a later element of the
+    /// transaction named it, too.
     pub order_version: Option<i32>,
     /// The same of the order's client.
     pub client_version: Option<i32>,

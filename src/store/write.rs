@@ -55,9 +55,10 @@ pub struct KeptRow<'a> {
     pub body: &'a str,
     /// As answered, without the messages that go with a code; an empty list of an accepted order.
     pub faults: Box<RawValue>,
-    /// The same of an accepted order; `None` of a rejected one.
+    /// All warnings of an accepted order, with their messages; `None` of a rejected one.
     pub warnings: Option<Box<RawValue>>,
-    /// The version of the order that the batch leaves behind, if there is such an order.
+    /// The version of the order that the batch leaves behind, if there is such an order; 0 where a later element of the
+    /// transaction names it, too.
     pub order_version: Option<i32>,
     /// The same of its client.
     pub client_version: Option<i32>,
@@ -391,9 +392,9 @@ impl Store {
             return self.done(connection, written).map(drop);
         }
 
-        // The shorter statement knows of neither.
-        let has_remarks = batches.iter().any(|batch| batch.with_remarks > 0);
-        let only_new = changes.is_only_new() && kept.is_empty() && !has_remarks;
+        // write_new.sql writes neither column.
+        let needs_more = |batch: &BatchRow| batch.with_remarks > 0 || batch.kept_bytes > 0;
+        let only_new = changes.is_only_new() && kept.is_empty() && !batches.iter().any(needs_more);
         let statement = in_place(changes.rows(), || {
             let clients = Clients::of(changes);
             let addresses = Addresses::of(changes);

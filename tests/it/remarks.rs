@@ -1,8 +1,18 @@
 //! An accepted order of which something was not taken is in the journal as it came, with its warnings (contract §7).
 
-use aqua_orders::{config::Journal, retention, store::Store};
+use aqua_orders::{
+    config::Journal,
+    order::model::{Client, ClientType},
+    retention,
+    store::{
+        Store,
+        write::{BatchRow, Write},
+    },
+};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use uuid::Uuid;
 
 use crate::support::{
     app::{TestApp, changed, order},
@@ -354,6 +364,79 @@ async fn an_order_with_remarks_that_the_journal_does_not_take_is_stored_all_the_
 }
 
 #[tokio::test]
+async fn what_the_journal_does_not_take_costs_nothing_of_the_days_budget() {
+    let app = TestApp::with(|config| config.journal.rejected_bytes_per_day = 100_000).await;
+    let mut rejected = changed(order("bad"), "/total", json!(-1));
+    rejected["comment"] = json!("x".repeat(60_000));
+    run(
+        &app,
+        "ALTER TABLE journal_rejected ADD CONSTRAINT none CHECK (false) NOT VALID",
+    )
+    .await;
+    let batch = json!([order("a-1"), rejected]);
+    app.post(&batch).await.order("a-1");
+    assert_eq!(app.count("journal_rejected").await, 0);
+    assert_eq!(app.metric(NOT_KEPT).await, 1);
+    assert_eq!(kept_bytes(&app).await, 0);
+    run(&app, "ALTER TABLE journal_rejected DROP CONSTRAINT none").await;
+    app.post(&batch).await.order("a-1");
+    assert_eq!(app.count("journal_rejected").await, 1);
+    assert_eq!(app.metric(NOT_KEPT).await, 1);
+}
+
+async fn kept_bytes(app: &TestApp) -> i64 {
+    sqlx::query_scalar("SELECT sum(kept_bytes) FROM journal_batch")
+        .fetch_one(&app.pool())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_line_that_shares_a_transaction_with_new_orders_counts_in_the_days_budget() {
+    let app = TestApp::start().await;
+    let store = Store::new(app.database.options(), &app.database.settings());
+    let now = store.now().await.unwrap();
+    let row = |kept_bytes, accepted| BatchRow {
+        batch: Uuid::now_v7(),
+        received_at: now,
+        request_id: String::new(),
+        login: None,
+        orders: accepted,
+        accepted,
+        rejected: 0,
+        with_remarks: 0,
+        kept_bytes,
+        dry_run: false,
+    };
+    let client = Client {
+        number: 4711,
+        version: 0,
+        sender_id: Some("new".to_owned()),
+        guest_phone: None,
+        username: "Иван".to_owned(),
+        phone: None,
+        phones: Vec::new(),
+        email: None,
+        comment: None,
+        account_number: None,
+        kind: ClientType::Fiz,
+        bank_account: None,
+        legal_address: Vec::new(),
+        coins_amount: 0.into(),
+        loyalty_system_is_active: None,
+        addresses: Vec::new().into(),
+        prices: Vec::new().into(),
+    };
+    // The line of an empty batch, and one that stores something.
+    let deadline = now + TimeDelta::minutes(1);
+    let mut write = Write::journal(vec![row(256, 0), row(0, 1)], deadline, store.history());
+    write.changes.clients.push((0, &client));
+    store.write("demodelivery", &write).await.unwrap();
+    assert_eq!(app.count("client").await, 1);
+    assert_eq!(kept_bytes(&app).await, 256);
+}
+
+#[tokio::test]
 async fn a_dry_run_counts_remarks_and_keeps_no_body() {
     let app = TestApp::start().await;
     let address = format!(
@@ -457,6 +540,69 @@ async fn a_kept_order_is_sent_again_unless_that_would_undo_what_came_later() {
         "{}",
         said.stderr
     );
+}
+
+#[tokio::test]
+async fn what_a_later_element_of_the_same_batch_did_is_not_undone_by_sending_an_earlier_one_again()
+{
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    let of = |id: &str, client: &str, username: &str| {
+        let mut order = changed(order(id), "/client/id", json!(client));
+        order["client"]["username"] = json!(username);
+        order
+    };
+    let corrected = changed(with_remark("a-1"), "/total", json!(720));
+    app.post(&json!([
+        with_remark("a-1"),
+        corrected,
+        // A later order brings its client's new name.
+        with_remark("b-1"),
+        of("b-2", "client of b-1", "Василиса"),
+        // One does that before it becomes another client's.
+        with_remark("c-1"),
+        of("c-2", "client of c-1", "Василиса"),
+        of("c-2", "client of c-3", "Мария"),
+        with_remark("d-1"),
+    ]))
+    .await
+    .order("d-1");
+    let batch: String = sqlx::query_scalar("SELECT batch::text FROM journal_batch")
+        .fetch_one(&app.pool())
+        .await
+        .unwrap();
+    let before = rows(&app).await;
+    for (place, why) in [
+        (0, "order a-1, number "),
+        (2, "the client of order b-1, number "),
+        (4, "the client of order c-1, number "),
+    ] {
+        let place = format!("{batch}/{place}");
+        let resubmit = ["journal", "resubmit", &place];
+        let said = operator.run(resubmit).await.refused();
+        assert!(said.contains(why), "{place}: {said}");
+        assert!(said.contains("has changed since"), "{place}: {said}");
+    }
+    assert_eq!(rows(&app).await, before);
+    // Behind the last one nothing came.
+    for (place, id) in [(1, "a-1"), (7, "d-1")] {
+        let place = format!("{batch}/{place}");
+        let resubmit = ["journal", "resubmit", &place];
+        let said = operator.run(resubmit).await.done();
+        let accepted = format!("order {id} is accepted, number ");
+        assert!(said.contains(&accepted), "{place}: {said}");
+    }
+    assert_eq!(rows(&app).await, before);
+}
+
+/// All orders and clients.
+async fn rows(app: &TestApp) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT o::text FROM orders o UNION ALL SELECT c::text FROM client c ORDER BY 1",
+    )
+    .fetch_all(&app.pool())
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
