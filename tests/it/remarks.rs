@@ -93,13 +93,15 @@ async fn an_accepted_order_of_which_something_was_not_taken_is_kept_as_it_came_w
     app.post(&json!([changed(order("a-3"), "/total", json!(-1))]))
         .await;
     let table = operator.run(["journal", "remarks"]).await.done();
+    // A batch's id may contain the same characters.
+    let lists = |table: &str, id: &str| table.split_whitespace().any(|word| word == id);
     assert!(
-        table.contains("a-2") && table.contains("comment: too_long"),
+        lists(&table, "a-2") && table.contains("comment: too_long"),
         "{table}"
     );
-    assert!(!table.contains("a-3"), "{table}");
+    assert!(!lists(&table, "a-3"), "{table}");
     let table = operator.run(["journal", "rejected"]).await.done();
-    assert!(table.contains("a-3") && !table.contains("a-2"), "{table}");
+    assert!(lists(&table, "a-3") && !lists(&table, "a-2"), "{table}");
     let found = |code: &'static str| {
         let operator = &operator;
         async move {
