@@ -101,11 +101,9 @@ fn expected(text: &str, region: Region) -> Option<String> {
         }
         _ => return None,
     };
-    // Ten equal digits are typed where a form insists on a phone.
-    let ten = e164
-        .strip_prefix("+7")
-        .filter(|ten| ten.len() == 10)
-        .unwrap_or(&e164[1..]);
-    let is_placeholder = ten.len() == 10 && ten.chars().all(|c| ten.starts_with(c));
+    // Equal digits are typed where a form insists on a phone.
+    let digits = &e164[1..];
+    let last = &digits[digits.len().saturating_sub(10)..];
+    let is_placeholder = last.chars().all(|c| last.starts_with(c));
     (!is_placeholder).then_some(e164)
 }

@@ -13,6 +13,7 @@ use crate::{
         datetime,
         model::{Address, Checkout, Client, Order, Status},
         phone, reply,
+        wire::is_blank,
     },
     store::{self, Store, operator::Found},
 };
@@ -114,12 +115,10 @@ pub(super) async fn find_any(
     publication: &Publication,
     store: &Store,
 ) -> Result<Option<Found>, Failure> {
-    let sender_id = (which.by != Some(By::Number)).then_some(which.id.as_str());
-    let number = which
-        .id
-        .parse()
-        .ok()
-        .filter(|_| which.by != Some(By::SenderId));
+    // As ids are compared: without what stands around them.
+    let id = which.id.trim_matches(is_blank);
+    let sender_id = (which.by != Some(By::Number)).then_some(id);
+    let number = id.parse().ok().filter(|_| which.by != Some(By::SenderId));
     let mut found = store
         .find_orders(&publication.name, sender_id, number)
         .await
@@ -127,7 +126,7 @@ pub(super) async fn find_any(
     match (found.pop(), found.pop()) {
         (found, None) | (None, found) => Ok(found),
         (Some(one), Some(other)) => {
-            let (by_number, by_id) = if one.sender_id == which.id {
+            let (by_number, by_id) = if one.sender_id == id {
                 (other, one)
             } else {
                 (one, other)

@@ -1029,9 +1029,14 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                         content
                     })
                 });
+            let is_same_door = sent.is_at(&self.clients[client].after.addresses[at].content);
             self.put_address(client, &Found::There(at), sent);
             self.round.looked_at_addresses = true;
             let content = own.unwrap_or_else(|| {
+                // The flat of one house is not that of another.
+                if !is_same_door {
+                    return Some(sent.content());
+                }
                 let address = &self.clients[client].after.addresses[at];
                 Some(address.content.clone())
             });
@@ -1054,6 +1059,15 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 content: None,
             };
         }
+        // At the same door what did not come stays: only its spelling changed, or a part of it.
+        let respelled = order
+            .map(|order| &order.shipping_address)
+            .filter(|own| sent.is_at(own))
+            .map(|own| {
+                let mut content = own.clone();
+                sent.apply(&mut content);
+                content
+            });
         self.round.looked_at_addresses = true;
         let found = self
             .by_content(client, sent)
@@ -1064,7 +1078,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         }
         Destination {
             number,
-            content: Some(sent.content()),
+            content: Some(respelled.unwrap_or_else(|| sent.content())),
         }
     }
 

@@ -104,15 +104,15 @@ fn is_russian(e164: &str) -> bool {
 }
 
 impl Phone {
-    /// `None` for ten equal digits, which people type where a form insists on a phone.
+    /// `None` where all digits are equal, or the last ten: people type that where a form insists on a phone.
     fn of(e164: String, goes_on: bool) -> Option<Self> {
         let digits = e164.trim_start_matches('+');
-        let ten = match digits.len() {
-            11 => digits.strip_prefix('7'),
-            10 => Some(digits),
-            _ => None,
-        };
-        let is_placeholder = ten.is_some_and(|ten| ten.bytes().all(|b| b == ten.as_bytes()[0]));
+        let last = digits.get(digits.len().saturating_sub(10)..);
+        let is_placeholder = last.is_some_and(|last| {
+            let mut bytes = last.bytes();
+            let first = bytes.next();
+            bytes.all(|byte| Some(byte) == first)
+        });
         (!is_placeholder).then_some(Self { e164, goes_on })
     }
 }
@@ -258,6 +258,8 @@ mod tests {
             "+7 000 000-00-00",
             "80000000000",
             "+1111111111",
+            "+11111111",
+            "+1 (000) 000-0000",
             "0000000000, 9191991919",
         ] {
             assert_eq!(super::parse(text, Region::Ru), None, "{text:?}");

@@ -239,7 +239,7 @@ async fn the_publication_may_be_left_out_where_there_is_only_one() {
 }
 
 /// What steers a terminal: a sequence begun by ESC and one begun by a C1 control, a bell, and the writing turned round.
-const STEERING: &str = "\u{1b}]0;gone\u{7}\u{9b}2J\u{85}\u{202e}";
+const STEERING: &str = "\u{1b}]0;gone\u{7}\u{9b}2J\u{85}\u{202e}.";
 
 fn steers(symbol: char) -> bool {
     (symbol.is_control() && symbol != '\n') || symbol == '\u{202e}'

@@ -610,6 +610,25 @@ async fn a_cancellation_of_a_finished_order_is_told_that_it_stays() {
     assert_eq!(answer.order("a")["status"], "completed");
 }
 
+#[tokio::test]
+async fn the_flat_of_one_house_is_not_that_of_another_and_at_the_same_door_it_stays() {
+    let app = TestApp::start().await;
+    let at_home = with(order_to("a", "2"), "/shipping_address/room", "77");
+    let first = app.accept(&at_home).await;
+    // Another house under the number of that address: nobody sent a flat for it.
+    let number = &first["shipping_address"]["id"];
+    let moved = app.accept(&order_to_number("b", number, "5")).await;
+    assert_eq!(moved["shipping_address"]["room"], Value::Null);
+    let same = app.accept(&order_to_number("c", number, "5")).await;
+    assert_eq!(same["shipping_address"]["room"], "77");
+    // The same door, spelled otherwise and without its flat.
+    let respelled = with(order_to("a", "2"), "/shipping_address/str", "К, 2");
+    let again = app.accept(&respelled).await;
+    assert_eq!(again["shipping_address"]["room"], "77");
+    assert_eq!(again["shipping_address"]["str"], "К, 2");
+    assert_eq!(app.accept(&respelled).await, again);
+}
+
 fn some_number() -> impl Strategy<Value = Value> {
     prop_oneof![Just(Value::Null), (1..8_i32).prop_map(Value::from)]
 }

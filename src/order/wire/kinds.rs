@@ -12,7 +12,7 @@ use crate::order::{
     amount::{self, Invalid},
     datetime,
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
-    fields::{Field, KEPT_TEXT, Kind, LONGEST_ID, Object},
+    fields::{Field, KEPT_TEXT, Kind, LONGEST_ID, ORDER, Object},
     invisible::is_invisible,
     model::Checkout,
     phone::{self, Phone},
@@ -31,8 +31,11 @@ const MOMENT: Hint = Hint::Allowed(
 );
 const PHONE: Hint = Hint::Allowed("+79191991919, 89191991919, 79191991919, 9191991919");
 
-/// No identity, besides `0` (contract §3).
-const NIL_GUID: &str = "00000000-0000-0000-0000-000000000000";
+/// Whether it is no identity (contract §3): `0` and the nil GUID, in braces or without its dashes too.
+fn is_placeholder(id: &str) -> bool {
+    let rest = id.trim_matches(['{', '}', '0', '-', '+', '.']);
+    rest.is_empty() && id.contains('0')
+}
 
 /// A field and its value as written, if it came.
 #[derive(Clone, Copy)]
@@ -41,6 +44,8 @@ pub(super) struct Given<'a> {
     pub raw: Option<&'a str>,
     /// Whether it must come: as its field says, or because of what else came.
     pub is_required: bool,
+    /// Whether it is a part of something that came: without it that is not taken.
+    pub is_part: bool,
 }
 
 impl Given<'_> {
@@ -113,9 +118,9 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// A required value that is not there, or an empty list where something must be in it.
-    pub fn missing(&mut self, path: &dyn Display, code: FaultCode) {
-        self.found(path, code, Hint::None, Cost::Nothing);
+    /// An empty list where something must be in it.
+    pub fn empty(&mut self, path: &dyn Display) {
+        self.found(path, FaultCode::Empty, Hint::None, Cost::Nothing);
     }
 
     /// A fault that costs the order wherever it stands.
@@ -176,8 +181,8 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Takes away the faults found since then that cost nothing in a cancellation of a known order, and warns of what cannot be
-    /// read; what is not there has one warning for all of it, where the order is known.
+    /// Takes away the faults found since then that cost nothing in a cancellation of a known order, and warns of what came and is
+    /// not taken; what is not there has one warning for all of it, where the order is known.
     pub fn take_missing(&mut self, since: usize) -> Vec<Fault> {
         let soft = self.take_soft(since).into_iter();
         soft.map(|Found { fault, cost }| {
@@ -219,12 +224,14 @@ impl<'r> Reader<'r> {
     /// An object's fields, none of them read yet.
     pub fn fields<'a, const N: usize>(object: &'a str, kind: &'static Object<N>) -> [Given<'a>; N] {
         let raw = raw::fields(object, kind.names);
+        let is_part = kind.name != ORDER.name && raw.iter().any(Option::is_some);
         std::array::from_fn(|at| {
             let field = &kind.fields[at];
             Given {
                 field,
                 raw: raw[at],
                 is_required: field.is_required,
+                is_part,
             }
         })
     }
@@ -250,7 +257,12 @@ impl<'r> Reader<'r> {
             },
         };
         if given.is_required {
-            self.missing(&path, FaultCode::Required);
+            let cost = if given.is_part {
+                Cost::Value
+            } else {
+                Cost::Nothing
+            };
+            self.found(&path, FaultCode::Required, Hint::None, cost);
         }
         sent
     }
@@ -373,7 +385,7 @@ impl<'r> Reader<'r> {
             if id.len() > LONGEST_ID && id.chars().count() > LONGEST_ID {
                 return Err(too_long());
             }
-            let is_none = id.is_empty() || is_identity && (id == "0" || id == NIL_GUID);
+            let is_none = id.is_empty() || is_identity && is_placeholder(&id);
             Ok((!is_none).then(|| id.into_owned()))
         })
     }
@@ -383,7 +395,13 @@ impl<'r> Reader<'r> {
         let mut is_none_of_ours = false;
         let sent = self.field(given, parent, |_, value, _| {
             let number = match &value {
-                Value::Text(text) if text.trim_matches(is_blank) == NIL_GUID => return Ok(None),
+                Value::Text(text) if is_placeholder(text.trim_matches(is_blank)) => {
+                    return Ok(None);
+                }
+                // A code of the 1C before us, or of anybody else: our numbers have no zeros in front, and no exponent.
+                Value::Text(text) if text.trim().starts_with('0') || text.contains(['e', 'E']) => {
+                    Err(Invalid::NotANumber)
+                }
                 value => number(value, |text| {
                     amount::parse_whole(text, 0, i64::from(i32::MAX))
                 }),

@@ -275,6 +275,12 @@ impl SentAddress {
             && self.room.value() == stored.room.as_ref()
     }
 
+    /// Whether it is at the door of a stored content: in the same house.
+    #[must_use]
+    pub fn is_at(&self, stored: &AddressContent) -> bool {
+        (&self.city, &self.street, &self.house) == (&stored.city, &stored.street, &stored.house)
+    }
+
     /// Whether [`Self::apply`] would change a stored content.
     #[must_use]
     pub fn changes(&self, stored: &AddressContent) -> bool {

@@ -101,6 +101,14 @@ impl Reader<'_> {
 
         let is_cancellation = read.id.is_some() && status == Some(Status::Removed);
         if is_cancellation {
+            if from.is_some() != to.is_some() {
+                let other = if from.is_some() {
+                    "shipping_date_to"
+                } else {
+                    "shipping_date_from"
+                };
+                self.warn(&root.field(other), WarningCode::Required, Hint::None);
+            }
             read.missing = self.take_missing(behind);
             if client.is_none() {
                 read.client = ClientKey::default();
@@ -131,7 +139,7 @@ impl Reader<'_> {
         let list = list.into_value()?;
         let path = parent.field(given.field.name);
         if list.is_empty() {
-            self.missing(&path, FaultCode::Empty);
+            self.empty(&path);
             return None;
         }
         let mut items = Vec::with_capacity(list.len());

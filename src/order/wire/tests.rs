@@ -338,6 +338,64 @@ fn where_there_are_too_many_faults_what_costs_the_order_and_what_was_lost_is_amo
 }
 
 #[test]
+fn what_comes_with_a_cancellation_and_is_not_taken_is_said() {
+    for (part, warned) in [
+        (
+            json!({ "shipping_address": { "city": "Эжва" } }),
+            "shipping_address.street",
+        ),
+        (json!({ "client": { "username": "Один" } }), "client.phone"),
+        (
+            json!({ "order_item_list": [{ "product_id": "a" }] }),
+            "order_item_list[0].price",
+        ),
+        (
+            json!({ "shipping_date_from": "2026-11-06 11:00" }),
+            "shipping_date_to",
+        ),
+    ] {
+        let mut order = json!({ "id": "a", "status": "removed" });
+        order
+            .as_object_mut()
+            .expect("an object")
+            .extend(part.as_object().cloned().expect("one"));
+        let warnings = read(&order).warnings;
+        assert_eq!(warnings[0].field, warned, "{warnings:?}");
+        assert!(warnings[0].is_loss());
+    }
+}
+
+#[test]
+fn codes_of_another_system_are_no_numbers_of_ours_and_no_placeholder_names_anybody() {
+    for (sent, number) in [
+        (json!("000017845"), None),
+        (json!("7e2"), None),
+        (json!("7"), Some(7)),
+        (json!("7.0"), Some(7)),
+        (json!(7e2), Some(700)),
+    ] {
+        let mut order = object("Order");
+        order["external_id"] = sent.clone();
+        let element = read(&order);
+        assert_eq!(element.external_id, number, "{sent}");
+        assert_eq!(element.warnings.is_empty(), number.is_some(), "{sent}");
+    }
+    for placeholder in [
+        "{00000000-0000-0000-0000-000000000000}",
+        "00",
+        "-0",
+        "0.0",
+        "00000000000000000000000000000000",
+    ] {
+        let mut order = object("Order");
+        order["client"]["id"] = json!(placeholder);
+        assert!(!read(&order).client.is_registered(), "{placeholder}");
+        order["client"]["external_id"] = json!(placeholder);
+        assert_eq!(read(&order).warnings, [], "{placeholder}");
+    }
+}
+
+#[test]
 fn messages_say_what_is_so_in_both_languages() {
     let told = |pointer: &str, value: Value| {
         let mut order = object("Order");
