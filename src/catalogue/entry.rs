@@ -15,6 +15,7 @@ use crate::order::{
     Rules,
     amount::{self, Invalid},
     fault::{FaultCode, Hint},
+    flag,
     model::{AddressContent, ClientType},
     phone,
     wire::Sent,
@@ -548,16 +549,12 @@ impl Reader<'_> {
 
     fn flag(&mut self, row: &Row, column: &str) -> Sent<bool> {
         self.sent(row, column, |_, value| {
-            let word = match value {
-                Value::Bool(flag) => return Ok(*flag),
-                Value::Text(word) | Value::Number(word) => word.to_lowercase(),
-                _ => String::new(),
+            let flag = match value {
+                Value::Bool(flag) => Some(*flag),
+                Value::Text(word) | Value::Number(word) => flag::parse(word),
+                _ => None,
             };
-            match word.as_str() {
-                "true" | "1" | "да" | "истина" | "yes" => Ok(true),
-                "false" | "0" | "нет" | "ложь" | "no" => Ok(false),
-                _ => Err((FaultCode::NotAllowed, FLAG)),
-            }
+            flag.ok_or((FaultCode::NotAllowed, FLAG))
         })
     }
 

@@ -559,20 +559,11 @@ mod tests {
     use crate::order::{
         Rules,
         fault::{Warning, WarningCode},
-        phone::Region,
     };
 
     #[test]
     fn of_too_many_warnings_the_first_are_told_and_a_loss_is_never_left_out() {
-        let rules = Rules {
-            timezone: chrono_tz::UTC,
-            phone_region: Region::Ru,
-            payment_types: None,
-            loyalty_system_is_active: true,
-            answers_stored: true,
-            max_order_items: 500,
-            max_client_addresses: 100,
-        };
+        let rules = Rules::with_limits(500, 100);
         let mut element = wire::parse("{}", &rules, 1);
         element.faults.clear();
         let everyday = Warning::new(&"external_id", WarningCode::ExternalIdIgnored);

@@ -373,18 +373,10 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::order::{Rules, fields, phone::Region, wire};
+    use crate::order::{Rules, fields, wire};
 
     fn rules() -> Rules {
-        Rules {
-            timezone: chrono_tz::Europe::Moscow,
-            phone_region: Region::Ru,
-            payment_types: None,
-            loyalty_system_is_active: false,
-            answers_stored: true,
-            max_order_items: 500,
-            max_client_addresses: 100,
-        }
+        Rules::with_limits(500, 100)
     }
 
     fn stock(bad_percent: u32, size: usize) -> Stock {

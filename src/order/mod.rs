@@ -12,6 +12,7 @@ pub mod decide;
 pub mod diff;
 pub mod fault;
 pub mod fields;
+pub mod flag;
 pub mod history;
 pub mod invisible;
 pub mod known;
@@ -41,4 +42,20 @@ pub struct Rules {
     pub max_order_items: usize,
     /// Most addresses (and phones) a sent client may list.
     pub max_client_addresses: usize,
+}
+
+#[cfg(test)]
+impl Rules {
+    /// For tests: Moscow's time, Russian phones, any payment type, and lists as long as these.
+    pub(crate) fn with_limits(max_order_items: usize, max_client_addresses: usize) -> Self {
+        Self {
+            timezone: chrono_tz::Europe::Moscow,
+            phone_region: phone::Region::Ru,
+            payment_types: None,
+            loyalty_system_is_active: false,
+            answers_stored: true,
+            max_order_items,
+            max_client_addresses,
+        }
+    }
 }

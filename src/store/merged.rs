@@ -7,8 +7,8 @@ use crate::order::wire::is_blank;
 /// Ids that are no identity, as they were stored before, with what the reader drops around an id.
 ///
 /// `-0` is among them and `0.0` is not. The reader before kept a whole number as it was written, so the JSON number `-0`, which
-/// is read as 0 now, was stored as `-0`. It rejected the number `0.0`: who has the id `0.0` sent it as a text, and that
-/// is an id like any other.
+/// is read as 0 now, was stored as `-0`. It rejected the number `0.0`, so whoever has that id sent it as a text. The reader takes
+/// such a text, and others of nothing but zeros (`00`), for none today (`wire/kinds.rs`); who was stored under one is not looked for.
 fn no_identity() -> String {
     // PostgreSQL's own `\s` goes by the database's locale.
     let blanks: String = ('\0'..=char::MAX).filter(|c| is_blank(*c)).collect();

@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, PgConnection, migrate::Migrator};
 
 use crate::support::{
     app::TestApp,
-    postgres::{self, QUICK, Server},
+    postgres::{self, QUICK, Server, TestDatabase},
     process::{self, Process, Scratch},
 };
 
@@ -54,9 +54,8 @@ async fn migrate_to(last: &str, connection: &mut PgConnection) {
     migrator.run(connection).await.expect("migrated");
 }
 
-#[tokio::test]
-async fn stored_orders_get_their_own_copy_of_the_address() {
-    let database = Arc::new(postgres::database().await);
+/// A connection to the database, which has the schema of the release before and nothing in it.
+async fn as_the_release_before_left_it(database: &TestDatabase) -> PgConnection {
     let mut connection = database.options().connect().await.expect("connected");
     let empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
     sqlx::raw_sql(empty)
@@ -64,6 +63,13 @@ async fn stored_orders_get_their_own_copy_of_the_address() {
         .await
         .expect("emptied");
     migrate_to("0004_bounds.sql", &mut connection).await;
+    connection
+}
+
+#[tokio::test]
+async fn stored_orders_get_their_own_copy_of_the_address() {
+    let database = Arc::new(postgres::database().await);
+    let mut connection = as_the_release_before_left_it(&database).await;
     // As the release before wrote them: an order to an address of its client's, and one that found no room there. The
     // address of the same number in another publication is none of theirs.
     sqlx::raw_sql(
@@ -127,13 +133,7 @@ async fn stored_orders_get_their_own_copy_of_the_address() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_being_stored_when_the_update_starts_gets_its_copy_too() {
     let database = postgres::database().await;
-    let mut connection = database.options().connect().await.expect("connected");
-    let empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
-    sqlx::raw_sql(empty)
-        .execute(&mut connection)
-        .await
-        .expect("emptied");
-    migrate_to("0004_bounds.sql", &mut connection).await;
+    let mut connection = as_the_release_before_left_it(&database).await;
     sqlx::raw_sql(
         "BEGIN;
          INSERT INTO client (publication, number, sender_id, username) VALUES ('demodelivery', 1, 'c', 'Василий');

@@ -7,7 +7,6 @@ use crate::order::{
     fault::Language,
     known::Keys,
     model::Status,
-    phone::Region,
     reply::{Envelope, Stored},
     wire,
 };
@@ -15,15 +14,7 @@ use crate::order::{
 const MANY: usize = 60_000;
 
 fn rules() -> Rules {
-    Rules {
-        timezone: chrono_tz::Europe::Moscow,
-        phone_region: Region::Ru,
-        payment_types: None,
-        loyalty_system_is_active: false,
-        answers_stored: true,
-        max_order_items: MANY,
-        max_client_addresses: MANY,
-    }
+    Rules::with_limits(MANY, MANY)
 }
 
 fn nothing_known() -> Known {
@@ -58,6 +49,23 @@ fn read(orders: &[Value]) -> Vec<Element> {
     elements
         .map(|order| wire::parse(&order.to_string(), &rules, usize::MAX))
         .collect()
+}
+
+/// The answer to the only batch of a decision.
+fn answer(elements: &[Element], decision: &Decision<'_>, answers_stored: bool) -> Value {
+    let rules = Rules {
+        answers_stored,
+        ..rules()
+    };
+    let envelope = Envelope {
+        elements,
+        verdicts: &decision.verdicts[0],
+        stored: &Stored::of(decision),
+        rules: &rules,
+        language: Language::En,
+    };
+    let json = envelope.to_json(1).expect("an answer").concat();
+    serde_json::from_slice(&json).expect("JSON")
 }
 
 fn decide_on<'k>(
@@ -265,17 +273,7 @@ fn where_anybody_may_post_a_client_that_a_cancellation_does_not_change_is_not_sh
     let elements = read(&[unknown, known]);
     let known = world.known(&[&elements]);
     let decision = decide_on(&known, &elements, &|| true).expect("decided");
-    let mut rules = rules();
-    rules.answers_stored = false;
-    let envelope = Envelope {
-        elements: &elements,
-        verdicts: &decision.verdicts[0],
-        stored: &Stored::of(&decision),
-        rules: &rules,
-        language: Language::En,
-    };
-    let json = envelope.to_json(1).expect("an answer").concat();
-    let answer: Value = serde_json::from_slice(&json).expect("JSON");
+    let answer = answer(&elements, &decision, false);
     let client = &answer["data"]["1"]["data"][0]["client"];
     assert_eq!(client["email"], Value::Null);
     let addresses = client["addresses"].as_array().expect("a list");
@@ -306,18 +304,8 @@ fn where_anybody_may_post_a_cancellation_is_answered_with_nothing_that_it_did_no
     (sent.shipping_dates, sent.shipping_address) = (None, None);
     let known = world.known(&[&elements]);
     let decision = decide_on(&known, &elements, &|| true).expect("decided");
-    let mut rules = rules();
     for answers_stored in [true, false] {
-        rules.answers_stored = answers_stored;
-        let envelope = Envelope {
-            elements: &elements,
-            verdicts: &decision.verdicts[0],
-            stored: &Stored::of(&decision),
-            rules: &rules,
-            language: Language::En,
-        };
-        let json = envelope.to_json(1).expect("an answer").concat();
-        let answer: Value = serde_json::from_slice(&json).expect("JSON");
+        let answer = answer(&elements, &decision, answers_stored);
         let shown = &answer["data"]["1"]["data"][0];
         assert_eq!(shown["status"], "removed");
         assert_eq!(shown["order_item_list"] == json!([]), !answers_stored);

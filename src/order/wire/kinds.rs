@@ -13,6 +13,7 @@ use crate::order::{
     datetime,
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     fields::{Field, KEPT_TEXT, Kind, LONGEST_ID, ORDER, Object},
+    flag,
     invisible::is_invisible,
     model::Checkout,
     phone::{self, Phone},
@@ -463,9 +464,13 @@ impl<'r> Reader<'r> {
 
     pub fn flag(&mut self, given: Given<'_>, parent: Path<'_>) -> Sent<bool> {
         self.field(given, parent, |_, value, _| {
-            flag(&value)
-                .map(Some)
-                .ok_or(Unread(FaultCode::WrongType, BOOLEAN))
+            let flag = match &value {
+                Value::Bool(flag) => Some(*flag),
+                Value::Number(text) => amount::parse_whole(text, 0, 1).ok().map(|one| one == 1),
+                Value::Text(word) => flag::parse(word),
+                _ => None,
+            };
+            flag.map(Some).ok_or(Unread(FaultCode::WrongType, BOOLEAN))
         })
     }
 
@@ -625,27 +630,6 @@ fn number<T>(
     read: impl FnOnce(&str) -> Result<T, Invalid>,
 ) -> Result<T, Invalid> {
     value.as_digits().map_or(Err(Invalid::NotANumber), read)
-}
-
-fn flag(value: &Value<'_>) -> Option<bool> {
-    let number_flag = |text: &str| match amount::parse_whole(text, 0, 1) {
-        Ok(0) => Some(false),
-        Ok(_) => Some(true),
-        Err(_) => None,
-    };
-    match value {
-        Value::Bool(flag) => Some(*flag),
-        Value::Number(text) => number_flag(text),
-        // No word is longer.
-        Value::Text(text) if text.len() <= "истина".len() => {
-            match text.to_lowercase().as_str() {
-                "true" | "1" | "yes" | "да" | "истина" => Some(true),
-                "false" | "0" | "no" | "нет" | "ложь" => Some(false),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
 }
 
 fn list<'a>(value: &Value<'a>, most: usize) -> Result<Vec<&'a str>, Unread> {

@@ -1,5 +1,7 @@
 //! What an order is made of, object by object (contract §3).
 
+use std::borrow::Cow;
+
 use super::{
     ClientKey, Element, Sent, SentAddress, SentClient, SentItem, SentOrder,
     kinds::{Given, OBJECT, Reader},
@@ -61,7 +63,9 @@ impl Reader<'_> {
 
         read.id = self.id(id, root).into_value();
         if let Some(known) = &read.id {
-            read.id_as_sent = as_sent(id).filter(|sent| sent != known);
+            read.id_as_sent = as_sent(id)
+                .filter(|sent| sent != known)
+                .map(Cow::into_owned);
         }
         read.external_id = self.external_id(external_id, root);
         let status = self.one_of(status, root, Status::parse).into_value();
@@ -306,10 +310,10 @@ impl Reader<'_> {
 }
 
 /// An id as the sender will look for it in the answer.
-fn as_sent(id: Given<'_>) -> Option<String> {
+fn as_sent(id: Given<'_>) -> Option<Cow<'_, str>> {
     match raw::value(id.raw?) {
-        Value::Text(text) => Some(text.into_owned()),
-        Value::Number(number) => Some(number.to_owned()),
+        Value::Text(text) => Some(text),
+        Value::Number(number) => Some(number.into()),
         _ => None,
     }
 }

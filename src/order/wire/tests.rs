@@ -7,19 +7,10 @@ use crate::order::{
     Rules,
     fault::{FaultCode, Language},
     fields::{self, Field, Kind},
-    phone::Region,
 };
 
 fn rules() -> Rules {
-    Rules {
-        timezone: chrono_tz::Europe::Moscow,
-        phone_region: Region::Ru,
-        payment_types: None,
-        loyalty_system_is_active: false,
-        answers_stored: true,
-        max_order_items: 3,
-        max_client_addresses: 3,
-    }
+    Rules::with_limits(3, 3)
 }
 
 fn read(order: &Value) -> Element {
