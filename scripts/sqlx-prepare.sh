@@ -28,7 +28,7 @@ quietly in_root "$bin/initdb" -D "$folder/postgres/data" -U postgres -E UTF8 --l
 quietly in_root "$bin/pg_ctl" -D "$folder/postgres/data" -l "$folder/postgres/log" -w start \
     -o "-c listen_addresses= -c unix_socket_directories=$folder/postgres -c fsync=off"
 for migration in migrations/*.sql; do
-    quietly "$bin/psql" -X -q -v ON_ERROR_STOP=1 -h "$folder/postgres" -U postgres -d postgres -f "$migration"
+    quietly "$bin/psql" -X -q -1 -v ON_ERROR_STOP=1 -h "$folder/postgres" -U postgres -d postgres -f "$migration"
 done
 
 # The macros ask the database, and note its answers, only where they are compiled anew.
