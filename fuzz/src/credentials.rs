@@ -1,6 +1,6 @@
 //! Basic credentials: what a sender may write is read as it was meant, and nothing else is taken for it (contract §1).
 
-use aqua_orders::http::auth::Credentials;
+use aqua_orders::http::login::Credentials;
 
 /// The value of an `Authorization` header; and any text as a login and a password.
 pub fn check(input: &[u8]) {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use aqua_orders::http::forwarded::{is_in, sender};
+use aqua_orders::http::listener::address::{is_in, sender};
 use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 

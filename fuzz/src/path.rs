@@ -1,6 +1,6 @@
 //! The orders' path: however it is spelled it is found, and nothing else is taken for it (contract §1).
 
-use aqua_orders::http::canonical;
+use aqua_orders::http::path::canonical;
 use axum::http::Uri;
 
 /// Its parts behind the publication.

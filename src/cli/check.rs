@@ -6,7 +6,7 @@ use super::{Failure, because, say};
 use crate::{
     config::{Config, Database},
     database::{self, State, binaries},
-    http::tls::Tls,
+    http::listener::tls::Tls,
 };
 
 /// How long a database may take to answer: a health check must not hang.

@@ -10,7 +10,7 @@ use crate::{
     backup,
     config::{Access, Backup, Config, Environment},
     database::{self, Disk, Space, binaries},
-    http::tls::Tls,
+    http::listener::tls::Tls,
     store::{Store, merged::Merged},
 };
 

@@ -16,7 +16,7 @@ use super::{Failure, because, on_runtime, say, serve};
 use crate::{
     config::{Config, Environment},
     database::Account,
-    http::faults::{Faults, GRAMMAR},
+    http::mock::{Faults, GRAMMAR},
     telemetry,
 };
 

@@ -1,10 +1,10 @@
 //! `openapi`: the description of the call, for whoever makes a sender of it.
 
 use super::{Failure, because, print};
-use crate::{config::Config, http::openapi};
+use crate::{config::Config, http::description};
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
-    let text = openapi::document(&config.limits)
+    let text = description::document(&config.limits)
         .map_err(|error| because("the description cannot be written", &error))?;
     print(&format!("{text}\n"))
 }

@@ -21,7 +21,9 @@ use super::{Failure, because, check, root, say};
 use crate::{
     config::{self, Config},
     database::{self, Opened, PrivateCluster, Servers},
-    http::{self, App, auth::Gate, body::Bodies, faults::Faults, operator::Operator, tls::Tls},
+    http::{
+        self, App, body::Bodies, listener::tls::Tls, login::Gate, mock::Faults, operator::Operator,
+    },
     import::{self, Demo},
     intake::Intake,
     retention,

@@ -12,17 +12,16 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header, uri::Authority},
-    middleware::{Next, from_fn_with_state},
+    middleware::Next,
     response::{IntoResponse, Response},
-    routing::get,
 };
 use serde::Serialize;
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{App, ORDERS_ROUTE, docs, layered, orders, orders_at};
+use super::app::App;
 use crate::{
     backup,
     database::{Disk, Space},
@@ -105,24 +104,6 @@ impl Operator {
             stopping: Arc::default(),
             last: Arc::default(),
         }
-    }
-
-    /// Every route of the operator's listener.
-    pub(super) fn router(self) -> Router {
-        let tried_out = Router::new().route(ORDERS_ROUTE, orders_at(orders::try_out));
-        let tried_out = layered(tried_out, Arc::clone(&self.app));
-        let docs = docs::router(&self.app.config.limits);
-        let app = Arc::clone(&self.app);
-        Router::new()
-            .route("/", get(welcome))
-            .route("/healthz", get(alive))
-            .route("/readyz", get(ready))
-            .route("/metrics", get(metrics))
-            .fallback(nothing_here)
-            .with_state(self)
-            .merge(tried_out)
-            .merge(docs)
-            .layer(from_fn_with_state(app, only_by_its_names))
     }
 
     /// Looks whether orders can be taken.
@@ -208,7 +189,7 @@ impl Operator {
 }
 
 /// What is here, for whoever opens the address in a browser.
-async fn welcome() -> &'static str {
+pub(super) async fn welcome() -> &'static str {
     concat!(
         "aqua-orders ",
         env!("CARGO_PKG_VERSION"),
@@ -218,7 +199,11 @@ async fn welcome() -> &'static str {
 
 /// A page in the operator's browser may have the browser take this listener for the page's own server, by a name that
 /// suddenly means 127.0.0.1 (DNS rebinding), and read along. So it answers to its own names alone.
-async fn only_by_its_names(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn only_by_its_names(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let hosts = &app.config.operator.hosts;
     let mut called = request
         .headers()
@@ -253,18 +238,18 @@ fn is_its_name(called: &[u8], hosts: &[String]) -> bool {
         || hosts.iter().any(|host| name.eq_ignore_ascii_case(host))
 }
 
-async fn nothing_here() -> (StatusCode, &'static str) {
+pub(super) async fn nothing_here() -> (StatusCode, &'static str) {
     (
         StatusCode::NOT_FOUND,
         "nothing here; / says what there is\n",
     )
 }
 
-async fn alive() -> Response {
+pub(super) async fn alive() -> Response {
     Json(serde_json::json!({ "alive": true })).into_response()
 }
 
-async fn ready(State(operator): State<Operator>) -> Response {
+pub(super) async fn ready(State(operator): State<Operator>) -> Response {
     let readiness = operator.readiness().await;
     let status = if readiness.ready {
         StatusCode::OK
@@ -274,7 +259,7 @@ async fn ready(State(operator): State<Operator>) -> Response {
     (status, Json(readiness)).into_response()
 }
 
-async fn metrics(State(operator): State<Operator>) -> Response {
+pub(super) async fn metrics(State(operator): State<Operator>) -> Response {
     let readiness = operator.readiness().await;
     let app = &operator.app;
     let intake = app.intake.get();

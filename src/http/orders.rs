@@ -13,11 +13,12 @@ use percent_encoding::percent_decode_str;
 use tokio::time::timeout_at;
 
 use super::{
-    App, Peer,
-    answer::Answer,
+    app::App,
+    body::reply::Answer,
     exchange::{Exchange, Facts},
     failure::{Failure, json},
-    publication_of,
+    listener::address::SenderAddress,
+    path::publication_of,
 };
 use crate::{intake::Batch, share::Share};
 
@@ -25,7 +26,7 @@ use crate::{intake::Batch, share::Share};
 pub async fn receive(
     State(app): State<Arc<App>>,
     Extension(exchange): Extension<Exchange>,
-    Extension(peer): Extension<Peer>,
+    Extension(peer): Extension<SenderAddress>,
     request: Request,
 ) -> Response {
     let mut facts = Facts::default();
@@ -72,10 +73,10 @@ fn looks_like_it(parameter: &str) -> bool {
 }
 
 /// The same on the operator's listener: orders are tried out there, and not taken.
-pub async fn try_out(
+pub async fn dry_run_only(
     state: State<Arc<App>>,
     exchange: Extension<Exchange>,
-    peer: Extension<Peer>,
+    peer: Extension<SenderAddress>,
     request: Request,
 ) -> Response {
     match is_dry_run(request.uri()) {
@@ -87,7 +88,7 @@ pub async fn try_out(
 async fn take(
     app: &App,
     exchange: Exchange,
-    Peer(peer): Peer,
+    SenderAddress(peer): SenderAddress,
     request: Request,
     facts: &mut Facts,
 ) -> Result<Response, Failure> {

@@ -1,6 +1,6 @@
 //! Who may post (contract §1): users, anonymous publications, networks; and how little a stranger learns.
 //!
-//! That a stranger's credentials also cost the same is tested where the checks are counted: in `src/http/auth.rs`.
+//! That a stranger's credentials also cost the same is tested where the checks are counted: in `src/http/login/`.
 
 use std::{
     io::Write,

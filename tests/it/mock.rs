@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
-use aqua_orders::http::faults::GRAMMAR;
+use aqua_orders::http::mock::GRAMMAR;
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
 use serde_json::{Value, json};

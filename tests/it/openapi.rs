@@ -4,7 +4,7 @@
 use std::{fs, time::Duration};
 
 use aqua_orders::{
-    http::openapi::{self, EXAMPLE_REQUEST},
+    http::description::{self, EXAMPLE_REQUEST},
     order::fault::{FaultCode, WarningCode},
 };
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ fn the_documents_example_and_every_example_of_an_answer_are_as_described() {
         assert!(codes.contains(&code.as_str().unwrap()), "{code}");
     }
     // As it was written, keys in their order.
-    let text = openapi::document(&demo_config().limits).unwrap();
+    let text = description::document(&demo_config().limits).unwrap();
     assert!(text.contains(EXAMPLE_REQUEST.trim()));
 }
 
@@ -87,7 +87,7 @@ fn the_limits_are_those_of_the_settings() {
         client_addresses: 90,
         ..demo_config().limits
     };
-    let document: Value = serde_json::from_str(&openapi::document(&limits).unwrap()).unwrap();
+    let document: Value = serde_json::from_str(&description::document(&limits).unwrap()).unwrap();
     let schemas = &document["components"]["schemas"];
     assert_eq!(schemas["Batch"]["maxItems"], 12_345);
     let lists = |object: &str, list: &str| &schemas[object]["properties"][list]["maxItems"];

@@ -10,8 +10,8 @@ use aqua_orders::{
     config::Config,
     database::Servers,
     http::{
-        App, auth::Gate, body::Bodies, faults::Faults, operator::Operator, serve, serve_operator,
-        serve_with_faults, tls::Tls,
+        App, body::Bodies, listener::tls::Tls, login::Gate, mock::Faults, operator::Operator,
+        serve, serve_operator, serve_with_faults,
     },
     intake::Intake,
     store::Store,

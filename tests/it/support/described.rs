@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use aqua_orders::http::openapi;
+use aqua_orders::http::description;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::config::demo_config;
 
 /// The document with the limits of the tests' settings.
 pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    let text = openapi::document(&demo_config().limits).unwrap();
+    let text = description::document(&demo_config().limits).unwrap();
     serde_json::from_str(&text).unwrap()
 });
 

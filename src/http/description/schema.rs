@@ -19,6 +19,15 @@ pub fn both((ru, en): Both) -> String {
     format!("{ru}\n\n{en}")
 }
 
+/// The name of a schema whose numbers may be missing in a dry run.
+pub fn of_run(name: &str, dry: bool) -> String {
+    if dry {
+        format!("DryRun{name}")
+    } else {
+        name.to_owned()
+    }
+}
+
 /// Must a field come with a value?
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Need {

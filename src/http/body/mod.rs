@@ -1,5 +1,7 @@
 //! Bytes -> a JSON array's elements: limits, decompression, charset (contract §1).
 
+pub(super) mod reply;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -29,9 +31,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
+use super::failure::{
+    Failure,
     came::{Came, Name},
-    failure::Failure,
 };
 use crate::{
     config::{Limits, Times},

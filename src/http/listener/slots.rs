@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::watch, time::sleep};
 
-use super::forwarded::is_in;
+use super::address::is_in;
 use crate::share::{network_of, wide_network_of};
 
 /// How long a connection that has to go may still write what is left of an answer.

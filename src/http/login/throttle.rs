@@ -1,6 +1,6 @@
 //! Wrong passwords slow down those who bring them: the address they come from, and the login they are meant for.
 //!
-//! Whoever was let in once is not asked again (see [`super::auth`]), so an honest site is not slowed by those who guess
+//! Whoever was let in once is not asked again (see [`super::Gate`]), so an honest site is not slowed by those who guess
 //! at its password. One that is new, as after our restart, waits for a few pauses at most: an address without a wrong
 //! password of its own does not stand in the queue of those who guess at the same login.
 

@@ -44,7 +44,7 @@ pub enum Came {
 
 impl Came {
     /// Of a text that is no JSON.
-    pub(super) fn as_text(text: &str) -> Self {
+    pub fn as_text(text: &str) -> Self {
         let text = text.trim_matches(|char: char| char.is_whitespace() || char == '\u{FEFF}');
         if text.is_empty() {
             return Self::Nothing;
@@ -74,7 +74,7 @@ impl Came {
     }
 
     /// Of bytes that are no text in the charset that is theirs.
-    pub(super) fn as_bytes(bytes: &[u8]) -> Self {
+    pub fn as_bytes(bytes: &[u8]) -> Self {
         const GZIP: &[u8] = &[0x1F, 0x8B];
         const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
         if bytes.starts_with(GZIP) || bytes.starts_with(ZSTD) {
@@ -95,7 +95,7 @@ impl Came {
     }
 
     /// Of a JSON value that is neither a list nor an object.
-    pub(super) fn as_scalar(text: &str) -> Self {
+    pub fn as_scalar(text: &str) -> Self {
         let Some(mut inside) = text.trim_start().strip_prefix('"') else {
             return Self::Other;
         };
@@ -128,7 +128,7 @@ impl Came {
     }
 
     /// The sentence that follows the one that says what is wrong, or nothing.
-    pub(super) fn sentence(self, language: Language) -> &'static str {
+    pub fn sentence(self, language: Language) -> &'static str {
         let (ru, en) = match self {
             Self::Other | Self::Object | Self::ListUnder(_) | Self::JsonInText => ("", ""),
             Self::Nothing => (
@@ -219,7 +219,7 @@ impl Name {
         name
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         let text = self.text.get(..usize::from(self.length));
         text.and_then(|text| std::str::from_utf8(text).ok())
             .unwrap_or_default()

@@ -1,8 +1,5 @@
 //! The call as an `OpenAPI` 3.1 document: fields from what the parser reads, codes, texts and limits from where they live.
 
-mod order;
-mod schema;
-
 use serde_json::{Value, json};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, Header, HttpMethod, InfoBuilder, ObjectBuilder,
@@ -16,10 +13,11 @@ use utoipa::openapi::{
     security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-use self::schema::{always, answered, both, list, map, named, no_entries, value, word};
-use super::failure::Failure;
+use super::order;
+use super::schema::{always, answered, both, list, map, named, no_entries, of_run, value, word};
 use crate::{
     config::Limits,
+    http::failure::Failure,
     order::{
         fault::{Fault, FaultCode, Hint, Language, Warning, WarningCode},
         fields::Both,
@@ -27,9 +25,9 @@ use crate::{
 };
 
 /// The document's own example.
-pub const EXAMPLE_REQUEST: &str = include_str!("../../tests/data/example-request.json");
+pub const EXAMPLE_REQUEST: &str = include_str!("../../../tests/data/example-request.json");
 /// What the demo answers to it.
-const EXAMPLE_ANSWER: &str = include_str!("openapi/example-answer.json");
+const EXAMPLE_ANSWER: &str = include_str!("example-answer.json");
 
 const JSON: &str = "application/json";
 
@@ -63,15 +61,6 @@ impl Verbatim {
             document = document.replace(&serde_json::to_string(&Self::mark(place))?, text.trim());
         }
         Ok(document)
-    }
-}
-
-/// The name of a schema whose numbers may be missing in a dry run.
-fn of_run(name: &str, dry: bool) -> String {
-    if dry {
-        format!("DryRun{name}")
-    } else {
-        name.to_owned()
     }
 }
 

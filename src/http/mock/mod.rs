@@ -28,7 +28,7 @@ use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    App,
+    app::App,
     body::{self, Bodies, Elements},
     failure::Failure,
 };

@@ -3,7 +3,9 @@
 //! Whoever is not let in learns nothing from it, not even from the time it took: every credential that is not known
 //! to be right costs one argon2 run of the same price, whether its publication and login exist or not. That price is
 //! paid once: a credential that was right is known again by a keyed hash. Wrong ones slow their senders down
-//! ([`super::throttle`]).
+//! ([`throttle`]).
+
+mod throttle;
 
 use std::{
     collections::HashMap,
@@ -31,10 +33,7 @@ use quick_cache::sync::Cache;
 use sha2::Sha256;
 use tokio::sync::OnceCell;
 
-use super::{
-    forwarded::is_in,
-    throttle::{self, Throttle},
-};
+use self::throttle::Throttle;
 use crate::{
     config::{Access, Config, Publication},
     share::{Share, network_of},
@@ -345,7 +344,7 @@ impl Door {
 
     fn is_open_to(&self, peer: IpAddr) -> bool {
         let networks = &self.publication.allow_from;
-        networks.is_empty() || is_in(networks, peer)
+        networks.is_empty() || networks.iter().any(|network| network.contains(&peer))
     }
 
     fn caller(&self, login: Option<String>) -> Caller {

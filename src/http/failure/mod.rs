@@ -1,5 +1,7 @@
 //! Whole-request failures -> status + envelope (contract §1, "Whole-request outcomes").
 
+pub mod came;
+
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -7,10 +9,8 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{
-    auth::Refused,
-    came::{Came, Name},
-};
+use self::came::{Came, Name};
+use super::login::Refused;
 use crate::{
     config::Limits, intake::Unavailable, order::fault::Language, room::Full, turns::TooMany,
 };

@@ -7,6 +7,10 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// The address that a request counts against: of its connection, or of whom a trusted proxy there names.
+#[derive(Debug, Clone, Copy)]
+pub struct SenderAddress(pub IpAddr);
+
 /// Whether one of the networks has that address.
 #[must_use]
 pub fn is_in(networks: &[IpNet], address: IpAddr) -> bool {

@@ -128,7 +128,7 @@ const AS_TOTAL: Both = ("null — как у total", "null as of total");
 /// Everything that is answered about an order that was taken. In a dry run (`dry`) numbers that nobody gave yet are null.
 pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
     use Type::{Boolean, Integer, Null, Number, String};
-    let name = |name: &str| super::of_run(name, dry);
+    let name = |name: &str| super::schema::of_run(name, dry);
     let our = |number: Type, about| {
         if dry {
             value([number, Null], about)

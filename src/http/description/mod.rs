@@ -1,6 +1,12 @@
 //! What an integrator reads and tries: `/docs`, `/try` and `/openapi.json`. Files of our own and nothing from elsewhere; the
 //! pages fetch the description and lay it out, so they say what it says.
 
+mod openapi;
+mod order;
+mod schema;
+
+pub use self::openapi::{EXAMPLE_REQUEST, document};
+use crate::config::Limits;
 use axum::{
     Router,
     body::Bytes,
@@ -8,10 +14,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tower_http::compression::{CompressionLayer, predicate::SizeAbove};
-
-use super::{WORTH_COMPRESSING, openapi};
-use crate::config::Limits;
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -54,11 +56,11 @@ pub fn router(limits: &Limits) -> Router {
     for (path, kind, text) in FILES {
         router = router.route(path, file(kind, Bytes::from_static(text.as_bytes())));
     }
-    match openapi::document(limits) {
+    match document(limits) {
         Ok(document) => router = router.route("/openapi.json", file(JSON, document.into())),
         Err(error) => tracing::error!(%error, "openapi.json could not be written"),
     }
-    router.layer(CompressionLayer::new().compress_when(SizeAbove::new(WORTH_COMPRESSING)))
+    router
 }
 
 fn answer(kind: &'static str, text: Bytes) -> Response {
