@@ -254,6 +254,6 @@ fn answer(batch: &Batch) {
             rules,
             language: Language::Ru,
         };
-        black_box(black_box(&envelope).to_json(1).expect("an answer is JSON"));
+        black_box(black_box(&envelope).to_json().expect("an answer is JSON"));
     });
 }

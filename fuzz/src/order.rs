@@ -509,7 +509,7 @@ fn json(
         rules,
         language,
     };
-    let json = envelope.to_json(1).expect("an answer is JSON").concat();
+    let json = envelope.to_json().expect("an answer is JSON").concat();
     assert!(json.len() <= envelope.most_bytes(usize::MAX));
     json
 }

@@ -16,7 +16,6 @@ use super::{
     Batch, Done, Inner, Intake, Job, Reply, Unavailable, journal::Entries, large_body, off_thread,
 };
 use crate::{
-    heavy::in_place,
     order::{
         decide::{self, FreeNumbers, Shortage, Undecided, Verdict},
         known::Keys,
@@ -24,6 +23,7 @@ use crate::{
     },
     share::Share,
     store::{Error, Write},
+    threads::block_if_many,
 };
 
 /// So many are tried out at the same time; others wait, for those that are to be stored come first.
@@ -137,7 +137,7 @@ impl Intake {
         let mut imagined = Imagined::default();
         let mut decision = loop {
             let mut numbers = imagined.0.clone();
-            let decided = in_place(job.elements.len(), || {
+            let decided = block_if_many(job.elements.len(), || {
                 let batches = std::slice::from_ref(&batch);
                 decide::decide(&known, batches, &mut numbers, most_addresses, &go_on)
             });
@@ -149,7 +149,7 @@ impl Intake {
         };
         let verdicts = decision.verdicts.pop().unwrap_or_default();
         let stored = Arc::new(Stored::of(&decision));
-        in_place(job.elements.len(), || {
+        block_if_many(job.elements.len(), || {
             job.make_room_for_answer(&verdicts, &stored, self.inner.answer_bytes)
         })?;
         self.inner.note(&job, &verdicts, known.now).await;

@@ -26,7 +26,6 @@ mod transaction;
 use crate::{
     config::{Config, Publication},
     database::{DiskWatch, Space},
-    heavy::shared,
     order::{
         decide::Verdict,
         fault::Language,
@@ -40,6 +39,7 @@ use crate::{
         metrics::{Metrics, Verdicts},
         traces::Stage,
     },
+    threads::in_parallel,
     turns::{Turn, Turns},
 };
 
@@ -380,11 +380,12 @@ impl Inner {
 
     fn read(&self, batch: Batch) -> Job {
         let rules = &batch.publication.rules;
-        let read = |_place, places: &[Range<usize>]| {
+        let places = &batch.elements;
+        let read = |part: Range<usize>| {
             let mut faults_left = MOST_FAULTS;
-            let mut orders = Vec::with_capacity(places.len());
-            let mut clients = Vec::with_capacity(places.len());
-            let elements: Vec<Element> = places
+            let mut orders = Vec::with_capacity(part.len());
+            let mut clients = Vec::with_capacity(part.len());
+            let elements: Vec<Element> = places[part]
                 .iter()
                 .map(|place| {
                     let most_faults = faults_left.max(FEW_FAULTS);
@@ -398,10 +399,11 @@ impl Inner {
                 .collect();
             (elements, orders, clients)
         };
-        let places = &batch.elements;
         let mut elements = Vec::with_capacity(places.len());
         let mut claims = Claims::default();
-        for (more_elements, orders, clients) in shared(places, threads(&batch.body), read) {
+        for (more_elements, orders, clients) in
+            in_parallel(places.len(), threads(&batch.body), read)
+        {
             elements.extend(more_elements);
             claims.orders.extend(orders);
             claims.clients.extend(clients);
@@ -520,9 +522,14 @@ impl Done {
             Unavailable::Storage
         };
         let envelope = job.envelope(verdicts, stored);
-        let body = envelope
-            .to_json(threads(&job.body))
-            .map_err(|error| unwritable(&error))?;
+        let writer = envelope.writer();
+        let parts = in_parallel(writer.entries(), threads(&job.body), |entries| {
+            writer.pieces(entries)
+        });
+        let mut body = Vec::new();
+        for pieces in parts {
+            body.extend(pieces.map_err(|error| unwritable(&error))?);
+        }
         debug_assert!(
             body.iter().map(Vec::len).sum::<usize>() <= envelope.most_bytes(usize::MAX),
             "an answer is longer than was told"

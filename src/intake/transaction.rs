@@ -17,7 +17,6 @@ use super::{
     journal::{Entries, KeptToday, Records, line_bytes},
 };
 use crate::{
-    heavy::in_place,
     order::{
         decide::{
             self, Accepted, Batch, Decision, FreeNumbers, Record, Shortage, Undecided, Verdict,
@@ -29,6 +28,7 @@ use crate::{
     },
     store::{ChangeRow, Error, Store, Write},
     telemetry::{metrics::Retry, traces::Stage},
+    threads::block_if_many,
 };
 
 /// How often somebody else may be faster before we give up. Each time somebody's batch was stored, so a crowd of
@@ -527,7 +527,7 @@ async fn transact(
             under_way.release(unchanged_clients(inner, &decision));
         }
         let stored = Arc::new(Stored::of(&decision));
-        let room = in_place(orders, || {
+        let room = block_if_many(orders, || {
             make_room_for_answers(inner, jobs, &decision.verdicts, &stored)
         });
         if let Err(why) = room {
@@ -538,7 +538,7 @@ async fn transact(
         if may_need_room(&decision) {
             budget = inner.journal_room(&publication.name).await;
         }
-        let (mut write, mut not_kept) = in_place(orders, || {
+        let (mut write, mut not_kept) = block_if_many(orders, || {
             let kept_today = &inner.kept_today;
             to_write(jobs, &decision, deadline, probe, kept_today, &mut budget)
         });
@@ -669,7 +669,7 @@ async fn decide_with_numbers<'k>(
         }
         let mut rest = lease.clone();
         let go_on = || inner.may_go_on(until);
-        let decided = in_place(orders, || {
+        let decided = block_if_many(orders, || {
             decide::decide(known, batches, &mut rest, most_addresses, &go_on)
         });
         match decided {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::Range,
     sync::Arc,
 };
 
@@ -12,8 +13,6 @@ use serde::{
     Serialize, Serializer,
     ser::{SerializeSeq, SerializeStruct},
 };
-
-use crate::heavy::shared;
 
 use super::{
     Rules,
@@ -146,42 +145,23 @@ fn keys_by<'e>(
 }
 
 impl Envelope<'_> {
-    /// The answer as JSON, in pieces that belong one behind the other. Several `threads` share the work where the batch is
-    /// large.
+    /// The answer as JSON, in pieces that belong one behind the other.
     ///
     /// # Errors
     /// None that a record could cause; the library cannot know.
-    pub fn to_json(&self, threads: usize) -> serde_json::Result<Vec<Vec<u8>>> {
-        let keys = keys_as_sent(self.elements);
-        let elements = self.elements_of_entries();
-        let entries: Vec<_> = keys.iter().zip(self.verdicts).enumerate().collect();
-        let parts = shared(&entries, threads, |place, entries| {
-            let start: &[u8] = if place == 0 { START } else { b"," };
-            let mut pieces = Vec::new();
-            let room = |entries: usize| Vec::with_capacity((entries * USUAL_ENTRY).min(PIECE) + 64);
-            let mut piece = room(entries.len());
-            piece.extend_from_slice(start);
-            for (place, (at, (key, verdict))) in entries.iter().enumerate() {
-                if place > 0 {
-                    piece.push(b',');
-                }
-                serde_json::to_writer(&mut piece, key)?;
-                piece.push(b':');
-                let elements = elements.get(*at).map_or(&[][..], Vec::as_slice);
-                serde_json::to_writer(&mut piece, &Entry(self, verdict, elements))?;
-                if piece.len() >= PIECE {
-                    pieces.push(std::mem::replace(&mut piece, room(entries.len() - place)));
-                }
-            }
-            pieces.push(piece);
-            Ok(pieces)
-        });
-        let parts = parts.into_iter().collect::<serde_json::Result<Vec<_>>>()?;
-        let mut pieces = parts.concat();
-        if let Some(last) = pieces.last_mut() {
-            last.extend_from_slice(END);
+    pub fn to_json(&self) -> serde_json::Result<Vec<Vec<u8>>> {
+        let writer = self.writer();
+        writer.pieces(0..writer.entries())
+    }
+
+    /// Writes the answer a range of entries at a time, for a caller who spreads a large one over threads.
+    #[must_use]
+    pub fn writer(&self) -> Writer<'_> {
+        Writer {
+            envelope: self,
+            keys: keys_as_sent(self.elements),
+            elements: self.elements_of_entries(),
         }
-        Ok(pieces)
     }
 
     /// How long the answer can become, told before it is written; where that is more than `enough`, counted no further.
@@ -267,6 +247,53 @@ impl Envelope<'_> {
             }
         }
         of_entries
+    }
+}
+
+/// Writes an answer range by range.
+pub struct Writer<'a> {
+    envelope: &'a Envelope<'a>,
+    keys: Vec<String>,
+    elements: Vec<Vec<&'a Element>>,
+}
+
+impl Writer<'_> {
+    /// How many entries the answer has.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.keys.len().min(self.envelope.verdicts.len())
+    }
+
+    /// These entries as JSON, in pieces that belong one behind the other. The first range brings the answer's start along and
+    /// the last one its end, so that the pieces of ranges that follow one another are the whole answer.
+    ///
+    /// # Errors
+    /// None that a record could cause; the library cannot know.
+    pub fn pieces(&self, range: Range<usize>) -> serde_json::Result<Vec<Vec<u8>>> {
+        let mut pieces = Vec::new();
+        let room = |entries: usize| Vec::with_capacity((entries * USUAL_ENTRY).min(PIECE) + 64);
+        let mut piece = room(range.len());
+        if range.start == 0 {
+            piece.extend_from_slice(START);
+        }
+        for at in range.clone() {
+            if at > 0 {
+                piece.push(b',');
+            }
+            serde_json::to_writer(&mut piece, &self.keys[at])?;
+            piece.push(b':');
+            let elements = self.elements.get(at).map_or(&[][..], Vec::as_slice);
+            let entry = Entry(self.envelope, &self.envelope.verdicts[at], elements);
+            serde_json::to_writer(&mut piece, &entry)?;
+            if piece.len() >= PIECE {
+                pieces.push(std::mem::replace(&mut piece, room(range.end - at)));
+            }
+        }
+        if range.end == self.entries() {
+            piece.extend_from_slice(END);
+        }
+        pieces.push(piece);
+        Ok(pieces)
     }
 }
 

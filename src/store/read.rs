@@ -18,7 +18,6 @@ use super::{
     client_cache::{Cached, Stamps, Version},
 };
 use crate::{
-    heavy::in_place,
     order::{
         known::{Keys, Known},
         model::{
@@ -26,6 +25,7 @@ use crate::{
             OrderItem, Status,
         },
     },
+    threads::block_if_many,
 };
 
 /// Where the columns of `read.sql` stand, by their type; the first of each.
@@ -362,7 +362,7 @@ impl Store {
                 break rows;
             }
         };
-        in_place(rows.count(), || {
+        block_if_many(rows.count(), || {
             let version = rows.version;
             let products_are_read = cached.products.is_none();
             let (known, stamps) = known(rows, cached)

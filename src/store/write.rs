@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use super::{Error, Store};
 use crate::{
-    heavy::in_place,
     order::{
         diff::Changes,
         model::{AddressContent, Checkout},
     },
+    threads::block_if_many,
 };
 
 /// The journal's row of one batch.
@@ -395,7 +395,7 @@ impl Store {
         // write_new.sql writes neither column.
         let needs_more = |batch: &BatchRow| batch.with_remarks > 0 || batch.kept_bytes > 0;
         let only_new = changes.is_only_new() && kept.is_empty() && !batches.iter().any(needs_more);
-        let statement = in_place(changes.rows(), || {
+        let statement = block_if_many(changes.rows(), || {
             let clients = Clients::of(changes);
             let addresses = Addresses::of(changes);
             let orders = Orders::of(changes, made_by);

@@ -64,7 +64,7 @@ fn answer(elements: &[Element], decision: &Decision<'_>, answers_stored: bool) -
         rules: &rules,
         language: Language::En,
     };
-    let json = envelope.to_json(1).expect("an answer").concat();
+    let json = envelope.to_json().expect("an answer").concat();
     serde_json::from_slice(&json).expect("JSON")
 }
 
