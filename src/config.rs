@@ -15,8 +15,8 @@ use toml::de::DeTable;
 
 use self::file::{At, Problems, Table, meant};
 use crate::{
+    memory::NETWORK_PART,
     order::{Rules, phone::Region},
-    room::PARTS,
 };
 
 mod file;
@@ -726,12 +726,12 @@ fn limits(mut table: Table<'_, '_>, problems: &Problems<'_>) -> Limits {
     let least = limits
         .body_bytes
         .max(limits.batch_orders.saturating_mul(Limits::ROOM_OF_AN_ORDER));
-    let least = least.saturating_mul(PARTS);
+    let least = least.saturating_mul(NETWORK_PART);
     if limits.bytes_in_flight < least {
         problems.add(
             table.at("bytes_in_flight").unwrap_or(table.at),
             format!(
-                "`bytes_in_flight` must be at least {least}: {PARTS} times as large as `body_bytes`, and {PARTS} times {} \
+                "`bytes_in_flight` must be at least {least}: {NETWORK_PART} times as large as `body_bytes`, and {NETWORK_PART} times {} \
                  for each of `batch_orders`; else the largest batch is never taken, for one caller has a part of it only",
                 Limits::ROOM_OF_AN_ORDER
             ),

@@ -266,7 +266,7 @@ pub(super) async fn metrics(State(operator): State<Operator>) -> Response {
     let reading = Reading {
         lanes: intake.map(Intake::lanes).unwrap_or_default(),
         database_connections: intake.map(|intake| intake.store().connections()),
-        bytes_in_flight: app.bodies.room.taken(),
+        bytes_in_flight: app.bodies.memory.used(),
         connections_max: app.config.limits.connections,
         database_up: readiness.database.ok,
         ready: readiness.ready,

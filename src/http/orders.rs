@@ -20,7 +20,7 @@ use super::{
     listener::address::SenderAddress,
     path::publication_of,
 };
-use crate::{intake::Batch, share::Share};
+use crate::{intake::RawBatch, share::Share};
 
 /// Takes a batch; whatever became of it, the log line's facts go out with the response.
 pub async fn receive(
@@ -120,15 +120,15 @@ async fn take(
     facts.bytes = elements.bytes;
     facts.orders = elements.ranges.len();
 
-    let batch = Batch {
+    let batch = RawBatch {
         publication: caller.publication,
         request_id: exchange.request_id,
         login: caller.login,
         body: elements.text,
         elements: elements.ranges,
         language: exchange.language,
-        place: elements.place,
-        whole_at: elements.whole_at,
+        memory: elements.memory,
+        complete_at: elements.complete_at,
     };
     // The intake's database work runs in its own task, with shorter deadlines than this one: dropping it here is
     // harmless, and nothing lands after this answer.
@@ -139,12 +139,12 @@ async fn take(
             intake.accept(batch).await
         }
     };
-    let reply = timeout_at((elements.whole_at + config.times.answer).into(), reply)
+    let reply = timeout_at((elements.complete_at + config.times.answer).into(), reply)
         .await
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
     facts.stages.extend(reply.stages);
-    let answer = Answer::new(reply.body, reply.place);
+    let answer = Answer::new(reply.body, reply.memory);
     let mut response = json(StatusCode::OK, Body::new(answer));
     if facts.dry_run {
         let headers = response.headers_mut();

@@ -13,7 +13,8 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::{
-    Batch, Done, Inner, Intake, Job, Reply, Unavailable, journal::Entries, large_body, off_thread,
+    Done, Inner, Intake, Job, RawBatch, Reply, Unavailable, journal::Entries, large_body,
+    off_thread,
 };
 use crate::{
     order::{
@@ -99,13 +100,13 @@ impl Intake {
     ///
     /// # Errors
     /// [`Unavailable`]
-    pub async fn check(&self, batch: Batch) -> Result<Reply, Unavailable> {
-        let taken_at = batch.whole_at;
-        if batch.login.is_none() && !self.inner.dry_runs.allows(batch.place.share(), taken_at) {
+    pub async fn check(&self, batch: RawBatch) -> Result<Reply, Unavailable> {
+        let taken_at = batch.complete_at;
+        if batch.login.is_none() && !self.inner.dry_runs.allows(batch.memory.share(), taken_at) {
             return Err(Unavailable::Overloaded);
         }
         let large = large_body(&batch.body);
-        let turn = self.inner.checks.take(batch.place.share(), 1).await;
+        let turn = self.inner.checks.acquire(batch.memory.share(), 1).await;
         let _turn = turn.map_err(|_too_many| Unavailable::Overloaded)?;
         let _room = self.turn(&batch).await?;
         let inner = Arc::clone(&self.inner);

@@ -612,7 +612,7 @@ mod tests {
             elements: vec![element; elements],
             wide_network: 0,
             language: crate::order::fault::Language::default(),
-            place: Mutex::default(),
+            memory: Mutex::default(),
             claims: Claims {
                 orders: orders.iter().copied().collect(),
                 clients: clients.iter().copied().collect(),

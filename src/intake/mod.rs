@@ -26,6 +26,8 @@ mod transaction;
 use crate::{
     config::{Config, Publication},
     database::{DiskWatch, Space},
+    fair_semaphore::{FairSemaphore, Permit},
+    memory::Reservation,
     order::{
         decide::Verdict,
         fault::Language,
@@ -33,14 +35,12 @@ use crate::{
         reply::{Envelope, Stored},
         wire::{self, Element},
     },
-    room::Place,
     store::{Store, Write, numbers::Numbers},
     telemetry::{
         metrics::{Metrics, Verdicts},
         traces::Stage,
     },
     threads::in_parallel,
-    turns::{Turn, Turns},
 };
 
 /// A body larger than this is read, and its answer written, off the threads that serve everybody.
@@ -81,11 +81,11 @@ struct Inner {
     numbers: Numbers,
     lanes: coalesce::Lanes,
     /// See [`HUGE_BODY`].
-    huge: Turns,
+    huge: FairSemaphore,
     /// See [`MEDIUM_BODY`].
-    medium: Turns,
+    medium: FairSemaphore,
     /// See [`check::AT_ONCE`].
-    checks: Turns,
+    checks: FairSemaphore,
     /// Past this PostgreSQL begins to store nothing any more, and what it has begun it ends within its own timeout: all
     /// that before the answer's deadline (contract §1).
     store_within: Duration,
@@ -107,7 +107,7 @@ struct Inner {
 
 /// A batch as the caller sent it.
 #[derive(Debug)]
-pub struct Batch {
+pub struct RawBatch {
     /// Whose.
     pub publication: Arc<Publication>,
     /// `X-Request-Id`, for the journal.
@@ -121,9 +121,9 @@ pub struct Batch {
     /// Of the messages.
     pub language: Language,
     /// The room that it takes up, and whose it is.
-    pub place: Place,
+    pub memory: Reservation,
     /// When its body was there: the time of its answer counts from then.
-    pub whole_at: Instant,
+    pub complete_at: Instant,
 }
 
 /// A batch that was processed, whatever became of each order.
@@ -140,7 +140,7 @@ pub struct Reply {
     /// What it waited for: its turn, then its transaction's reading, deciding and writing.
     pub stages: Vec<Stage>,
     /// The batch's, to be kept until the answer is sent.
-    pub place: Place,
+    pub memory: Reservation,
 }
 
 /// Why a batch could not be processed. Nothing of it is stored; sending it again is safe (contract §1).
@@ -170,7 +170,7 @@ struct Job {
     wide_network: u64,
     language: Language,
     /// Its room, until the answer has it.
-    place: Mutex<Option<Place>>,
+    memory: Mutex<Option<Reservation>>,
     claims: Claims,
     received_at: DateTime<Utc>,
     taken_at: Instant,
@@ -220,9 +220,9 @@ impl Intake {
                     // Those that wait for locks leave most connections to the others.
                     (config.database.connections / 3).max(1) as usize,
                 ),
-                huge: Turns::new(HUGE_AT_ONCE),
-                medium: Turns::new(MEDIUM_AT_ONCE),
-                checks: Turns::new(check::AT_ONCE),
+                huge: FairSemaphore::new(HUGE_AT_ONCE),
+                medium: FairSemaphore::new(MEDIUM_AT_ONCE),
+                checks: FairSemaphore::new(check::AT_ONCE),
                 store_within: config
                     .times
                     .answer
@@ -265,7 +265,7 @@ impl Intake {
     ///
     /// # Errors
     /// [`Unavailable`], and then nothing of the batch is stored.
-    pub async fn accept(&self, batch: Batch) -> Result<Reply, Unavailable> {
+    pub async fn accept(&self, batch: RawBatch) -> Result<Reply, Unavailable> {
         if self.inner.space() == Space::Full {
             return Err(Unavailable::Storage);
         }
@@ -291,11 +291,11 @@ impl Intake {
     }
 
     /// Waits until a body may be read: there is room for so many of its size at a time. Dropped, it makes room again.
-    async fn turn(&self, batch: &Batch) -> Result<Option<Turn>, Unavailable> {
-        let share = batch.place.share();
+    async fn turn(&self, batch: &RawBatch) -> Result<Option<Permit>, Unavailable> {
+        let share = batch.memory.share();
         let turn = match batch.body.len() {
-            length if length > HUGE_BODY => self.inner.huge.take(share, 1).await,
-            length if length > MEDIUM_BODY => self.inner.medium.take(share, length).await,
+            length if length > HUGE_BODY => self.inner.huge.acquire(share, 1).await,
+            length if length > MEDIUM_BODY => self.inner.medium.acquire(share, length).await,
             _ => return Ok(None),
         };
         turn.map(Some).map_err(|_too_many| Unavailable::Overloaded)
@@ -378,7 +378,7 @@ impl Inner {
         }
     }
 
-    fn read(&self, batch: Batch) -> Job {
+    fn read(&self, batch: RawBatch) -> Job {
         let rules = &batch.publication.rules;
         let places = &batch.elements;
         let read = |part: Range<usize>| {
@@ -421,12 +421,12 @@ impl Inner {
             places: batch.elements,
             elements,
             language: batch.language,
-            wide_network: batch.place.share().wide_network(),
-            place: Mutex::new(Some(batch.place)),
+            wide_network: batch.memory.share().wide_network(),
+            memory: Mutex::new(Some(batch.memory)),
             claims,
             // PostgreSQL keeps microseconds; what is answered now must be what is read back later.
             received_at: Utc::now().trunc_subsecs(6),
-            taken_at: batch.whole_at,
+            taken_at: batch.complete_at,
             submitted_at: Instant::now(),
         }
     }
@@ -496,11 +496,11 @@ impl Job {
         if bytes > most {
             return Err(Unavailable::AnswerTooLarge(most));
         }
-        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         // What its orders took up at the least was for their answers.
-        let grown = place
+        let grown = memory
             .as_mut()
-            .map(|place| place.grow(self.body.len() + bytes));
+            .map(|memory| memory.grow(self.body.len() + bytes));
         match grown {
             Some(Err(_full)) if bytes > SMALL_ANSWER => Err(Unavailable::Overloaded),
             _ => Ok(()),
@@ -534,13 +534,13 @@ impl Done {
             body.iter().map(Vec::len).sum::<usize>() <= envelope.most_bytes(usize::MAX),
             "an answer is longer than was told"
         );
-        let place = self
+        let memory = self
             .job
-            .place
+            .memory
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let place = place.ok_or_else(|| unwritable(&"it was written before"))?;
+        let memory = memory.ok_or_else(|| unwritable(&"it was written before"))?;
         let accepted = accepted(verdicts);
         Ok(Reply {
             body,
@@ -548,7 +548,7 @@ impl Done {
             accepted,
             rejected: verdicts.len() - accepted,
             stages: stages.clone(),
-            place,
+            memory,
         })
     }
 }

@@ -15,8 +15,8 @@ use std::{
 use aqua_orders::{
     config::Config,
     intake::{self, Intake, Reply, Unavailable},
+    memory::MemoryBudget,
     order::fault::Language,
-    room::Room,
     share::Share,
     store::Store,
     telemetry::metrics::Metrics,
@@ -910,15 +910,15 @@ impl Direct {
                 elements.push(start..body.len());
             }
             body.push(']');
-            let batch = intake::Batch {
+            let batch = intake::RawBatch {
                 publication: Arc::clone(&publication),
                 request_id: "test".into(),
                 login: Some("сайт".into()),
                 body,
                 elements,
                 language: Language::Ru,
-                place: Room::new(usize::MAX).place(&share),
-                whole_at: Instant::now(),
+                memory: MemoryBudget::new(usize::MAX).reserve(&share),
+                complete_at: Instant::now(),
             };
             let intake = self.intake.clone();
             async move { intake.accept(batch).await }

@@ -20,9 +20,9 @@ use super::{
 };
 use crate::{
     config::{Config, Publication},
-    intake::{Batch, Intake},
+    intake::{Intake, RawBatch},
+    memory::MemoryBudget,
     order::fault::Language,
-    room::Room,
     share::Share,
     store::{Store, journal::KeptOrder},
     telemetry::metrics::Metrics,
@@ -106,15 +106,15 @@ pub(super) async fn resubmit(
     // Nobody else is here.
     let share = Share::new(&publication.name, Ipv4Addr::LOCALHOST.into());
     let reply = intake
-        .accept(Batch {
+        .accept(RawBatch {
             publication: Arc::new(publication.clone()),
             request_id: request_id.clone(),
             login: order.login,
             body,
             elements,
             language: Language::Ru,
-            place: Room::new(usize::MAX).place(&share),
-            whole_at: Instant::now(),
+            memory: MemoryBudget::new(usize::MAX).reserve(&share),
+            complete_at: Instant::now(),
         })
         .await;
     let reply = match (reply, file) {

@@ -37,10 +37,10 @@ use super::failure::{
 };
 use crate::{
     config::{Limits, Times},
+    fair_semaphore::FairSemaphore,
+    memory::{MemoryBudget, Reservation},
     order::list_key::ListKey,
-    room::{Place, Room},
     share::Share,
-    turns::Turns,
 };
 
 /// Up to here a body is split where it arrived; parsing more would hold up everybody else on the thread.
@@ -61,9 +61,9 @@ const UNPACKED_AT_ONCE: usize = 2;
 #[derive(Debug, Clone)]
 pub struct Bodies {
     /// For bodies and their answers.
-    pub room: Room,
+    pub memory: MemoryBudget,
     /// See [`UNPACKED_AT_ONCE`].
-    unpacking: Turns,
+    unpacking: FairSemaphore,
 }
 
 impl Bodies {
@@ -71,8 +71,8 @@ impl Bodies {
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self {
-            room: Room::new(bytes),
-            unpacking: Turns::new(UNPACKED_AT_ONCE),
+            memory: MemoryBudget::new(bytes),
+            unpacking: FairSemaphore::new(UNPACKED_AT_ONCE),
         }
     }
 
@@ -94,8 +94,8 @@ impl Bodies {
             Coding::Identity => limits.body_bytes,
             _ => limits.body_bytes.saturating_add(COMPRESSION_OVERHEAD),
         };
-        let mut place = self.room.place(share);
-        let bytes = timeout(times.body, collect(body, most_bytes, &mut place))
+        let mut memory = self.memory.reserve(share);
+        let bytes = timeout(times.body, collect(body, most_bytes, &mut memory))
             .await
             .map_err(|_elapsed| Failure::RequestTimeout)?
             // A compressed body is measured by another yardstick while it comes in; the caller hears of the limit.
@@ -104,11 +104,11 @@ impl Bodies {
                 other => other,
             })?;
         let body = Packed {
-            whole_at: Instant::now(),
+            complete_at: Instant::now(),
             coding,
             charset,
             bytes,
-            place,
+            memory,
             most_bytes: limits.body_bytes,
             most_orders: limits.batch_orders,
         };
@@ -122,7 +122,7 @@ impl Bodies {
 
     /// Unpacks a body and takes it apart, in its turn and off the threads that serve everybody. Dropped, the work stops.
     async fn unpack(&self, body: Packed) -> Result<Elements, Failure> {
-        let turn = self.unpacking.take(body.place.share(), 1).await?;
+        let turn = self.unpacking.acquire(body.memory.share(), 1).await?;
         let runtime = Handle::current();
         let wanted = Arc::new(());
         let still_wanted = Arc::downgrade(&wanted);
@@ -147,23 +147,27 @@ pub struct Elements {
     /// Bytes of the body after decompression.
     pub bytes: usize,
     /// When the whole body was there: from then on the time of the answer counts.
-    pub whole_at: Instant,
+    pub complete_at: Instant,
     /// To be kept as long as the batch and its answer.
-    pub place: Place,
+    pub memory: Reservation,
 }
 
 /// A body that is there as a whole.
 struct Packed {
-    whole_at: Instant,
+    complete_at: Instant,
     coding: Coding,
     charset: Charset,
     bytes: Vec<u8>,
-    place: Place,
+    memory: Reservation,
     most_bytes: usize,
     most_orders: usize,
 }
 
-async fn collect(mut body: Body, most: usize, place: &mut Place) -> Result<Vec<u8>, Failure> {
+async fn collect(
+    mut body: Body,
+    most: usize,
+    memory: &mut Reservation,
+) -> Result<Vec<u8>, Failure> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > most {
         return Err(Failure::BodyTooLarge(most));
@@ -177,7 +181,7 @@ async fn collect(mut body: Body, most: usize, place: &mut Place) -> Result<Vec<u
         if data.len() > most - bytes.len() {
             return Err(Failure::BodyTooLarge(most));
         }
-        place.grow(bytes.len() + data.len())?;
+        memory.grow(bytes.len() + data.len())?;
         bytes.extend_from_slice(&data);
     }
     // It grew by doubling, and is kept until its batch is answered.
@@ -308,8 +312,8 @@ impl Packed {
         if !rest.is_empty() {
             return Err(Failure::CorruptCompression);
         }
-        self.place.grow(self.bytes.len())?;
-        self.place.shrink_to(self.bytes.len());
+        self.memory.grow(self.bytes.len())?;
+        self.memory.shrink_to(self.bytes.len());
         Ok(self)
     }
 
@@ -350,13 +354,13 @@ impl Packed {
         let bytes = self.bytes.len();
         let text = decode(self.bytes, self.charset)?;
         let ranges = split(&text, self.most_orders)?;
-        self.place.grow(ranges.len() * Limits::ROOM_OF_AN_ORDER)?;
+        self.memory.grow(ranges.len() * Limits::ROOM_OF_AN_ORDER)?;
         Ok(Elements {
             text,
             ranges,
             bytes,
-            whole_at: self.whole_at,
-            place: self.place,
+            complete_at: self.complete_at,
+            memory: self.memory,
         })
     }
 }
@@ -660,12 +664,12 @@ mod tests {
         encoder.write_all(text).await.expect("memory");
         encoder.shutdown().await.expect("memory");
         Packed {
-            whole_at: Instant::now(),
+            complete_at: Instant::now(),
             coding: Coding::Gzip,
             charset: Charset::Named(UTF_8),
             bytes: encoder.into_inner(),
-            place: Room::new(64 * 1024 * 1024)
-                .place(&Share::new("shop", Ipv4Addr::LOCALHOST.into())),
+            memory: MemoryBudget::new(64 * 1024 * 1024)
+                .reserve(&Share::new("shop", Ipv4Addr::LOCALHOST.into())),
             most_bytes: 16 * 1024 * 1024,
             most_orders: 2,
         }
@@ -716,8 +720,8 @@ mod tests {
         let bodies = Bodies::new(config.limits.bytes_in_flight);
         let share = |publication| Share::new(publication, Ipv4Addr::LOCALHOST.into());
         let (crowd, honest) = (share("crowd"), share("honest"));
-        let one = bodies.unpacking.take(&crowd, 1).await.expect("a turn");
-        let _other = bodies.unpacking.take(&crowd, 1).await.expect("a turn");
+        let one = bodies.unpacking.acquire(&crowd, 1).await.expect("a turn");
+        let _other = bodies.unpacking.acquire(&crowd, 1).await.expect("a turn");
         let packed = gzip(b"[1]").await.bytes;
         let mut read = Vec::new();
         for share in [crowd, crowd, crowd, honest] {

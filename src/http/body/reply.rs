@@ -10,20 +10,20 @@ use std::{
 use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-use crate::room::Place;
+use crate::memory::Reservation;
 
 /// The pieces that are still to be written. Each gives back its room when it is written, so that a caller who reads slowly
 /// takes up less and less.
 pub struct Answer {
     pieces: vec::IntoIter<Vec<u8>>,
     bytes_left: usize,
-    place: Place,
+    memory: Reservation,
 }
 
 /// A piece with its room.
 struct Piece {
     text: Vec<u8>,
-    _place: Place,
+    _memory: Reservation,
 }
 
 impl AsRef<[u8]> for Piece {
@@ -34,15 +34,15 @@ impl AsRef<[u8]> for Piece {
 
 impl Answer {
     /// An answer, with the place of its batch.
-    pub fn new(pieces: Vec<Vec<u8>>, mut place: Place) -> Self {
+    pub fn new(pieces: Vec<Vec<u8>>, mut memory: Reservation) -> Self {
         let bytes_left = pieces.iter().map(Vec::len).sum();
         // It is stored, so it is answered also where the room is not there; but whoever comes next finds less.
-        let _ = place.grow(bytes_left);
-        place.shrink_to(bytes_left);
+        let _ = memory.grow(bytes_left);
+        memory.shrink_to(bytes_left);
         Self {
             pieces: pieces.into_iter(),
             bytes_left,
-            place,
+            memory,
         }
     }
 }
@@ -59,10 +59,10 @@ impl HttpBody for Answer {
             return Poll::Ready(None);
         };
         self.bytes_left -= text.len();
-        let place = self.place.split(text.len());
+        let part = self.memory.split(text.len());
         let piece = Bytes::from_owner(Piece {
             text,
-            _place: place,
+            _memory: part,
         });
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -83,15 +83,15 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::{room::Room, share::Share};
+    use crate::{memory::MemoryBudget, share::Share};
 
     #[tokio::test]
     async fn each_piece_gives_back_its_room_once_it_is_written() {
-        let room = Room::new(1000);
-        let mut place = room.place(&Share::new("shop", Ipv4Addr::LOCALHOST.into()));
-        place.grow(200).expect("room");
-        let mut answer = Answer::new(vec![vec![b'a'; 50], vec![b'b'; 30], vec![b'c'; 10]], place);
-        assert_eq!(room.taken().0, 90, "the body's is given back");
+        let budget = MemoryBudget::new(1000);
+        let mut memory = budget.reserve(&Share::new("shop", Ipv4Addr::LOCALHOST.into()));
+        memory.grow(200).expect("room");
+        let mut answer = Answer::new(vec![vec![b'a'; 50], vec![b'b'; 30], vec![b'c'; 10]], memory);
+        assert_eq!(budget.used().0, 90, "the body's is given back");
         assert_eq!(answer.size_hint().exact(), Some(90));
         for (length, left) in [(50, 40), (30, 10), (10, 0)] {
             let frame = answer.frame().await.expect("a piece").expect("a piece");
@@ -100,9 +100,9 @@ mod tests {
             assert_eq!(answer.size_hint().exact(), Some(left as u64));
             let part = piece.slice(1..);
             drop(piece);
-            assert_eq!(room.taken().0, left + length, "a part is still held");
+            assert_eq!(budget.used().0, left + length, "a part is still held");
             drop(part);
-            assert_eq!(room.taken().0, left);
+            assert_eq!(budget.used().0, left);
         }
         assert!(answer.is_end_stream() && answer.frame().await.is_none());
     }

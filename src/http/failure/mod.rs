@@ -12,7 +12,8 @@ use serde::Serialize;
 use self::came::{Came, Name};
 use super::login::Refused;
 use crate::{
-    config::Limits, intake::Unavailable, order::fault::Language, room::Full, turns::TooMany,
+    config::Limits, fair_semaphore::QueueFull, intake::Unavailable, memory::Exhausted,
+    order::fault::Language,
 };
 
 /// Why a request as a whole came to nothing. Each variant says which status and code it becomes.
@@ -389,14 +390,14 @@ impl From<Unavailable> for Failure {
     }
 }
 
-impl From<Full> for Failure {
-    fn from(_: Full) -> Self {
+impl From<Exhausted> for Failure {
+    fn from(_: Exhausted) -> Self {
         Self::Overloaded
     }
 }
 
-impl From<TooMany> for Failure {
-    fn from(_: TooMany) -> Self {
+impl From<QueueFull> for Failure {
+    fn from(_: QueueFull) -> Self {
         Self::Overloaded
     }
 }

@@ -36,8 +36,8 @@ use tokio::sync::OnceCell;
 use self::throttle::Throttle;
 use crate::{
     config::{Access, Config, Publication},
+    fair_semaphore::{FairSemaphore, QueueFull},
     share::{Share, network_of},
-    turns::{TooMany, Turns},
 };
 
 /// Who was let in, and where.
@@ -75,7 +75,7 @@ pub struct Gate {
     /// Keyed anew in every process: what it makes is of no use outside.
     mac: Hmac<Sha256>,
     /// For checks. Networks take turns; those from which somebody was let in have every other one.
-    checks: Turns,
+    checks: FairSemaphore,
     /// Networks from which somebody was let in, in this process.
     known_networks: Cache<IpAddr, ()>,
     /// Checks under way: whoever brings the same credential meanwhile waits for the same check.
@@ -135,7 +135,7 @@ impl Gate {
             publications,
             nobody: Arc::new(User::nobody(&costliest)),
             mac: Hmac::new_from_slice(&key).expect("a key of any length will do"),
-            checks: Turns::with_most_waiting(running, waiting),
+            checks: FairSemaphore::with_most_waiting(running, waiting),
             known_networks: Cache::new(KNOWN_NETWORKS),
             under_way: Mutex::default(),
             throttle: Throttle::new(&config.logins),
@@ -251,16 +251,16 @@ impl Gate {
         // Nothing but the network decides: a publication or a login that does not exist waits as long as one that does.
         let is_known = self.known_networks.get(&network_of(peer)).is_some();
         let share = Share::new(if is_known { "known" } else { "new" }, peer);
-        let turn = self
+        let permit = self
             .checks
-            .take(&share, 1)
+            .acquire(&share, 1)
             .await
-            .map_err(|TooMany| Refused::Overloaded)?;
+            .map_err(|QueueFull| Refused::Overloaded)?;
         let user = Arc::clone(user);
         let checked = tokio::task::spawn_blocking(move || {
             let right = user.has(&password);
             // Held by the work itself: a caller that hangs up makes room for nobody while its password is being checked.
-            drop(turn);
+            drop(permit);
             right
         });
         Ok(checked.await.unwrap_or(false))
@@ -455,7 +455,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{Environment, Secret},
-        turns::Turn,
+        fair_semaphore::Permit,
     };
 
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -505,11 +505,14 @@ mod tests {
             .map(drop)
     }
 
-    /// All turns for checks.
-    async fn all_turns(gate: &Gate) -> Turn {
-        let (most, _) = gate.checks.most_and_free();
+    /// All permits for checks.
+    async fn all_permits(gate: &Gate) -> Permit {
+        let (most, _) = gate.checks.total_and_free();
         let nobody = Share::new("nobody", PEER);
-        gate.checks.take(&nobody, most).await.expect("free turns")
+        gate.checks
+            .acquire(&nobody, most)
+            .await
+            .expect("free permits")
     }
 
     /// Somebody's call from that address, which waits for its check when this returns.
@@ -546,7 +549,7 @@ mod tests {
             let refused = admit(&gate, publication, credentials).await;
             assert_eq!(refused, Err(Refused::Unauthorized), "{credentials}");
         }
-        let taken = all_turns(&gate).await;
+        let taken = all_permits(&gate).await;
         for (publication, credentials) in STRANGERS {
             let refused = admit(&gate, publication, credentials).await;
             assert_eq!(refused, Err(Refused::Overloaded), "{credentials}");
@@ -564,7 +567,7 @@ mod tests {
     async fn a_password_that_was_right_is_never_checked_again() {
         let gate = gate(1, 0);
         admit(&gate, "closed", "site:secret").await.expect("right");
-        let _taken = all_turns(&gate).await;
+        let _taken = all_permits(&gate).await;
         admit(&gate, "Closed", "site:secret")
             .await
             .expect("known by its keyed hash");
@@ -590,7 +593,7 @@ mod tests {
     #[tokio::test]
     async fn the_same_new_credential_at_once_is_one_check() {
         let gate = Arc::new(gate(1, 1));
-        let busy = all_turns(&gate).await;
+        let busy = all_permits(&gate).await;
         let mut callers = JoinSet::new();
         for _ in 0..20 {
             let gate = Arc::clone(&gate);
@@ -614,7 +617,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_that_hangs_up_leaves_its_check_to_the_others() {
         let gate = Arc::new(gate(1, 1));
-        let busy = all_turns(&gate).await;
+        let busy = all_permits(&gate).await;
         let call = |gate: &Arc<Gate>| {
             let gate = Arc::clone(gate);
             tokio::spawn(async move { admit(&gate, "closed", "site:secret").await })
@@ -630,7 +633,7 @@ mod tests {
         drop(busy);
         second.await.expect("no panic").expect("let in");
         assert!(gate.under_way().is_empty());
-        assert_eq!(gate.checks.most_and_free(), (1, 1));
+        assert_eq!(gate.checks.total_and_free(), (1, 1));
     }
 
     #[tokio::test]
@@ -638,7 +641,7 @@ mod tests {
         for names in [["closed", "alias"], ["ALIAS", "Closed"]] {
             let gate = gate(1, 0);
             admit(&gate, names[0], "site:secret").await.expect("right");
-            let _taken = all_turns(&gate).await;
+            let _taken = all_permits(&gate).await;
             for name in [names[0], names[1], "aLIas"] {
                 admit(&gate, name, "site:secret").await.expect("known");
             }
@@ -652,7 +655,7 @@ mod tests {
         let gate = Arc::new(gate_to(1, [100, 25, 20]));
         let share = |from: [u8; 4]| Share::new("new", from.into());
         let (guesser, site) = ([192, 0, 2, 1], [198, 51, 100, 7]);
-        let busy = gate.checks.take(&share(guesser), 1).await.expect("free");
+        let busy = gate.checks.acquire(&share(guesser), 1).await.expect("free");
         // From one address, and from some others of its network.
         for guess in 0..25 {
             let from = [192, 0, 2, if guess < 20 { 1 } else { guess }];
@@ -676,7 +679,7 @@ mod tests {
         let admitted = gate.admit("closed", Some(&header), site.into()).await;
         admitted.expect("right");
         let guesser = Share::new("new", [203, 0, 0, 1].into());
-        let busy = gate.checks.take(&guesser, 1).await.expect("free");
+        let busy = gate.checks.acquire(&guesser, 1).await.expect("free");
         for network in 0..30 {
             call(&gate, [203, 0, network, 1], &format!("site:{network}")).await;
         }

@@ -1,5 +1,5 @@
-//! Permits that are shared fairly. Whoever waits is served by publication first, then by network, then by arrival: a crowd
-//! waits for itself, and whoever else comes is next.
+//! A semaphore that serves waiters fairly: publications take turns, in a publication its networks, in a network first come,
+//! first served. A crowd waits for itself, and whoever else comes is next.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,36 +10,32 @@ use tokio::sync::oneshot;
 
 use crate::share::Share;
 
-/// So many permits, handed out fairly. Cheap to clone.
+/// Permits, handed out fairly. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Turns {
+pub struct FairSemaphore {
     inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    most: usize,
-    /// Whether a share may have what it asks for; so many permits must be free besides.
-    may: fn(&Holdings) -> bool,
-    /// Whether the one whose turn it is holds up the others until what it asks for is free. Else those go first who may.
+    total: usize,
+    /// Whether a share may hold what it asks for. The permits must be free in any case.
+    may_hold: fn(&Holdings) -> bool,
+    /// Whether the next waiter in line holds up all others until it can be served. Otherwise they may pass it.
     in_order: bool,
-    /// How many may wait, in all of a publication, of a wide network and of a network.
+    /// How many may wait, of one publication, of one wide network and of one network.
     most_waiting: [usize; 3],
     state: Mutex<State>,
 }
 
-/// What is held once a request is granted.
+/// How the permits would be spread if a request were granted.
 #[derive(Debug)]
 pub(crate) struct Holdings {
-    /// Of all permits …
-    pub most: usize,
-    /// … so many are free.
+    pub total: usize,
     pub free: usize,
-    /// The share's publication holds so many, …
+    /// Held by the share's publication, and in it by its wide network and by its network.
     pub publication: usize,
-    /// … its wide network in that publication, …
     pub wide: usize,
-    /// … and its network.
     pub network: usize,
 }
 
@@ -48,7 +44,6 @@ struct State {
     free: usize,
     /// What is held or waited for, at each level of a share.
     levels: HashMap<u64, Level>,
-    /// Who waits, by share.
     waiting: HashMap<Share, VecDeque<Waiter>>,
     /// Counts arrivals and grants.
     clock: u64,
@@ -57,10 +52,10 @@ struct State {
 #[derive(Debug, Default)]
 struct Level {
     held: usize,
-    /// Permits that are waited for.
+    /// Permits that its waiters ask for.
     wanted: usize,
     waiters: usize,
-    /// When it was granted something last.
+    /// When it was last granted anything, by the state's clock.
     served: u64,
 }
 
@@ -74,57 +69,54 @@ struct Waiter {
 /// Too many wait already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many wait already")]
-pub struct TooMany;
+pub struct QueueFull;
 
 /// Permits that are held. Dropped, it gives them back.
 #[derive(Debug)]
-pub struct Turn {
-    turns: Turns,
+pub struct Permit {
+    semaphore: FairSemaphore,
     share: Share,
     permits: usize,
 }
 
 /// A request that waits. Dropped, it leaves the queue, or gives back what it was granted meanwhile.
-struct Waiting<'t> {
-    turns: &'t Turns,
+struct Waiting<'s> {
+    semaphore: &'s FairSemaphore,
     share: Share,
     arrival: u64,
     permits: usize,
 }
 
-impl Turns {
-    /// So many permits.
-    #[must_use]
+impl FairSemaphore {
     pub fn new(permits: usize) -> Self {
         Self::with(permits, |_| true, true, [usize::MAX; 3])
     }
 
-    /// The same, and at most so many wait, in all of a publication, of a wide network and of a network. Past that a newcomer
-    /// takes the room of a network that has more waiting than its own, or is turned away.
-    #[must_use]
+    /// Lets at most so many wait, of one publication, of one wide network and of one network. Past that a newcomer displaces a
+    /// waiter of a network that has more waiting than its own, or is turned away.
     pub fn with_most_waiting(permits: usize, most_waiting: [usize; 3]) -> Self {
         Self::with(permits, |_| true, true, most_waiting)
     }
 
-    /// The same where a share may have only what `may` says. Whoever may not waits, and keeps nobody else waiting.
-    pub(crate) fn with_rule(permits: usize, may: fn(&Holdings) -> bool) -> Self {
-        Self::with(permits, may, false, [usize::MAX; 3])
+    /// Lets a share hold only what `may_hold` allows. A waiter that may not be served yet holds up nobody else.
+    pub(crate) fn with_rule(permits: usize, may_hold: fn(&Holdings) -> bool) -> Self {
+        Self::with(permits, may_hold, false, [usize::MAX; 3])
     }
 
     fn with(
-        most: usize,
-        may: fn(&Holdings) -> bool,
+        total: usize,
+        may_hold: fn(&Holdings) -> bool,
         in_order: bool,
         most_waiting: [usize; 3],
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
-                most,
-                may,
+                total,
+                may_hold,
                 in_order,
                 most_waiting,
                 state: Mutex::new(State {
-                    free: most,
+                    free: total,
                     levels: HashMap::new(),
                     waiting: HashMap::new(),
                     clock: 0,
@@ -133,74 +125,68 @@ impl Turns {
         }
     }
 
-    /// Waits for so many permits; where there are not as many at all, for all of them. Dropped, it leaves the queue.
+    /// Waits for `permits`, or for all there are if that is less. Dropped, it leaves the queue.
     ///
     /// # Errors
-    /// [`TooMany`], where it was said how many may wait.
-    pub async fn take(&self, share: &Share, permits: usize) -> Result<Turn, TooMany> {
-        let permits = permits.clamp(1, self.inner.most.max(1));
+    /// [`QueueFull`], if the number of waiters is limited.
+    pub async fn acquire(&self, share: &Share, permits: usize) -> Result<Permit, QueueFull> {
+        let permits = permits.clamp(1, self.inner.total.max(1));
         let (waiting, ready) = {
             let mut state = self.lock();
             if (state.waiting.is_empty() || !self.inner.in_order)
                 && state.may_hold(&self.inner, share, permits, false)
             {
                 state.hold(share, permits);
-                return Ok(self.turn(share, permits));
+                return Ok(self.permit(share, permits));
             }
             let (ready, is_ready) = oneshot::channel();
             let arrival = state.queue(&self.inner, share, permits, ready)?;
             state.serve(&self.inner);
             let waiting = Waiting {
-                turns: self,
+                semaphore: self,
                 share: *share,
                 arrival,
                 permits,
             };
             (waiting, is_ready)
         };
-        // Its sender goes with a waiter that had to make room, which then neither waits nor holds anything.
+        // The sender of a displaced waiter is dropped; that waiter is out of the queue and holds nothing.
         let is_granted = ready.await.is_ok();
         std::mem::forget(waiting);
         if is_granted {
-            Ok(self.turn(share, permits))
+            Ok(self.permit(share, permits))
         } else {
-            Err(TooMany)
+            Err(QueueFull)
         }
     }
 
-    /// So many permits at once, or none.
-    pub(crate) fn try_take(&self, share: &Share, permits: usize) -> Option<Turn> {
+    /// Takes all of `permits` at once, or none.
+    pub(crate) fn try_acquire(&self, share: &Share, permits: usize) -> Option<Permit> {
         let mut state = self.lock();
         if !state.may_hold(&self.inner, share, permits, true) {
             return None;
         }
         state.hold(share, permits);
         drop(state);
-        Some(self.turn(share, permits))
+        Some(self.permit(share, permits))
     }
 
-    /// Nothing yet, to be grown.
-    pub(crate) fn turn(&self, share: &Share, permits: usize) -> Turn {
-        Turn {
-            turns: self.clone(),
+    pub(crate) fn permit(&self, share: &Share, permits: usize) -> Permit {
+        Permit {
+            semaphore: self.clone(),
             share: *share,
             permits,
         }
     }
 
-    /// How many permits there are, and how many of them are free.
-    #[must_use]
-    pub fn most_and_free(&self) -> (usize, usize) {
-        (self.inner.most, self.lock().free)
+    pub fn total_and_free(&self) -> (usize, usize) {
+        (self.inner.total, self.lock().free)
     }
 
-    /// How many wait.
-    #[must_use]
     pub fn waiting(&self) -> usize {
         self.lock().waiting.values().map(VecDeque::len).sum()
     }
 
-    /// How many of a share wait.
     #[cfg(test)]
     pub(crate) fn waiting_of(&self, share: &Share) -> usize {
         self.lock().waiting.get(share).map_or(0, VecDeque::len)
@@ -224,7 +210,7 @@ impl Turns {
 }
 
 impl State {
-    /// Whether a share may have so many permits more. Whoever does not wait (`passing`) leaves alone what his publication
+    /// Whether a share may hold `permits` more. A request that would not wait (`passing`) leaves alone what its publication
     /// waits for.
     fn may_hold(&self, inner: &Inner, share: &Share, permits: usize, passing: bool) -> bool {
         let Some(free) = self.free.checked_sub(permits) else {
@@ -233,8 +219,8 @@ impl State {
         let [publication, wide, network] = share.levels.map(|level| self.levels.get(&level));
         let held = |level: Option<&Level>| level.map_or(0, |level| level.held) + permits;
         let wanted = publication.map_or(0, |level| if passing { level.wanted } else { 0 });
-        (inner.may)(&Holdings {
-            most: inner.most,
+        (inner.may_hold)(&Holdings {
+            total: inner.total,
             free,
             publication: held(publication) + wanted,
             wide: held(wide),
@@ -265,11 +251,11 @@ impl State {
         share: &Share,
         permits: usize,
         ready: oneshot::Sender<()>,
-    ) -> Result<u64, TooMany> {
-        for (place, most) in inner.most_waiting.into_iter().enumerate() {
-            let level = self.levels.get(&share.levels[place]);
-            if level.map_or(0, |level| level.waiters) >= most {
-                self.make_room(share, place)?;
+    ) -> Result<u64, QueueFull> {
+        for (level, most) in inner.most_waiting.into_iter().enumerate() {
+            let waiters = self.levels.get(&share.levels[level]);
+            if waiters.map_or(0, |level| level.waiters) >= most {
+                self.displace(share, level)?;
             }
         }
         self.clock += 1;
@@ -286,9 +272,9 @@ impl State {
         Ok(self.clock)
     }
 
-    /// Where too many wait at that level of a newcomer's share, whoever came last from the network with most of them makes
-    /// room; not for a newcomer whose network would then have as many.
-    fn make_room(&mut self, newcomer: &Share, place: usize) -> Result<(), TooMany> {
+    /// Too many wait at that level of a newcomer's share: removes the last waiter of the network with most of them, unless the
+    /// newcomer's network would then have as many.
+    fn displace(&mut self, newcomer: &Share, level: usize) -> Result<(), QueueFull> {
         let crowd = |share: &Share| {
             let [_, wide, network] = share.levels.map(|key| {
                 let level = self.levels.get(&key);
@@ -299,25 +285,25 @@ impl State {
         let at_that_level = self
             .waiting
             .iter()
-            .filter(|(share, _)| share.levels[place] == newcomer.levels[place])
+            .filter(|(share, _)| share.levels[level] == newcomer.levels[level])
             .filter_map(|(share, waiters)| Some((crowd(share), waiters.back()?.arrival, *share)));
         let last = at_that_level.max_by_key(|(crowd, arrival, _)| (*crowd, *arrival));
-        let (its_crowd, arrival, share) = last.ok_or(TooMany)?;
+        let (its_crowd, arrival, share) = last.ok_or(QueueFull)?;
         let (wide, network) = crowd(newcomer);
         let is_of_its_network = share.levels[1] == newcomer.levels[1];
         if its_crowd <= (wide + usize::from(!is_of_its_network), network + 1) {
-            return Err(TooMany);
+            return Err(QueueFull);
         }
-        self.unqueue(&share, arrival).map(drop).ok_or(TooMany)
+        self.unqueue(&share, arrival).map(drop).ok_or(QueueFull)
     }
 
     /// Takes a waiter out; `None` where it was served already.
     fn unqueue(&mut self, share: &Share, arrival: u64) -> Option<Waiter> {
         let waiting = self.waiting.get_mut(share)?;
-        let place = waiting
+        let index = waiting
             .iter()
             .position(|waiter| waiter.arrival == arrival)?;
-        let waiter = waiting.remove(place)?;
+        let waiter = waiting.remove(index)?;
         if waiting.is_empty() {
             self.waiting.remove(share);
         }
@@ -340,20 +326,18 @@ impl State {
         }
     }
 
-    /// Grants what can be granted, fairly.
     fn serve(&mut self, inner: &Inner) {
         while let Some((share, arrival)) = self.next(inner) {
             let Some(waiter) = self.unqueue(&share, arrival) else {
                 return;
             };
             self.hold(&share, waiter.permits);
-            // One that is gone meanwhile gives back what it was granted.
+            // A waiter that is gone meanwhile gives it back itself.
             let _ = waiter.ready.send(());
         }
     }
 
-    /// Whose turn it is: at each level whoever holds least, then whoever was served longest ago; at last whoever came
-    /// first.
+    /// The next waiter to be served: at each level who holds least, then who was served longest ago; in the end who came first.
     fn next(&self, inner: &Inner) -> Option<(Share, u64)> {
         let may =
             |share: &Share, waiter: &Waiter| self.may_hold(inner, share, waiter.permits, false);
@@ -374,33 +358,29 @@ impl State {
     }
 }
 
-impl Turn {
-    /// How many it holds.
-    #[must_use]
+impl Permit {
     pub fn permits(&self) -> usize {
         self.permits
     }
 
-    /// How many there are in all.
-    pub(crate) fn most(&self) -> usize {
-        self.turns.inner.most
+    /// How many the semaphore has in all.
+    pub(crate) fn total(&self) -> usize {
+        self.semaphore.inner.total
     }
 
-    /// Whose it is.
-    #[must_use]
     pub fn share(&self) -> &Share {
         &self.share
     }
 
-    /// Takes so many more at once, or none.
+    /// Takes `permits` more at once, or none.
     pub(crate) fn try_add(&mut self, permits: usize) -> bool {
-        let more = self.turns.try_take(&self.share, permits);
+        let more = self.semaphore.try_acquire(&self.share, permits);
         more.map(|more| self.merge(more)).is_some()
     }
 
-    /// Waits for so many more.
-    pub(crate) async fn add(&mut self, permits: usize) -> Result<(), TooMany> {
-        let more = self.turns.take(&self.share, permits).await?;
+    /// Waits for `permits` more.
+    pub(crate) async fn add(&mut self, permits: usize) -> Result<(), QueueFull> {
+        let more = self.semaphore.acquire(&self.share, permits).await?;
         self.merge(more);
         Ok(())
     }
@@ -409,35 +389,35 @@ impl Turn {
         self.permits += std::mem::take(&mut more.permits);
     }
 
-    /// Gives so many back, or all that it has.
+    /// Gives back `permits`, or all it has.
     pub(crate) fn give_back(&mut self, permits: usize) {
         let permits = permits.min(self.permits);
         self.permits -= permits;
-        self.turns.give_back(&self.share, permits);
+        self.semaphore.give_back(&self.share, permits);
     }
 
-    /// Takes so many out, or all that it has, into a turn of their own.
+    /// Moves `permits`, or all it has, into a permit of their own.
     pub(crate) fn split(&mut self, permits: usize) -> Self {
         let permits = permits.min(self.permits);
         self.permits -= permits;
-        self.turns.turn(&self.share, permits)
+        self.semaphore.permit(&self.share, permits)
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.turns.give_back(&self.share, self.permits);
+        self.semaphore.give_back(&self.share, self.permits);
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut state = self.turns.lock();
+        let mut state = self.semaphore.lock();
         if state.unqueue(&self.share, self.arrival).is_none() {
             state.give_back(&self.share, self.permits);
         }
-        // Whoever stood behind it may be next.
-        state.serve(&self.turns.inner);
+        // The one behind it may be next.
+        state.serve(&self.semaphore.inner);
     }
 }
 
@@ -453,18 +433,18 @@ mod tests {
         Share::new(publication, address.parse::<IpAddr>().expect("an address"))
     }
 
-    /// Who waits, and in which order they are served. Each gives its turn back at once.
+    /// Who waits, and in which order they are served. Each gives its permit back at once.
     struct Queue {
-        turns: Turns,
+        semaphore: FairSemaphore,
         served: mpsc::UnboundedReceiver<&'static str>,
         serve: mpsc::UnboundedSender<&'static str>,
     }
 
     impl Queue {
-        fn new(turns: Turns) -> Self {
+        fn new(semaphore: FairSemaphore) -> Self {
             let (serve, served) = mpsc::unbounded_channel();
             Self {
-                turns,
+                semaphore,
                 served,
                 serve,
             }
@@ -472,14 +452,14 @@ mod tests {
 
         /// One more that waits. It is in the queue when this returns.
         async fn wait(&self, name: &'static str, share: Share, permits: usize) -> JoinHandle<()> {
-            let before = self.turns.waiting();
-            let (turns, serve) = (self.turns.clone(), self.serve.clone());
+            let before = self.semaphore.waiting();
+            let (semaphore, serve) = (self.semaphore.clone(), self.serve.clone());
             let waits = tokio::spawn(async move {
-                let turn = turns.take(&share, permits).await.expect("a turn");
+                let permit = semaphore.acquire(&share, permits).await.expect("a permit");
                 serve.send(name).expect("somebody listens");
-                drop(turn);
+                drop(permit);
             });
-            while self.turns.waiting() == before {
+            while self.semaphore.waiting() == before {
                 tokio::task::yield_now().await;
             }
             waits
@@ -492,7 +472,7 @@ mod tests {
                 order.push(name);
             }
             assert!(
-                self.turns.lock().levels.is_empty(),
+                self.semaphore.lock().levels.is_empty(),
                 "nothing is left behind"
             );
             order
@@ -501,10 +481,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_publications_crowd_waits_for_itself_and_whoever_else_comes_is_next() {
-        let turns = Turns::new(1);
+        let semaphore = FairSemaphore::new(1);
         let crowd = share("crowd", "192.0.2.1");
-        let held = turns.take(&crowd, 1).await.expect("free");
-        let queue = Queue::new(turns);
+        let held = semaphore.acquire(&crowd, 1).await.expect("free");
+        let queue = Queue::new(semaphore);
         for name in ["crowd 1", "crowd 2", "crowd 3"] {
             queue.wait(name, crowd, 1).await;
         }
@@ -520,12 +500,12 @@ mod tests {
 
     #[tokio::test]
     async fn inside_of_a_publication_networks_take_turns_and_many_addresses_of_one_count_as_one() {
-        let turns = Turns::new(1);
-        let held = turns
-            .take(&share("shop", "192.0.2.1"), 1)
+        let semaphore = FairSemaphore::new(1);
+        let held = semaphore
+            .acquire(&share("shop", "192.0.2.1"), 1)
             .await
             .expect("free");
-        let queue = Queue::new(turns);
+        let queue = Queue::new(semaphore);
         for (name, address) in [
             ("a1", "192.0.2.1"),
             ("a1 again", "192.0.2.1"),
@@ -543,11 +523,11 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_holds_less_is_served_before_whoever_holds_more() {
-        let turns = Turns::new(3);
+        let semaphore = FairSemaphore::new(3);
         let (much, little) = (share("much", "192.0.2.1"), share("little", "192.0.2.1"));
-        let two = turns.take(&much, 2).await.expect("free");
-        let one = turns.take(&little, 1).await.expect("free");
-        let queue = Queue::new(turns);
+        let two = semaphore.acquire(&much, 2).await.expect("free");
+        let one = semaphore.acquire(&little, 1).await.expect("free");
+        let queue = Queue::new(semaphore);
         let stays = queue.wait("much", much, 1).await;
         queue.wait("little 1", little, 1).await;
         queue.wait("little 2", little, 1).await;
@@ -559,24 +539,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_request_is_not_overtaken_for_ever_by_small_ones() {
-        let turns = Turns::new(4);
+        let semaphore = FairSemaphore::new(4);
         let (large, small) = (share("large", "192.0.2.1"), share("small", "192.0.2.1"));
-        let held = turns.take(&small, 3).await.expect("free");
-        let queue = Queue::new(turns.clone());
+        let held = semaphore.acquire(&small, 3).await.expect("free");
+        let queue = Queue::new(semaphore.clone());
         queue.wait("large", large, 9).await;
         // One is free, but it is not this one's turn.
         queue.wait("small", small, 1).await;
         drop(held);
         assert_eq!(queue.order().await, ["large", "small"]);
-        assert_eq!(turns.most_and_free(), (4, 4));
+        assert_eq!(semaphore.total_and_free(), (4, 4));
     }
 
     #[tokio::test]
     async fn whoever_gives_up_leaves_the_queue_or_gives_back_what_it_was_granted() {
-        let turns = Turns::new(1);
+        let semaphore = FairSemaphore::new(1);
         let shop = share("shop", "192.0.2.1");
-        let held = turns.take(&shop, 1).await.expect("free");
-        let queue = Queue::new(turns.clone());
+        let held = semaphore.acquire(&shop, 1).await.expect("free");
+        let queue = Queue::new(semaphore.clone());
         let gone = queue.wait("gone", shop, 1).await;
         queue.wait("stays", shop, 1).await;
         gone.abort();
@@ -584,26 +564,26 @@ mod tests {
         drop(held);
         assert_eq!(queue.order().await, ["stays"]);
 
-        let held = turns.take(&shop, 1).await.expect("free");
-        let mut granted = Box::pin(turns.take(&shop, 1));
+        let held = semaphore.acquire(&shop, 1).await.expect("free");
+        let mut granted = Box::pin(semaphore.acquire(&shop, 1));
         tokio::select! {
             biased;
-            _ = &mut granted => panic!("there is one turn"),
+            _ = &mut granted => panic!("there is one permit"),
             () = std::future::ready(()) => {}
         }
         drop(held);
-        assert_eq!(turns.most_and_free(), (1, 0));
+        assert_eq!(semaphore.total_and_free(), (1, 0));
         drop(granted);
-        assert_eq!(turns.most_and_free(), (1, 1));
-        assert!(turns.lock().levels.is_empty());
+        assert_eq!(semaphore.total_and_free(), (1, 1));
+        assert!(semaphore.lock().levels.is_empty());
     }
 
     /// One more that waits. It is in the queue when this returns.
-    async fn wait(turns: &Turns, share: Share) -> JoinHandle<Result<(), TooMany>> {
-        let before = turns.lock().clock;
-        let there = turns.clone();
-        let waits = tokio::spawn(async move { there.take(&share, 1).await.map(drop) });
-        while turns.lock().clock == before {
+    async fn wait(semaphore: &FairSemaphore, share: Share) -> JoinHandle<Result<(), QueueFull>> {
+        let before = semaphore.lock().clock;
+        let there = semaphore.clone();
+        let waits = tokio::spawn(async move { there.acquire(&share, 1).await.map(drop) });
+        while semaphore.lock().clock == before {
             tokio::task::yield_now().await;
         }
         waits
@@ -611,29 +591,32 @@ mod tests {
 
     #[tokio::test]
     async fn where_as_many_wait_as_may_a_newcomer_takes_the_room_of_a_larger_crowd() {
-        let turns = Turns::with_most_waiting(1, [4, 3, 2]);
+        let semaphore = FairSemaphore::with_most_waiting(1, [4, 3, 2]);
         let shop = |address| share("shop", address);
-        let held = turns.take(&shop("192.0.2.1"), 1).await.expect("free");
+        let held = semaphore
+            .acquire(&shop("192.0.2.1"), 1)
+            .await
+            .expect("free");
         let turned_away = async |address| {
-            let turn = turns.take(&shop(address), 1).await;
-            assert_eq!(turn.expect_err("too many"), TooMany, "{address}");
+            let permit = semaphore.acquire(&shop(address), 1).await;
+            assert_eq!(permit.expect_err("too many"), QueueFull, "{address}");
         };
-        let first = wait(&turns, shop("192.0.2.1")).await;
-        let last_of_address = wait(&turns, shop("192.0.2.1")).await;
+        let first = wait(&semaphore, shop("192.0.2.1")).await;
+        let last_of_address = wait(&semaphore, shop("192.0.2.1")).await;
         turned_away("192.0.2.1").await;
-        let other_address = wait(&turns, shop("192.0.2.2")).await;
+        let other_address = wait(&semaphore, shop("192.0.2.2")).await;
         // Of the /24 three wait, of its first address two.
-        let third_address = wait(&turns, shop("192.0.2.3")).await;
-        assert_eq!(last_of_address.await.expect("no panic"), Err(TooMany));
+        let third_address = wait(&semaphore, shop("192.0.2.3")).await;
+        assert_eq!(last_of_address.await.expect("no panic"), Err(QueueFull));
         turned_away("192.0.2.4").await;
-        let elsewhere = wait(&turns, shop("198.51.100.1")).await;
+        let elsewhere = wait(&semaphore, shop("198.51.100.1")).await;
         // And now four in all.
-        let newcomer = wait(&turns, shop("203.0.113.1")).await;
-        assert_eq!(third_address.await.expect("no panic"), Err(TooMany));
+        let newcomer = wait(&semaphore, shop("203.0.113.1")).await;
+        assert_eq!(third_address.await.expect("no panic"), Err(QueueFull));
         drop(held);
         for served in [first, other_address, elsewhere, newcomer] {
             assert_eq!(served.await.expect("no panic"), Ok(()));
         }
-        assert!(turns.lock().levels.is_empty());
+        assert!(semaphore.lock().levels.is_empty());
     }
 }
