@@ -1,8 +1,8 @@
-//! Wrong passwords slow down those who bring them: the address they come from, and the login they are meant for.
+//! Failed logins slow down the address that they come from and the login that they are meant for.
 //!
-//! Whoever was let in once is not asked again (see [`super::Gate`]), so an honest site is not slowed by those who guess
-//! at its password. One that is new, as after our restart, waits for a few pauses at most: an address without a wrong
-//! password of its own does not stand in the queue of those who guess at the same login.
+//! A credential that was right once is not checked again (see [`super::Gate`]), so failed logins do not slow down the site
+//! whose password they guess at. A site that is new, as after our restart, waits for a few pauses at most: an address
+//! without a failed login of its own does not queue behind those who guess at the same login.
 
 use std::{
     net::IpAddr,
@@ -12,22 +12,23 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-use crate::{config::Logins, share::network_of};
+use super::KeyedHash;
+use crate::{config::Logins, fair_semaphore::QueueFull, share::network_of};
 
-/// How many addresses, and how many logins, are remembered; those that were not heard of for longest make way.
+/// How many addresses, and how many logins, are remembered; those that were not seen for longest are forgotten.
 const REMEMBERED: usize = 10_000;
 /// The first pause; it doubles from here.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// How many tries of an address, or at a login, may wait for their turn. One more is turned away, unchecked.
+/// How many attempts of an address, or at a login, may wait. One more is turned away, unchecked.
 const WAITING: u32 = 4;
 
-/// What is known of wrong passwords.
+/// Knows the failed logins of late.
 #[derive(Debug)]
 pub struct Throttle {
     settings: Logins,
     addresses: Cache<IpAddr, Arc<Mutex<Record>>>,
-    /// By a keyed hash of the publication's name and the login, whether such exist or not.
-    logins: Cache<u64, Arc<Mutex<Record>>>,
+    /// By publication and login, whether such exist or not.
+    logins: Cache<KeyedHash, Arc<Mutex<Record>>>,
 }
 
 /// Of one address or login.
@@ -35,16 +36,11 @@ pub struct Throttle {
 struct Record {
     failures: u32,
     last_failure: Option<Instant>,
-    /// The next try may begin then.
+    /// When the next attempt may begin.
     free_at: Option<Instant>,
 }
 
-/// Too many tries wait already.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TooMany;
-
 impl Throttle {
-    /// Nothing is known yet.
     pub fn new(settings: &Logins) -> Self {
         Self {
             settings: settings.clone(),
@@ -53,29 +49,28 @@ impl Throttle {
         }
     }
 
-    /// Has a try take its turn: how long it must wait before its password is looked at.
-    ///
-    /// # Errors
-    /// [`TooMany`]
-    pub fn turn(&self, address: IpAddr, login: u64, now: Instant) -> Result<Duration, TooMany> {
+    /// How long an attempt must wait before its password is checked.
+    pub fn delay(
+        &self,
+        address: IpAddr,
+        login: KeyedHash,
+        now: Instant,
+    ) -> Result<Duration, QueueFull> {
         let Some(address) = self.addresses.get(&network_of(address)) else {
             return Ok(Duration::ZERO);
         };
         if lock(&address).fresh(&self.settings, now).failures == 0 {
             return Ok(Duration::ZERO);
         }
-        let mut wait = Duration::ZERO;
-        for record in [Some(address), self.logins.get(&login)]
-            .into_iter()
-            .flatten()
-        {
-            wait = wait.max(lock(&record).turn(&self.settings, now)?);
+        let mut delay = lock(&address).delay(&self.settings, now)?;
+        if let Some(login) = self.logins.get(&login) {
+            delay = delay.max(lock(&login).delay(&self.settings, now)?);
         }
-        Ok(wait)
+        Ok(delay)
     }
 
-    /// Its password was wrong.
-    pub fn failed(&self, address: IpAddr, login: u64, now: Instant) {
+    /// The attempt's password was wrong.
+    pub fn failed(&self, address: IpAddr, login: KeyedHash, now: Instant) {
         let records = [
             remembered(&self.addresses, &network_of(address)),
             remembered(&self.logins, &login),
@@ -106,7 +101,7 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
 }
 
 impl Record {
-    /// Forgets what is long ago.
+    /// Forgets failures of long ago.
     fn fresh(&mut self, settings: &Logins, now: Instant) -> &mut Self {
         if self
             .last_failure
@@ -117,7 +112,7 @@ impl Record {
         self
     }
 
-    /// The pause that follows the next try.
+    /// The pause that follows the next attempt.
     fn pause(&self, settings: &Logins) -> Duration {
         match self.failures.checked_sub(settings.free_failures) {
             None => Duration::ZERO,
@@ -127,12 +122,12 @@ impl Record {
         }
     }
 
-    fn turn(&mut self, settings: &Logins, now: Instant) -> Result<Duration, TooMany> {
+    fn delay(&mut self, settings: &Logins, now: Instant) -> Result<Duration, QueueFull> {
         let pause = self.fresh(settings, now).pause(settings);
         let begin = self.free_at.map_or(now, |at| at.max(now));
         let wait = begin - now;
         if wait > pause * WAITING {
-            return Err(TooMany);
+            return Err(QueueFull);
         }
         self.free_at = Some(begin + pause);
         Ok(wait)
@@ -154,19 +149,23 @@ mod tests {
         })
     }
 
-    /// Tries one after the other, each wrong; how long it took them.
-    fn guess(
-        throttle: &Throttle,
-        from: IpAddr,
-        login: u64,
-        mut now: Instant,
-        tries: u32,
-    ) -> Instant {
-        for _ in 0..tries {
-            now += throttle.turn(from, login, now).expect("a turn");
-            throttle.failed(from, login, now);
+    /// Failed logins one after the other, and when they are through.
+    fn guess(throttle: &Throttle, from: IpAddr, login: u8, begin: Instant, times: u32) -> Instant {
+        let mut now = begin;
+        for _ in 0..times {
+            now += delay(throttle, from, login, now).expect("a delay");
+            throttle.failed(from, [login; 32], now);
         }
         now
+    }
+
+    fn delay(
+        throttle: &Throttle,
+        from: IpAddr,
+        login: u8,
+        now: Instant,
+    ) -> Result<Duration, QueueFull> {
+        throttle.delay(from, [login; 32], now)
     }
 
     #[test]
@@ -177,24 +176,24 @@ mod tests {
         assert_eq!(now, begin);
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            let wait = throttle.turn(GUESSER, 1, now).expect("a turn");
+            let wait = delay(&throttle, GUESSER, 1, now).expect("a delay");
             pauses.push(wait.as_millis());
             now += wait;
-            throttle.failed(GUESSER, 1, now);
+            throttle.failed(GUESSER, [1; 32], now);
         }
         assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 4000, 4000]);
     }
 
     #[test]
-    fn tries_at_once_wait_one_behind_the_other_and_only_a_few_of_them() {
+    fn attempts_at_once_wait_one_behind_the_other_and_only_a_few_of_them() {
         let throttle = throttle();
         let now = guess(&throttle, GUESSER, 1, Instant::now(), 20);
-        let mut turns = 0;
-        while let Ok(wait) = throttle.turn(GUESSER, 1, now) {
-            turns += 1;
+        let mut attempts = 0;
+        while let Ok(wait) = delay(&throttle, GUESSER, 1, now) {
+            attempts += 1;
             assert!(wait <= Duration::from_secs(16), "{wait:?}");
         }
-        assert_eq!(turns, WAITING);
+        assert_eq!(attempts, WAITING);
     }
 
     #[test]
@@ -204,34 +203,34 @@ mod tests {
         for login in 0..20 {
             now = guess(&throttle, GUESSER, login, now, 1);
         }
-        assert!(throttle.turn(GUESSER, 99, now).expect("a turn") > Duration::ZERO);
+        assert!(delay(&throttle, GUESSER, 99, now).expect("a delay") > Duration::ZERO);
     }
 
     #[test]
-    fn another_address_helps_for_one_try() {
+    fn another_address_helps_for_one_attempt() {
         let throttle = throttle();
         let now = guess(&throttle, GUESSER, 1, Instant::now(), 20);
-        // A turn of the login's is taken, so whoever has failed before waits for the next.
-        throttle.turn(GUESSER, 1, now).expect("a turn");
+        // The login's next attempt is taken, so an address that has failed before waits for the one after.
+        delay(&throttle, GUESSER, 1, now).expect("a delay");
         let other = IpAddr::from([192, 0, 2, 2]);
-        assert_eq!(throttle.turn(other, 1, now), Ok(Duration::ZERO));
-        throttle.failed(other, 1, now);
-        assert!(throttle.turn(other, 1, now).expect("a turn") > Duration::ZERO);
+        assert_eq!(delay(&throttle, other, 1, now), Ok(Duration::ZERO));
+        throttle.failed(other, [1; 32], now);
+        assert!(delay(&throttle, other, 1, now).expect("a delay") > Duration::ZERO);
     }
 
     #[test]
     fn the_honest_site_is_not_slowed_by_those_who_guess_at_its_login() {
         let throttle = throttle();
         let now = guess(&throttle, GUESSER, 1, Instant::now(), 50);
-        while throttle.turn(GUESSER, 1, now).is_ok() {}
-        assert_eq!(throttle.turn(SITE, 1, now), Ok(Duration::ZERO));
+        while delay(&throttle, GUESSER, 1, now).is_ok() {}
+        assert_eq!(delay(&throttle, SITE, 1, now), Ok(Duration::ZERO));
     }
 
     #[test]
     fn all_is_forgotten_after_a_while() {
         let throttle = throttle();
         let now = guess(&throttle, GUESSER, 1, Instant::now(), 20) + Duration::from_mins(10);
-        assert_eq!(throttle.turn(GUESSER, 1, now), Ok(Duration::ZERO));
+        assert_eq!(delay(&throttle, GUESSER, 1, now), Ok(Duration::ZERO));
         assert_eq!(guess(&throttle, GUESSER, 1, now, 3), now);
     }
 }

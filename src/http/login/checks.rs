@@ -1,0 +1,109 @@
+//! The queue of password checks.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use quick_cache::sync::Cache;
+use tokio::sync::OnceCell;
+
+use super::{KeyedHash, User};
+use crate::{
+    fair_semaphore::{FairSemaphore, QueueFull},
+    share::{Share, network_of},
+};
+
+/// So many networks are remembered from which somebody was let in.
+const KNOWN_NETWORKS: usize = 10_000;
+
+/// Checks a few passwords at a time.
+pub struct Checks {
+    /// Networks take turns; those from which somebody was let in have every other one.
+    pub(super) queue: FairSemaphore,
+    /// Networks from which somebody was let in, in this process.
+    known_networks: Cache<IpAddr, ()>,
+    /// The same credential that comes again meanwhile waits for the same check.
+    running: Mutex<Running>,
+}
+
+type Running = HashMap<KeyedHash, Arc<OnceCell<bool>>>;
+
+impl Checks {
+    pub fn new(most: usize, most_waiting: [usize; 3]) -> Self {
+        Self {
+            queue: FairSemaphore::with_most_waiting(most, most_waiting),
+            known_networks: Cache::new(KNOWN_NETWORKS),
+            running: Mutex::default(),
+        }
+    }
+
+    /// Whether this is the user's password.
+    pub async fn check(
+        &self,
+        credential: KeyedHash,
+        user: &Arc<User>,
+        password: &str,
+        peer: IpAddr,
+    ) -> Result<bool, QueueFull> {
+        let shared = SharedCheck::join(self, credential);
+        let is_right = *shared
+            .result
+            .get_or_try_init(|| self.run(user, password, peer))
+            .await?;
+        if is_right {
+            self.known_networks.insert(network_of(peer), ());
+        }
+        Ok(is_right)
+    }
+
+    async fn run(&self, user: &Arc<User>, password: &str, peer: IpAddr) -> Result<bool, QueueFull> {
+        // Nothing but the network decides: a publication or a login that does not exist waits as long as one that does.
+        let is_known = self.known_networks.get(&network_of(peer)).is_some();
+        let share = Share::new(if is_known { "known" } else { "new" }, peer);
+        let permit = self.queue.acquire(&share, 1).await?;
+        let (user, password) = (Arc::clone(user), password.to_owned());
+        let checked = tokio::task::spawn_blocking(move || {
+            // Held by the work itself: a caller that hangs up makes room for nobody while its password is being checked.
+            let _permit = permit;
+            user.password.matches(password.as_bytes())
+        });
+        Ok(checked.await.unwrap_or(false))
+    }
+
+    pub(super) fn running(&self) -> MutexGuard<'_, Running> {
+        // Nothing under this lock can leave the map half changed.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes part in a running check. The last to leave, also by hanging up, removes it.
+struct SharedCheck<'c> {
+    checks: &'c Checks,
+    credential: KeyedHash,
+    result: Arc<OnceCell<bool>>,
+}
+
+impl<'c> SharedCheck<'c> {
+    fn join(checks: &'c Checks, credential: KeyedHash) -> Self {
+        Self {
+            result: Arc::clone(checks.running().entry(credential).or_default()),
+            checks,
+            credential,
+        }
+    }
+}
+
+impl Drop for SharedCheck<'_> {
+    fn drop(&mut self) {
+        let mut running = self.checks.running();
+        // Let go of under the lock, so that of two who leave at once the second sees that it is the last.
+        self.result = Arc::default();
+        if let Some(result) = running.get(&self.credential)
+            && Arc::strong_count(result) == 1
+        {
+            running.remove(&self.credential);
+        }
+    }
+}
