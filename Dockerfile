@@ -17,6 +17,7 @@ RUN mkdir -p src tests/it benches/performance \
 
 # build.rs looks at migrations/ and .sqlx/: the program has the one inside and checks its SQL against the other, so that
 # no database is needed here. The mock's demo data is inside, too.
+COPY config/default.toml ./config/default.toml
 COPY config/demo ./config/demo
 COPY migrations ./migrations
 COPY .sqlx ./.sqlx

@@ -1,17 +1,53 @@
 //! A settings file as a tree whose every value knows its line, and the list of all that is wrong with it.
 
-use std::{cell::RefCell, fmt::Write as _, ops::Range, path::Path, time::Duration};
+use std::{
+    cell::RefCell,
+    fmt::Write as _,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeArray, DeFloat, DeInteger, DeTable, DeValue},
 };
 
+/// Every setting with its default: what a settings file does not say is read from here.
+const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// How alike two names must be for one to be offered instead of the other.
 const ALIKE: f64 = 0.7;
 
-/// The name among `known` that somebody who wrote `written` most likely meant.
-pub fn meant<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+/// Reads a file by `read`, which is given its root. `Err`: the report of everything that is wrong with it.
+pub(super) fn read<T>(
+    path: &Path,
+    text: &str,
+    read: impl FnOnce(Table<'_>) -> T,
+) -> Result<T, String> {
+    let problems = Problems::new(path, text);
+    let own = problems.parse()?;
+    let default_problems = Problems::new(Path::new("config/default.toml"), DEFAULTS);
+    let defaults = default_problems.parse()?;
+    let value = read(Table {
+        own: Some(own.get_ref()),
+        defaults: Some(defaults.get_ref()),
+        at: 0,
+        name: "",
+        problems: &problems,
+        asked: Vec::new(),
+    });
+    if problems.is_empty() {
+        Ok(value)
+    } else {
+        Err(problems.report())
+    }
+}
+
+/// The one of `known` that is most like `written`, if any is.
+pub(super) fn closest<'k>(
+    written: &str,
+    known: impl IntoIterator<Item = &'k str>,
+) -> Option<&'k str> {
     let written = written.to_lowercase();
     known
         .into_iter()
@@ -21,16 +57,16 @@ pub fn meant<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Opt
         .map(|(_, name)| name)
 }
 
-/// All that is wrong with the file, in its order.
+/// All that is wrong with a file.
 #[derive(Debug)]
-pub struct Problems<'f> {
+pub(super) struct Problems<'f> {
     path: &'f Path,
     text: &'f str,
     found: RefCell<Vec<(usize, String)>>,
 }
 
 impl<'f> Problems<'f> {
-    pub fn new(path: &'f Path, text: &'f str) -> Self {
+    fn new(path: &'f Path, text: &'f str) -> Self {
         Self {
             path,
             text,
@@ -38,18 +74,30 @@ impl<'f> Problems<'f> {
         }
     }
 
+    fn parse(&self) -> Result<Spanned<DeTable<'f>>, String> {
+        DeTable::parse(self.text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            self.add(at, format!("this is not TOML: {}", error.message()));
+            self.report()
+        })
+    }
+
     /// Notes what is wrong at that byte of the file and what to write instead.
-    pub fn add(&self, at: usize, what: impl Into<String>) {
+    pub(super) fn add(&self, at: usize, what: impl Into<String>) {
         self.found.borrow_mut().push((at, what.into()));
     }
 
-    /// Whether nothing is wrong so far.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.found.borrow().is_empty()
     }
 
-    /// One line for each: `file:line: what`.
-    pub fn report(&self) -> String {
+    /// A path that a settings file names lies beside that file, wherever the service is started.
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    /// One line for each, in the file's order: `file:line: what`.
+    fn report(&self) -> String {
         let mut found = self.found.take();
         found.sort();
         let mut report = String::new();
@@ -66,44 +114,61 @@ impl<'f> Problems<'f> {
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
-pub struct At<T> {
+pub(super) struct At<T> {
     /// Its first byte in the file.
-    pub at: usize,
-    /// The value.
-    pub value: T,
+    pub(super) at: usize,
+    pub(super) value: T,
 }
 
-/// A table of the file. Keys that nobody asked for are unknown ones.
+/// A table of the file. A key that it does not have, or has wrong, is read from the same table of [`DEFAULTS`]; a
+/// publication, and what is in it, has no such table. Keys that nobody asked for are unknown ones.
 #[derive(Debug)]
-pub struct Table<'t, 'f> {
-    table: Option<&'t DeTable<'f>>,
-    /// Where it begins.
-    pub at: usize,
+pub(super) struct Table<'t> {
+    own: Option<&'t DeTable<'t>>,
+    defaults: Option<&'t DeTable<'t>>,
+    /// Where it begins in the file.
+    pub(super) at: usize,
     name: &'static str,
-    problems: &'t Problems<'f>,
+    pub(super) problems: &'t Problems<'t>,
     asked: Vec<&'static str>,
 }
 
-type Raw<'t, 'f> = (&'t DeValue<'f>, Range<usize>);
-
-impl<'t, 'f> Table<'t, 'f> {
-    /// The whole file.
-    pub fn root(root: &'t DeTable<'f>, problems: &'t Problems<'f>) -> Self {
-        Self {
-            table: Some(root),
-            at: 0,
-            name: "",
-            problems,
-            asked: Vec::new(),
+impl<'t> Table<'t> {
+    /// What the file says itself.
+    fn own(&mut self, key: &'static str) -> Option<At<&'t DeValue<'t>>> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
         }
+        let value = self.own?.get(key)?;
+        Some(At {
+            at: value.span().start,
+            value: value.get_ref(),
+        })
     }
 
-    fn get(&mut self, key: &'static str) -> Option<Raw<'t, 'f>> {
-        self.asked.push(key);
-        self.table?
-            .iter()
-            .find(|(name, _)| name.get_ref() == key)
-            .map(|(_, value)| (value.get_ref(), value.span()))
+    fn default(&self, key: &str) -> Option<&'t DeValue<'t>> {
+        Some(self.defaults?.get(key)?.get_ref())
+    }
+
+    /// What the file says, as `read` understands it, or else the default. What it does not understand is noted.
+    fn value<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&'t DeValue<'t>) -> Option<T>,
+    ) -> Option<At<T>> {
+        if let Some(At { at, value }) = self.own(key) {
+            match read(value) {
+                Some(value) => return Some(At { at, value }),
+                None => self.wrong(key, at, expected, value),
+            }
+        }
+        let value = self.default(key).and_then(read);
+        debug_assert!(
+            value.is_some() || self.defaults.is_none(),
+            "config/default.toml says nothing of `{key}`"
+        );
+        value.map(|value| At { at: self.at, value })
     }
 
     fn wrong(&self, key: &str, at: usize, expected: &str, value: &DeValue<'_>) {
@@ -113,158 +178,133 @@ impl<'t, 'f> Table<'t, 'f> {
         );
     }
 
-    /// Where the key stands, if it does.
-    pub fn at(&mut self, key: &'static str) -> Option<usize> {
-        self.get(key).map(|(_, span)| span.start)
+    /// Where the key stands in the file, if it does.
+    pub(super) fn at(&mut self, key: &'static str) -> Option<usize> {
+        self.own(key).map(|found| found.at)
     }
 
-    /// A text.
-    pub fn text(&mut self, key: &'static str) -> Option<At<&'t str>> {
-        let (value, span) = self.get(key)?;
-        let text = value.as_str();
-        if text.is_none() {
-            self.wrong(key, span.start, "a text in quotes", value);
-        }
-        text.map(|value| At {
-            at: span.start,
-            value,
-        })
+    /// A text; `None`, and no default, where it is something else.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<At<&'t str>> {
+        let text = self.value(key, "a text in quotes", |value| value.as_str());
+        let is_wrong = self.own(key).is_some_and(|own| !own.value.is_str());
+        text.filter(|_| !is_wrong)
     }
 
     /// A text that means something else; `parse` says what to write when it does not.
-    pub fn parsed<T>(
+    pub(super) fn parsed<T>(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<At<T>> {
+    ) -> Option<T> {
         let At { at, value } = self.text(key)?;
-        match parse(value) {
-            Ok(value) => Some(At { at, value }),
-            Err(what) => {
-                self.problems.add(at, format!("`{key}`: {what}"));
-                None
-            }
-        }
+        parse(value)
+            .map_err(|what| self.problems.add(at, format!("`{key}`: {what}")))
+            .ok()
     }
 
-    /// `true` or `false`.
-    pub fn flag(&mut self, key: &'static str) -> Option<bool> {
-        let (value, span) = self.get(key)?;
-        let flag = value.as_bool();
-        if flag.is_none() {
-            self.wrong(key, span.start, "true or false (without quotes)", value);
-        }
-        flag
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        self.value(key, "true or false (without quotes)", DeValue::as_bool)
+            .is_some_and(|flag| flag.value)
     }
 
-    /// A whole number within a range.
-    pub fn number(
+    /// A whole number within a range; 0 where there is none and no default.
+    pub(super) fn number<N: TryFrom<i64> + Default>(
         &mut self,
         key: &'static str,
-        range: std::ops::RangeInclusive<i64>,
-    ) -> Option<i64> {
-        let (value, span) = self.get(key)?;
-        let number = value
-            .as_integer()
-            .and_then(|n| i64::from_str_radix(n.as_str(), n.radix()).ok())
-            .filter(|n| range.contains(n));
-        if number.is_none() {
-            let expected = format!("a whole number from {} to {}", range.start(), range.end());
-            self.wrong(key, span.start, &expected, value);
-        }
-        number
+        range: RangeInclusive<i64>,
+    ) -> N {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        self.value(key, &expected, |value| {
+            let number = value.as_integer()?;
+            let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+            range.contains(&number).then_some(number)?.try_into().ok()
+        })
+        .map_or_else(N::default, |number| number.value)
     }
 
     /// Seconds, whole or with a fraction: 0.001 to 86400.
-    pub fn seconds(&mut self, key: &'static str) -> Option<Duration> {
+    pub(super) fn seconds(&mut self, key: &'static str) -> Duration {
         self.seconds_up_to(key, 86_400)
     }
 
     /// Seconds, whole or with a fraction, from 0.001 to `most`.
-    pub fn seconds_up_to(&mut self, key: &'static str, most: u32) -> Option<Duration> {
-        let (value, span) = self.get(key)?;
-        let seconds = value
-            .as_integer()
-            .map(toml::de::DeInteger::as_str)
-            .or_else(|| value.as_float().map(toml::de::DeFloat::as_str))
-            .and_then(|text| text.parse::<f64>().ok())
-            .filter(|seconds| (0.001..=f64::from(most)).contains(seconds));
-        if seconds.is_none() {
-            let expected = format!("seconds: a number from 0.001 to {most}");
-            self.wrong(key, span.start, &expected, value);
-        }
-        seconds.map(Duration::from_secs_f64)
+    pub(super) fn seconds_up_to(&mut self, key: &'static str, most: u32) -> Duration {
+        let expected = format!("seconds: a number from 0.001 to {most}");
+        self.value(key, &expected, |value| {
+            let text = value
+                .as_integer()
+                .map(DeInteger::as_str)
+                .or_else(|| value.as_float().map(DeFloat::as_str))?;
+            let seconds = text.parse::<f64>().ok()?;
+            (0.001..=f64::from(most))
+                .contains(&seconds)
+                .then(|| Duration::from_secs_f64(seconds))
+        })
+        .map_or(Duration::ZERO, |seconds| seconds.value)
     }
 
     /// A list of texts.
-    pub fn texts(&mut self, key: &'static str) -> Option<Vec<At<&'t str>>> {
-        let (value, span) = self.get(key)?;
-        let Some(array) = value.as_array() else {
-            self.wrong(
-                key,
-                span.start,
-                "a list of texts, as in [\"one\", \"two\"]",
-                value,
-            );
-            return None;
-        };
+    pub(super) fn texts(&mut self, key: &'static str) -> Vec<At<&'t str>> {
+        let expected = "a list of texts, as in [\"one\", \"two\"]";
+        let list = self.value(key, expected, DeValue::as_array);
         let mut texts = Vec::new();
-        for entry in array {
+        for entry in list.into_iter().flat_map(|list| list.value) {
+            let at = entry.span().start;
             match entry.get_ref().as_str() {
-                Some(value) => texts.push(At {
-                    at: entry.span().start,
-                    value,
-                }),
-                None => self.wrong(key, entry.span().start, "a list of texts", entry.get_ref()),
+                Some(value) => texts.push(At { at, value }),
+                None => self.wrong(key, at, "a list of texts", entry.get_ref()),
             }
         }
-        Some(texts)
+        texts
     }
 
-    /// A table inside this one; an empty one where it does not stand in the file.
-    pub fn table(&mut self, key: &'static str) -> Table<'t, 'f> {
-        let found = self.get(key);
-        if let Some((value, span)) = &found
+    /// A table inside this one; one with defaults alone where it does not stand in the file.
+    pub(super) fn table(&mut self, key: &'static str) -> Table<'t> {
+        let found = self.own(key);
+        if let Some(At { at, value }) = &found
             && !value.is_table()
         {
-            self.wrong(key, span.start, &format!("a table, as in [{key}]"), value);
+            self.wrong(key, *at, &format!("a table, as in [{key}]"), value);
         }
         Table {
-            table: found.as_ref().and_then(|(value, _)| value.as_table()),
-            at: found.map_or(self.at, |(_, span)| span.start),
+            own: found.as_ref().and_then(|found| found.value.as_table()),
+            defaults: self.default(key).and_then(|value| value.as_table()),
+            at: found.map_or(self.at, |found| found.at),
             name: key,
             problems: self.problems,
             asked: Vec::new(),
         }
     }
 
-    /// A list of tables inside this one. `like` is how one is written.
-    pub fn tables(&mut self, key: &'static str, like: &str) -> Option<Vec<Table<'t, 'f>>> {
-        let (value, span) = self.get(key)?;
-        let array: Option<&[Spanned<DeValue<'f>>]> = value.as_array().map(|array| &**array);
-        let tables = array.and_then(|array| {
-            array
-                .iter()
+    /// A list of tables inside this one, without defaults. `like` is how one is written.
+    pub(super) fn tables(&mut self, key: &'static str, like: &str) -> Vec<Table<'t>> {
+        let Some(At { at, value }) = self.own(key) else {
+            return Vec::new();
+        };
+        let problems = self.problems;
+        let tables = value.as_array().and_then(|list: &DeArray<'_>| {
+            list.iter()
                 .map(|entry| {
                     Some(Table {
-                        table: Some(entry.get_ref().as_table()?),
+                        own: Some(entry.get_ref().as_table()?),
+                        defaults: None,
                         at: entry.span().start,
                         name: key,
-                        problems: self.problems,
+                        problems,
                         asked: Vec::new(),
                     })
                 })
                 .collect()
         });
-        if tables.is_none() {
-            self.wrong(key, span.start, like, value);
-        }
-        tables
+        tables.unwrap_or_else(|| {
+            self.wrong(key, at, like, value);
+            Vec::new()
+        })
     }
 
     /// Notes every key that was not asked for. `instead` says what to write for some that people are known to try.
-    pub fn finish(self, instead: &[(&str, &str)]) {
-        for name in self.table.into_iter().flat_map(|table| table.keys()) {
+    pub(super) fn finish(self, instead: &[(&str, &str)]) {
+        for name in self.own.into_iter().flat_map(|table| table.keys()) {
             let written = name.get_ref().as_ref();
             if self.asked.contains(&written) {
                 continue;
@@ -275,7 +315,7 @@ impl<'t, 'f> Table<'t, 'f> {
             };
             let hint = match instead.iter().find(|(known, _)| *known == written) {
                 Some((_, hint)) => format!(": {hint}"),
-                None => match meant(written, self.asked.iter().copied()) {
+                None => match closest(written, self.asked.iter().copied()) {
                     Some(name) => format!(": did you mean `{name}`?"),
                     None => format!("; there are: {}", self.asked.join(", ")),
                 },

@@ -1,0 +1,140 @@
+use std::{path::PathBuf, time::Duration};
+
+use super::{environment::Environment, file::Table, secret::Secret, times::Times};
+
+/// `[database]`: where orders are kept.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// A PostgreSQL server; overridden by `DATABASE_URL`. `None`: the private cluster under `data_dir`.
+    pub url: Option<Secret>,
+    /// The private cluster's folder; overridden by `AQUA_DATA_DIR`.
+    pub data_dir: PathBuf,
+    /// Connections kept to PostgreSQL.
+    pub connections: u32,
+    /// Memory for recently read clients; 0: none.
+    pub client_cache_bytes: usize,
+    /// Whether to use a server that forgets in a power cut (`fsync`, `synchronous_commit` or `full_page_writes` off).
+    pub may_lose_orders: bool,
+    /// PostgreSQL's own `statement_timeout`; shorter than `times.answer`, so that what was given up on never lands.
+    pub statement_timeout: Duration,
+    /// PostgreSQL's own `lock_timeout`.
+    pub lock_timeout: Duration,
+    /// How long to wait for the server when the service starts.
+    pub start_timeout: Duration,
+}
+
+impl Database {
+    pub(super) fn read(mut table: Table<'_>, times: &Times, environment: &Environment) -> Self {
+        let url = table.text("url").filter(|url| !url.value.is_empty());
+        let data_dir = table.parsed("data_dir", |text| match text {
+            "" => Err("write a folder, as in \"data/postgres\"".into()),
+            folder => Ok(PathBuf::from(folder)),
+        });
+        let connections = table.number("connections", 2..=500);
+        let client_cache_bytes = table.number("client_cache_bytes", 0..=1 << 32);
+        let may_lose_orders = table.flag("may_lose_orders");
+        let mut timeout = |key| {
+            let at = table.at(key).unwrap_or(table.at);
+            let time = table.seconds(key);
+            // Otherwise a statement could land after its batch was answered 503 (contract §1).
+            if time >= times.answer {
+                table.problems.add(
+                    at,
+                    format!("`{key}` must be shorter than `answer` in [times]: what was given up on must not be stored later"),
+                );
+            }
+            time
+        };
+        let statement_timeout = timeout("statement_timeout");
+        let lock_timeout = timeout("lock_timeout");
+        let start_timeout = table.seconds("start_timeout");
+        let from_environment = match (&environment.database_url, &environment.database_url_file) {
+            (Some(_), Some(_)) => {
+                table.problems.add(
+                    0,
+                    "DATABASE_URL and DATABASE_URL_FILE are both in the environment: take one of them out",
+                );
+                None
+            }
+            (None, Some(path)) => Secret::from_file(path)
+                .map_err(|what| {
+                    table
+                        .problems
+                        .add(0, format!("DATABASE_URL_FILE in the environment: {what}"));
+                })
+                .ok(),
+            (url, None) => url.clone(),
+        };
+        table.finish(&[]);
+        Self {
+            url: from_environment.or_else(|| url.map(|url| Secret::new(url.value))),
+            data_dir: (environment.data_dir.clone())
+                .or(data_dir)
+                .unwrap_or_default(),
+            connections,
+            client_cache_bytes,
+            may_lose_orders,
+            statement_timeout,
+            lock_timeout,
+            start_timeout,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::config::file::read;
+
+    fn parse_with(text: &str, environment: &Environment) -> Result<Database, String> {
+        read("aqua.toml".as_ref(), text, |mut root| {
+            let times = Times::read(root.table("times"));
+            Database::read(root.table("database"), &times, environment)
+        })
+    }
+
+    #[test]
+    fn a_databases_timeout_is_shorter_than_the_answers() {
+        let text = "[times]\nanswer = 5\n[database]\nstatement_timeout = 4.5\nlock_timeout = 5\n";
+        let report = parse_with(text, &Environment::default()).expect_err("a fault");
+        assert!(report.starts_with("aqua.toml:5: `lock_timeout` must be shorter"));
+    }
+
+    #[test]
+    fn its_url_may_lie_in_a_file_of_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("a file");
+            path
+        };
+        let in_file = |path: &Path| Environment {
+            database_url_file: Some(path.to_owned()),
+            ..Environment::default()
+        };
+        let url = file("url", "postgres://somebody:hidden@db/aqua\n");
+        let database = parse_with("", &in_file(&url)).expect("right");
+        assert_eq!(
+            database.url.expect("a URL").expose(),
+            "postgres://somebody:hidden@db/aqua"
+        );
+        for (path, why) in [
+            (folder.path().join("nothing"), "cannot read"),
+            (file("empty", " \n"), "there is nothing on the first line"),
+        ] {
+            let report = parse_with("", &in_file(&path)).expect_err("a fault");
+            assert!(
+                report.contains("DATABASE_URL_FILE in the environment") && report.contains(why),
+                "{report}"
+            );
+        }
+        let both = Environment {
+            database_url: Some(Secret::new("postgres://db/aqua")),
+            ..in_file(&url)
+        };
+        let report = parse_with("", &both).expect_err("a fault");
+        assert!(report.contains("both in the environment"), "{report}");
+    }
+}

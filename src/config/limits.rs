@@ -1,0 +1,70 @@
+use super::file::Table;
+use crate::memory::NETWORK_PART;
+
+/// `[limits]`: the contract's limits (§1), each a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest body in bytes, after decompression.
+    pub body_bytes: usize,
+    /// Most orders in a batch.
+    pub batch_orders: usize,
+    /// Most lines in an order.
+    pub order_items: usize,
+    /// Most addresses in a client.
+    pub client_addresses: usize,
+    /// Most batches that may wait for the database; one more is answered 503.
+    pub waiting_batches: usize,
+    /// Whether small batches that wait together share a transaction.
+    pub coalesce: bool,
+    /// Most connections at the same time; one more takes the slot of one whose request is not whole, or is answered 503.
+    pub connections: usize,
+    /// Of them, most of one address.
+    pub connections_per_address: usize,
+    /// Of them, most of one wide network: a /24, under IPv6 a /48.
+    pub connections_per_network: usize,
+    /// Largest answer in bytes; a batch whose answer would be larger is refused before anything of it is stored.
+    pub answer_bytes: usize,
+    /// How many batches an address may try out in a minute where a publication is anonymous.
+    pub dry_runs_per_minute: u32,
+    /// Most bytes of bodies that are received, worked on or answered at the same time; what goes beyond is answered 503.
+    pub bytes_in_flight: usize,
+}
+
+impl Limits {
+    /// The least of `bytes_in_flight` that an order takes, however short its text: its faults, or its answer, need it.
+    pub const ROOM_OF_AN_ORDER: usize = 1536;
+
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let coalesce = table.flag("coalesce");
+        let limits = Self {
+            body_bytes: table.number("body_bytes", 1024..=1024 * 1024 * 1024),
+            batch_orders: table.number("batch_orders", 1..=100_000),
+            order_items: table.number("order_items", 1..=100_000),
+            client_addresses: table.number("client_addresses", 1..=100_000),
+            waiting_batches: table.number("waiting_batches", 1..=1_000_000),
+            coalesce,
+            connections: table.number("connections", 1..=1_000_000),
+            connections_per_address: table.number("connections_per_address", 1..=1_000_000),
+            connections_per_network: table.number("connections_per_network", 1..=1_000_000),
+            answer_bytes: table.number("answer_bytes", 1024..=1 << 40),
+            dry_runs_per_minute: table.number("dry_runs_per_minute", 0..=1_000_000),
+            bytes_in_flight: table.number("bytes_in_flight", 1024..=1 << 40),
+        };
+        let least = limits
+            .body_bytes
+            .max(limits.batch_orders.saturating_mul(Self::ROOM_OF_AN_ORDER));
+        let least = least.saturating_mul(NETWORK_PART);
+        if limits.bytes_in_flight < least {
+            table.problems.add(
+                table.at("bytes_in_flight").unwrap_or(table.at),
+                format!(
+                    "`bytes_in_flight` must be at least {least}: {NETWORK_PART} times as large as `body_bytes`, and {NETWORK_PART} times {} \
+                     for each of `batch_orders`; else the largest batch is never taken, for one caller has a part of it only",
+                    Self::ROOM_OF_AN_ORDER
+                ),
+            );
+        }
+        table.finish(&[]);
+        limits
+    }
+}

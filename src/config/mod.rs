@@ -1,0 +1,386 @@
+//! File + environment -> one validated [`Config`]. A file here for each section of the settings: its struct, how it is
+//! read, its tests. `config/default.toml` documents every setting, and its values are the defaults.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use ipnet::IpNet;
+
+pub use self::{
+    backup::Backup,
+    database::Database,
+    environment::Environment,
+    journal::Journal,
+    limits::Limits,
+    log::Log,
+    logins::Logins,
+    operator::Operator,
+    publication::{Access, FirstNumbers, Publication},
+    secret::Secret,
+    times::Times,
+    tls::Tls,
+    traces::Traces,
+    user::User,
+};
+use self::{
+    file::Table,
+    network::{Reach, networks, senders_listen},
+};
+
+mod backup;
+mod database;
+mod environment;
+mod file;
+mod journal;
+mod limits;
+mod log;
+mod logins;
+mod network;
+mod operator;
+mod publication;
+mod secret;
+mod times;
+mod tls;
+mod traces;
+mod user;
+
+/// Everything the service is told from outside, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// Where senders connect. `listen`, overridden by `AQUA_LISTEN`.
+    pub listen: SocketAddr,
+    pub operator: Operator,
+    pub log: Log,
+    pub traces: Traces,
+    pub database: Database,
+    pub limits: Limits,
+    pub times: Times,
+    pub journal: Journal,
+    pub logins: Logins,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where senders speak TLS with us.
+    pub tls: Option<Tls>,
+    pub backup: Backup,
+    /// `[[publication]]`, at least one.
+    pub publications: Vec<Publication>,
+}
+
+/// Why there is no [`Config`]. Its text is for the operator: each fault with its file, its line and how to fix it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the settings file {}: {source}; name another with --config or AQUA_CONFIG", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It says something that cannot be.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl Config {
+    /// Reads and checks a settings file. Everything that is wrong with it is reported at once.
+    ///
+    /// # Errors
+    /// [`Error`], with lines.
+    pub fn load(path: &Path, environment: &Environment) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|source| Error::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, &text, environment)
+    }
+
+    /// The same for the text of a file.
+    ///
+    /// # Errors
+    /// [`Error::Wrong`]
+    pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Self, Error> {
+        file::read(path, text, |root| Self::read(root, path, environment)).map_err(Error::Wrong)
+    }
+
+    /// A section that depends on others is read after them.
+    fn read(mut root: Table<'_>, path: &Path, environment: &Environment) -> Self {
+        let listen = senders_listen(&mut root, environment.listen.as_deref());
+        let operator = Operator::read(root.table("operator"), environment);
+        let log = Log::read(root.table("log"));
+        let traces = Traces::read(root.table("traces"));
+        let limits = Limits::read(root.table("limits"));
+        let times = Times::read(root.table("times"));
+        let journal = Journal::read(root.table("journal"));
+        let logins = Logins::read(root.table("logins"));
+        let trusted_proxies = networks(&mut root, "trusted_proxies");
+        let tls = Tls::read(&mut root);
+        let database = Database::read(root.table("database"), &times, environment);
+        let backup = Backup::read(root.table("backup"), environment);
+        let reach = Reach {
+            listen,
+            behind_proxies: !trusted_proxies.is_empty(),
+        };
+        let publications = Publication::read_all(&mut root, &limits, reach);
+        root.finish(&[("publications", "write [[publication]], one block for each")]);
+        Self {
+            path: path.to_owned(),
+            listen: listen.unwrap_or(([127, 0, 0, 1], 0).into()),
+            operator,
+            log,
+            traces,
+            database,
+            limits,
+            times,
+            journal,
+            logins,
+            trusted_proxies,
+            tls,
+            backup,
+            publications,
+        }
+    }
+
+    /// The publication of that name or alias, whatever its case.
+    #[must_use]
+    pub fn publication(&self, name: &str) -> Option<&Publication> {
+        let name = name.to_lowercase();
+        self.publications
+            .iter()
+            .find(|known| known.name == name || known.aliases.contains(&name))
+    }
+
+    /// What is allowed, and should be known all the same: said at the start, by `/readyz` and by `doctor`.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let has_logins = |publication: &Publication| matches!(publication.access, Access::Users(_));
+        if self.tls.is_none()
+            && !self.listen.ip().is_loopback()
+            && self.publications.iter().any(has_logins)
+        {
+            notes.push(format!(
+                "passwords come to {} in plain text: set `tls`, or see to it that only a proxy with TLS reaches that address",
+                self.listen
+            ));
+        }
+        if let Some(tls) = &self.tls
+            && tls.key_is_open()
+        {
+            notes.push(format!(
+                "the key {} may be read by others than its owner: chmod 600 {0}",
+                tls.key.display()
+            ));
+        }
+        notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const ANONYMOUS: &str = "[[publication]]\nname = \"demo\"\nanonymous = true\n";
+    const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$K6VLQaNzJpAaWCuPzFQ9Aw";
+
+    fn parse_with(text: &str, environment: &Environment) -> Result<Config, String> {
+        Config::parse(Path::new("aqua.toml"), text, environment).map_err(|error| error.to_string())
+    }
+
+    fn parse(text: &str) -> Result<Config, String> {
+        parse_with(text, &Environment::default())
+    }
+
+    /// The one report of a file that is wrong.
+    fn report(text: &str) -> String {
+        parse(text).expect_err("a fault")
+    }
+
+    #[test]
+    fn the_default_file_says_what_holds_where_nothing_is_said() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/default.toml");
+        let file = Config::load(&path, &Environment::default()).expect("the default file");
+        let minimal = parse(ANONYMOUS).expect("a minimal file");
+        assert_eq!(file.listen, minimal.listen);
+        assert_eq!(file.operator, minimal.operator);
+        assert_eq!(file.log, minimal.log);
+        assert_eq!(file.limits, minimal.limits);
+        assert_eq!(file.times, minimal.times);
+        assert_eq!(file.logins, minimal.logins);
+        assert_eq!(file.trusted_proxies, minimal.trusted_proxies);
+        assert_eq!(file.tls, minimal.tls);
+        assert_eq!(file.backup, minimal.backup);
+        assert_eq!(
+            format!("{:?}", file.database),
+            format!("{:?}", minimal.database)
+        );
+        assert_eq!(file.publications[0].name, "demodelivery");
+    }
+
+    #[test]
+    fn the_issues_minimal_file_is_enough() {
+        let config = parse(
+            "listen = \"127.0.0.1:8888\"\n[[publication]]\nname = \"demodelivery\"\ntimezone = \"Europe/Moscow\"\nanonymous = true\n",
+        )
+        .expect("a config");
+        assert_eq!(config.listen, ([127, 0, 0, 1], 8888).into());
+        assert!(matches!(config.publications[0].access, Access::Anonymous));
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once_with_its_line_and_mend() {
+        let text = format!(
+            "listen = \"localhost\"\nlimit = 1\n[[publication]]\nname = \"Demo\"\ntimezone = \"Europe/Moskow\"\n\
+             users = [{{ login = \"site\" }}]\n{ANONYMOUS}[times]\nanswer = \"fast\"\n"
+        );
+        let report = report(&text);
+        let lines: Vec<&str> = report.lines().collect();
+        let expected = [
+            ("aqua.toml:1: `listen`:", "127.0.0.1:8888"),
+            (
+                "aqua.toml:2: unknown setting `limit`",
+                "did you mean `limits`?",
+            ),
+            (
+                "aqua.toml:5: `timezone`:",
+                "did you mean \"Europe/Moscow\"?",
+            ),
+            (
+                "aqua.toml:6: a user without `password_hash`",
+                "aqua-orders hash-password",
+            ),
+            ("aqua.toml:8: two publications are called", "rename one"),
+            ("aqua.toml:11: `answer` must be seconds", "not a text"),
+        ];
+        assert_eq!(lines.len(), expected.len(), "{report}");
+        for (line, (start, end)) in lines.iter().zip(expected) {
+            assert!(line.starts_with(start) && line.contains(end), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_toml_has_its_line() {
+        assert!(report("listen = \n").starts_with("aqua.toml:1: this is not TOML"));
+        assert!(report("a = 1\nb = [\n").contains("aqua.toml:"));
+    }
+
+    #[test]
+    fn no_publication_or_nobody_who_may_post_is_refused() {
+        assert!(report("").contains("no publication"));
+        assert!(report("[[publication]]\nname = \"a\"\n").contains("nobody could post"));
+        assert!(
+            report("[[publication]]\nname = \"a\"\nusers = []\n").contains("nobody could post")
+        );
+        assert!(report("[[publication]]\nanonymous = true\n").contains("without `name`"));
+        assert!(report("[publication]\nname = \"a\"\n").contains("[[publication]]"));
+    }
+
+    #[test]
+    fn an_anonymous_publication_is_refused_on_a_non_loopback_address_unless_the_config_says_so() {
+        let open = format!("listen = \"0.0.0.0:8888\"\n{ANONYMOUS}");
+        assert!(report(&open).starts_with("aqua.toml:4: an anonymous publication"));
+        parse(&format!(
+            "{open}allow_from = [\"10.0.0.0/8\", \"192.0.2.7\"]\n"
+        ))
+        .expect("networks");
+        parse(&format!("{open}anonymous_from_anywhere = true\n")).expect("said in so many words");
+        let environment = Environment {
+            listen: Some("[::]:8888".into()),
+            ..Environment::default()
+        };
+        assert!(
+            parse_with(ANONYMOUS, &environment).is_err_and(|report| report.contains("[::]:8888"))
+        );
+    }
+
+    #[test]
+    fn passwords_in_plain_text_and_a_key_for_everybody_are_allowed_and_noted() {
+        let users = format!(
+            "[[publication]]\nname = \"a\"\nusers = [{{ login = \"site\", password_hash = \"{HASH}\" }}]\n"
+        );
+        let notes = |text: &str| parse(text).expect("right").notes();
+        assert_eq!(notes(&users), [""; 0]);
+        assert_eq!(notes(ANONYMOUS), [""; 0]);
+        let public = "listen = \"192.0.2.7:8888\"\n";
+        let anonymous = format!("{public}{ANONYMOUS}anonymous_from_anywhere = true\n");
+        assert_eq!(notes(&anonymous), [""; 0], "no passwords");
+        let said = notes(&format!("{public}{users}"));
+        assert_eq!(said.len(), 1);
+        assert!(said[0].contains("192.0.2.7:8888 in plain text"), "{said:?}");
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = folder.path().join("key.pem");
+        fs::write(&key, "").expect("a file");
+        let tls = format!("tls = {{ cert = \"cert.pem\", key = {key:?} }}\n{public}{users}");
+        for (mode, noted) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o644, 1), (0o604, 1)] {
+            fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("its mode");
+            let said = notes(&tls);
+            assert_eq!(said.len(), noted, "{mode:o}: {said:?}");
+            assert!(said.iter().all(|note| note.contains("key.pem")));
+        }
+    }
+
+    #[test]
+    fn behind_a_trusted_proxy_loopback_is_anywhere() {
+        let proxied = format!("trusted_proxies = [\"127.0.0.1\"]\n{ANONYMOUS}");
+        let report = report(&proxied);
+        assert!(
+            report.starts_with("aqua.toml:4: an anonymous publication"),
+            "{report}"
+        );
+        assert!(report.contains("one of `trusted_proxies`"), "{report}");
+        let anonymous_from_anywhere = |text: &str| {
+            let config = parse(text).expect("a config");
+            config.publications[0].anonymous_from_anywhere
+        };
+        let said = format!("{proxied}anonymous_from_anywhere = true\n");
+        assert!(anonymous_from_anywhere(&said));
+        let networks = format!("{proxied}allow_from = [\"10.0.0.0/8\"]\n");
+        assert!(!anonymous_from_anywhere(&networks));
+        assert!(!anonymous_from_anywhere(ANONYMOUS));
+        let needless = format!("{ANONYMOUS}anonymous_from_anywhere = true\n");
+        assert!(
+            !anonymous_from_anywhere(&needless),
+            "nobody else reaches it"
+        );
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let environment = Environment {
+            database_url: Some(Secret::new("postgres://somebody:hidden@db/aqua")),
+            database_url_file: None,
+            listen: Some("127.0.0.1:9999".into()),
+            operator_listen: Some("off".into()),
+            data_dir: Some("/srv/orders".into()),
+            backup_folder: Some("/srv/backups".into()),
+        };
+        let config = parse_with(ANONYMOUS, &environment).expect("a config");
+        assert_eq!(config.listen, ([127, 0, 0, 1], 9999).into());
+        assert_eq!(config.operator.listen, None);
+        assert!(config.database.url.is_some());
+        assert_eq!(config.database.data_dir, Path::new("/srv/orders"));
+        assert_eq!(config.backup.folder, Some("/srv/backups".into()));
+        assert!(!format!("{config:?}").contains("hidden"));
+    }
+
+    #[test]
+    fn a_publication_is_found_by_name_or_alias_whatever_the_case() {
+        let config =
+            parse("[[publication]]\nname = \"Доставка\"\naliases = [\"Web\"]\nanonymous = true\n")
+                .expect("a config");
+        assert_eq!(
+            config.publication("дОСТАВКА").map(|p| p.name.as_str()),
+            Some("доставка")
+        );
+        assert!(config.publication("wEB").is_some());
+        assert!(config.publication("other").is_none());
+    }
+}

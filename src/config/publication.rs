@@ -1,0 +1,273 @@
+use std::{collections::HashMap, path::PathBuf};
+
+use ipnet::IpNet;
+
+use super::{
+    file::{At, Table, closest},
+    limits::Limits,
+    network::{Reach, networks},
+    user::{NO_PLAIN_PASSWORDS, User},
+};
+use crate::order::{Rules, phone::Region};
+
+/// One 1C infobase published under a name: one tenant (contract, "Words").
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// Its name, lower-cased: the key of everything it owns in the database.
+    pub name: String,
+    /// More names of the same tenant, lower-cased.
+    pub aliases: Vec<String>,
+    /// Who may post.
+    pub access: Access,
+    /// Networks that may post; empty = any.
+    pub allow_from: Vec<IpNet>,
+    /// Whether anybody anywhere may post: it is anonymous, without networks, and reached from beyond this machine, by
+    /// itself or through a proxy.
+    pub anonymous_from_anywhere: bool,
+    /// How its orders are read and answered.
+    pub rules: Rules,
+    /// Where counting starts, per kind of record.
+    pub first_numbers: FirstNumbers,
+    /// Folder of CSV files to load once, while the publication is empty. Relative to the settings file.
+    pub demo_data: Option<PathBuf>,
+}
+
+/// Who may post to a publication (contract §1).
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Anybody; an `Authorization` header is ignored.
+    Anonymous,
+    /// HTTP Basic.
+    Users(Vec<User>),
+}
+
+/// The first number given to a record of each kind (contract §4.3); 1 unless set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstNumbers {
+    /// `first_order_number`
+    pub order: i32,
+    /// `first_client_number`
+    pub client: i32,
+    /// `first_address_number`
+    pub address: i32,
+    /// `first_product_number`
+    pub product: i32,
+}
+
+impl Publication {
+    /// Every `[[publication]]` of the file.
+    pub(super) fn read_all(root: &mut Table<'_>, limits: &Limits, reach: Reach) -> Vec<Self> {
+        let mut names = Names::default();
+        let like = "written as [[publication]], one block for each";
+        let publications = root
+            .tables("publication", like)
+            .into_iter()
+            .map(|table| Self::read(table, limits, reach, &mut names))
+            .collect();
+        if root.at("publication").is_none() {
+            root.problems.add(
+                0,
+                "no publication: add a [[publication]] block with `name` and `users` or `anonymous = true`",
+            );
+        }
+        publications
+    }
+
+    fn read<'t>(
+        mut table: Table<'t>,
+        limits: &Limits,
+        reach: Reach,
+        names: &mut Names<'t>,
+    ) -> Self {
+        let problems = table.problems;
+        let name = table.text("name");
+        let name = name.and_then(|written| names.take(&table, "name", &written));
+        if table.at("name").is_none() {
+            problems.add(
+                table.at,
+                "a publication without `name`: write the name that stands in the address",
+            );
+        }
+        let aliases = (table.texts("aliases").into_iter())
+            .filter_map(|written| names.take(&table, "aliases", &written))
+            .collect();
+        let allow_from = networks(&mut table, "allow_from");
+        let access = Access::read(&mut table, !allow_from.is_empty(), reach);
+        let timezone = table.parsed("timezone", timezone);
+        let phone_region = table.parsed("phone_region", |text| {
+            text.parse::<Region>().map_err(str::to_owned)
+        });
+        let payment_types = table.at("payment_types").map(|_| {
+            let types = table.texts("payment_types").into_iter();
+            types.map(|written| written.value.to_owned()).collect()
+        });
+        let loyalty_system_is_active = table.flag("loyalty_system_is_active");
+        let answers_stored = table.flag("answers_stored");
+        let mut first = |key| table.number::<i32>(key, 1..=i64::from(i32::MAX)).max(1);
+        let first_numbers = FirstNumbers {
+            order: first("first_order_number"),
+            client: first("first_client_number"),
+            address: first("first_address_number"),
+            product: first("first_product_number"),
+        };
+        let demo_data = table.parsed("demo_data", |text| {
+            let folder = problems.beside(text);
+            if folder.is_dir() {
+                Ok(folder)
+            } else {
+                Err(format!("there is no folder {}", folder.display()))
+            }
+        });
+        table.finish(&[
+            ("password", NO_PLAIN_PASSWORDS),
+            ("timezones", "write `timezone`, one for each publication"),
+        ]);
+        let anonymous_from_anywhere = matches!(access, Access::Anonymous)
+            && allow_from.is_empty()
+            && reach.reached_by_anybody().is_some();
+        Self {
+            name: name.unwrap_or_default(),
+            aliases,
+            access,
+            anonymous_from_anywhere,
+            allow_from,
+            rules: Rules {
+                timezone: timezone.unwrap_or(chrono_tz::Europe::Moscow),
+                phone_region: phone_region.unwrap_or_default(),
+                payment_types,
+                loyalty_system_is_active,
+                answers_stored: answers_stored || !anonymous_from_anywhere,
+                max_order_items: limits.order_items,
+                max_client_addresses: limits.client_addresses,
+            },
+            first_numbers,
+            demo_data,
+        }
+    }
+}
+
+/// The names and aliases that are in use, lower-cased, and how each was written first.
+#[derive(Debug, Default)]
+struct Names<'t>(HashMap<String, &'t str>);
+
+impl<'t> Names<'t> {
+    /// The name in the form in which it is compared, unless it is wrong. One that is in use is noted.
+    fn take(&mut self, table: &Table<'_>, key: &str, written: &At<&'t str>) -> Option<String> {
+        let At { at, value } = *written;
+        match name(value) {
+            Ok(name) => {
+                if let Some(other) = self.0.insert(name.clone(), value) {
+                    table.problems.add(
+                        at,
+                        format!("two publications are called {other:?} (names and aliases are compared without case): rename one"),
+                    );
+                }
+                Some(name)
+            }
+            Err(what) => {
+                table.problems.add(at, format!("`{key}`: {what}"));
+                None
+            }
+        }
+    }
+}
+
+/// A publication's name or alias, in the form in which it is compared.
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('/') || text.chars().any(char::is_control) {
+        return Err("write the name that stands in the address, without slashes".into());
+    }
+    if text.chars().count() > 255 {
+        return Err("too long: at most 255 characters".into());
+    }
+    Ok(text.to_lowercase())
+}
+
+fn timezone(text: &str) -> Result<chrono_tz::Tz, String> {
+    text.parse().map_err(|_| {
+        let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+        match closest(text, known) {
+            Some(zone) => format!("no time zone is called {text:?}; did you mean {zone:?}?"),
+            None => format!("no time zone is called {text:?}; write one as in \"Europe/Moscow\""),
+        }
+    })
+}
+
+impl Access {
+    fn read(table: &mut Table<'_>, has_networks: bool, reach: Reach) -> Self {
+        let problems = table.problems;
+        let anonymous_at = table.at("anonymous").unwrap_or(table.at);
+        let anonymous = table.flag("anonymous");
+        let from_anywhere = table.flag("anonymous_from_anywhere");
+        let users_at = table.at("users");
+        let like = "a list of users, as in [{ login = \"site\", password_hash = \"$argon2id$…\" }]";
+        // Where it is anonymous, too: a typing mistake inside is reported all the same.
+        let users: Vec<At<User>> = (table.tables("users", like).into_iter())
+            .filter_map(|table| {
+                let at = table.at;
+                User::read(table).map(|value| At { at, value })
+            })
+            .collect();
+        if anonymous {
+            if let Some(at) = users_at {
+                problems.add(
+                    at,
+                    "`users` and `anonymous = true` contradict each other: take one of them out",
+                );
+            }
+            if let Some((whom, instead)) = reach.reached_by_anybody()
+                && !has_networks
+                && !from_anywhere
+            {
+                problems.add(
+                    anonymous_at,
+                    format!(
+                        "an anonymous publication would take orders from anybody who reaches {whom}: give it `users` or \
+                         `allow_from`, {instead}, or say `anonymous_from_anywhere = true`"
+                    ),
+                );
+            }
+            return Self::Anonymous;
+        }
+        for (index, At { at, value: user }) in users.iter().enumerate() {
+            let mut before = users[..index].iter();
+            if before.any(|other| other.value.login == user.login) {
+                problems.add(
+                    *at,
+                    format!(
+                        "two users are called {:?}: take one of them out",
+                        user.login
+                    ),
+                );
+            }
+        }
+        if users.is_empty() && problems.is_empty() {
+            problems.add(
+                users_at.unwrap_or(table.at),
+                "nobody could post to this publication: add `users` or `anonymous = true`",
+            );
+        }
+        Self::Users(users.into_iter().map(|user| user.value).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::read;
+
+    #[test]
+    fn a_login_stands_once() {
+        let user = "{ login = \"site\", password_hash = \"$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$K6VLQaNzJpAaWCuPzFQ9Aw\" }";
+        let here = Reach {
+            listen: None,
+            behind_proxies: false,
+        };
+        let text = format!("[[publication]]\nname = \"a\"\nusers = [{user}, {user}]\n");
+        let report = read("aqua.toml".as_ref(), &text, |mut root| {
+            let limits = Limits::read(root.table("limits"));
+            Publication::read_all(&mut root, &limits, here)
+        });
+        assert!(report.expect_err("a fault").contains("two users"));
+    }
+}

@@ -1,0 +1,38 @@
+use std::{fmt, fs, path::Path};
+
+/// A text that must never be printed: a password or a URL that holds one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text so that `Debug` hides it.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The first line of a file: Docker hands over its secrets like that.
+    pub(super) fn from_file(path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        match text.lines().next().map(str::trim) {
+            None | Some("") => Err(format!(
+                "there is nothing on the first line of {}",
+                path.display()
+            )),
+            Some(secret) => Ok(Self::new(secret)),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

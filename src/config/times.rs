@@ -1,0 +1,35 @@
+use std::time::Duration;
+
+use super::file::Table;
+
+/// `[times]`: how long things may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Times {
+    /// From the whole body read to the answer; past it the answer is 503.
+    pub answer: Duration,
+    /// For a caller to send its request line and headers.
+    pub headers: Duration,
+    /// For a caller to send its whole body.
+    pub body: Duration,
+    /// How long a caller may keep us waiting with the rest of an answer; then we hang up.
+    pub write: Duration,
+    /// How much longer it may with each MiB of the answer that it takes.
+    pub write_mib: Duration,
+    /// How long a stop waits for accepted requests.
+    pub stop: Duration,
+}
+
+impl Times {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let times = Self {
+            answer: table.seconds("answer"),
+            headers: table.seconds("headers"),
+            body: table.seconds("body"),
+            write: table.seconds("write"),
+            write_mib: table.seconds("write_mib"),
+            stop: table.seconds("stop"),
+        };
+        table.finish(&[]);
+        times
+    }
+}

@@ -1,0 +1,40 @@
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
+
+use super::file::Table;
+
+/// `tls`: its files, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate and its chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    /// `None` where `tls` does not stand in the file.
+    pub(super) fn read(root: &mut Table<'_>) -> Option<Self> {
+        let is_wanted = root.at("tls").is_some();
+        let mut table = root.table("tls");
+        let mut file = |key| {
+            table
+                .text(key)
+                .map(|file| table.problems.beside(file.value))
+        };
+        let (cert, key) = (file("cert"), file("key"));
+        let tls = cert.zip(key).map(|(cert, key)| Self { cert, key });
+        if is_wanted && tls.is_none() {
+            table.problems.add(
+                table.at,
+                "`tls` needs both files: tls = { cert = \"fullchain.pem\", key = \"privkey.pem\" }",
+            );
+        }
+        table.finish(&[]);
+        tls
+    }
+
+    /// Whether the key can be read by others than its owner.
+    pub(super) fn key_is_open(&self) -> bool {
+        fs::metadata(&self.key).is_ok_and(|found| found.mode() & 0o077 != 0)
+    }
+}

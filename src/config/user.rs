@@ -1,0 +1,151 @@
+use argon2::{ARGON2ID_IDENT, Params, PasswordHash};
+
+use super::{file::Table, secret::Secret};
+
+/// What to write instead of a plain password.
+pub(super) const NO_PLAIN_PASSWORDS: &str = "plain passwords are never kept; write `password_hash` with what `aqua-orders hash-password` prints";
+
+/// One login of a publication.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Login, UTF-8.
+    pub login: String,
+    /// argon2id hash as a PHC string.
+    pub password_hash: Secret,
+}
+
+impl User {
+    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
+        let (at, problems) = (table.at, table.problems);
+        let login = table.parsed("login", |text| {
+            if text.is_empty() || text.contains(':') || text.chars().any(char::is_control) {
+                Err(
+                    "write a name without colons: HTTP Basic ends the login at the first colon"
+                        .into(),
+                )
+            } else {
+                Ok(text.to_owned())
+            }
+        });
+        if table.at("login").is_none() {
+            problems.add(at, "a user without `login`");
+        }
+        let hash = table.parsed("password_hash", password_hash);
+        let in_file = table.parsed("password_hash_file", |text| {
+            let hash = Secret::from_file(&problems.beside(text))?;
+            password_hash(hash.expose())
+        });
+        match (table.at("password_hash"), table.at("password_hash_file")) {
+            (Some(_), Some(_)) => problems.add(
+                at,
+                "`password_hash` and `password_hash_file` say the same thing: take one of them out",
+            ),
+            (None, None) => problems.add(
+                at,
+                "a user without `password_hash`: write what `aqua-orders hash-password` prints",
+            ),
+            _ => {}
+        }
+        table.finish(&[
+            ("password", NO_PLAIN_PASSWORDS),
+            ("user", "write `login`"),
+            ("hash", "write `password_hash`"),
+        ]);
+        Some(Self {
+            login: login?,
+            password_hash: hash.or(in_file)?,
+        })
+    }
+}
+
+/// Passwords are kept as argon2id hashes and in no other form.
+fn password_hash(text: &str) -> Result<Secret, String> {
+    let how = "write what `aqua-orders hash-password` prints";
+    match PasswordHash::new(text) {
+        Ok(hash) if hash.algorithm != ARGON2ID_IDENT || hash.hash.is_none() => {
+            Err(format!("only argon2id hashes are taken; {how}"))
+        }
+        Ok(hash) => match Params::try_from(&hash) {
+            Ok(_) => Ok(Secret::new(text)),
+            Err(_) => Err(format!("its parameters are not argon2id's; {how}")),
+        },
+        Err(_) => Err(format!("this is no PHC string; {how}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::config::file::read;
+
+    const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$K6VLQaNzJpAaWCuPzFQ9Aw";
+
+    /// A user as a table of its own, or the report.
+    fn user_of(settings: &Path, text: &str) -> Result<Option<User>, String> {
+        read(settings, &format!("user = {{ {text} }}"), |mut root| {
+            User::read(root.table("user"))
+        })
+    }
+
+    fn user(text: &str) -> Result<Option<User>, String> {
+        user_of("aqua.toml".as_ref(), text)
+    }
+
+    #[test]
+    fn a_password_is_only_taken_as_an_argon2id_hash() {
+        let good = format!("login = \"сайт\", password_hash = \"{HASH}\"");
+        let good = user(&good).expect("right");
+        assert!(
+            !format!("{good:?}").contains("argon2id"),
+            "a hash is printed"
+        );
+        for (text, says) in [
+            (
+                "login = \"a\", password = \"secret-42\"",
+                "plain passwords are never kept",
+            ),
+            (
+                "login = \"a\", password_hash = \"secret-42\"",
+                "no PHC string",
+            ),
+            (
+                "login = \"a\", password_hash = \"$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$K6VLQaNzJpAaWCuPzFQ9Aw\"",
+                "only argon2id",
+            ),
+            (
+                "login = \"a\", password_hash = \"$argon2id$v=19$m=1,t=1,p=1$c2FsdHNhbHQ$K6VLQaNzJpAaWCuPzFQ9Aw\"",
+                "its parameters",
+            ),
+            ("login = \"a:b\", password_hash = \"x\"", "without colons"),
+        ] {
+            let report = user(text).expect_err("a fault");
+            assert!(report.contains(says), "{report}");
+            assert!(!report.contains("secret-42"), "{report}");
+        }
+    }
+
+    #[test]
+    fn a_hash_may_lie_in_a_file_beside_the_settings() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in [
+            ("site.hash", format!("{HASH}\n")),
+            ("plain", "secret\n".into()),
+        ] {
+            fs::write(folder.path().join(name), text).expect("a file");
+        }
+        let with = |hash: &str| {
+            let settings = folder.path().join("aqua.toml");
+            user_of(&settings, &format!("login = \"site\", {hash}"))
+        };
+        let found = with("password_hash_file = \"site.hash\"").expect("right");
+        assert_eq!(found.expect("a user").password_hash.expose(), HASH);
+        let report = with("password_hash_file = \"plain\"").expect_err("a fault");
+        assert!(report.contains("no PHC string"), "{report}");
+        assert!(!report.contains("secret"), "{report}");
+        let both = format!("password_hash = \"{HASH}\", password_hash_file = \"site.hash\"");
+        let report = with(&both).expect_err("a fault");
+        assert!(report.contains("say the same thing"), "{report}");
+    }
+}
