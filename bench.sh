@@ -4,7 +4,7 @@
 #
 #   ./bench.sh               the full run, below 20 minutes
 #   ./bench.sh --quick       short rounds and fewer orders, written to cargo's target folder: to try it out
-#   ./bench.sh plans         the plans of all statements, to docs/performance/plans.txt
+#   ./bench.sh plans         the plans of all statements, to target/tmp/performance/plans.txt
 #   ./bench.sh --help        more
 set -eu
 cd "$(dirname "$0")"

@@ -4,7 +4,7 @@
 //! turn, round by round. Nothing is left behind.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -47,7 +47,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write the plans of all statements of real batches to docs/performance/plans.txt, and look for tables walked through
+    /// Write the plans of all statements of real batches to target/tmp/performance/plans.txt, and look for tables walked through
     Plans,
 }
 
@@ -109,16 +109,17 @@ async fn run(arguments: &Arguments) -> Result<(), Error> {
     // What is no full run is not for the document.
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let whole = !quick && arguments.only.is_empty();
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("performance");
     let folder = if whole {
         root.join("docs/performance")
     } else {
-        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("performance")
+        scratch.clone()
     };
 
     eprintln!("making a private PostgreSQL");
     let mut cluster = Cluster::start().await?;
     if let Some(Command::Plans) = arguments.command {
-        return plans::collect(&cluster, effort.most_stored, &folder.join("plans.txt")).await;
+        return plans::collect(&cluster, effort.most_stored, &scratch.join("plans.txt")).await;
     }
     let mut results = Results {
         machine: cluster.machine().await?,
