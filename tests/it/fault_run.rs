@@ -570,7 +570,7 @@ async fn the_fault_run() {
     all.hold();
 }
 
-/// Two servers under Patroni (deploy/failover/patroni.sh), stopped and removed when this is dropped.
+/// Two servers under Patroni (tests/deploy/patroni.sh), stopped and removed when this is dropped.
 struct Patroni {
     scratch: Scratch,
 }
@@ -584,7 +584,7 @@ impl Patroni {
 
     /// Runs one of the script's commands; gives the last line of what it says.
     fn script(&self, command: &str) -> String {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/failover/patroni.sh");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/patroni.sh");
         let output = Command::new(script)
             .arg(command)
             .arg(self.scratch.join("patroni"))

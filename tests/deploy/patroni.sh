@@ -3,13 +3,13 @@
 # Two PostgreSQL servers under Patroni, with one etcd, on this machine's loopback: to see what a fail-over does to the
 # service, and a model for a real set-up, which has three etcds and a machine for each node.
 #
-#   deploy/failover/patroni.sh up DIR        makes and starts them in DIR; the last line is the URL for the service
-#   deploy/failover/patroni.sh status DIR    a line for each node: name, role, port, the postmaster's process id
-#   deploy/failover/patroni.sh primary DIR   the primary's name and its postmaster's process id
-#   deploy/failover/patroni.sh kill DIR      kill -9 of the primary's Patroni and PostgreSQL: that node is lost
-#   deploy/failover/patroni.sh crash DIR     kill -9 of the primary's PostgreSQL alone: its Patroni hands over
-#   deploy/failover/patroni.sh revive DIR    starts what was lost, and waits until it is the synchronous standby
-#   deploy/failover/patroni.sh down DIR      stops everything and removes DIR
+#   tests/deploy/patroni.sh up DIR        makes and starts them in DIR; the last line is the URL for the service
+#   tests/deploy/patroni.sh status DIR    a line for each node: name, role, port, the postmaster's process id
+#   tests/deploy/patroni.sh primary DIR   the primary's name and its postmaster's process id
+#   tests/deploy/patroni.sh kill DIR      kill -9 of the primary's Patroni and PostgreSQL: that node is lost
+#   tests/deploy/patroni.sh crash DIR     kill -9 of the primary's PostgreSQL alone: its Patroni hands over
+#   tests/deploy/patroni.sh revive DIR    starts what was lost, and waits until it is the synchronous standby
+#   tests/deploy/patroni.sh down DIR      stops everything and removes DIR
 #
 # Started as root, the servers run as the user postgres, who must be able to enter DIR.
 set -eu
@@ -116,7 +116,7 @@ gone() {
 }
 
 load() {
-    [ -f "$dir/settings" ] || give_up "$dir holds no cluster: deploy/failover/patroni.sh up $dir"
+    [ -f "$dir/settings" ] || give_up "$dir holds no cluster: tests/deploy/patroni.sh up $dir"
     dir=$(cd "$dir" && pwd)
     bin=$(postgres_bin)
     . "$dir/settings"

@@ -1,12 +1,12 @@
 #!/bin/sh
-# deploy/try-proxies.sh PROGRAM: tries deploy/nginx.conf and deploy/Caddyfile as they stand, before a service of its own
+# tests/deploy/proxies.sh PROGRAM: tries deploy/nginx.conf and deploy/Caddyfile as they stand, before a service of its own
 # (PROGRAM, an aqua-orders) on a private PostgreSQL, all in a temporary folder and on free ports of 127.0.0.1. A line for
 # each check; the exit code says whether all held.
 set -eu
-here=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")/../.." && pwd)
 . "$here/scripts/ensure.sh"
 
-[ $# -eq 1 ] && [ -x "$1" ] || { say "usage: deploy/try-proxies.sh PROGRAM (such as target/debug/aqua-orders)"; exit 2; }
+[ $# -eq 1 ] && [ -x "$1" ] || { say "usage: tests/deploy/proxies.sh PROGRAM (such as target/debug/aqua-orders)"; exit 2; }
 program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 
 ensure_postgres
