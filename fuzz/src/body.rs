@@ -156,7 +156,6 @@ async fn read(
         None => Body::from(bytes),
         Some(size) => Body::new(Pieces { bytes, size }),
     };
-    let bodies = Bodies::new(limits.bytes_in_flight);
     let share = Share::new("demo", Ipv4Addr::LOCALHOST.into());
     let enough = Duration::from_mins(10);
     let times = Times {
@@ -167,7 +166,8 @@ async fn read(
         write_mib: enough,
         stop: enough,
     };
-    let read = bodies.read(&headers, body, &share, limits, &times).await;
+    let bodies = Bodies::new(limits, &times);
+    let read = bodies.read(&headers, body, &share).await;
     let failure = match read {
         Ok(elements) => {
             let text = elements.text;

@@ -21,9 +21,7 @@ use super::{Failure, because, check, root, say};
 use crate::{
     config::{self, Config},
     database::{self, Opened, PrivateCluster, Servers},
-    http::{
-        self, App, body::Bodies, listener::tls::Tls, login::Gate, mock::Faults, operator::Operator,
-    },
+    http::{self, App, listener::tls::Tls, mock::Faults, operator::Operator},
     import::{self, Demo},
     intake::Intake,
     retention,
@@ -73,13 +71,11 @@ pub(super) async fn run_until(
     let config = Arc::new(config);
     let intake = Arc::new(OnceLock::new());
     let metrics = Arc::new(Metrics::new(&config));
-    let app = Arc::new(App {
-        gate: Gate::new(&config),
-        intake: Arc::clone(&intake),
-        bodies: Bodies::new(config.limits.bytes_in_flight),
-        config: Arc::clone(&config),
-        metrics: Arc::clone(&metrics),
-    });
+    let app = Arc::new(App::new(
+        Arc::clone(&config),
+        Arc::clone(&intake),
+        Arc::clone(&metrics),
+    ));
     let operator = Operator::new(Arc::clone(&app));
     let stopping = Arc::clone(&operator.stopping);
     let stop = async move {

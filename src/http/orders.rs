@@ -113,7 +113,7 @@ async fn take(
     let share = Share::new(&caller.publication.name, peer);
     let elements = app
         .bodies
-        .read(&head.headers, body, &share, &config.limits, &config.times)
+        .read(&head.headers, body, &share)
         .await
         .map_err(|failure| failure.with_query(head.uri.query()))?;
     facts.waited("body", begin);

@@ -284,15 +284,10 @@ impl Switches {
     /// The batch with one order of ten made faulty, so that the service's own verdict on it comes out. `None` where it
     /// cannot be read.
     async fn spoilt(&self, headers: &HeaderMap, bytes: &Bytes) -> Option<String> {
-        let (limits, times) = (&self.config.limits, &self.config.times);
         let body = Body::from(bytes.clone());
         // Sent again at once as the service's own, and then counted as its sender's.
         let share = Share::new("", Ipv4Addr::LOCALHOST.into());
-        let elements = self
-            .bodies
-            .read(headers, body, &share, limits, times)
-            .await
-            .ok()?;
+        let elements = self.bodies.read(headers, body, &share).await.ok()?;
         Some(spoil(&elements))
     }
 }
@@ -407,12 +402,13 @@ mod tests {
     fn switches() -> Switches {
         let text = "[[publication]]\nname = 'demo'\nanonymous = true";
         let config = Config::parse(Path::new("test.toml"), text, &Environment::default());
+        let config = Arc::new(config.expect("settings"));
         Switches {
             always: Faults::default(),
             struck: Mutex::default(),
             keys: RandomState::new(),
-            config: Arc::new(config.expect("settings")),
-            bodies: Bodies::new(1024),
+            bodies: Bodies::new(&config.limits, &config.times),
+            config,
         }
     }
 
@@ -497,11 +493,7 @@ mod tests {
             .map(|n| format!(r#"{{ "total" : 0.10 , "id":"{n}", "price": 1.0}}"#))
             .collect();
         let body = Bytes::from(format!("[{}]", orders.join(" , ")));
-        let bodies = Bodies::new(1024 * 1024);
-        let switches = Switches {
-            bodies,
-            ..switches()
-        };
+        let switches = switches();
         let spoilt = switches
             .spoilt(&HeaderMap::new(), &body)
             .await

@@ -10,8 +10,8 @@ use aqua_orders::{
     config::Config,
     database::Servers,
     http::{
-        App, body::Bodies, listener::tls::Tls, login::Gate, mock::Faults, operator::Operator,
-        serve, serve_operator, serve_with_faults,
+        App, listener::tls::Tls, mock::Faults, operator::Operator, serve, serve_operator,
+        serve_with_faults,
     },
     intake::Intake,
     store::Store,
@@ -58,13 +58,8 @@ impl Running {
         let tls = config.tls.as_ref().map(|files| Tls::open(files).unwrap());
         let metrics = Arc::new(Metrics::new(&config));
         let intake = Intake::new(store, &config, Arc::clone(&metrics));
-        let app = Arc::new(App {
-            gate: Gate::new(&config),
-            intake: Arc::new(OnceLock::from(intake)),
-            bodies: Bodies::new(config.limits.bytes_in_flight),
-            config: Arc::new(config),
-            metrics,
-        });
+        let intake = Arc::new(OnceLock::from(intake));
+        let app = Arc::new(App::new(Arc::new(config), intake, metrics));
         let operator = Operator::new(Arc::clone(&app));
         let operators_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let operators_address = operators_listener.local_addr().unwrap();
