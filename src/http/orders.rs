@@ -134,7 +134,7 @@ async fn take(
     // harmless, and nothing lands after this answer.
     let reply = async {
         if facts.dry_run {
-            intake.check(batch).await
+            intake.dry_run(batch).await
         } else {
             intake.accept(batch).await
         }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use super::{Job, accepted};
+use super::job::{Job, accepted};
 use crate::{
     order::{
         decide::{self, Accepted, Decision, Record, Verdict},
@@ -403,7 +403,7 @@ impl<'j> Entries<'j> {
             if !is_one(verdict) {
                 continue;
             }
-            let body = &job.body[job.places[position].clone()];
+            let body = &job.body[job.ranges[position].clone()];
             let id = job.elements[position].id.as_deref();
             if id.is_none()
                 && let Some(first) = seen.get(body)

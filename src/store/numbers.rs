@@ -3,7 +3,9 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    mem,
+    sync::{Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,23 +19,21 @@ use crate::{
 const SMALLEST_BLOCK: usize = 32;
 /// The most that is reserved ahead of need under load.
 const LARGEST_BLOCK: usize = 4096;
+/// Blocks grow as long as one is used up within this time.
+const BUSY: Duration = Duration::from_secs(1);
 
-/// What is numbered on its own.
+/// What has numbers of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Orders.
     Order,
-    /// Clients.
     Client,
-    /// Addresses.
     Address,
-    /// Products; they are numbered by import only.
+    /// Only import numbers products.
     Product,
 }
 
 impl Kind {
     /// As in the database and for people.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Order => "order",
@@ -44,14 +44,16 @@ impl Kind {
     }
 }
 
-/// Numbers reserved and not given yet, of every publication.
+/// The reserve: numbers of every publication that are reserved and not given yet.
 #[derive(Debug, Default)]
 pub struct Numbers {
-    pools: Mutex<HashMap<(String, Kind), Pool>>,
+    /// By publication, and there by kind.
+    pools: Mutex<HashMap<String, [Pool; 4]>>,
 }
 
 #[derive(Debug, Default)]
 struct Pool {
+    /// In order, so that numbers follow the order of arrival as nearly as gaps allow.
     free: VecDeque<i32>,
     block: usize,
     reserved_at: Option<Instant>,
@@ -60,162 +62,181 @@ struct Pool {
     next: i64,
 }
 
-impl Numbers {
-    fn pools(&self) -> MutexGuard<'_, HashMap<(String, Kind), Pool>> {
-        // A panic while the lock was held loses at most some numbers.
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, publication: &str, kind: Kind, count: usize) -> VecDeque<i32> {
-        let mut pools = self.pools();
-        let Some(pool) = pools.get_mut(&(publication.to_owned(), kind)) else {
-            return VecDeque::new();
-        };
-        let count = count.min(pool.free.len());
-        pool.free.drain(..count).collect()
-    }
-
-    /// Takes up to that many free numbers of each kind out of the reserve, to be given back if they are not used.
-    #[must_use]
-    pub fn lease(&self, publication: &str, want: Shortage) -> FreeNumbers {
-        FreeNumbers {
-            order: self.take(publication, Kind::Order, want.order),
-            client: self.take(publication, Kind::Client, want.client),
-            address: self.take(publication, Kind::Address, want.address),
+impl Pool {
+    fn give_back(&mut self, numbers: impl IntoIterator<Item = i32>) {
+        let before = self.free.len();
+        self.free.extend(numbers);
+        if self.free.len() > before {
+            self.free.make_contiguous().sort_unstable();
         }
     }
 
-    /// Gives back what was leased and certainly not given to a record.
-    pub fn give_back(&self, publication: &str, numbers: FreeNumbers) {
-        let mut pools = self.pools();
-        for (kind, numbers) in [
-            (Kind::Order, numbers.order),
-            (Kind::Client, numbers.client),
-            (Kind::Address, numbers.address),
-        ] {
-            if numbers.is_empty() {
-                continue;
-            }
-            let free = &mut pools
-                .entry((publication.to_owned(), kind))
-                .or_default()
-                .free;
-            free.extend(numbers);
-            // The lowest first, so that numbers follow the order of arrival as nearly as gaps allow.
-            free.make_contiguous().sort_unstable();
-        }
-    }
-
-    /// Takes numbers that records bear out of the reserve.
-    pub fn discard(&self, publication: &str, taken: &FreeNumbers) {
-        let mut pools = self.pools();
-        for (kind, taken) in [
-            (Kind::Order, &taken.order),
-            (Kind::Client, &taken.client),
-            (Kind::Address, &taken.address),
-        ] {
-            if let Some(pool) = pools.get_mut(&(publication.to_owned(), kind)) {
-                for number in taken {
-                    // Given back, they stand in their order.
-                    if let Ok(place) = pool.free.binary_search(number) {
-                        pool.free.remove(place);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The reserve of one kind, which stays where it is.
-    fn held(&self, publication: &str, kind: Kind) -> Vec<i32> {
-        let pools = self.pools();
-        let pool = pools.get(&(publication.to_owned(), kind));
-        pool.map(|pool| pool.free.iter().copied().collect())
-            .unwrap_or_default()
-    }
-
-    /// Where the next block begins at the earliest.
-    fn next(&self, publication: &str, kind: Kind) -> i64 {
-        let pools = self.pools();
-        let pool = pools.get(&(publication.to_owned(), kind));
-        pool.map_or(0, |pool| pool.next)
-    }
-
-    /// Takes note of a block.
-    fn saw(&self, publication: &str, kind: Kind, end: i64) {
-        let mut pools = self.pools();
-        let pool = pools.entry((publication.to_owned(), kind)).or_default();
-        pool.next = pool.next.max(end + 1);
-    }
-
-    /// How large a block to reserve, growing while they follow one another within a second.
-    fn block(&self, publication: &str, kind: Kind, short: usize) -> usize {
-        let mut pools = self.pools();
-        let pool = pools.entry((publication.to_owned(), kind)).or_default();
-        let busy = pool
-            .reserved_at
-            .is_some_and(|at| at.elapsed() < Duration::from_secs(1));
-        pool.block = if busy {
-            (pool.block * 2).min(LARGEST_BLOCK)
+    /// How large a block to reserve: twice the last one while they follow fast on one another.
+    fn next_block(&mut self, missing: usize) -> usize {
+        let is_busy = self.reserved_at.is_some_and(|at| at.elapsed() < BUSY);
+        self.block = if is_busy {
+            (self.block * 2).min(LARGEST_BLOCK)
         } else {
             SMALLEST_BLOCK
         };
-        pool.reserved_at = Some(Instant::now());
-        pool.block.max(short)
+        self.reserved_at = Some(Instant::now());
+        self.block.max(missing)
+    }
+}
+
+fn by_kind(numbers: FreeNumbers) -> [(Kind, VecDeque<i32>); 3] {
+    [
+        (Kind::Order, numbers.order),
+        (Kind::Client, numbers.client),
+        (Kind::Address, numbers.address),
+    ]
+}
+
+impl Numbers {
+    fn pools<R>(&self, publication: &str, work: impl FnOnce(&mut [Pool; 4]) -> R) -> R {
+        // A panic while the lock was held loses at most some numbers.
+        let mut all = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pools) = all.get_mut(publication) {
+            return work(pools);
+        }
+        work(all.entry(publication.to_owned()).or_default())
+    }
+
+    fn pool<R>(&self, publication: &str, kind: Kind, work: impl FnOnce(&mut Pool) -> R) -> R {
+        self.pools(publication, |pools| work(&mut pools[kind as usize]))
+    }
+
+    fn give_back(&self, publication: &str, numbers: FreeNumbers) {
+        self.pools(publication, |pools| {
+            for (kind, numbers) in by_kind(numbers) {
+                pools[kind as usize].give_back(numbers);
+            }
+        });
+    }
+
+    /// Takes numbers that records bear out of the reserve.
+    pub fn discard(&self, publication: &str, taken: FreeNumbers) {
+        self.pools(publication, |pools| {
+            for (kind, taken) in by_kind(taken) {
+                let free = &mut pools[kind as usize].free;
+                for number in taken {
+                    if let Ok(index) = free.binary_search(&number) {
+                        free.remove(index);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Numbers out of the reserve, for one transaction. Dropped, all of them return, for then no record bears them.
+#[derive(Debug)]
+pub struct Lease<'r> {
+    reserve: &'r Numbers,
+    publication: &'r Publication,
+    numbers: FreeNumbers,
+    /// What the decision left over.
+    unused: FreeNumbers,
+}
+
+impl Lease<'_> {
+    /// All its numbers, for a decision to take from.
+    pub fn offer(&mut self) -> &mut FreeNumbers {
+        self.unused.clone_from(&self.numbers);
+        &mut self.unused
+    }
+
+    pub fn is_used(&self) -> bool {
+        self.numbers != self.unused
+    }
+
+    /// Records bear the numbers that were used, or may bear them as far as anybody knows. Only the unused ones return.
+    pub fn keep_used(mut self) {
+        self.numbers = mem::take(&mut self.unused);
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        // A panic may have come while PostgreSQL was storing records that bear them.
+        if !thread::panicking() {
+            let numbers = mem::take(&mut self.numbers);
+            self.reserve.give_back(&self.publication.name, numbers);
+        }
     }
 }
 
 impl Store {
-    /// Fills `numbers` up to what is wanted: out of the reserve, and where that has no more, with a new block, larger
-    /// when it goes fast. They come behind what is there.
+    /// Leases that many numbers: out of the reserve, and where it has no more, out of a new block.
     ///
     /// # Errors
-    /// When the database is away or a kind's numbers are used up.
-    pub async fn reserve(
+    /// The database is away, or a kind's numbers are used up.
+    pub async fn lease<'r>(
         &self,
-        reserve: &Numbers,
-        publication: &Publication,
-        want: Shortage,
-        numbers: &mut FreeNumbers,
-    ) -> Result<(), Error> {
-        let first = publication.first_numbers;
-        for (kind, want, first, free) in [
-            (Kind::Order, want.order, first.order, &mut numbers.order),
-            (Kind::Client, want.client, first.client, &mut numbers.client),
+        reserve: &'r Numbers,
+        publication: &'r Publication,
+        wanted: Shortage,
+    ) -> Result<Lease<'r>, Error> {
+        let mut lease = Lease {
+            reserve,
+            publication,
+            numbers: FreeNumbers::default(),
+            unused: FreeNumbers::default(),
+        };
+        self.extend_lease(&mut lease, wanted).await?;
+        Ok(lease)
+    }
+
+    /// Leases that many more, behind those that it has.
+    ///
+    /// # Errors
+    /// As [`Self::lease`].
+    pub async fn extend_lease(&self, lease: &mut Lease<'_>, more: Shortage) -> Result<(), Error> {
+        let Lease {
+            reserve,
+            publication,
+            numbers,
+            ..
+        } = lease;
+        let (publication, first) = (&*publication.name, publication.first_numbers);
+        for (kind, mut missing, first, numbers) in [
+            (Kind::Order, more.order, first.order, &mut numbers.order),
+            (Kind::Client, more.client, first.client, &mut numbers.client),
             (
                 Kind::Address,
-                want.address,
+                more.address,
                 first.address,
                 &mut numbers.address,
             ),
         ] {
-            let missing = want.saturating_sub(free.len());
-            free.extend(reserve.take(&publication.name, kind, missing));
-            while free.len() < want {
-                let block = reserve.block(&publication.name, kind, want - free.len());
-                let at_least = reserve.next(&publication.name, kind);
+            if missing > 0 {
+                reserve.pool(publication, kind, |pool| {
+                    let count = missing.min(pool.free.len());
+                    numbers.extend(pool.free.drain(..count));
+                    missing -= count;
+                });
+            }
+            while missing > 0 {
+                let (block, at_least) = reserve.pool(publication, kind, |pool| {
+                    (pool.next_block(missing), pool.next)
+                });
                 let (start, end) = self
-                    .reserve_block(&publication.name, kind, first, at_least, block)
+                    .reserve_block(publication, kind, first, at_least, block)
                     .await?;
-                reserve.saw(&publication.name, kind, end);
-                free.extend(
-                    self.free_between(&publication.name, kind, start, end)
-                        .await?,
-                );
+                reserve.pool(publication, kind, |pool| {
+                    pool.next = pool.next.max(end + 1);
+                });
+                let mut free = self.free_between(publication, kind, start, end).await?;
+                let surplus = free.split_off(missing.min(free.len()));
+                missing -= free.len();
+                numbers.extend(free);
+                reserve.pool(publication, kind, |pool| pool.give_back(surplus));
             }
-            let surplus = free.split_off(want.min(free.len()));
-            let mut back = FreeNumbers::default();
-            match kind {
-                Kind::Order => back.order = surplus,
-                Kind::Client => back.client = surplus,
-                Kind::Address => back.address = surplus,
-                Kind::Product => {}
-            }
-            reserve.give_back(&publication.name, back);
         }
         Ok(())
     }
 
-    /// Takes just so many numbers, past the reserve: for import, which knows what it needs.
+    /// Takes exactly `count` numbers, past the reserve: for import, which knows what it needs.
     pub(super) async fn take(
         &self,
         publication: &str,
@@ -234,8 +255,8 @@ impl Store {
         Ok(numbers)
     }
 
-    /// Moves the counter on by `count`, or by one where no such block is left, and returns the block's first and last
-    /// number, none of them below `at_least`.
+    /// Moves the counter on by `count`, or by one if no such block is left. Returns the block's first and last number, none
+    /// below `at_least`.
     async fn reserve_block(
         &self,
         publication: &str,
@@ -283,12 +304,11 @@ impl Store {
         }
     }
 
-    /// Moves a publication's counters on by `count` each, past numbers that may have been given and are not known any more.
-    /// Returns the next number of each kind.
+    /// Moves a publication's counters on by `count` each, past numbers that may have been given without our knowing it any
+    /// more. Returns the next number of each kind.
     ///
     /// # Errors
-    /// [`Error::NumbersUsedUp`] where a kind has no more than that left; the kinds before it are moved. Else as the database
-    /// says.
+    /// [`Error::NumbersUsedUp`] if a kind has no more than that left; the kinds before it are moved.
     pub async fn skip(
         &self,
         publication: &Publication,
@@ -321,7 +341,7 @@ impl Store {
         Ok(moved)
     }
 
-    /// The numbers of a block that no record bears: a sender may have brought some along.
+    /// The numbers of a block that no record bears. A sender may have brought some along.
     async fn free_between(
         &self,
         publication: &str,
@@ -338,7 +358,7 @@ impl Store {
             .collect())
     }
 
-    /// Those numbers of a block that records bear, in order: one look into the index where there are none.
+    /// The numbers of a block that records bear, in order. Usually there are none, and that takes one look into the index.
     async fn taken_between(
         &self,
         publication: &str,
@@ -347,7 +367,7 @@ impl Store {
         end: i32,
     ) -> Result<Vec<i32>, Error> {
         let mut connection = self.connection().await?;
-        // A text for each rather than one with the table's name pasted in: each is checked when we compile.
+        // One statement for each kind: sqlx checks each when we compile, which it cannot if the table's name is pasted in.
         let taken = match kind {
             Kind::Order => sqlx::query_scalar!(
                 "SELECT number FROM orders WHERE publication = $1 AND number BETWEEN $2 AND $3 ORDER BY number",
@@ -382,23 +402,24 @@ impl Store {
         self.done(connection, taken)
     }
 
-    /// Takes numbers out of the reserve that records bear: a sender brought them along, perhaps to another instance.
+    /// Takes out of the reserve the numbers that records bear: a sender brought them along, perhaps to another instance.
     ///
     /// # Errors
-    /// When the database is away.
+    /// The database is away.
     pub async fn discard_taken(&self, reserve: &Numbers, publication: &str) -> Result<(), Error> {
         let taken = async |kind| {
-            let held = reserve.held(publication, kind);
-            self.taken(publication, kind, &held)
-                .await
-                .map(VecDeque::from)
+            let held: Vec<i32> = reserve.pool(publication, kind, |pool| {
+                pool.free.iter().copied().collect()
+            });
+            let taken = self.taken(publication, kind, &held).await;
+            taken.map(VecDeque::from)
         };
         let taken = FreeNumbers {
             order: taken(Kind::Order).await?,
             client: taken(Kind::Client).await?,
             address: taken(Kind::Address).await?,
         };
-        reserve.discard(publication, &taken);
+        reserve.discard(publication, taken);
         Ok(())
     }
 
@@ -410,7 +431,7 @@ impl Store {
         numbers: &[i32],
     ) -> Result<Vec<i32>, Error> {
         let mut connection = self.connection().await?;
-        // A text for each rather than one with the table's name pasted in: each is checked when we compile. OFFSET 0 as in
+        // One statement for each kind: sqlx checks each when we compile, which it cannot if the table's name is pasted in. OFFSET 0 as in
         // read.sql.
         let taken = match kind {
             Kind::Order => {

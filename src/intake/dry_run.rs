@@ -1,9 +1,10 @@
-//! A batch tried out (`?dry_run=true`): the verdicts it would have now. Nothing is stored but its line in the journal. It
-//! waits for nobody and keeps nobody waiting.
+//! A dry run (`?dry_run=true`): the verdicts that a batch would get now. Nothing of it is stored but its line in the journal.
+//! It waits for no other batch and keeps none waiting.
 
 use std::{
     collections::HashSet,
     convert::Infallible,
+    slice,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,12 +14,15 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::{
-    Done, Inner, Intake, Job, RawBatch, Reply, Unavailable, journal::Entries, large_body,
-    off_thread,
+    Inner, Intake, RawBatch, Reply, Unavailable,
+    job::{Job, Processed},
+    journal::Entries,
+    size::Size,
 };
 use crate::{
+    fair_semaphore::FairSemaphore,
     order::{
-        decide::{self, FreeNumbers, Shortage, Undecided, Verdict},
+        decide::{self, Batch, FreeNumbers, Shortage, Undecided, Verdict},
         known::Keys,
         reply::Stored,
     },
@@ -27,40 +31,56 @@ use crate::{
     threads::block_if_many,
 };
 
-/// So many are tried out at the same time; others wait, for those that are to be stored come first.
-pub(super) const AT_ONCE: usize = 2;
-
-/// How many callers are remembered; those that were not heard of for longest make way.
-const REMEMBERED: usize = 10_000;
+/// How many dry runs are under way at a time. The others wait, for batches that are to be stored come first.
+const AT_ONCE: usize = 2;
+/// How many callers are remembered; those that were not heard of for longest are forgotten.
+const CALLERS_REMEMBERED: usize = 10_000;
 const MINUTE: Duration = Duration::from_mins(1);
-/// How long the line in the journal may take: a span added to the database's clock.
+/// How long the line in the journal may take, by the database's clock.
 const LINE_WITHIN: TimeDelta = TimeDelta::seconds(10);
 
-/// How often callers without a login may try something out: whoever guesses ids and phones must not guess fast.
+/// How many dry runs there may be.
 #[derive(Debug)]
-pub(super) struct Rate {
-    /// Between two, when the minute's worth is used up.
+pub(super) struct Limits {
+    at_once: FairSemaphore,
+    /// Of callers without a login.
+    rate: RateLimiter,
+}
+
+impl Limits {
+    pub(super) fn new(per_minute: u32) -> Self {
+        Self {
+            at_once: FairSemaphore::new(AT_ONCE),
+            rate: RateLimiter::new(per_minute),
+        }
+    }
+}
+
+/// Who guesses ids and phones must not guess fast.
+#[derive(Debug)]
+struct RateLimiter {
+    /// Between two dry runs of a caller that has used up the minute's worth.
     every: Option<Duration>,
+    /// When each caller's minute's worth will be used up.
     callers: Cache<u64, Arc<Mutex<Instant>>>,
 }
 
-impl Rate {
-    pub(super) fn new(per_minute: u32) -> Self {
+impl RateLimiter {
+    fn new(per_minute: u32) -> Self {
         Self {
             every: MINUTE.checked_div(per_minute),
-            callers: Cache::new(REMEMBERED),
+            callers: Cache::new(CALLERS_REMEMBERED),
         }
     }
 
-    /// Whether a caller may try one more batch out.
     fn allows(&self, share: &Share, now: Instant) -> bool {
         let Some(every) = self.every else {
             return false;
         };
-        let made = self.callers.get_or_insert_with(&share.network(), || {
+        let caller = self.callers.get_or_insert_with(&share.network(), || {
             Ok::<_, Infallible>(Arc::new(Mutex::new(now)))
         });
-        let used_up_at = match made {
+        let used_up_at = match caller {
             Ok(used_up_at) => used_up_at,
             Err(never) => match never {},
         };
@@ -75,49 +95,41 @@ impl Rate {
     }
 }
 
-/// Numbers in place of those that a real batch would be given: of no record's, and answered as `null`.
-#[derive(Default)]
-struct Imagined(FreeNumbers);
-
-impl Imagined {
-    /// As many more as are missing.
-    fn add(&mut self, missing: Shortage) {
-        let Self(numbers) = self;
-        for (numbers, missing) in [
-            (&mut numbers.order, missing.order),
-            (&mut numbers.client, missing.client),
-            (&mut numbers.address, missing.address),
-        ] {
-            let lowest = numbers.back().copied().unwrap_or(0);
-            numbers.extend((i32::MIN..lowest).rev().take(missing));
-        }
+/// Adds numbers that stand for those a real batch would be given. No record has them, and the response shows `null`.
+fn add_placeholders(numbers: &mut FreeNumbers, missing: Shortage) {
+    for (numbers, missing) in [
+        (&mut numbers.order, missing.order),
+        (&mut numbers.client, missing.client),
+        (&mut numbers.address, missing.address),
+    ] {
+        let lowest = numbers.back().copied().unwrap_or(0);
+        numbers.extend((i32::MIN..lowest).rev().take(missing));
     }
 }
 
 impl Intake {
-    /// Says what would become of a batch now. The order's, clients' and addresses' numbers that would be new are `null` in
-    /// the answer. What only the database could say, it does not know: a refusal of an order, a race with another sender.
+    /// Says what would become of a batch now. Numbers of orders, clients and addresses that would be new are `null` in the
+    /// response. It does not know what only the database could say: that it refuses an order, or that another sender is faster.
     ///
     /// # Errors
     /// [`Unavailable`]
-    pub async fn check(&self, batch: RawBatch) -> Result<Reply, Unavailable> {
-        let taken_at = batch.complete_at;
-        if batch.login.is_none() && !self.inner.dry_runs.allows(batch.memory.share(), taken_at) {
+    pub async fn dry_run(&self, batch: RawBatch) -> Result<Reply, Unavailable> {
+        let inner = &self.inner;
+        let share = batch.memory.share();
+        if batch.login.is_none() && !inner.dry_runs.rate.allows(share, batch.complete_at) {
             return Err(Unavailable::Overloaded);
         }
-        let large = large_body(&batch.body);
-        let turn = self.inner.checks.acquire(batch.memory.share(), 1).await;
-        let _turn = turn.map_err(|_too_many| Unavailable::Overloaded)?;
-        let _room = self.turn(&batch).await?;
-        let inner = Arc::clone(&self.inner);
-        let job = off_thread(large, move || inner.read(batch)).await?;
-        let job = Arc::new(job);
+        let size = Size::of(&batch.body);
+        let _permit = inner.dry_runs.at_once.acquire(share, 1).await?;
+        let _of_its_size = inner.gates.pass(share, &batch.body).await?;
+        let reader = Arc::clone(inner);
+        let (job, _) = size.run(move || Job::read(batch, &reader)).await?;
 
         let mut keys = Keys::default();
-        job.keys(&mut keys);
+        job.add_keys(&mut keys);
         let publication = &job.publication.name;
-        let most_bytes = self.inner.answer_bytes;
-        let known = self.inner.store.read(publication, &keys, false, most_bytes);
+        let most_bytes = inner.answer_bytes;
+        let known = inner.store.read(publication, &keys, false, most_bytes);
         let known = known.await.map_err(|error| match error {
             Error::TooMuch => Unavailable::AnswerTooLarge(most_bytes),
             error => {
@@ -126,41 +138,40 @@ impl Intake {
             }
         })?;
         let none = HashSet::new();
-        let batch = decide::Batch {
+        let batch = Batch {
             elements: &job.elements,
             received_at: job.received_at,
             refused: &none,
             skipped: &none,
         };
         let most_addresses = job.publication.rules.max_client_addresses;
-        let until = taken_at + self.inner.store_within;
-        let go_on = || self.inner.may_go_on(until);
-        let mut imagined = Imagined::default();
+        let go_on = || inner.may_go_on(job.store_until);
+        let mut placeholders = FreeNumbers::default();
         let mut decision = loop {
-            let mut numbers = imagined.0.clone();
+            let mut numbers = placeholders.clone();
             let decided = block_if_many(job.elements.len(), || {
-                let batches = std::slice::from_ref(&batch);
+                let batches = slice::from_ref(&batch);
                 decide::decide(&known, batches, &mut numbers, most_addresses, &go_on)
             });
             match decided {
                 Ok(decision) => break decision,
-                Err(Undecided::Short(missing)) => imagined.add(missing),
+                Err(Undecided::Short(missing)) => add_placeholders(&mut placeholders, missing),
                 Err(Undecided::Stopped) => return Err(Unavailable::Storage),
             }
         };
         let verdicts = decision.verdicts.pop().unwrap_or_default();
         let stored = Arc::new(Stored::of(&decision));
         block_if_many(job.elements.len(), || {
-            job.make_room_for_answer(&verdicts, &stored, self.inner.answer_bytes)
+            job.reserve_response(&verdicts, &stored, most_bytes)
         })?;
-        self.inner.note(&job, &verdicts, known.now).await;
-        let done = Done {
+        inner.note(&job, &verdicts, known.now).await;
+        let processed = Processed {
             verdicts,
             stored,
             stages: Vec::new(),
-            job: Arc::clone(&job),
+            job: Arc::new(job),
         };
-        off_thread(large, move || done.reply()).await?
+        size.run(move || processed.reply()).await?
     }
 }
 
@@ -193,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_caller_may_try_out_so_many_in_a_minute_and_others_are_not_concerned() {
-        let rate = Rate::new(3);
+        let rate = RateLimiter::new(3);
         let share = |last| Share::new("shop", IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
         let now = Instant::now();
         let allowed = |last, seconds| rate.allows(&share(last), now + Duration::from_secs(seconds));
@@ -206,6 +217,6 @@ mod tests {
         assert!(allowed(1, 20));
         assert!(!allowed(1, 21));
         assert_eq!([200; 4].map(|at| allowed(1, at)), [true, true, true, false]);
-        assert!(!Rate::new(0).allows(&share(1), now));
+        assert!(!RateLimiter::new(0).allows(&share(1), now));
     }
 }

@@ -1,0 +1,341 @@
+//! Carries out what the lanes decide: stores the batches of a group, together if it can, and answers them.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Inner, Unavailable,
+    attempt::{Failure, Options, Progress},
+    conflict::ConflictKeys,
+    isolate::store_alone,
+    job::{Answer, Job, Pending, Processed},
+    lanes::{Group, LaneFull, Ready, Ticket, Waiting},
+    settle::Open,
+    transaction::transact,
+};
+use crate::{order::decide::Decision, telemetry::metrics::Retry};
+
+/// So long a transaction that keeps others waiting waits for somebody's lock. Other writers hold theirs for as long as the
+/// disk takes.
+const LOCK_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Queues a job in its publication's lane. The answer comes when it is stored, or is not.
+pub(super) fn submit(
+    inner: &Arc<Inner>,
+    job: Job,
+    keys: ConflictKeys,
+    answer: Answer,
+) -> Result<(), Unavailable> {
+    let job = Arc::new(job);
+    let waiting = Waiting {
+        keys,
+        orders: job.elements.len(),
+        wide_network: job.wide_network,
+        since: job.queued_at,
+        until: job.store_until,
+        met_lock: false,
+        batch: Pending {
+            job: Arc::clone(&job),
+            answer,
+        },
+    };
+    let ready = inner.lanes.submit(&job.publication.name, waiting);
+    start(inner, ready.map_err(|LaneFull| Unavailable::Overloaded)?);
+    Ok(())
+}
+
+fn start(inner: &Arc<Inner>, ready: Ready<Pending>) {
+    for Group { ticket, waiting } in ready.groups {
+        let under_way = UnderWay {
+            inner: Arc::clone(inner),
+            ticket,
+            is_over: false,
+        };
+        tokio::spawn(store_and_answer(under_way, waiting));
+    }
+    // A caller that hung up does not hear it.
+    for pending in ready.late {
+        let _ = pending.answer.send(Err(Unavailable::Storage));
+    }
+    if let Some(displaced) = ready.displaced {
+        let _ = displaced.answer.send(Err(Unavailable::Overloaded));
+    }
+}
+
+/// A group that is being stored. Dropped before its end, by a panic, it frees its keys and starts what waits.
+struct UnderWay {
+    inner: Arc<Inner>,
+    ticket: Ticket,
+    is_over: bool,
+}
+
+impl UnderWay {
+    /// It is over. The batches in `again` are to be tried again, by a patient writer.
+    fn end(mut self, again: Vec<Waiting<Pending>>) {
+        self.is_over = true;
+        start(&self.inner, self.inner.lanes.end(&self.ticket, again));
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        if thread::panicking() {
+            start(&self.inner, self.inner.lanes.end(&self.ticket, Vec::new()));
+        } else {
+            // The runtime shuts down, and nothing starts in it any more.
+            self.inner.lanes.abandon(&self.ticket);
+        }
+    }
+}
+
+async fn store_and_answer(under_way: UnderWay, group: Vec<Waiting<Pending>>) {
+    let inner = &*under_way.inner;
+    // Those who may wait long for locks take turns among all publications.
+    let mut permit = None;
+    if under_way.ticket.is_patient() {
+        permit = inner.lock_waiters.acquire().await.ok();
+    }
+    let (outcomes, open) = Storing::new(&under_way, &group).store().await;
+    drop(permit);
+    let mut answers = Vec::with_capacity(group.len());
+    let mut again = Vec::new();
+    for (waiting, outcome) in group.into_iter().zip(outcomes) {
+        match outcome {
+            Outcome::Answer(answer) => answers.push((waiting.batch.answer, answer)),
+            Outcome::MetLock => again.push(Waiting {
+                met_lock: true,
+                ..waiting
+            }),
+        }
+    }
+    let answer = || {
+        for (to, answer) in answers {
+            // A caller that hung up does not hear what became of its batch; it is stored all the same.
+            let _ = to.send(answer);
+        }
+    };
+    if open.is_empty() {
+        // The next group starts before the responses are written.
+        under_way.end(again);
+        answer();
+        return;
+    }
+    // What was cut off may yet be stored: until that is settled, whatever conflicts with it waits.
+    answer();
+    start(
+        &under_way.inner,
+        inner.lanes.leave_writer(&under_way.ticket),
+    );
+    for open in open {
+        open.settle(&inner.store, &inner.lock_waiters).await;
+    }
+    under_way.end(again);
+}
+
+/// What became of a batch.
+enum Outcome {
+    Answer(Result<Processed, Unavailable>),
+    /// Somebody's lock stands in its way: it is to be tried again, with more patience.
+    MetLock,
+}
+
+/// How to go on with batches that could not be stored together.
+enum GoOn {
+    /// Without these, which are answered. The others have time left, and memory.
+    Without(Vec<usize>),
+    /// With each by itself.
+    Apart,
+}
+
+/// A group whose batches are being stored.
+struct Storing<'a> {
+    under_way: &'a UnderWay,
+    group: &'a [Waiting<Pending>],
+    outcomes: Vec<Option<Outcome>>,
+    /// Transactions whose outcome is open: they were answered 503, and may yet be stored.
+    open: Vec<Open>,
+}
+
+impl<'a> Storing<'a> {
+    fn new(under_way: &'a UnderWay, group: &'a [Waiting<Pending>]) -> Self {
+        Self {
+            under_way,
+            group,
+            outcomes: group.iter().map(|_| None).collect(),
+            open: Vec::new(),
+        }
+    }
+
+    /// Stores the group: all batches together, or else each by itself. Returns what became of each.
+    async fn store(mut self) -> (Vec<Outcome>, Vec<Open>) {
+        let metrics = &self.under_way.inner.metrics;
+        // A batch that made way for a lock was counted when it was first here.
+        if !self.is_patient() {
+            for waiting in self.group {
+                metrics.queue.observe(waiting.since.elapsed().as_secs_f64());
+            }
+        }
+        if self.group.len() > 1 {
+            metrics.coalesced_batches.inc_by(self.group.len() as u64);
+        }
+        let mut left: Vec<usize> = (0..self.group.len()).collect();
+        while !left.is_empty() {
+            match self.together(&left).await {
+                Ok(()) => break,
+                Err(GoOn::Without(answered)) => left.retain(|at| !answered.contains(at)),
+                Err(GoOn::Apart) => {
+                    self.apart(&left).await;
+                    break;
+                }
+            }
+        }
+        let outcomes = self.outcomes.into_iter();
+        let unknown = || Outcome::Answer(Err(Unavailable::Storage));
+        let outcomes = outcomes.map(|outcome| outcome.unwrap_or_else(unknown));
+        (outcomes.collect(), self.open)
+    }
+
+    /// Stores batches in one transaction.
+    async fn together(&mut self, left: &[usize]) -> Result<(), GoOn> {
+        let UnderWay { inner, ticket, .. } = self.under_way;
+        let jobs = left.iter().map(|at| Arc::clone(&self.group[*at].batch.job));
+        let jobs: Vec<Arc<Job>> = jobs.collect();
+        let first = &self.group[left[0]];
+        let on_progress = |progress: Progress<'_>| match progress {
+            Progress::Decided(decision) => {
+                let unchanged = unchanged_clients(inner, decision);
+                start(inner, inner.lanes.decided(ticket, unchanged));
+            }
+            Progress::Again(attempts) => inner.lanes.lost_race(ticket, first, attempts),
+        };
+        let options = Options {
+            lock_patience: self.lock_patience(),
+            on_progress: Some(&on_progress),
+            ..Options::default()
+        };
+        let failure = match transact(inner, &jobs, &options).await {
+            Ok(processed) => {
+                for (at, processed) in left.iter().zip(processed) {
+                    self.is_stored(*at, processed);
+                }
+                return Ok(());
+            }
+            Err(failure) => failure,
+        };
+        let is_shared = left.len() > 1;
+        match failure {
+            Failure::Late => {
+                let now = Instant::now();
+                let until = |at: &usize| self.group[*at].until;
+                // By the database's clock the first one's time was up a little earlier.
+                let first = left.iter().copied().min_by_key(until);
+                let is_late = |at: &usize| now >= until(at) || Some(*at) == first;
+                Err(GoOn::Without(
+                    left.iter().copied().filter(is_late).collect(),
+                ))
+            }
+            Failure::NoResponse(index, _) => {
+                self.failed(left[index], &failure);
+                Err(GoOn::Without(vec![left[index]]))
+            }
+            // Nobody pays for another's fault, and nobody waits for what another wants.
+            Failure::Refused => {
+                inner.metrics.retried(Retry::Refused);
+                Err(GoOn::Apart)
+            }
+            Failure::Locked if is_shared => {
+                inner.metrics.retried(Retry::Locked);
+                Err(GoOn::Apart)
+            }
+            Failure::TooMuch if is_shared => Err(GoOn::Apart),
+            failure => {
+                for at in left {
+                    self.failed(*at, &failure);
+                }
+                if let Failure::Open(open) = failure {
+                    self.open.push(open);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Stores each batch by itself, in their order.
+    async fn apart(&mut self, left: &[usize]) {
+        let mut locked = ConflictKeys::default();
+        for at in left {
+            let Waiting { keys, batch, .. } = &self.group[*at];
+            // It must not overtake one that makes way for a lock.
+            if keys.conflicts_with(&locked) {
+                self.failed(*at, &Failure::Locked);
+                continue;
+            }
+            let patience = self.lock_patience();
+            match store_alone(&self.under_way.inner, &batch.job, patience).await {
+                Ok(processed) => self.is_stored(*at, processed),
+                Err(failure) => {
+                    self.failed(*at, &failure);
+                    match failure {
+                        Failure::Locked => locked.extend(keys),
+                        Failure::Open(open) => self.open.push(open),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_patient(&self) -> bool {
+        self.under_way.ticket.is_patient()
+    }
+
+    /// `None`: as long as `lock_timeout` says.
+    fn lock_patience(&self) -> Option<Duration> {
+        (!self.is_patient()).then_some(LOCK_PATIENCE)
+    }
+
+    fn is_stored(&mut self, at: usize, processed: Processed) {
+        if self.is_patient() {
+            let UnderWay { inner, ticket, .. } = self.under_way;
+            inner.lanes.met_no_lock(ticket, &self.group[at]);
+        }
+        self.outcomes[at] = Some(Outcome::Answer(Ok(processed)));
+    }
+
+    fn failed(&mut self, at: usize, failure: &Failure) {
+        let UnderWay { inner, ticket, .. } = self.under_way;
+        if let Failure::Locked = failure {
+            inner.lanes.met_lock(ticket, &self.group[at]);
+            if !self.is_patient() {
+                self.outcomes[at] = Some(Outcome::MetLock);
+                return;
+            }
+        }
+        let why = match failure {
+            Failure::NoResponse(_, why) => *why,
+            Failure::TooMuch => Unavailable::AnswerTooLarge(inner.answer_bytes),
+            _ => Unavailable::Storage,
+        };
+        self.outcomes[at] = Some(Outcome::Answer(Err(why)));
+    }
+}
+
+/// The keys of clients that a decision leaves unchanged.
+fn unchanged_clients(inner: &Inner, decision: &Decision<'_>) -> impl Iterator<Item = u64> {
+    let unchanged = decision
+        .clients
+        .iter()
+        .filter(|record| record.is_unchanged());
+    unchanged.flat_map(|record| {
+        let client = &record.after;
+        let guest_phone = client.guest_phone.as_deref();
+        let id = client.sender_id.as_deref();
+        inner.hasher.client(id, Some(client.number), guest_phone)
+    })
+}
