@@ -112,11 +112,9 @@ async fn a_user_is_let_in_with_utf_8_in_login_and_password() {
             }
         }
     }
-    let logins: Vec<String> =
-        sqlx::query_scalar("SELECT DISTINCT login FROM journal_batch ORDER BY login")
-            .fetch_all(&app.pool())
-            .await
-            .unwrap();
+    let logins: Vec<String> = app
+        .values("SELECT DISTINCT login FROM journal_batch ORDER BY login")
+        .await;
     assert_eq!(logins, ["site", "without a password", "сайт"]);
 }
 
@@ -138,10 +136,9 @@ async fn a_publication_with_users_is_compared_without_case_and_may_have_aliases(
         let without = call(&client, &app, name);
         assert_eq!(status(without).await, 401, "{name}");
     }
-    let tenants: Vec<String> = sqlx::query_scalar("SELECT DISTINCT publication FROM journal_batch")
-        .fetch_all(&app.pool())
-        .await
-        .unwrap();
+    let tenants: Vec<String> = app
+        .values("SELECT DISTINCT publication FROM journal_batch")
+        .await;
     assert_eq!(tenants, ["доставка"], "one tenant, whatever it was called");
 }
 
@@ -343,11 +340,8 @@ async fn passwords_and_authorization_headers_are_never_in_the_journal() {
     assert_eq!(answer.faults("2"), ["status: not_allowed"]);
     let mut journal = String::new();
     for table in ["journal_batch", "journal_rejected"] {
-        let rows = sqlx::AssertSqlSafe(format!("SELECT to_json(j)::text FROM {table} j"));
-        let rows: Vec<String> = sqlx::query_scalar(rows)
-            .fetch_all(&app.pool())
-            .await
-            .unwrap();
+        let rows = format!("SELECT to_json(j)::text FROM {table} j");
+        let rows: Vec<String> = app.values(rows).await;
         assert_eq!(rows.len(), 1, "{table}");
         journal.extend(rows);
     }

@@ -1,7 +1,6 @@
 //! The order as answered: every key, always (contract §6).
 
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use crate::support::{
     app::{Answer, TestApp, changed, example_request, guest_order, order},
@@ -29,13 +28,6 @@ const OWNED: &str = r#"
     VALUES ('demodelivery', 2647, 68, 'Сыктывкар', 'Кутузова', '21', 'одной строкой', '2', '1', '1', 1);
     INSERT INTO client_price VALUES ('demodelivery', 68, 36, 101, false), ('demodelivery', 68, 4, 0.5, true);
 "#;
-
-async fn run(app: &TestApp, sql: impl Into<String>) {
-    sqlx::raw_sql(AssertSqlSafe(sql.into()))
-        .execute(&app.pool())
-        .await
-        .unwrap();
-}
 
 /// JSON laid out as people read it; numbers and the order of keys stay as they came.
 fn laid_out(text: &str) -> String {
@@ -94,7 +86,7 @@ async fn an_order_with_nothing_but_what_is_required_is_answered_with_every_key()
 #[tokio::test]
 async fn what_the_receiver_owns_is_in_the_answer() {
     let app = TestApp::start().await;
-    run(&app, OWNED).await;
+    app.run(OWNED).await;
     let mut example = example_request();
     example[0]["shipping_address"]["user_address_id"] = json!(2647);
     example[0]["client"]["addresses"] = json!([]);
@@ -105,7 +97,7 @@ async fn what_the_receiver_owns_is_in_the_answer() {
 #[tokio::test]
 async fn the_keys_stand_in_the_documents_order_with_payment_status_after_payment_type() {
     let app = TestApp::start().await;
-    run(&app, OWNED).await;
+    app.run(OWNED).await;
     let answer = app.post(&example_request()).await;
     let document = include_str!("../data/example-response.json");
     let at = |text, pointer: &str| {
@@ -200,11 +192,8 @@ async fn an_order_without_created_at_has_the_moment_of_its_first_intake_and_keep
         .format("%Y-%m-%d %H:%M:%S");
     assert_eq!(first, local.to_string());
 
-    run(
-        &app,
-        "UPDATE orders SET created_at = '2020-02-29T20:59:59.5Z'",
-    )
-    .await;
+    app.run("UPDATE orders SET created_at = '2020-02-29T20:59:59.5Z'")
+        .await;
     for again in [
         order("1"),
         changed(order("1"), "/created_at", Value::Null),
@@ -226,11 +215,8 @@ async fn an_order_without_created_at_has_the_moment_of_its_first_intake_and_keep
 #[tokio::test]
 async fn an_addresss_name_is_composed_of_the_parts_that_are_there() {
     let app = TestApp::start().await;
-    run(
-        &app,
-        "INSERT INTO district VALUES ('demodelivery', 7, 'Орбита')",
-    )
-    .await;
+    app.run("INSERT INTO district VALUES ('demodelivery', 7, 'Орбита')")
+        .await;
     let parts = [
         ("floor", "эт. 1"),
         ("room", "кв./оф. 2"),
@@ -267,7 +253,7 @@ async fn an_addresss_name_is_composed_of_the_parts_that_are_there() {
             assert_eq!(order["shipping_address"]["district_id"], number);
         }
         // An operator puts them all into a district.
-        run(&app, "UPDATE address SET district_number = 7").await;
+        app.run("UPDATE address SET district_number = 7").await;
     }
     assert_eq!(
         names[7],
@@ -301,10 +287,7 @@ async fn phones_leave_as_ten_national_digits_where_they_are_russian_else_in_e164
     sent["client"]["phones"] = left.clone();
     sent["client"].as_object_mut().unwrap().remove("phone");
     assert_eq!(app.accept(&sent).await["client"]["phones"], left);
-    let stored: Vec<String> = sqlx::query_scalar("SELECT phones FROM client")
-        .fetch_one(&app.pool())
-        .await
-        .unwrap();
+    let stored: Vec<String> = app.value("SELECT phones FROM client").await;
     assert_eq!(stored[1], "+79083280832");
 
     let app =
@@ -365,7 +348,7 @@ async fn the_shipping_address_is_an_address_of_the_client_with_its_number_as_use
 #[tokio::test]
 async fn the_price_list_is_by_product_number_with_prices_as_texts() {
     let app = TestApp::start().await;
-    run(&app, OWNED).await;
+    app.run(OWNED).await;
     let sent = changed(order("1"), "/client", json!({ "external_id": 68 }));
     let answer = app.post(&json!([sent])).await;
     let list = raw::at(&answer.text, "/data/1/data/0/client/product_price_list").unwrap();
@@ -379,7 +362,7 @@ async fn the_price_list_is_by_product_number_with_prices_as_texts() {
 #[tokio::test]
 async fn whole_amounts_leave_as_whole_numbers_and_others_with_the_digits_they_have() {
     let app = TestApp::start().await;
-    run(&app, OWNED).await;
+    app.run(OWNED).await;
     let sent = raw::set(order("1"), "/client", r#"{"external_id":68}"#)
         .replacen('{', r#"{"delivery_cost":"30.00","coins":1e2,"#, 1)
         .replace(r#""total":710"#, r#""total":9999999999.99"#)
@@ -414,7 +397,7 @@ async fn loyalty_is_the_clients_own_setting_else_the_publications() {
         let app =
             TestApp::with(|config| config.publications[0].rules.loyalty_system_is_active = active)
                 .await;
-        run(&app, OWNED).await;
+        app.run(OWNED).await;
         let of_1c = changed(order("of 1C"), "/client", json!({ "external_id": 68 }));
         let answer = app.post(&json!([order("new"), of_1c])).await;
         assert_eq!(
@@ -431,7 +414,7 @@ async fn loyalty_is_the_clients_own_setting_else_the_publications() {
 #[tokio::test]
 async fn a_lines_product_is_our_number_or_null_and_its_name_is_as_sent() {
     let app = TestApp::start().await;
-    run(&app, OWNED).await;
+    app.run(OWNED).await;
     let mut sent = order("1");
     sent["order_item_list"] = json!([
         { "product_id": "cup", "name": "Стаканчик", "price": 1, "quantity": 3, "order_product_id": 9 },
@@ -452,7 +435,7 @@ async fn a_lines_product_is_our_number_or_null_and_its_name_is_as_sent() {
 #[tokio::test]
 async fn the_answer_to_an_order_sent_again_is_the_same_text() {
     let app = TestApp::start().await;
-    run(&app, OWNED).await;
+    app.run(OWNED).await;
     let mut rich = example_request()[0].clone();
     rich["ask_for_checkout"] = json!("bill");
     rich["payment_status"] = json!("1");

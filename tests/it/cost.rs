@@ -152,13 +152,12 @@ const BATCHES: [Batch; 17] = [
 ];
 
 async fn database_bytes(app: &TestApp) -> usize {
-    let bytes: i64 = sqlx::query_scalar(
-        "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
+    let bytes: i64 = app
+        .value(
+            "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
          WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
-    )
-    .fetch_one(&app.pool())
-    .await
-    .unwrap();
+        )
+        .await;
     usize::try_from(bytes).unwrap()
 }
 

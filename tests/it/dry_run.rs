@@ -1,7 +1,6 @@
 //! `?dry_run=true`: the verdicts that a batch would have, and nothing is stored.
 
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use crate::support::app::{Answer, ORDERS, TestApp, changed, example_request, guest_order, order};
 
@@ -37,10 +36,7 @@ impl TestApp {
             let sql = format!(
                 "SELECT coalesce(string_agg(t::text, '\n' ORDER BY t::text), '') FROM {table} t"
             );
-            let rows: String = sqlx::query_scalar(AssertSqlSafe(sql))
-                .fetch_one(&self.pool())
-                .await
-                .unwrap();
+            let rows: String = self.value(sql).await;
             everything.push(format!("{table}: {rows}"));
         }
         everything

@@ -141,18 +141,6 @@ fn batch(name: &str) -> Value {
     ])
 }
 
-/// Orders, lines, clients and addresses.
-async fn rows(app: &TestApp) -> [i64; 4] {
-    let mut rows = [0; 4];
-    for (rows, table) in rows
-        .iter_mut()
-        .zip(["orders", "order_item", "client", "address"])
-    {
-        *rows = app.count(table).await;
-    }
-    rows
-}
-
 #[track_caller]
 fn storage_unavailable(answer: &Answer) {
     assert_eq!(answer.status, 503, "{}", answer.text);
@@ -183,13 +171,13 @@ async fn an_answer_that_is_lost_on_its_way_and_the_batch_sent_again_makes_no_sec
         line.set(Rule::LoseAnswer);
         send(&batch).send().await.expect_err("the answer is lost");
         assert_eq!(line.cuts(), lost);
-        let stored = rows(&app).await;
+        let stored = app.rows().await;
         let again = Answer::of(send(&batch)).await;
         let number = |id: &str| again.order(&format!("batch {lost} {id}"))["id"].clone();
         assert_ne!(number("1"), number("2"));
         let lost = i64::try_from(lost).unwrap();
         assert_eq!(stored, [3 * lost; 4]);
-        assert_eq!(rows(&app).await, stored);
+        assert_eq!(app.rows().await, stored);
         assert_eq!(Answer::of(send(&batch)).await.text, again.text);
     }
 }
@@ -236,15 +224,13 @@ async fn a_thousand_callers_that_vanish_mid_request_leave_no_open_transaction_an
         config.limits.waiting_batches = 2_000;
     })
     .await;
-    sqlx::raw_sql(
+    app.run(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
              $$ BEGIN RAISE EXCEPTION 'unlucky' USING ERRCODE = '22000'; END $$;
          CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.total = 13)
              EXECUTE FUNCTION refuse();",
     )
-    .execute(&app.pool())
-    .await
-    .unwrap();
+    .await;
     let mut callers = JoinSet::new();
     for caller in 0..1000 {
         if callers.len() >= 100 {
@@ -303,9 +289,9 @@ async fn a_connection_cut_before_during_or_after_the_writing_statement_loses_and
             cuts += 1;
             assert_eq!(line.cuts(), usize::try_from(cuts).unwrap(), "{moment:?}");
             answer.order(&format!("{moment:?} {round} 3"));
-            assert_eq!(rows(app).await, [3 * cuts; 4], "{moment:?}");
+            assert_eq!(app.rows().await, [3 * cuts; 4], "{moment:?}");
             assert_eq!(app.post(&batch).await.text, answer.text, "{moment:?}");
-            assert_eq!(rows(app).await, [3 * cuts; 4], "{moment:?}");
+            assert_eq!(app.rows().await, [3 * cuts; 4], "{moment:?}");
         }
     }
 }
@@ -357,7 +343,7 @@ async fn a_statement_that_still_runs_when_its_connection_is_cut_is_waited_for_or
     let answer = answer.await.unwrap();
     answer.order("held 1");
     quiet(app).await;
-    assert_eq!(rows(app).await, [3; 4]);
+    assert_eq!(app.rows().await, [3; 4]);
     let stored = "SELECT count(*) FROM journal_batch WHERE NOT abandoned";
     assert_eq!(cuttable.number(stored).await, 1);
     assert_eq!(app.post(&batch("held")).await.text, answer.text);
@@ -377,7 +363,7 @@ async fn where_the_journal_cannot_be_asked_in_time_the_answer_is_503_and_sending
         storage_unavailable(&app.post(&batch("open")).await);
         assert_eq!(cuttable.line.cuts(), 1);
         quiet(app).await;
-        let stored = rows(app).await;
+        let stored = app.rows().await;
         match moment {
             Moment::Before => assert_eq!(stored, [0; 4]),
             Moment::During => assert!([[0; 4], [3; 4]].contains(&stored), "{stored:?}"),
@@ -386,7 +372,7 @@ async fn where_the_journal_cannot_be_asked_in_time_the_answer_is_503_and_sending
         cuttable.line.set(Rule::Pass);
         let again = app.post(&batch("open")).await;
         again.order("open 1");
-        assert_eq!(rows(app).await, [3; 4], "{moment:?}");
+        assert_eq!(app.rows().await, [3; 4], "{moment:?}");
         assert_eq!(app.post(&batch("open")).await.text, again.text);
     }
 }
@@ -400,7 +386,7 @@ async fn a_database_that_is_away_at_the_start_is_503_and_the_service_recovers_by
     }
     cuttable.line.set(Rule::Pass);
     cuttable.app.post(&batch("early")).await.order("early 1");
-    assert_eq!(rows(&cuttable.app).await, [3; 4]);
+    assert_eq!(cuttable.app.rows().await, [3; 4]);
 }
 
 #[tokio::test]
@@ -413,7 +399,7 @@ async fn a_database_that_goes_away_midway_is_503_and_the_service_recovers_by_its
         for _ in 0..2 {
             storage_unavailable(&cuttable.app.post(&batch).await);
         }
-        assert_eq!(rows(&cuttable.app).await, [3 * n; 4]);
+        assert_eq!(cuttable.app.rows().await, [3 * n; 4]);
         cuttable.line.set(Rule::Pass);
         cuttable.app.post(&batch).await.order(&format!("{n} 1"));
     }
@@ -459,7 +445,7 @@ async fn a_database_that_was_away_between_two_batches_is_not_noticed() {
 async fn a_database_that_falls_silent_is_503_and_the_service_recovers_by_itself() {
     let cuttable = Cuttable::hasty().await;
     cuttable.warm_up().await;
-    let before = rows(&cuttable.app).await;
+    let before = cuttable.app.rows().await;
     cuttable.line.set(Rule::Silent);
     let mut posts = JoinSet::new();
     for n in 0..6 {
@@ -469,7 +455,7 @@ async fn a_database_that_falls_silent_is_503_and_the_service_recovers_by_itself(
     while let Some(answer) = posts.join_next().await {
         storage_unavailable(&answer.unwrap());
     }
-    assert_eq!(rows(&cuttable.app).await, before);
+    assert_eq!(cuttable.app.rows().await, before);
     // The connections there were stay silent for ever; new ones are heard.
     cuttable.line.set(Rule::Pass);
     until("it is stored", || async {
@@ -523,7 +509,7 @@ async fn a_full_queue_is_503_overloaded_and_those_who_wait_are_answered() {
     while let Some(answer) = posts.join_next().await {
         assert_eq!(answer.unwrap().status, 200);
     }
-    assert_eq!(rows(&app).await, [4; 4]);
+    assert_eq!(app.rows().await, [4; 4]);
 }
 
 #[tokio::test]
@@ -554,7 +540,7 @@ async fn nothing_that_was_given_up_on_is_stored_after_its_answer() {
     }
     other.rollback().await.unwrap();
     quiet(&app).await;
-    assert_eq!(rows(&app).await, [0; 4]);
+    assert_eq!(app.rows().await, [0; 4]);
     // And what is sent again is stored.
     app.accept(&changed(order("1"), "/client/id", json!("shared")))
         .await;

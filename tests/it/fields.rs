@@ -614,13 +614,11 @@ async fn app() -> TestApp {
         publication.first_numbers.address = 1_000_000;
     })
     .await;
-    sqlx::raw_sql(
+    app.run(
         "INSERT INTO product (publication, number, name) VALUES ('demodelivery', 28, 'Вода 19 л');
          INSERT INTO product_sender_id VALUES ('demodelivery', 'water-19', 28)",
     )
-    .execute(&app.pool())
-    .await
-    .unwrap();
+    .await;
     app
 }
 
@@ -1656,10 +1654,7 @@ async fn a_datetime_without_a_zone_is_local_time_of_the_publication_and_is_store
     let answer = app.accept(&order).await;
     assert_eq!(answer["created_at"], "2026-11-06 17:30:00");
     assert_eq!(answer["shipping_date_from"], "2026-11-06 16:00:00");
-    let stored: chrono::DateTime<chrono::Utc> = sqlx::query_scalar("SELECT created_at FROM orders")
-        .fetch_one(&app.pool())
-        .await
-        .unwrap();
+    let stored: chrono::DateTime<chrono::Utc> = app.value("SELECT created_at FROM orders").await;
     assert_eq!(stored.to_rfc3339(), "2026-11-06T12:30:00+00:00");
 }
 

@@ -73,11 +73,9 @@ async fn a_client_keeps_so_many_addresses_and_an_order_to_one_more_keeps_it_itse
     // What an order keeps itself is read back as it was stored, and the same again changes nothing.
     let again = app.post(&batch).await;
     assert_eq!(again.text, answer.text);
-    let versions: Vec<i32> =
-        sqlx::query_scalar("SELECT version FROM orders UNION SELECT version FROM client")
-            .fetch_all(&app.pool())
-            .await
-            .unwrap();
+    let versions: Vec<i32> = app
+        .values("SELECT version FROM orders UNION SELECT version FROM client")
+        .await;
     assert_eq!(versions, [1]);
 
     // Sent to another house it moves, and back to one that the client has.
@@ -134,12 +132,7 @@ async fn addresses_of_a_long_list_are_found_by_id_number_and_content_as_in_a_sho
 }
 
 async fn journal_bytes(app: &TestApp) -> i64 {
-    sqlx::query_scalar(
-        "SELECT pg_total_relation_size('journal_rejected') + pg_total_relation_size('journal_batch')",
-    )
-    .fetch_one(&app.pool())
-    .await
-    .unwrap()
+    app.value("SELECT pg_total_relation_size('journal_rejected') + pg_total_relation_size('journal_batch')").await
 }
 
 #[tokio::test]
@@ -171,12 +164,8 @@ async fn elements_without_an_id_that_are_the_same_are_kept_once() {
 
 impl TestApp {
     async fn batch_id(&self) -> String {
-        sqlx::query_scalar(
-            "SELECT batch::text FROM journal_batch ORDER BY received_at DESC LIMIT 1",
-        )
-        .fetch_one(&self.pool())
-        .await
-        .unwrap()
+        self.value("SELECT batch::text FROM journal_batch ORDER BY received_at DESC LIMIT 1")
+            .await
     }
 }
 
@@ -274,7 +263,7 @@ async fn with_a_client_of_many_words(app: &TestApp) {
         "UPDATE address SET district_number = 1",
         "UPDATE client SET version = version + 1",
     ] {
-        sqlx::query(sql).execute(&app.pool()).await.unwrap();
+        app.run(sql).await;
     }
 }
 
@@ -461,10 +450,7 @@ async fn a_comment_longer_than_anybody_writes_is_cut_and_that_is_said() {
     assert_eq!(comment(answer.order("1")), 65_536);
     let again = app.post(&json!([long])).await;
     assert_eq!(again.text, answer.text);
-    let version: i32 = sqlx::query_scalar("SELECT version FROM orders")
-        .fetch_one(&app.pool())
-        .await
-        .unwrap();
+    let version: i32 = app.value("SELECT version FROM orders").await;
     assert_eq!(version, 1);
 }
 
@@ -475,10 +461,8 @@ async fn no_batch_has_more_read_than_it_may_be_answered() {
         app.accept(&order(id)).await;
     }
     // As it was stored before comments were cut.
-    sqlx::query("UPDATE orders SET comment = repeat('x', 2000000)")
-        .execute(&app.pool())
-        .await
-        .unwrap();
+    app.run("UPDATE orders SET comment = repeat('x', 2000000)")
+        .await;
     let both = json!([{ "id": "1" }, { "id": "2" }]);
     let answer = app.post(&both).await;
     assert_eq!(answer.status, 413, "{}", answer.text);
@@ -537,12 +521,7 @@ async fn every_long_text_that_is_read_counts_among_what_a_batch_may_have_read() 
         assert!(is_too_much(true).await, "{table}.{column}");
         assert!(!is_too_much(false).await, "{table}.{column}");
     }
-    sqlx::query(
-        "UPDATE orders SET shipping_address = jsonb_set(shipping_address, '{street}', to_jsonb(repeat('x', 400000)))",
-    )
-    .execute(&app.pool())
-    .await
-    .unwrap();
+    app.run("UPDATE orders SET shipping_address = jsonb_set(shipping_address, '{street}', to_jsonb(repeat('x', 400000)))").await;
     assert_eq!(app.post(&named).await.status, 413);
 }
 

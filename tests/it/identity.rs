@@ -4,10 +4,11 @@ use std::{collections::HashSet, sync::Arc};
 
 use aqua_orders::config::{Config, FirstNumbers};
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::support::app::{Answer, ORDERS, TestApp, changed, guest_order, order};
+use crate::support::app::{
+    Answer, ORDERS, TestApp, address, changed, guest_order, order, order_of,
+};
 
 /// The order's number, ours.
 fn number(order: &Value) -> i64 {
@@ -33,31 +34,10 @@ fn addresses(order: &Value) -> Vec<i64> {
         .collect()
 }
 
-fn with(whole: Value, pointer: &str, value: impl Into<Value>) -> Value {
-    changed(whole, pointer, value.into())
-}
-
-/// An order of the client of that id.
-fn order_of(client: &str, id: &str) -> Value {
-    with(order(id), "/client/id", client)
-}
-
-/// An address for `client.addresses`, told from others by its house.
-fn address(house: &str) -> Value {
-    json!({ "city": "Сыктывкар", "street": "Ленина", "house": house, "str": format!("Ленина {house}") })
-}
-
 /// An order of client `c` that goes to Lenin street 1 and sends this list of addresses.
 fn order_with_addresses(id: &str, list: Value) -> Value {
-    let order = with(order_of("c", id), "/shipping_address", address("1"));
-    with(order, "/client/addresses", list)
-}
-
-/// What is said about who is who: the products of these tests are in no catalogue, which is not the matter here.
-fn said(answer: &Answer, id: &str) -> Vec<String> {
-    let mut warnings = answer.warnings(id);
-    warnings.retain(|warning| !warning.ends_with(": product_not_found"));
-    warnings
+    let order = changed(order_of("c", id), "/shipping_address", address("1"));
+    changed(order, "/client/addresses", list)
 }
 
 /// Posts to another publication, or by another name.
@@ -66,17 +46,6 @@ async fn post_to(app: &TestApp, publication: &str, batch: &Value) -> Answer {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("http://{}{path}", app.address);
     Answer::of(client.post(url).body(batch.to_string())).await
-}
-
-/// One value out of the database.
-async fn stored<T>(app: &TestApp, query: &str) -> T
-where
-    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
-{
-    sqlx::query_scalar(AssertSqlSafe(query.to_owned()))
-        .fetch_one(&app.pool())
-        .await
-        .unwrap()
 }
 
 fn first_numbers(first: FirstNumbers) -> impl FnOnce(&mut Config) {
@@ -89,14 +58,14 @@ fn first_numbers(first: FirstNumbers) -> impl FnOnce(&mut Config) {
 async fn an_order_known_by_its_id_is_that_order() {
     let app = TestApp::start().await;
     let first = app.accept(&order("a")).await;
-    let uuid: Uuid = stored(&app, "SELECT uuid FROM orders").await;
-    let again = app.accept(&with(order("a"), "/total", 999)).await;
+    let uuid: Uuid = app.value("SELECT uuid FROM orders").await;
+    let again = app.accept(&changed(order("a"), "/total", 999)).await;
     assert_eq!(number(&again), number(&first));
     assert_eq!(again["external_id"], "a");
     assert_eq!(again["total"], 999);
     assert_eq!(app.count("orders").await, 1);
     assert_eq!(
-        stored::<Uuid>(&app, "SELECT uuid FROM orders").await,
+        app.value::<Uuid>("SELECT uuid FROM orders").await,
         uuid,
         "for good"
     );
@@ -108,10 +77,10 @@ async fn an_order_that_brings_its_own_number_back_is_that_order() {
     let first = app.accept(&order("a")).await;
     for own in [json!(number(&first)), first["id"].clone()] {
         let answer = app
-            .post(&json!([with(order("a"), "/external_id", own)]))
+            .post(&json!([changed(order("a"), "/external_id", own)]))
             .await;
         assert_eq!(answer.order("a"), &first);
-        assert_eq!(said(&answer, "a"), [""; 0]);
+        assert_eq!(answer.warnings_but_of_products("a"), [""; 0]);
     }
     assert_eq!(app.count("orders").await, 1);
 }
@@ -123,13 +92,14 @@ async fn an_order_with_another_orders_number_is_a_conflict_and_is_not_stored() {
     let b = app.accept(&order("b")).await;
     // Known by its id, and new.
     for id in ["a", "c"] {
-        let clash = with(with(order(id), "/external_id", number(&b)), "/total", 5);
+        let clash = changed(changed(order(id), "/external_id", number(&b)), "/total", 5);
         let answer = app.post(&json!([clash, order("good")])).await;
         assert_eq!(answer.faults(id), ["external_id: conflict"]);
         answer.order("good");
     }
     assert_eq!(
-        stored::<i64>(&app, "SELECT count(*) FROM orders WHERE total = 5").await,
+        app.value::<i64>("SELECT count(*) FROM orders WHERE total = 5")
+            .await,
         0
     );
     assert_eq!(app.count("orders").await, 3);
@@ -138,7 +108,9 @@ async fn an_order_with_another_orders_number_is_a_conflict_and_is_not_stored() {
 #[tokio::test]
 async fn a_number_that_came_with_a_new_order_and_is_free_is_adopted() {
     let app = TestApp::start().await;
-    let adopted = app.accept(&with(order("a"), "/external_id", 50894)).await;
+    let adopted = app
+        .accept(&changed(order("a"), "/external_id", 50894))
+        .await;
     assert_eq!(adopted["id"], "50894");
     assert_eq!(app.accept(&order("a")).await, adopted);
 }
@@ -148,12 +120,15 @@ async fn nobodys_number_on_a_known_order_is_left_alone_and_said_so() {
     let app = TestApp::start().await;
     let first = app.accept(&order("a")).await;
     let answer = app
-        .post(&json!([with(order("a"), "/external_id", 777)]))
+        .post(&json!([changed(order("a"), "/external_id", 777)]))
         .await;
     assert_eq!(answer.order("a"), &first);
-    assert_eq!(said(&answer, "a"), ["external_id: external_id_ignored"]);
+    assert_eq!(
+        answer.warnings_but_of_products("a"),
+        ["external_id: external_id_ignored"]
+    );
     // It stayed free.
-    let other = app.accept(&with(order("b"), "/external_id", 777)).await;
+    let other = app.accept(&changed(order("b"), "/external_id", 777)).await;
     assert_eq!(number(&other), 777);
 }
 
@@ -163,7 +138,8 @@ async fn an_adopted_number_is_skipped_when_its_turn_comes_and_moves_no_counter()
     assert_eq!(number(&app.accept(&order("a")).await), 1);
     for adopted in [3, 5, 6] {
         let id = format!("adopts {adopted}");
-        app.accept(&with(order(&id), "/external_id", adopted)).await;
+        app.accept(&changed(order(&id), "/external_id", adopted))
+            .await;
     }
     for (id, expected) in [("b", 2), ("c", 4), ("d", 7), ("e", 8)] {
         assert_eq!(number(&app.accept(&order(id)).await), expected);
@@ -173,12 +149,12 @@ async fn an_adopted_number_is_skipped_when_its_turn_comes_and_moves_no_counter()
 #[tokio::test]
 async fn somebodys_2147483647_costs_one_number_not_all_of_them() {
     let app = TestApp::start().await;
-    let last = with(order("last"), "/external_id", i32::MAX);
-    let last = with(last, "/client/external_id", i32::MAX);
-    let last = with(
+    let last = changed(order("last"), "/external_id", i32::MAX);
+    let last = changed(last, "/client/external_id", i32::MAX);
+    let last = changed(
         last,
         "/client/addresses",
-        json!([with(address("1"), "/external_id", i32::MAX)]),
+        json!([changed(address("1"), "/external_id", i32::MAX)]),
     );
     let last = app.accept(&last).await;
     assert_eq!(
@@ -201,7 +177,7 @@ async fn the_last_numbers_are_given_too_and_then_nothing_more_is_stored() {
         product: 1,
     }))
     .await;
-    app.accept(&with(order("adopts"), "/external_id", i32::MAX - 1))
+    app.accept(&changed(order("adopts"), "/external_id", i32::MAX - 1))
         .await;
     for (id, expected) in [("a", i32::MAX - 2), ("b", i32::MAX)] {
         assert_eq!(number(&app.accept(&order(id)).await), i64::from(expected));
@@ -228,7 +204,7 @@ async fn what_exists_uses_up_no_number() {
 async fn rejected_orders_use_up_no_number() {
     let app = TestApp::start().await;
     for _ in 0..10 {
-        let bad = with(order("bad"), "/total", -1);
+        let bad = changed(order("bad"), "/total", -1);
         app.post(&json!([bad])).await.faults("bad");
     }
     let next = app.accept(&order("next")).await;
@@ -240,12 +216,8 @@ async fn a_number_once_given_is_never_given_to_another_record() {
     let app = TestApp::start().await;
     app.accept(&order("a")).await;
     app.accept(&order("b")).await;
-    sqlx::raw_sql(
-        "DELETE FROM order_item; DELETE FROM orders; DELETE FROM address; DELETE FROM client",
-    )
-    .execute(&app.pool())
-    .await
-    .unwrap();
+    app.run("DELETE FROM order_item; DELETE FROM orders; DELETE FROM address; DELETE FROM client")
+        .await;
     let database = Arc::clone(&app.database);
     let next = app.accept(&order("c")).await;
     assert_eq!((number(&next), client(&next), shipped_to(&next)), (3, 3, 3));
@@ -282,11 +254,11 @@ async fn a_number_adopted_elsewhere_is_skipped_out_of_the_reserve_of_every_insta
     let there = TestApp::beside(Arc::clone(&here.database), |_| ()).await;
     here.accept(&order("a")).await;
     for taken in 2..=4 {
-        let adopts = with(order(&format!("adopts {taken}")), "/external_id", taken);
-        let adopts = with(adopts, "/client/external_id", taken);
-        let mine = with(address("1"), "/external_id", taken);
+        let adopts = changed(order(&format!("adopts {taken}")), "/external_id", taken);
+        let adopts = changed(adopts, "/client/external_id", taken);
+        let mine = changed(address("1"), "/external_id", taken);
         there
-            .accept(&with(adopts, "/client/addresses", json!([mine])))
+            .accept(&changed(adopts, "/client/addresses", json!([mine])))
             .await;
     }
     // Not one number more is lost over it. (The shipping addresses of those three took numbers of the other's.)
@@ -302,17 +274,17 @@ async fn a_number_adopted_elsewhere_is_skipped_out_of_the_reserve_of_every_insta
 #[tokio::test]
 async fn a_number_that_is_free_is_adopted_though_its_turn_comes_in_the_same_batch() {
     let app = TestApp::start().await;
-    let mine = with(address("1"), "/external_id", 1);
-    let brings = with(order("brings"), "/external_id", 1);
-    let brings = with(brings, "/client/external_id", 1);
-    let brings = with(brings, "/client/addresses", json!([mine]));
+    let mine = changed(address("1"), "/external_id", 1);
+    let brings = changed(order("brings"), "/external_id", 1);
+    let brings = changed(brings, "/client/external_id", 1);
+    let brings = changed(brings, "/client/addresses", json!([mine]));
     let answer = app.post(&json!([order("before"), brings])).await;
     let (before, brings) = (answer.order("before"), answer.order("brings"));
     assert_eq!(
         (number(brings), client(brings), addresses(brings)[0]),
         (1, 1, 1)
     );
-    assert_eq!(said(&answer, "brings"), [""; 0]);
+    assert_eq!(answer.warnings_but_of_products("brings"), [""; 0]);
     assert_eq!(
         (number(before), client(before), shipped_to(before)),
         (2, 2, 2)
@@ -322,13 +294,13 @@ async fn a_number_that_is_free_is_adopted_though_its_turn_comes_in_the_same_batc
 #[tokio::test]
 async fn two_new_orders_that_bring_one_number_clash_and_the_first_has_it() {
     let app = TestApp::start().await;
-    let brings = |id| with(order(id), "/external_id", 7);
+    let brings = |id| changed(order(id), "/external_id", 7);
     let answer = app.post(&json!([brings("first"), brings("second")])).await;
     assert_eq!(number(answer.order("first")), 7);
     assert_eq!(answer.faults("second"), ["external_id: conflict"]);
     // A rejected one has nothing.
-    let bad = with(with(order("bad"), "/external_id", 8), "/total", -1);
-    let good = with(order("good"), "/external_id", 8);
+    let bad = changed(changed(order("bad"), "/external_id", 8), "/total", -1);
+    let good = changed(order("good"), "/external_id", 8);
     let answer = app.post(&json!([bad, good])).await;
     assert_eq!(number(answer.order("good")), 8);
 }
@@ -337,10 +309,13 @@ async fn two_new_orders_that_bring_one_number_clash_and_the_first_has_it() {
 async fn a_number_that_a_known_order_brings_in_vain_is_free_for_the_next() {
     let app = TestApp::start().await;
     app.accept(&order("known")).await;
-    let brings = |id| with(order(id), "/external_id", 7);
+    let brings = |id| changed(order(id), "/external_id", 7);
     let answer = app.post(&json!([brings("known"), brings("new")])).await;
     assert_eq!(number(answer.order("known")), 1);
-    assert_eq!(said(&answer, "known"), ["external_id: external_id_ignored"]);
+    assert_eq!(
+        answer.warnings_but_of_products("known"),
+        ["external_id: external_id_ignored"]
+    );
     assert_eq!(number(answer.order("new")), 7);
 }
 
@@ -350,7 +325,7 @@ async fn every_order_has_a_uuid_of_its_own() {
     let batch: Vec<Value> = (1..=20).map(|n| order(&n.to_string())).collect();
     app.post(&json!(batch)).await;
     post_to(&app, "доставка", &json!(batch)).await;
-    let distinct: i64 = stored(&app, "SELECT count(DISTINCT uuid) FROM orders").await;
+    let distinct: i64 = app.value("SELECT count(DISTINCT uuid) FROM orders").await;
     assert_eq!(distinct, 40);
 }
 
@@ -360,7 +335,7 @@ async fn every_order_has_a_uuid_of_its_own() {
 async fn a_client_known_by_its_id_is_that_client() {
     let app = TestApp::start().await;
     let first = app.accept(&order_of("c", "a")).await;
-    let renamed = with(order_of("c", "b"), "/client/username", "Другой");
+    let renamed = changed(order_of("c", "b"), "/client/username", "Другой");
     let second = app.accept(&renamed).await;
     assert_eq!(client(&second), client(&first));
     assert_eq!(second["client"]["external_id"], "c");
@@ -371,7 +346,7 @@ async fn a_client_known_by_its_id_is_that_client() {
 #[tokio::test]
 async fn a_client_known_by_its_number_takes_the_id_that_comes() {
     let app = TestApp::start().await;
-    let by_number = with(
+    let by_number = changed(
         order("a"),
         "/client",
         json!({ "external_id": 68, "username": "Имя" }),
@@ -380,13 +355,13 @@ async fn a_client_known_by_its_number_takes_the_id_that_comes() {
     assert_eq!(client(&adopted), 68);
     assert_eq!(adopted["client"]["external_id"], Value::Null);
     // We know the client: the name need not come again.
-    let with_id = with(
+    let with_id = changed(
         order("b"),
         "/client",
         json!({ "external_id": "68", "id": "c" }),
     );
     let answer = app.post(&json!([with_id])).await;
-    assert_eq!(said(&answer, "b"), [""; 0]);
+    assert_eq!(answer.warnings_but_of_products("b"), [""; 0]);
     assert_eq!(answer.order("b")["client"]["external_id"], "c");
     for client_by in [
         json!({ "id": "c" }),
@@ -394,9 +369,9 @@ async fn a_client_known_by_its_number_takes_the_id_that_comes() {
         json!({ "id": "c", "external_id": 68 }),
     ] {
         let answer = app
-            .post(&json!([with(order("d"), "/client", client_by)]))
+            .post(&json!([changed(order("d"), "/client", client_by)]))
             .await;
-        assert_eq!(said(&answer, "d"), [""; 0]);
+        assert_eq!(answer.warnings_but_of_products("d"), [""; 0]);
         assert_eq!(client(answer.order("d")), 68);
         assert_eq!(answer.order("d")["client"]["username"], "Имя");
     }
@@ -407,22 +382,22 @@ async fn a_client_known_by_its_number_takes_the_id_that_comes() {
 async fn a_client_with_an_id_of_its_own_and_anothers_number_is_a_new_record() {
     let app = TestApp::start().await;
     let theirs = app.accept(&order_of("theirs", "a")).await;
-    let mine = with(
+    let mine = changed(
         order_of("mine", "b"),
         "/client/external_id",
         client(&theirs),
     );
-    let nameless = with(mine.clone(), "/client/username", "(absent)");
+    let nameless = changed(mine.clone(), "/client/username", "(absent)");
     let answer = app.post(&json!([nameless])).await;
     assert_eq!(
         answer.faults("b"),
         ["client.username: required"],
         "we do not know this one"
     );
-    let mine = with(mine, "/client/username", "Мой");
+    let mine = changed(mine, "/client/username", "Мой");
     let answer = app.post(&json!([mine])).await;
     assert_eq!(
-        said(&answer, "b"),
+        answer.warnings_but_of_products("b"),
         ["client.external_id: external_id_ignored"]
     );
     assert_eq!(client(answer.order("b")), client(&theirs) + 1);
@@ -444,11 +419,11 @@ async fn a_client_known_by_its_id_that_brings_anothers_number_stays_itself() {
     let one = app.accept(&order_of("one", "a")).await;
     let other = app.accept(&order_of("other", "b")).await;
     for stranger in [client(&other), 4711] {
-        let mixed = with(order_of("one", "a"), "/client/external_id", stranger);
-        let mixed = with(mixed, "/client/email", "one@example.org");
+        let mixed = changed(order_of("one", "a"), "/client/external_id", stranger);
+        let mixed = changed(mixed, "/client/email", "one@example.org");
         let answer = app.post(&json!([mixed])).await;
         assert_eq!(
-            said(&answer, "a"),
+            answer.warnings_but_of_products("a"),
             ["client.external_id: external_id_ignored"]
         );
         assert_eq!(client(answer.order("a")), client(&one));
@@ -466,7 +441,7 @@ async fn a_client_known_by_its_id_that_brings_anothers_number_stays_itself() {
 async fn a_clients_adopted_number_is_skipped_when_its_turn_comes() {
     let app = TestApp::start().await;
     assert_eq!(client(&app.accept(&order("a")).await), 1);
-    app.accept(&with(order("adopts"), "/client/external_id", 2))
+    app.accept(&changed(order("adopts"), "/client/external_id", 2))
         .await;
     assert_eq!(client(&app.accept(&order("b")).await), 3);
 }
@@ -476,18 +451,18 @@ async fn a_client_made_in_a_batch_is_known_to_the_orders_behind() {
     let app = TestApp::start().await;
     let batch = json!([
         order_of("c", "a"),
-        with(order("b"), "/client", json!({ "id": "c" })),
-        with(
+        changed(order("b"), "/client", json!({ "id": "c" })),
+        changed(
             order("d"),
             "/client",
             json!({ "external_id": 68, "username": "По номеру" })
         ),
-        with(
+        changed(
             order("e"),
             "/client",
             json!({ "external_id": 68, "id": "takes" })
         ),
-        with(
+        changed(
             order("f"),
             "/client",
             json!({ "external_id": 68, "id": "too late" })
@@ -509,12 +484,12 @@ async fn a_client_is_not_known_by_a_number_that_another_brought_in_vain() {
     let app = TestApp::start().await;
     app.accept(&order_of("known", "a")).await;
     let batch = json!([
-        with(order_of("known", "a"), "/client/external_id", 77),
-        with(order("b"), "/client", json!({ "external_id": 77 })),
+        changed(order_of("known", "a"), "/client/external_id", 77),
+        changed(order("b"), "/client", json!({ "external_id": 77 })),
     ]);
     let answer = app.post(&batch).await;
     assert_eq!(
-        said(&answer, "a"),
+        answer.warnings_but_of_products("a"),
         ["client.external_id: external_id_ignored"]
     );
     assert_eq!(answer.faults("b"), ["client.username: required"]);
@@ -524,8 +499,8 @@ async fn a_client_is_not_known_by_a_number_that_another_brought_in_vain() {
 async fn a_client_that_a_rejected_order_would_have_made_is_not_known() {
     let app = TestApp::start().await;
     let batch = json!([
-        with(order_of("c", "bad"), "/total", -1),
-        with(order("b"), "/client", json!({ "id": "c" })),
+        changed(order_of("c", "bad"), "/total", -1),
+        changed(order("b"), "/client", json!({ "id": "c" })),
     ]);
     let answer = app.post(&batch).await;
     assert_eq!(answer.faults("b"), ["client.username: required"]);
@@ -570,11 +545,14 @@ async fn a_guest_is_known_again_by_the_phone_in_any_spelling() {
 #[tokio::test]
 async fn a_guest_is_never_matched_with_a_registered_client() {
     let app = TestApp::start().await;
-    let registered = with(order_of("c", "a"), "/client/phone", "+79191991919");
-    let registered = with(registered, "/client/phones", json!(["+79191991919"]));
+    let registered = changed(order_of("c", "a"), "/client/phone", "+79191991919");
+    let registered = changed(registered, "/client/phones", json!(["+79191991919"]));
     let by_number = json!({ "external_id": 68, "username": "По номеру", "phone": "+79191991919" });
     let registered = app
-        .post(&json!([registered, with(order("b"), "/client", by_number)]))
+        .post(&json!([
+            registered,
+            changed(order("b"), "/client", by_number)
+        ]))
         .await;
     let guest = app.accept(&guest_order("g", "9191991919")).await;
     for id in ["a", "b"] {
@@ -588,7 +566,7 @@ async fn a_guest_is_never_matched_with_a_registered_client() {
 async fn a_registered_client_is_never_matched_with_a_guest() {
     let app = TestApp::start().await;
     let guest = app.accept(&guest_order("g", "+79191991919")).await;
-    let registered = with(order_of("c", "a"), "/client/phone", "+79191991919");
+    let registered = changed(order_of("c", "a"), "/client/phone", "+79191991919");
     let registered = app.accept(&registered).await;
     assert_ne!(client(&registered), client(&guest));
     assert_eq!(app.accept(&guest_order("g", "+79191991919")).await, guest);
@@ -599,7 +577,7 @@ async fn a_guest_that_registers_with_its_number_is_a_guest_no_more() {
     let app = TestApp::start().await;
     let guest = app.accept(&guest_order("g", "+79191991919")).await;
     let registers = json!({ "id": "c", "external_id": client(&guest), "phone": "+79191991919" });
-    let registered = app.accept(&with(order("a"), "/client", registers)).await;
+    let registered = app.accept(&changed(order("a"), "/client", registers)).await;
     assert_eq!(
         client(&registered),
         client(&guest),
@@ -615,7 +593,8 @@ async fn a_guest_whose_number_comes_back_is_the_same_guest() {
     let guest = app.accept(&guest_order("g", "+79191991919")).await;
     let remembered =
         json!({ "external_id": client(&guest), "username": "Гость", "phone": "+79191991919" });
-    app.accept(&with(order("g"), "/client", remembered)).await;
+    app.accept(&changed(order("g"), "/client", remembered))
+        .await;
     let again = app.accept(&guest_order("h", "89191991919")).await;
     assert_eq!(client(&again), client(&guest));
     assert_eq!(app.count("client").await, 1);
@@ -626,7 +605,7 @@ async fn a_guest_whose_number_comes_back_is_the_same_guest() {
 #[tokio::test]
 async fn an_address_known_by_its_id_is_that_address() {
     let app = TestApp::start().await;
-    let list = |house| json!([with(address(house), "/id", "home")]);
+    let list = |house| json!([changed(address(house), "/id", "home")]);
     let first = app.accept(&order_with_addresses("a", list("1"))).await;
     assert_eq!(first["client"]["addresses"][0]["external_id"], "home");
     let moved = app.accept(&order_with_addresses("b", list("2"))).await;
@@ -641,21 +620,21 @@ async fn an_address_known_by_its_id_is_that_address() {
 async fn an_address_known_by_its_number_takes_the_id_that_comes() {
     let app = TestApp::start().await;
     let first = app.accept(&order_with_addresses("a", json!([]))).await;
-    let home = with(
-        with(address("1"), "/external_id", shipped_to(&first)),
+    let home = changed(
+        changed(address("1"), "/external_id", shipped_to(&first)),
         "/id",
         "home",
     );
     let answer = app
         .post(&json!([order_with_addresses("a", json!([home]))]))
         .await;
-    assert_eq!(said(&answer, "a"), [""; 0]);
+    assert_eq!(answer.warnings_but_of_products("a"), [""; 0]);
     assert_eq!(addresses(answer.order("a")), [shipped_to(&first)]);
     assert_eq!(
         answer.order("a")["client"]["addresses"][0]["external_id"],
         "home"
     );
-    let by_id = with(address("1"), "/id", "home");
+    let by_id = changed(address("1"), "/id", "home");
     assert_eq!(
         &app.accept(&order_with_addresses("a", json!([by_id]))).await,
         answer.order("a")
@@ -665,8 +644,8 @@ async fn an_address_known_by_its_number_takes_the_id_that_comes() {
 #[tokio::test]
 async fn a_clash_of_addresses_loses_nothing_and_the_senders_id_decides() {
     let app = TestApp::start().await;
-    let home = with(address("1"), "/id", "home");
-    let work = with(address("2"), "/id", "work");
+    let home = changed(address("1"), "/id", "home");
+    let work = changed(address("2"), "/id", "work");
     let first = app
         .accept(&order_with_addresses("a", json!([home, work])))
         .await;
@@ -675,13 +654,13 @@ async fn a_clash_of_addresses_loses_nothing_and_the_senders_id_decides() {
     };
 
     // Known by its id, with another's number: that record, and the number is left alone.
-    let mixed = with(with(address("11"), "/id", "home"), "/external_id", work);
+    let mixed = changed(changed(address("11"), "/id", "home"), "/external_id", work);
     // An id of its own, with another's number: a new record.
-    let new = with(with(address("3"), "/id", "new"), "/external_id", home);
+    let new = changed(changed(address("3"), "/id", "new"), "/external_id", home);
     let batch = json!([order_with_addresses("a", json!([mixed, new]))]);
     let answer = app.post(&batch).await;
     assert_eq!(
-        said(&answer, "a"),
+        answer.warnings_but_of_products("a"),
         [
             "client.addresses[0].external_id: external_id_ignored",
             "client.addresses[1].external_id: external_id_ignored",
@@ -719,22 +698,22 @@ async fn an_address_never_becomes_another_clients() {
     for (id, sent) in [
         (
             "with an id",
-            with(
-                with(address("5"), "/id", "x"),
+            changed(
+                changed(address("5"), "/id", "x"),
                 "/external_id",
                 shipped_to(&theirs),
             ),
         ),
         (
             "without",
-            with(address("6"), "/external_id", shipped_to(&theirs)),
+            changed(address("6"), "/external_id", shipped_to(&theirs)),
         ),
     ] {
         let answer = app
             .post(&json!([order_with_addresses(id, json!([sent]))]))
             .await;
         assert_eq!(
-            said(&answer, id),
+            answer.warnings_but_of_products(id),
             ["client.addresses[0].external_id: external_id_ignored"]
         );
         assert!(!addresses(answer.order(id)).contains(&shipped_to(&theirs)));
@@ -749,7 +728,7 @@ async fn an_address_never_becomes_another_clients() {
 #[tokio::test]
 async fn an_addresss_number_that_is_free_is_adopted() {
     let app = TestApp::start().await;
-    let home = with(address("1"), "/external_id", 2647);
+    let home = changed(address("1"), "/external_id", 2647);
     let first = app.accept(&order_with_addresses("a", json!([home]))).await;
     assert_eq!(shipped_to(&first), 2647);
     assert_eq!(
@@ -763,10 +742,10 @@ async fn an_addresss_number_that_is_free_is_adopted() {
 #[tokio::test]
 async fn an_addresss_id_means_something_only_among_its_clients_addresses() {
     let app = TestApp::start().await;
-    let home = json!([with(address("1"), "/id", "home")]);
+    let home = json!([changed(address("1"), "/id", "home")]);
     let batch = json!([
-        with(order_of("one", "a"), "/client/addresses", home.clone()),
-        with(order_of("other", "b"), "/client/addresses", home),
+        changed(order_of("one", "a"), "/client/addresses", home.clone()),
+        changed(order_of("other", "b"), "/client/addresses", home),
     ]);
     let answer = app.post(&batch).await;
     let number = |id| answer.order(id)["client"]["addresses"][0]["id"].clone();
@@ -776,7 +755,7 @@ async fn an_addresss_id_means_something_only_among_its_clients_addresses() {
 #[tokio::test]
 async fn an_address_without_id_and_number_is_matched_by_its_content() {
     let app = TestApp::start().await;
-    let flat = with(with(address("1"), "/room", "12"), "/floor", "");
+    let flat = changed(changed(address("1"), "/room", "12"), "/floor", "");
     let first = app
         .accept(&order_with_addresses(
             "a",
@@ -788,12 +767,15 @@ async fn an_address_without_id_and_number_is_matched_by_its_content() {
     let again = app
         .accept(&order_with_addresses(
             "b",
-            json!([address("2"), with(flat.clone(), "/entrance", Value::Null)]),
+            json!([
+                address("2"),
+                changed(flat.clone(), "/entrance", Value::Null)
+            ]),
         ))
         .await;
     assert_eq!(addresses(&again), [1, 2, 3]);
     let third = app
-        .accept(&with(
+        .accept(&changed(
             order_with_addresses("b", json!([])),
             "/shipping_address",
             flat,
@@ -801,14 +783,14 @@ async fn an_address_without_id_and_number_is_matched_by_its_content() {
         .await;
     assert_eq!(shipped_to(&third), 2);
     // Content that another client has makes no match.
-    let other = with(order_of("other", "o"), "/shipping_address", address("1"));
+    let other = changed(order_of("other", "o"), "/shipping_address", address("1"));
     assert_eq!(shipped_to(&app.accept(&other).await), 4);
 }
 
 #[tokio::test]
 async fn an_address_is_found_by_content_among_those_with_an_id_too() {
     let app = TestApp::start().await;
-    let home = with(address("1"), "/id", "home");
+    let home = changed(address("1"), "/id", "home");
     let first = app.accept(&order_with_addresses("a", json!([home]))).await;
     assert_eq!(addresses(&first), [shipped_to(&first)]);
     assert_eq!(first["shipping_address"]["external_id"], "home");
@@ -819,8 +801,8 @@ async fn addresses_are_answered_in_one_order_however_they_came() {
     let app = TestApp::start().await;
     let list = json!([
         address("3"),
-        with(address("1"), "/external_id", 70),
-        with(address("2"), "/external_id", 60)
+        changed(address("1"), "/external_id", 70),
+        changed(address("2"), "/external_id", 60)
     ]);
     let batch = json!([order_with_addresses("a", list)]);
     let first = app.post(&batch).await;
@@ -832,7 +814,7 @@ async fn an_order_stays_with_its_address_when_an_equal_one_brings_a_lower_number
     let app = TestApp::start().await;
     let batch = json!([
         order_with_addresses("a", json!([])),
-        order_with_addresses("b", json!([with(address("1"), "/external_id", 1)])),
+        order_with_addresses("b", json!([changed(address("1"), "/external_id", 1)])),
     ]);
     let first = app.post(&batch).await;
     assert_eq!(shipped_to(first.order("a")), 2);
@@ -851,10 +833,10 @@ async fn user_address_id_names_an_address_of_this_client() {
         .await;
     let second = addresses(&first)[1];
     for own in [json!(second), json!(second.to_string())] {
-        let there = with(address("2"), "/user_address_id", own);
-        let batch = json!([with(order_of("c", "b"), "/shipping_address", there)]);
+        let there = changed(address("2"), "/user_address_id", own);
+        let batch = json!([changed(order_of("c", "b"), "/shipping_address", there)]);
         let answer = app.post(&batch).await;
-        assert_eq!(said(&answer, "b"), [""; 0]);
+        assert_eq!(answer.warnings_but_of_products("b"), [""; 0]);
         assert_eq!(shipped_to(answer.order("b")), second);
         assert_eq!(
             answer.order("b")["shipping_address"]["user_address_id"],
@@ -876,28 +858,32 @@ async fn a_user_address_id_that_this_client_does_not_have_is_never_anothers_addr
         json!(-5),
     ] {
         // Matched by content …
-        let known = with(address("1"), "/user_address_id", foreign.clone());
+        let known = changed(address("1"), "/user_address_id", foreign.clone());
         let answer = app
-            .post(&json!([with(
+            .post(&json!([changed(
                 order_of("c", "a"),
                 "/shipping_address",
                 known
             )]))
             .await;
         assert_eq!(
-            said(&answer, "a"),
+            answer.warnings_but_of_products("a"),
             ["shipping_address.user_address_id: address_not_found"],
             "{foreign}"
         );
         assert_eq!(shipped_to(answer.order("a")), shipped_to(&mine));
         // … or created by it.
         let house = format!("9{}", app.count("address").await);
-        let new = with(address(&house), "/user_address_id", foreign.clone());
+        let new = changed(address(&house), "/user_address_id", foreign.clone());
         let answer = app
-            .post(&json!([with(order_of("c", "b"), "/shipping_address", new)]))
+            .post(&json!([changed(
+                order_of("c", "b"),
+                "/shipping_address",
+                new
+            )]))
             .await;
         assert_eq!(
-            said(&answer, "b"),
+            answer.warnings_but_of_products("b"),
             ["shipping_address.user_address_id: address_not_found"],
             "{foreign}"
         );
@@ -907,15 +893,19 @@ async fn a_user_address_id_that_this_client_does_not_have_is_never_anothers_addr
         );
         assert_eq!(answer.order("b")["shipping_address"]["house"], json!(house));
     }
-    let zero = with(address("1"), "/user_address_id", 0);
+    let zero = changed(address("1"), "/user_address_id", 0);
     let answer = app
-        .post(&json!([with(
+        .post(&json!([changed(
             order_of("c", "a"),
             "/shipping_address",
             zero
         )]))
         .await;
-    assert_eq!(said(&answer, "a"), [""; 0], "0 counts as absent");
+    assert_eq!(
+        answer.warnings_but_of_products("a"),
+        [""; 0],
+        "0 counts as absent"
+    );
     assert_eq!(
         app.accept(&order_of("theirs", "t")).await,
         theirs,
@@ -929,15 +919,15 @@ async fn a_user_address_id_that_this_client_does_not_have_is_never_anothers_addr
 async fn publications_share_nothing() {
     let app = TestApp::start().await;
     let batch = json!([
-        with(order("a"), "/external_id", 50894),
-        order_with_addresses("b", json!([with(address("1"), "/id", "home")])),
+        changed(order("a"), "/external_id", 50894),
+        order_with_addresses("b", json!([changed(address("1"), "/id", "home")])),
         guest_order("g", "+79191991919"),
     ]);
     // Without a moment of their own they would get each its own, and the second may change in between.
-    let batch = with(batch, "/1/created_at", "2026-11-05 10:00:00");
-    let batch = with(batch, "/2/created_at", "2026-11-05 10:00:00");
+    let batch = changed(batch, "/1/created_at", "2026-11-05 10:00:00");
+    let batch = changed(batch, "/2/created_at", "2026-11-05 10:00:00");
     let here = app.post(&batch).await;
-    let there = post_to(&app, "доставка", &with(batch.clone(), "/0/total", 1)).await;
+    let there = post_to(&app, "доставка", &changed(batch.clone(), "/0/total", 1)).await;
     assert_eq!(there.order("a")["total"], 1);
     assert_eq!(
         app.post(&batch).await.text,
@@ -950,7 +940,7 @@ async fn publications_share_nothing() {
     assert_eq!(app.count("orders").await, 6);
 
     // What only one of them has is unknown to the other.
-    app.accept(&with(
+    app.accept(&changed(
         order_of("only here", "only here"),
         "/client/external_id",
         500,
@@ -960,7 +950,7 @@ async fn publications_share_nothing() {
         let answer = post_to(
             &app,
             "доставка",
-            &json!([with(order("x"), "/client", client)]),
+            &json!([changed(order("x"), "/client", client)]),
         )
         .await;
         assert_eq!(answer.faults("x"), ["client.username: required"]);
@@ -968,10 +958,10 @@ async fn publications_share_nothing() {
     let addresses = app
         .count("address WHERE publication = 'demodelivery'")
         .await;
-    let ours = with(order("x"), "/shipping_address/user_address_id", addresses);
+    let ours = changed(order("x"), "/shipping_address/user_address_id", addresses);
     let answer = post_to(&app, "доставка", &json!([ours])).await;
     assert_eq!(
-        said(&answer, "x")[0],
+        answer.warnings_but_of_products("x")[0],
         "shipping_address.user_address_id: address_not_found"
     );
 }

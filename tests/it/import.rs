@@ -298,7 +298,7 @@ async fn a_product_may_answer_to_several_sender_ids() {
         )
         .await;
     let product_of = async |id: &str, product: &str| {
-        let order = changed(order(id), "/order_item_list/0/product_id", product.into());
+        let order = changed(order(id), "/order_item_list/0/product_id", product);
         app.accept(&order).await["order_item_list"][0]["product_id"].clone()
     };
     assert_eq!(product_of("1", "water-19").await, 28);
@@ -404,9 +404,9 @@ async fn what_was_imported_of_a_client_stands_in_its_orders_answers() {
 
     let sent = changed(order("1"), "/client", json!({ "id": "uid-7" }));
     let sent = changed(sent, "/shipping_address/user_address_id", json!(12));
-    let sent = changed(sent, "/shipping_address/street", "Ленина".into());
-    let sent = changed(sent, "/shipping_address/house", "5".into());
-    let sent = changed(sent, "/shipping_address/str", "Ленина 5".into());
+    let sent = changed(sent, "/shipping_address/street", "Ленина");
+    let sent = changed(sent, "/shipping_address/house", "5");
+    let sent = changed(sent, "/shipping_address/str", "Ленина 5");
     let answer = app.accept(&sent).await;
     assert_eq!(answer["shipping_address"]["external_id"], "office");
     assert_eq!(answer["account_number"], 777);
@@ -587,7 +587,7 @@ async fn an_import_while_orders_of_its_clients_are_posted_loses_neither() {
                         let sent = order(&format!("{sender} {round} {client}"));
                         let client = json!({ "id": format!("c{client}"), "comment": format!("{sender} {round}") });
                         let sent = changed(sent, "/client", client);
-                        changed(sent, "/shipping_address/room", format!("{sender} {round}").into())
+                        changed(sent, "/shipping_address/room", format!("{sender} {round}"))
                     })
                     .collect();
                 let answer = app.post(&json!(batch)).await;

@@ -2,7 +2,6 @@
 
 use aqua_orders::{config::Journal, retention, store::Store};
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use crate::support::{
     app::{TestApp, changed, order},
@@ -29,13 +28,6 @@ async fn post_as(app: &TestApp, request_id: &str, batch: Value) {
     let request = app.request().header("X-Request-Id", request_id);
     let answer = request.body(batch.to_string()).send().await.unwrap();
     assert_eq!(answer.status(), 200);
-}
-
-async fn rows(app: &TestApp, sql: &str) -> i64 {
-    sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
-        .fetch_one(&app.pool())
-        .await
-        .unwrap()
 }
 
 #[tokio::test]
@@ -265,7 +257,7 @@ async fn a_rejected_order_is_mended_and_sent_again_the_way_that_senders_do() {
     // The journal knows where it came from, and that there is such an order now.
     let resubmitted =
         "SELECT count(*) FROM journal_batch WHERE request_id LIKE 'resubmit-%' AND accepted = 1";
-    assert_eq!(rows(&app, resubmitted).await, 1);
+    assert_eq!(app.value::<i64>(resubmitted).await, 1);
     let rejected = operator
         .run(["journal", "rejected", "--json"])
         .await
@@ -427,10 +419,7 @@ async fn what_is_too_old_is_removed_of_each_kind_and_nothing_else() {
 
     let age = async |table: &str, column: &str| {
         let sql = format!("UPDATE {table} SET {column} = {column} - interval '100 days'");
-        sqlx::query(AssertSqlSafe(sql))
-            .execute(&app.pool())
-            .await
-            .unwrap();
+        app.run(sql).await;
     };
     age("journal_batch", "received_at").await;
     clear_up(99, 99, 99).await;
@@ -465,18 +454,11 @@ async fn what_is_too_old_is_removed_of_each_kind_and_nothing_else() {
         "a batch stays with its rejected order"
     );
     // How old a rejected order is, its batch's id tells.
-    sqlx::query(
-        "ALTER TABLE journal_rejected DROP CONSTRAINT journal_rejected_publication_batch_fkey",
-    )
-    .execute(&app.pool())
-    .await
-    .unwrap();
+    app.run("ALTER TABLE journal_rejected DROP CONSTRAINT journal_rejected_publication_batch_fkey")
+        .await;
     for table in ["journal_rejected", "journal_batch"] {
         let sql = format!("UPDATE {table} SET batch = '01800000-0000-7000-8000-000000000000'");
-        sqlx::query(AssertSqlSafe(sql))
-            .execute(&app.pool())
-            .await
-            .unwrap();
+        app.run(sql).await;
     }
     clear_up(99, 99, 99).await;
     assert_eq!(counts().await, (0, 0, 0));
@@ -487,15 +469,10 @@ async fn what_is_too_old_is_removed_of_each_kind_and_nothing_else() {
 async fn more_than_a_step_of_old_entries_is_removed_in_one_round() {
     let app = TestApp::start().await;
     app.accept(&order("a-1")).await;
-    sqlx::query(
-        "INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders, accepted,
+    app.run("INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders, accepted,
                                     rejected, updated_rows, changed_rows)
          SELECT 'demodelivery', gen_random_uuid(), timestamptz '2020-01-01' + (n / 3) * interval '1 second', timestamptz '2020-01-02', now(),
-                '', 1, 1, 0, 0, 0 FROM generate_series(1, 2500) n",
-    )
-    .execute(&app.pool())
-    .await
-    .unwrap();
+                '', 1, 1, 0, 0, 0 FROM generate_series(1, 2500) n").await;
     let store = Store::new(app.database.options(), &app.database.settings());
     let settings = Journal {
         keep_batches: 1,
@@ -517,8 +494,7 @@ async fn more_than_a_step_of_old_entries_is_removed_in_one_round() {
 async fn rejected_orders_that_a_machine_without_a_clock_took_keep_no_old_ones_in_the_journal() {
     let app = TestApp::start().await;
     // By their ids all are of 1970. More than a step of them are fresh, and an old one comes behind.
-    sqlx::query(
-        "WITH batch AS (
+    app.run("WITH batch AS (
              INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders,
                                         accepted, rejected, updated_rows, changed_rows)
              SELECT 'demodelivery', ('00000000-0001-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now(),
@@ -527,11 +503,7 @@ async fn rejected_orders_that_a_machine_without_a_clock_took_keep_no_old_ones_in
              FROM generate_series(1, 1501) n RETURNING batch
          )
          INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults)
-         SELECT 'demodelivery', batch, 0, 'a', '{}', '[]' FROM batch",
-    )
-    .execute(&app.pool())
-    .await
-    .unwrap();
+         SELECT 'demodelivery', batch, 0, 'a', '{}', '[]' FROM batch").await;
     let store = Store::new(app.database.options(), &app.database.settings());
     let settings = Journal {
         keep_batches: 1,
@@ -551,11 +523,11 @@ async fn an_orders_rejected_attempts_are_found_by_their_index() {
     let operator = Operator::of(&app.database);
     post_as(&app, "rejected", json!([bad("a-1"), bad("a-2")])).await;
     let used = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'journal_rejected_order_key'";
-    assert_eq!(rows(&app, used).await, 0);
+    assert_eq!(app.value::<i64>(used).await, 0);
     operator.run(["journal", "order", "a-1"]).await.done();
     // A process of PostgreSQL tells what it used when it ends, which the program did not wait for.
     for _ in 0..600 {
-        if rows(&app, used).await > 0 {
+        if app.value::<i64>(used).await > 0 {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

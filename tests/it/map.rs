@@ -23,10 +23,8 @@ async fn send<T: AsRef<str>>(app: &TestApp, elements: &[T]) -> Answer {
 
 /// The stored sender's ids of orders, sorted.
 async fn stored(app: &TestApp) -> Vec<String> {
-    sqlx::query_scalar("SELECT sender_id FROM orders ORDER BY sender_id")
-        .fetch_all(&app.pool())
+    app.values("SELECT sender_id FROM orders ORDER BY sender_id")
         .await
-        .unwrap()
 }
 
 /// An order that brings nothing but its id.
@@ -97,7 +95,7 @@ async fn an_accepted_entry_has_success_and_the_order_and_warnings_only_when_ther
     let insert =
         "INSERT INTO product (publication, number, name) VALUES ('demodelivery', 28, 'Вода 19 л');
                   INSERT INTO product_sender_id VALUES ('demodelivery', 'water-19', 28)";
-    sqlx::raw_sql(insert).execute(&app.pool()).await.unwrap();
+    app.run(insert).await;
     let unknown = changed(
         order("unknown product"),
         "/order_item_list/0/product_id",

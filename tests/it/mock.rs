@@ -106,10 +106,7 @@ async fn a_lost_answer_is_that_of_a_stored_batch_and_not_a_byte_of_it_arrives() 
         assert!(caller.is_hung_up_on().await);
         assert_eq!(app.count("orders").await, 1);
     }
-    let number: i64 = sqlx::query_scalar("SELECT number::bigint FROM orders")
-        .fetch_one(&app.pool())
-        .await
-        .unwrap();
+    let number: i64 = app.value("SELECT number::bigint FROM orders").await;
     assert_eq!(
         app.post(&batch).await.order("A-1")["id"],
         number.to_string()

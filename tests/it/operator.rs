@@ -92,10 +92,8 @@ async fn a_database_that_takes_no_writes_is_up_but_not_ready() {
 #[tokio::test]
 async fn a_schema_that_is_older_than_the_program_is_not_ready() {
     let app = TestApp::start().await;
-    sqlx::query("DELETE FROM _sqlx_migrations WHERE version > 1")
-        .execute(&app.pool())
-        .await
-        .unwrap();
+    app.run("DELETE FROM _sqlx_migrations WHERE version > 1")
+        .await;
     let (status, said) = readiness(&app).await;
     assert_eq!((status, &said["database"]["ok"]), (503, &json!(true)));
     let reason = said["schema"]["reason"].as_str().unwrap();

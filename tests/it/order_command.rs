@@ -33,7 +33,7 @@ async fn an_operator_moves_a_status_forward_and_never_back() {
     );
 
     // The site sends its old state again: the content is taken, the status stays.
-    let again = changed(order("a-1"), "/comment", "домофон 5".into());
+    let again = changed(order("a-1"), "/comment", "домофон 5");
     let answer = app.post(&json!([again])).await;
     assert_eq!(answer.warnings("a-1"), ["status: status_not_changed"]);
     assert_eq!(answer.order("a-1")["status"], "approved");
@@ -68,7 +68,7 @@ async fn a_status_that_was_set_is_not_lost_among_orders_that_come_in() {
     app.accept(&order("1-a")).await;
     let sending = async {
         for round in 0..60 {
-            let sent = changed(order("1-a"), "/comment", format!("{round}").into());
+            let sent = changed(order("1-a"), "/comment", format!("{round}"));
             app.accept(&sent).await;
         }
     };

@@ -62,10 +62,6 @@ fn line(product: &str, quantity: i32) -> Value {
     json!({ "product_id": product, "price": 1, "quantity": quantity })
 }
 
-async fn run(app: &TestApp, sql: &'static str) {
-    sqlx::raw_sql(sql).execute(&app.pool()).await.unwrap();
-}
-
 #[tokio::test]
 async fn a_field_that_is_absent_keeps_its_stored_value() {
     let app = TestApp::start().await;
@@ -471,11 +467,9 @@ async fn status_only_moves_forward_and_a_step_back_takes_the_content_all_the_sam
             }
         }
     }
-    let stored: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM orders WHERE comment = 'taken' AND total = 5")
-            .fetch_one(&app.pool())
-            .await
-            .unwrap();
+    let stored: i64 = app
+        .value("SELECT count(*) FROM orders WHERE comment = 'taken' AND total = 5")
+        .await;
     assert_eq!(stored, 16);
 }
 
@@ -484,11 +478,8 @@ async fn a_status_that_the_receiver_set_is_answered_to_a_sender_of_an_old_one() 
     let app = TestApp::start().await;
     app.accept(&order("a")).await;
     // As an operator does.
-    run(
-        &app,
-        "UPDATE orders SET status = 'approved', version = version + 1",
-    )
-    .await;
+    app.run("UPDATE orders SET status = 'approved', version = version + 1")
+        .await;
     let answer = app.post(&json!([order("a")])).await;
     assert_eq!(answer.order("a")["status"], "approved");
     assert!(
@@ -576,9 +567,7 @@ async fn amounts_are_stored_as_sent_never_corrected_added_up_or_compared() {
 async fn what_the_receiver_owns_of_a_client_is_no_senders_to_change() {
     let app = TestApp::start().await;
     app.accept(&full_order("a")).await;
-    run(
-        &app,
-        "INSERT INTO district VALUES ('demodelivery', 1, 'Орбита');
+    app.run("INSERT INTO district VALUES ('demodelivery', 1, 'Орбита');
          INSERT INTO product VALUES ('demodelivery', 36, 'Помпа', false);
          INSERT INTO client_price VALUES ('demodelivery', 1, 36, 101, false);
          UPDATE address SET district_number = 1;
@@ -663,7 +652,7 @@ async fn looked_up(app: &TestApp, product_id: &str, id: Value) -> (Value, Vec<St
 #[tokio::test]
 async fn a_lines_product_is_looked_up_by_product_id_then_by_id() {
     let app = TestApp::start().await;
-    run(&app, CATALOGUE).await;
+    app.run(CATALOGUE).await;
     for (product_id, id, found) in [
         ("water", json!("(none)"), 28),
         ("water", Value::Null, 28),
@@ -682,7 +671,7 @@ async fn a_lines_product_is_looked_up_by_product_id_then_by_id() {
 #[tokio::test]
 async fn where_product_id_and_id_differ_product_id_counts_and_is_said_to_be_ambiguous() {
     let app = TestApp::start().await;
-    run(&app, CATALOGUE).await;
+    app.run(CATALOGUE).await;
     let warned = vec!["order_item_list[0].product_id: product_ambiguous".to_owned()];
     assert_eq!(
         looked_up(&app, "water", json!("pump")).await,
@@ -697,7 +686,7 @@ async fn where_product_id_and_id_differ_product_id_counts_and_is_said_to_be_ambi
 #[tokio::test]
 async fn a_line_whose_product_is_not_found_is_kept_with_an_empty_product_and_said_so() {
     let app = TestApp::start().await;
-    run(&app, CATALOGUE).await;
+    app.run(CATALOGUE).await;
     let warned = vec!["order_item_list[0].product_id: product_not_found".to_owned()];
     // A number of ours is no sender's id, ids are compared byte by byte, and another publication's are not ours.
     for product_id in ["nothing", "28", "Water", "foreign"] {
@@ -713,7 +702,7 @@ async fn a_line_whose_product_is_not_found_is_kept_with_an_empty_product_and_sai
 async fn a_product_that_came_into_the_catalogue_later_is_found_when_the_order_is_sent_again() {
     let app = TestApp::start().await;
     assert_eq!(looked_up(&app, "water", Value::Null).await.0, Value::Null);
-    run(&app, CATALOGUE).await;
+    app.run(CATALOGUE).await;
     assert_eq!(
         looked_up(&app, "water", Value::Null).await,
         (json!(28), vec![])
@@ -723,7 +712,7 @@ async fn a_product_that_came_into_the_catalogue_later_is_found_when_the_order_is
 #[tokio::test]
 async fn each_line_has_its_own_product_and_warning() {
     let app = TestApp::start().await;
-    run(&app, CATALOGUE).await;
+    app.run(CATALOGUE).await;
     let list = json!([
         line("water", 1),
         line("nothing", 2),

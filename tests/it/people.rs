@@ -4,35 +4,20 @@ use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRun
 use serde_json::{Value, json};
 
 use crate::support::{
-    app::{Answer, TestApp, changed, order},
+    app::{Answer, TestApp, address, changed, order},
     command::Operator,
 };
 
-fn with(whole: Value, pointer: &str, value: impl Into<Value>) -> Value {
-    changed(whole, pointer, value.into())
-}
-
-fn address(house: &str) -> Value {
-    json!({ "city": "Сыктывкар", "street": "Ленина", "house": house, "str": format!("Ленина {house}") })
-}
-
 /// An order of client `c` to that house.
 fn order_to(id: &str, house: &str) -> Value {
-    let order = with(order(id), "/client/id", "c");
-    with(order, "/shipping_address", address(house))
+    let order = changed(order(id), "/client/id", "c");
+    changed(order, "/shipping_address", address(house))
 }
 
 /// The same, to the client's address of that number.
 fn order_to_number(id: &str, number: &Value, house: &str) -> Value {
     let order = order_to(id, house);
-    with(order, "/shipping_address/user_address_id", number.clone())
-}
-
-/// What was said, but for the products, which are in no catalogue here.
-fn said(answer: &Answer, id: &str) -> Vec<String> {
-    let mut warnings = answer.warnings(id);
-    warnings.retain(|warning| !warning.ends_with(": product_not_found"));
-    warnings
+    changed(order, "/shipping_address/user_address_id", number.clone())
 }
 
 async fn version(app: &TestApp, id: &str) -> i32 {
@@ -57,8 +42,8 @@ fn houses(order: &Value) -> Vec<(i64, &str)> {
 #[tokio::test]
 async fn a_later_edit_of_the_clients_address_moves_no_order() {
     let app = TestApp::start().await;
-    let home = |house: &str| with(address(house), "/id", "home");
-    let list = |order, house| with(order, "/client/addresses", json!([home(house)]));
+    let home = |house: &str| changed(address(house), "/id", "home");
+    let list = |order, house| changed(order, "/client/addresses", json!([home(house)]));
     let first = app.accept(&list(order_to("a", "5"), "5")).await;
     let number = &first["shipping_address"]["id"];
     let again = json!([order_to("a", "5")]);
@@ -89,7 +74,7 @@ async fn a_later_edit_of_the_clients_address_moves_no_order() {
     );
     assert_eq!(houses(shown.order("a")), [(number.as_i64().unwrap(), "9")]);
     assert_eq!(version(&app, "a").await, 1);
-    assert_eq!(said(&shown, "a"), [""; 0]);
+    assert_eq!(shown.warnings_but_of_products("a"), [""; 0]);
 }
 
 #[tokio::test]
@@ -112,15 +97,15 @@ async fn a_known_order_that_goes_where_it_went_leaves_the_clients_address_alone(
 #[tokio::test]
 async fn an_order_sent_again_changes_its_own_copy_field_by_field() {
     let app = TestApp::start().await;
-    let full = with(
-        with(order_to("a", "5"), "/shipping_address/entrance", "2"),
+    let full = changed(
+        changed(order_to("a", "5"), "/shipping_address/entrance", "2"),
         "/shipping_address/floor",
         "3",
     );
     let first = app.accept(&full).await;
     let number = &first["shipping_address"]["id"];
     // Absent keeps what the order has, null clears it; with our number and without.
-    let sent = with(
+    let sent = changed(
         order_to_number("a", number, "5"),
         "/shipping_address/floor",
         Value::Null,
@@ -136,7 +121,7 @@ async fn an_order_sent_again_changes_its_own_copy_field_by_field() {
     assert_eq!(version(&app, "a").await, 2);
 
     // The client's address has another entrance by now: the order keeps its own.
-    let other = with(
+    let other = changed(
         order_to_number("b", number, "5"),
         "/shipping_address/entrance",
         "9",
@@ -159,10 +144,18 @@ async fn an_order_sent_again_changes_its_own_copy_field_by_field() {
 async fn an_order_that_moves_to_another_address_is_sent_there_as_a_new_one_is() {
     let app = TestApp::start().await;
     let first = app
-        .accept(&with(order_to("a", "5"), "/shipping_address/entrance", "2"))
+        .accept(&changed(
+            order_to("a", "5"),
+            "/shipping_address/entrance",
+            "2",
+        ))
         .await;
     let there = app
-        .accept(&with(order_to("b", "6"), "/shipping_address/entrance", "4"))
+        .accept(&changed(
+            order_to("b", "6"),
+            "/shipping_address/entrance",
+            "4",
+        ))
         .await;
     let other = &there["shipping_address"]["id"];
     // By number: the content that this makes of the client's address.
@@ -186,11 +179,9 @@ async fn the_history_tells_how_an_orders_own_address_changed() {
     app.accept(&order_to_number("a", number, "6")).await;
     let third = app.accept(&order_to("a", "7")).await;
     let other = &third["shipping_address"]["id"];
-    let changes: Vec<Value> =
-        sqlx::query_scalar("SELECT changes FROM journal_change ORDER BY version")
-            .fetch_all(&app.pool())
-            .await
-            .unwrap();
+    let changes: Vec<Value> = app
+        .values("SELECT changes FROM journal_change ORDER BY version")
+        .await;
     let from_to = |from, to| {
         json!({
             "shipping_address.house": [from, to],
@@ -200,7 +191,7 @@ async fn the_history_tells_how_an_orders_own_address_changed() {
     assert_eq!(changes[0], from_to("5", "6"));
     assert_eq!(
         changes[1],
-        with(
+        changed(
             from_to("6", "7"),
             "/shipping_address",
             json!([number, other])
@@ -234,7 +225,7 @@ async fn an_operator_sees_the_orders_own_address_and_what_became_of_the_clients(
 
 /// An order of that client, with that status.
 fn order_of(client: Value, id: &str, status: &str) -> Value {
-    with(with(order(id), "/client", client), "/status", status)
+    changed(changed(order(id), "/client", client), "/status", status)
 }
 
 fn registered(id: &str, phone: &str) -> Value {
@@ -243,14 +234,9 @@ fn registered(id: &str, phone: &str) -> Value {
 
 /// All that is stored, but for the journal.
 async fn rows(app: &TestApp) -> Vec<String> {
-    sqlx::query_scalar(
-        "SELECT 'c' || c::text FROM client c UNION ALL SELECT 'a' || a::text FROM address a
+    app.values("SELECT 'c' || c::text FROM client c UNION ALL SELECT 'a' || a::text FROM address a
          UNION ALL SELECT 'o' || o::text FROM orders o UNION ALL SELECT 'i' || i::text FROM order_item i
-         ORDER BY 1",
-    )
-    .fetch_all(&app.pool())
-    .await
-    .unwrap()
+         ORDER BY 1").await
 }
 
 #[tokio::test]
@@ -266,7 +252,7 @@ async fn a_finished_order_under_a_reused_id_is_a_conflict_and_nothing_is_taken()
         let guest = json!({ "username": "Гость", "phone": "9191991914" });
         let before = rows(&app).await;
         for stranger in [two, three, guest] {
-            let renamed = with(stranger.clone(), "/username", "Другой");
+            let renamed = changed(stranger.clone(), "/username", "Другой");
             let sent = json!([order_of(renamed, "a", "new")]);
             let answer = app.post(&sent).await;
             assert_eq!(answer.faults("a"), ["id: conflict"], "{status}, {stranger}");
@@ -287,7 +273,10 @@ async fn a_finished_order_that_comes_from_its_client_again_is_taken() {
     let one = registered("one", "9191991911");
     app.accept(&order_of(one.clone(), "a", "completed")).await;
     let answer = app.post(&json!([order_of(one, "a", "new")])).await;
-    assert_eq!(said(&answer, "a"), ["status: status_not_changed"]);
+    assert_eq!(
+        answer.warnings_but_of_products("a"),
+        ["status: status_not_changed"]
+    );
     assert_eq!(answer.order("a")["status"], "completed");
 }
 
@@ -309,7 +298,7 @@ async fn a_guest_who_registered_since_is_no_stranger() {
         }
         let answer = app.post(&json!([order_of(client, id, "new")])).await;
         assert_eq!(
-            said(&answer, id),
+            answer.warnings_but_of_products(id),
             ["client: client_changed", "status: status_not_changed"]
         );
     }
@@ -330,10 +319,13 @@ async fn an_open_order_that_comes_with_another_client_moves_and_says_so() {
     let answer = app
         .post(&json!([order_of(two.clone(), "a", "approved")]))
         .await;
-    assert_eq!(said(&answer, "a"), ["client: client_changed"]);
+    assert_eq!(
+        answer.warnings_but_of_products("a"),
+        ["client: client_changed"]
+    );
     assert_eq!(answer.order("a")["client"]["external_id"], "two");
     let answer = app.post(&json!([order_of(two, "a", "approved")])).await;
-    assert_eq!(said(&answer, "a"), [""; 0]);
+    assert_eq!(answer.warnings_but_of_products("a"), [""; 0]);
 }
 
 #[tokio::test]
@@ -357,9 +349,9 @@ async fn one_batch_under_an_id_that_two_people_use_is_answered_alike_each_time()
 #[tokio::test]
 async fn an_address_that_is_found_by_content_and_changed_by_its_number_is_settled_the_first_time() {
     let app = TestApp::start().await;
-    let list = |id: &str, list: Value| with(order_to(id, "1"), "/client/addresses", list);
-    let without = with(address("2"), "/id", "home");
-    let entrance = with(without.clone(), "/entrance", "4");
+    let list = |id: &str, list: Value| changed(order_to(id, "1"), "/client/addresses", list);
+    let without = changed(address("2"), "/id", "home");
+    let entrance = changed(without.clone(), "/entrance", "4");
     app.accept(&list("a", json!([without]))).await;
     let batch = json!([
         list("b", json!([address("2")])),
@@ -420,9 +412,9 @@ async fn a_later_order_edits_the_address_with_id_home_the_completed_order_still_
 {
     let app = TestApp::start().await;
     let sent = |id: &str, house: &str, status: &str| {
-        let list = json!([with(address(house), "/id", "home")]);
-        let order = with(order_to(id, house), "/status", status);
-        with(order, "/client/addresses", list)
+        let list = json!([changed(address(house), "/id", "home")]);
+        let order = changed(order_to(id, house), "/status", status);
+        changed(order, "/client/addresses", list)
     };
     let first = app.accept(&sent("a", "5", "completed")).await;
     app.accept(&sent("b", "7", "new")).await;
@@ -449,14 +441,14 @@ async fn a_cancellation_that_names_somebody_unknown_keeps_the_orders_client() {
     let app = TestApp::start().await;
     let full = order_of(registered("one", "9191991911"), "a", "approved");
     let first = app.accept(&full).await;
-    let sent = with(
-        with(full, "/client", json!({ "id": "two" })),
+    let sent = changed(
+        changed(full, "/client", json!({ "id": "two" })),
         "/status",
         "removed",
     );
     let answer = app.post(&json!([sent])).await;
-    assert_eq!(said(&answer, "a"), [": kept_as_stored"]);
-    assert_eq!(answer.order("a"), &with(first, "/status", "removed"));
+    assert_eq!(answer.warnings_but_of_products("a"), [": kept_as_stored"]);
+    assert_eq!(answer.order("a"), &changed(first, "/status", "removed"));
 }
 
 // The stories that the contract came with.
@@ -483,7 +475,7 @@ async fn stay_two_people(placeholder: Value) {
         })
     };
     let there = |id: &str, house: &str, client: Value| {
-        with(
+        changed(
             order_of(client, id, "new"),
             "/shipping_address",
             address(house),
@@ -526,8 +518,8 @@ async fn two_orders_of_one_client_each_address_with_id_0_different_doors_each_or
  {
     let app = TestApp::start().await;
     let sent = |id: &str, house: &str| {
-        let list = json!([with(address(house), "/id", 0)]);
-        with(order_to(id, house), "/client/addresses", list)
+        let list = json!([changed(address(house), "/id", 0)]);
+        changed(order_to(id, house), "/client/addresses", list)
     };
     let first = app.accept(&sent("a", "5")).await;
     let second = app.accept(&sent("b", "7")).await;
@@ -547,23 +539,23 @@ async fn two_orders_of_one_client_each_address_with_id_0_different_doors_each_or
 /// A known order is removed by what the call says of it, and keeps the rest.
 async fn is_cancelled(leave_out: impl Fn(Value) -> Value) {
     let app = TestApp::start().await;
-    let full = with(
+    let full = changed(
         order_of(registered("one", "9191991911"), "a", "approved"),
         "/comment",
         "позвонить",
     );
     let first = app.accept(&full).await;
-    let sent = json!([leave_out(with(full, "/status", "removed"))]);
+    let sent = json!([leave_out(changed(full, "/status", "removed"))]);
     let answer = app.post(&sent).await;
-    assert_eq!(said(&answer, "a"), [": kept_as_stored"]);
-    assert_eq!(answer.order("a"), &with(first, "/status", "removed"));
+    assert_eq!(answer.warnings_but_of_products("a"), [": kept_as_stored"]);
+    assert_eq!(answer.order("a"), &changed(first, "/status", "removed"));
     let again = app.post(&sent).await;
     assert_eq!(again.text, answer.text);
 }
 
 #[tokio::test]
 async fn a_known_order_comes_as_removed_with_an_empty_list_of_lines_it_is_removed_its_lines_stay() {
-    is_cancelled(|order| with(order, "/order_item_list", json!([]))).await;
+    is_cancelled(|order| changed(order, "/order_item_list", json!([]))).await;
 }
 
 #[tokio::test]
@@ -604,7 +596,7 @@ async fn a_cancellation_of_a_finished_order_is_told_that_it_stays() {
         .await;
     let answer = app.post(&json!([{ "id": "a", "status": "removed" }])).await;
     assert_eq!(
-        said(&answer, "a"),
+        answer.warnings_but_of_products("a"),
         [": kept_as_stored", "status: status_not_changed"]
     );
     assert_eq!(answer.order("a")["status"], "completed");
@@ -613,7 +605,7 @@ async fn a_cancellation_of_a_finished_order_is_told_that_it_stays() {
 #[tokio::test]
 async fn the_flat_of_one_house_is_not_that_of_another_and_at_the_same_door_it_stays() {
     let app = TestApp::start().await;
-    let at_home = with(order_to("a", "2"), "/shipping_address/room", "77");
+    let at_home = changed(order_to("a", "2"), "/shipping_address/room", "77");
     let first = app.accept(&at_home).await;
     // Another house under the number of that address: nobody sent a flat for it.
     let number = &first["shipping_address"]["id"];
@@ -622,7 +614,7 @@ async fn the_flat_of_one_house_is_not_that_of_another_and_at_the_same_door_it_st
     let same = app.accept(&order_to_number("c", number, "5")).await;
     assert_eq!(same["shipping_address"]["room"], "77");
     // The same door, spelled otherwise and without its flat.
-    let respelled = with(order_to("a", "2"), "/shipping_address/str", "К, 2");
+    let respelled = changed(order_to("a", "2"), "/shipping_address/str", "К, 2");
     let again = app.accept(&respelled).await;
     assert_eq!(again["shipping_address"]["room"], "77");
     assert_eq!(again["shipping_address"]["str"], "К, 2");
@@ -651,8 +643,8 @@ fn orders_of(
 ) -> impl Strategy<Value = Vec<Value>> {
     let address_id = prop_oneof![placeholder(), Just(Value::Null), Just(json!("home"))];
     let listed = (address_id, some_number(), 1..4_u8).prop_map(|(id, number, house)| {
-        let address = with(address(&house.to_string()), "/id", id);
-        with(address, "/external_id", number)
+        let address = changed(address(&house.to_string()), "/id", id);
+        changed(address, "/external_id", number)
     });
     let client = (placeholder(), some_number(), vec(listed, 0..3)).prop_map(
         move |(placeholder, number, addresses)| {
@@ -666,8 +658,8 @@ fn orders_of(
     let order = (1..5_u8, client, 1..4_u8, some_number());
     let order = order.prop_map(move |(id, client, house, number)| {
         let order = order_of(client, &format!("{person} {id}"), "new");
-        let order = with(order, "/shipping_address", address(&house.to_string()));
-        with(order, "/shipping_address/user_address_id", number)
+        let order = changed(order, "/shipping_address", address(&house.to_string()));
+        changed(order, "/shipping_address/user_address_id", number)
     });
     vec(order, 1..4)
 }

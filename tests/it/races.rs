@@ -38,20 +38,6 @@ async fn soon(what: &str, is_so: impl Fn() -> bool) {
     panic!("{what}");
 }
 
-async fn run(app: &TestApp, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
-        .execute(&app.pool())
-        .await
-        .unwrap();
-}
-
-async fn number(app: &TestApp, sql: &str) -> i64 {
-    sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
-        .fetch_one(&app.pool())
-        .await
-        .unwrap()
-}
-
 /// A service whose writing statements can be held on their way to PostgreSQL.
 struct Held {
     app: TestApp,
@@ -178,7 +164,7 @@ async fn an_order_goes_in_beside_rows_that_somebody_has_locked() {
         app.post(&renamed(id, "Иван")).await.order(id);
     }
     let renamed = "SELECT count(*) FROM client WHERE username = 'Иван'";
-    assert_eq!(number(&app, renamed).await, 3);
+    assert_eq!(app.value::<i64>(renamed).await, 3);
 }
 
 #[tokio::test]
@@ -206,8 +192,8 @@ async fn what_made_way_for_a_lock_keeps_its_order_of_arrival() {
     }
     let last = "SELECT string_agg(username, ' ' ORDER BY sender_id)::bigint FROM client
                 WHERE sender_id = 'client of ";
-    assert_eq!(number(&app, &format!("{last}a'")).await, 6);
-    assert_eq!(number(&app, &format!("{last}b'")).await, 7);
+    assert_eq!(app.value::<i64>(&format!("{last}a'")).await, 6);
+    assert_eq!(app.value::<i64>(&format!("{last}b'")).await, 7);
 }
 
 // --- Histories of the database ---
@@ -236,7 +222,7 @@ async fn what_is_changed_is_not_made_anew_by_halves_where_it_is_not_there_any_mo
         held.hold();
         let answer = posted(app, &json!([more]));
         held.holds(1).await;
-        run(app, gone).await;
+        app.run(gone).await;
         held.let_go();
         let answer = answer.await.unwrap();
         let lines = &answer.order("a")["order_item_list"];
@@ -447,8 +433,7 @@ async fn a_counter_that_falls_back_while_the_service_runs_gives_no_number_twice(
     };
     let lost = number("lost").await;
     // The database of before, but the service does not know.
-    run(
-        &app,
+    app.run(
         "DELETE FROM order_item; DELETE FROM orders; DELETE FROM address; DELETE FROM client;
          UPDATE number_counter SET next = 1;",
     )
@@ -479,7 +464,7 @@ async fn numbers_are_skipped_at_an_operators_word() {
     let other = TestApp::beside(app.database.clone(), |_| ()).await;
     assert_eq!(other.accept(&order("b")).await["id"], "1005033");
 
-    run(&app, "UPDATE number_counter SET next = 2147483000").await;
+    app.run("UPDATE number_counter SET next = 2147483000").await;
     let said = operator.run(["numbers", "skip", "--by", "5000"]).await;
     assert_eq!(said.code, Some(1));
     assert!(said.stderr.contains("are used: order"), "{}", said.stderr);

@@ -11,7 +11,6 @@ use aqua_orders::{
 };
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::support::{
@@ -30,13 +29,6 @@ fn objects(said: Said) -> Vec<Value> {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
-}
-
-async fn run(app: &TestApp, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
-        .execute(&app.pool())
-        .await
-        .unwrap();
 }
 
 /// `field: code` of each, sorted.
@@ -222,12 +214,9 @@ async fn a_value_left_out_rounded_or_shortened_has_the_order_kept_and_a_long_tex
     // Of an order that stands twice in its batch, both elements are kept.
     let twice = changed(order("b-1"), "/created_at", json!("yesterday"));
     app.post(&json!([twice, order("b-1")])).await.order("b-1");
-    let places: Vec<i32> = sqlx::query_scalar(
-        "SELECT position FROM journal_rejected WHERE order_key = 'b-1' ORDER BY position",
-    )
-    .fetch_all(&app.pool())
-    .await
-    .unwrap();
+    let places: Vec<i32> = app
+        .values("SELECT position FROM journal_rejected WHERE order_key = 'b-1' ORDER BY position")
+        .await;
     assert_eq!(places, [0, 1]);
 }
 
@@ -301,15 +290,9 @@ async fn the_same_order_sent_again_unchanged_is_kept_once_a_day() {
     clean["comment"] = json!("x".repeat(65_536));
     app.accept(&clean).await;
     let versions = "SELECT sum(version) FROM orders";
-    let before: i64 = sqlx::query_scalar(versions)
-        .fetch_one(&app.pool())
-        .await
-        .unwrap();
+    let before: i64 = app.value(versions).await;
     app.accept(&with_remark("b-1")).await;
-    let after: i64 = sqlx::query_scalar(versions)
-        .fetch_one(&app.pool())
-        .await
-        .unwrap();
+    let after: i64 = app.value(versions).await;
     assert_eq!((before, app.count("journal_rejected").await), (after, 4));
 }
 
@@ -321,10 +304,7 @@ async fn orders_with_remarks_share_the_days_budget_and_rejected_ones_come_first(
     let answer = app.post(&json!([with_remark("a-1"), rejected])).await;
     answer.order("a-1");
     assert_eq!(answer.faults("bad"), ["total: out_of_range"]);
-    let keys: Vec<String> = sqlx::query_scalar("SELECT order_key FROM journal_rejected")
-        .fetch_all(&app.pool())
-        .await
-        .unwrap();
+    let keys: Vec<String> = app.values("SELECT order_key FROM journal_rejected").await;
     assert_eq!(keys, ["bad"]);
     assert_eq!(app.metric(NOT_KEPT).await, 1);
     // It is stored and has its receipt all the same, and nothing else is kept from then on.
@@ -333,10 +313,7 @@ async fn orders_with_remarks_share_the_days_budget_and_rejected_ones_come_first(
     assert_eq!(app.count("journal_rejected").await, 1);
     assert_eq!(app.metric(NOT_KEPT).await, 2);
     let counted = "SELECT sum(with_remarks) FROM journal_batch";
-    let counted: i64 = sqlx::query_scalar(counted)
-        .fetch_one(&app.pool())
-        .await
-        .unwrap();
+    let counted: i64 = app.value(counted).await;
     assert_eq!(counted, 2);
     // An order with remarks uses the budget up, too.
     let app = TestApp::with(|config| config.journal.rejected_bytes_per_day = 100_000).await;
@@ -352,11 +329,8 @@ async fn orders_with_remarks_share_the_days_budget_and_rejected_ones_come_first(
 #[tokio::test]
 async fn an_order_with_remarks_that_the_journal_does_not_take_is_stored_all_the_same() {
     let app = TestApp::start().await;
-    run(
-        &app,
-        "ALTER TABLE journal_rejected ADD CHECK (warnings IS NULL)",
-    )
-    .await;
+    app.run("ALTER TABLE journal_rejected ADD CHECK (warnings IS NULL)")
+        .await;
     let answer = app.post(&json!([with_remark("a-1"), order("a-2")])).await;
     answer.order("a-1");
     answer.order("a-2");
@@ -370,27 +344,22 @@ async fn what_the_journal_does_not_take_costs_nothing_of_the_days_budget() {
     let app = TestApp::with(|config| config.journal.rejected_bytes_per_day = 100_000).await;
     let mut rejected = changed(order("bad"), "/total", json!(-1));
     rejected["comment"] = json!("x".repeat(60_000));
-    run(
-        &app,
-        "ALTER TABLE journal_rejected ADD CONSTRAINT none CHECK (false) NOT VALID",
-    )
-    .await;
+    app.run("ALTER TABLE journal_rejected ADD CONSTRAINT none CHECK (false) NOT VALID")
+        .await;
     let batch = json!([order("a-1"), rejected]);
     app.post(&batch).await.order("a-1");
     assert_eq!(app.count("journal_rejected").await, 0);
     assert_eq!(app.metric(NOT_KEPT).await, 1);
     assert_eq!(kept_bytes(&app).await, 0);
-    run(&app, "ALTER TABLE journal_rejected DROP CONSTRAINT none").await;
+    app.run("ALTER TABLE journal_rejected DROP CONSTRAINT none")
+        .await;
     app.post(&batch).await.order("a-1");
     assert_eq!(app.count("journal_rejected").await, 1);
     assert_eq!(app.metric(NOT_KEPT).await, 1);
 }
 
 async fn kept_bytes(app: &TestApp) -> i64 {
-    sqlx::query_scalar("SELECT sum(kept_bytes) FROM journal_batch")
-        .fetch_one(&app.pool())
-        .await
-        .unwrap()
+    app.value("SELECT sum(kept_bytes) FROM journal_batch").await
 }
 
 #[tokio::test]
@@ -468,10 +437,8 @@ async fn a_kept_order_is_sent_again_unless_that_would_undo_what_came_later() {
     let kept = objects(operator.run(["journal", "remarks", "--json"]).await);
     let batch = kept[0]["batch"].as_str().unwrap().to_owned();
     let total = async || -> String {
-        sqlx::query_scalar("SELECT total::text FROM orders WHERE sender_id = 'a-1'")
-            .fetch_one(&app.pool())
+        app.value("SELECT total::text FROM orders WHERE sender_id = 'a-1'")
             .await
-            .unwrap()
     };
 
     // As it is: the same is taken again, and said again.
@@ -569,10 +536,7 @@ async fn what_a_later_element_of_the_same_batch_did_is_not_undone_by_sending_an_
     ]))
     .await
     .order("d-1");
-    let batch: String = sqlx::query_scalar("SELECT batch::text FROM journal_batch")
-        .fetch_one(&app.pool())
-        .await
-        .unwrap();
+    let batch: String = app.value("SELECT batch::text FROM journal_batch").await;
     let before = rows(&app).await;
     for (place, why) in [
         (0, "order a-1, number "),
@@ -599,12 +563,8 @@ async fn what_a_later_element_of_the_same_batch_did_is_not_undone_by_sending_an_
 
 /// All orders and clients.
 async fn rows(app: &TestApp) -> Vec<String> {
-    sqlx::query_scalar(
-        "SELECT o::text FROM orders o UNION ALL SELECT c::text FROM client c ORDER BY 1",
-    )
-    .fetch_all(&app.pool())
-    .await
-    .unwrap()
+    app.values("SELECT o::text FROM orders o UNION ALL SELECT c::text FROM client c ORDER BY 1")
+        .await
 }
 
 #[tokio::test]
@@ -614,10 +574,7 @@ async fn of_a_batch_the_rejected_order_is_meant_before_those_with_remarks() {
     let rejected = changed(order("bad"), "/total", json!(-1));
     app.post(&json!([with_remark("a-1"), with_remark("a-2"), rejected]))
         .await;
-    let batch: String = sqlx::query_scalar("SELECT batch::text FROM journal_batch")
-        .fetch_one(&app.pool())
-        .await
-        .unwrap();
+    let batch: String = app.value("SELECT batch::text FROM journal_batch").await;
     let said = operator.run(["journal", "resubmit", &batch]).await;
     assert!(
         said.stdout.contains("order bad is rejected"),
@@ -640,9 +597,7 @@ async fn orders_with_remarks_are_removed_as_rejected_ones_are_and_their_batch_st
     let app = TestApp::start().await;
     app.accept(&with_remark("a-1")).await;
     app.accept(&order("a-2")).await;
-    run(
-        &app,
-        "ALTER TABLE journal_rejected DROP CONSTRAINT journal_rejected_publication_batch_fkey;
+    app.run("ALTER TABLE journal_rejected DROP CONSTRAINT journal_rejected_publication_batch_fkey;
          UPDATE journal_batch SET received_at = received_at - interval '100 days', stored_at = stored_at - interval '100 days'",
     )
     .await;
@@ -663,7 +618,7 @@ async fn orders_with_remarks_are_removed_as_rejected_ones_are_and_their_batch_st
     assert_eq!(app.count("journal_batch").await, 1);
     for table in ["journal_rejected", "journal_batch"] {
         let sql = format!("UPDATE {table} SET batch = '01800000-0000-7000-8000-000000000000'");
-        run(&app, &sql).await;
+        app.run(&sql).await;
     }
     clear_up(99).await;
     assert_eq!(app.count("journal_rejected").await, 0);

@@ -30,18 +30,10 @@ use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::support::{
-    app::{Answer, TestApp, changed, guest_order, order},
+    app::{Answer, TestApp, changed, guest_order, order, order_of},
     config::demo_config,
     postgres::{DURABLE, QUICK, Server, TestDatabase, database},
 };
-
-fn with(whole: Value, pointer: &str, value: impl Into<Value>) -> Value {
-    changed(whole, pointer, value.into())
-}
-
-fn order_of(client: &str, id: &str) -> Value {
-    with(order(id), "/client/id", client)
-}
 
 async fn run(pool: &PgPool, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
@@ -81,20 +73,10 @@ fn batch_of_ten() -> Value {
         match n % 3 {
             0 => guest_order(&id, &format!("+7919199191{}", n % 2)),
             1 => order_of("shared", &id),
-            _ => with(order(&id), "/client/external_id", 1000 + n),
+            _ => changed(order(&id), "/client/external_id", 1000 + n),
         }
     });
     json!(orders.collect::<Vec<_>>())
-}
-
-/// Rows of `orders`, `order_item`, `client`, `address` after one sending of [`batch_of_ten`].
-async fn rows(app: &TestApp) -> [i64; 4] {
-    [
-        app.count("orders").await,
-        app.count("order_item").await,
-        app.count("client").await,
-        app.count("address").await,
-    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +87,7 @@ async fn the_same_batch_ten_times_at_once_leaves_what_one_sending_does_and_answe
     for answer in &answers {
         assert_eq!(answer.text, answers[0].text);
     }
-    assert_eq!(rows(&app).await, [10, 10, 6, 6]);
+    assert_eq!(app.rows().await, [10, 10, 6, 6]);
     assert_eq!(app.count("journal_batch").await, 10);
     assert_eq!(
         app.accept(&order("next")).await["id"],
@@ -124,7 +106,7 @@ async fn the_same_batch_at_once_through_two_instances_leaves_what_one_sending_do
     for answer in &answers {
         assert_eq!(answer.text, answers[0].text);
     }
-    assert_eq!(rows(&here).await, [10, 10, 6, 6]);
+    assert_eq!(here.rows().await, [10, 10, 6, 6]);
 }
 
 /// Nine senders spread over three instances send the same forty orders of eight clients, each in batches and an order of
@@ -172,7 +154,7 @@ async fn senders_of_the_same_orders_spread_over_three_instances_make_no_doubles_
     }
     let numbers: HashSet<&String> = heard[0].values().map(|(number, _)| number).collect();
     assert_eq!(numbers.len(), 40);
-    assert_eq!(rows(&first).await, [40, 40, 8, 8]);
+    assert_eq!(first.rows().await, [40, 40, 8, 8]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +176,7 @@ async fn forty_callers_with_overlapping_clients_in_opposite_order_all_succeed() 
                     } else {
                         guest_order(&id, &format!("+791919919{n}"))
                     };
-                    with(order, "/client/comment", id)
+                    changed(order, "/client/comment", id)
                 })
                 .collect();
             if caller % 2 == 0 {
@@ -208,7 +190,7 @@ async fn forty_callers_with_overlapping_clients_in_opposite_order_all_succeed() 
             }
         }
     }
-    assert_eq!(rows(&apps[0]).await, [1200, 1200, 15, 15]);
+    assert_eq!(apps[0].rows().await, [1200, 1200, 15, 15]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,8 +209,8 @@ async fn writers_that_meet_take_their_locks_in_one_order() {
             .map(|n| {
                 // In every other round everybody is new, in the next everybody is changed.
                 let id = format!("{} {n}", round / 2);
-                with(
-                    with(order(&id), "/client/comment", round.to_string()),
+                changed(
+                    changed(order(&id), "/client/comment", round.to_string()),
                     "/comment",
                     round.to_string(),
                 )
@@ -274,7 +256,7 @@ async fn row_versions(pool: &PgPool) -> HashMap<String, Vec<String>> {
 async fn a_batch_that_changes_nothing_writes_no_order_line_client_or_address() {
     let app = TestApp::start().await;
     let pool = app.pool();
-    let rich = with(
+    let rich = changed(
         order_of("c", "rich"),
         "/client/addresses",
         json!([
@@ -282,15 +264,15 @@ async fn a_batch_that_changes_nothing_writes_no_order_line_client_or_address() {
             { "city": "a", "street": "b", "house": "c", "str": "d" },
         ]),
     );
-    let rich = with(
+    let rich = changed(
         rich,
         "/client/phones",
         json!(["+79083280832", "+49301234567"]),
     );
-    let rich = with(rich, "/created_at", "2026-11-06T11:00:00.1234567Z");
-    let rich = with(rich, "/delivery_cost", "30.00");
-    let rich = with(rich, "/ask_for_checkout", false);
-    let rich = with(
+    let rich = changed(rich, "/created_at", "2026-11-06T11:00:00.1234567Z");
+    let rich = changed(rich, "/delivery_cost", "30.00");
+    let rich = changed(rich, "/ask_for_checkout", false);
+    let rich = changed(
         rich,
         "/order_item_list",
         json!([
@@ -315,14 +297,14 @@ async fn a_batch_that_changes_nothing_writes_no_order_line_client_or_address() {
         assert_eq!(row_versions(&pool).await, before);
     }
     // Nor does one whose only news is an old status, or a number of its own.
-    let moved = with(
-        with(order("order 2"), "/client/external_id", 1002),
+    let moved = changed(
+        changed(order("order 2"), "/client/external_id", 1002),
         "/status",
         "approved",
     );
     app.accept(&moved).await;
     let before = row_versions(&pool).await;
-    let known = with(with(moved, "/status", "new"), "/external_id", 3);
+    let known = changed(changed(moved, "/status", "new"), "/external_id", 3);
     app.accept(&known).await;
     assert_eq!(row_versions(&pool).await, before);
 
@@ -345,8 +327,8 @@ async fn only_what_changed_is_written() {
     let batch = json!([order("a"), order("b"), order_of("c", "c")]);
     app.post(&batch).await.order("a");
     let before = row_versions(&pool).await;
-    let changed_b = with(
-        with(batch, "/1/comment", "new"),
+    let changed_b = changed(
+        changed(batch, "/1/comment", "new"),
         "/2/client/email",
         "c@example.org",
     );
@@ -529,10 +511,10 @@ async fn an_order_that_the_database_refuses_is_a_conflict_and_the_others_go_in()
         "ALTER TABLE orders ADD CONSTRAINT sekret CHECK (sender_id NOT LIKE 'bad%')".to_owned(),
     ] {
         let app = TestApp::start().await;
-        run(&app.pool(), &refusal).await;
+        app.run(&refusal).await;
         let bad = |id: &str| {
-            let bad = with(order(id), "/order_item_list/0/product_id", "bad");
-            with(bad, "/shipping_address/city", "bad")
+            let bad = changed(order(id), "/order_item_list/0/product_id", "bad");
+            changed(bad, "/shipping_address/city", "bad")
         };
         // In front, in the middle, at the end, two side by side.
         let batch = json!([
@@ -565,7 +547,7 @@ async fn an_order_that_the_database_refuses_is_a_conflict_and_the_others_go_in()
                 assert!(!answer.text.contains(inside), "{inside} in {}", answer.text);
             }
         }
-        assert_eq!(rows(&app).await, [3, 3, 3, 3], "{refusal}");
+        assert_eq!(app.rows().await, [3, 3, 3, 3], "{refusal}");
         let journal: Vec<(i32, i32, i32)> =
             sqlx::query_as("SELECT orders, accepted, rejected FROM journal_batch")
                 .fetch_all(&app.pool())
@@ -579,12 +561,9 @@ async fn an_order_that_the_database_refuses_is_a_conflict_and_the_others_go_in()
 #[tokio::test]
 async fn orders_that_the_database_refuses_only_together_lose_the_later_one() {
     let app = TestApp::start().await;
-    run(
-        &app.pool(),
-        "CREATE UNIQUE INDEX sekret ON orders (publication, comment)",
-    )
-    .await;
-    let commented = |id: &str, comment: &str| with(order(id), "/comment", comment);
+    app.run("CREATE UNIQUE INDEX sekret ON orders (publication, comment)")
+        .await;
+    let commented = |id: &str, comment: &str| changed(order(id), "/comment", comment);
     let batch = json!([
         commented("a", "one"),
         commented("b", "two"),
@@ -605,7 +584,7 @@ async fn orders_that_the_database_refuses_only_together_lose_the_later_one() {
 #[tokio::test]
 async fn a_batch_whose_very_journal_is_refused_is_a_503_and_blames_no_order() {
     let app = TestApp::start().await;
-    run(&app.pool(), &refusing("journal_batch", "NEW.orders > 1")).await;
+    app.run(&refusing("journal_batch", "NEW.orders > 1")).await;
     assert_eq!(app.post(&json!([order("a"), order("b")])).await.status, 503);
     assert_eq!(app.count("orders").await, 0);
     app.accept(&order("a")).await;
@@ -614,12 +593,9 @@ async fn a_batch_whose_very_journal_is_refused_is_a_503_and_blames_no_order() {
 #[tokio::test]
 async fn rejected_orders_that_the_journal_does_not_take_keep_no_good_one_from_being_stored() {
     let app = TestApp::start().await;
-    run(
-        &app.pool(),
-        &refusing("journal_rejected", "NEW.order_key = 'bad'"),
-    )
-    .await;
-    let bad = with(order("bad"), "/total", -1);
+    app.run(&refusing("journal_rejected", "NEW.order_key = 'bad'"))
+        .await;
+    let bad = changed(order("bad"), "/total", -1);
     for batch in [json!([bad, order("a")]), json!([bad])] {
         let answer = app.post(&batch).await;
         assert_eq!(answer.faults("bad"), ["total: out_of_range"]);
@@ -633,9 +609,9 @@ async fn rejected_orders_that_the_journal_does_not_take_keep_no_good_one_from_be
 async fn an_order_that_was_stored_once_and_is_refused_now_keeps_what_it_had() {
     let app = TestApp::start().await;
     let first = app.accept(&order("a")).await;
-    run(&app.pool(), &refusing("orders", "NEW.comment = 'bad'")).await;
+    app.run(&refusing("orders", "NEW.comment = 'bad'")).await;
     let answer = app
-        .post(&json!([with(order("a"), "/comment", "bad"), order("b")]))
+        .post(&json!([changed(order("a"), "/comment", "bad"), order("b")]))
         .await;
     assert_eq!(answer.faults("a"), [": conflict"]);
     answer.order("b");
@@ -657,7 +633,7 @@ async fn a_batch_that_cannot_be_stored_now_is_a_503_and_nothing_of_it_is_stored(
             ),
         )
         .await;
-        let batch = json!([order("a"), with(order("bad"), "/total", -1)]);
+        let batch = json!([order("a"), changed(order("bad"), "/total", -1)]);
         let answer = app.post(&batch).await;
         assert_eq!(answer.status, 503, "{passing}");
         assert!(answer.headers.contains_key("retry-after"));
@@ -710,9 +686,7 @@ async fn deadlocks_and_serialization_failures_are_retried_inside_unseen() {
     ] {
         let app = TestApp::start().await;
         // A sequence remembers what was rolled back.
-        run(
-            &app.pool(),
-            &format!(
+        app.run(&format!(
                 "CREATE SEQUENCE tries;
                  CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
                  BEGIN
@@ -724,11 +698,11 @@ async fn deadlocks_and_serialization_failures_are_retried_inside_unseen() {
         )
         .await;
         let answer = app
-            .post(&json!([order("a"), with(order("bad"), "/total", -1)]))
+            .post(&json!([order("a"), changed(order("bad"), "/total", -1)]))
             .await;
         assert_eq!(answer.order("a")["id"], "1");
         assert_eq!(answer.faults("bad"), ["total: out_of_range"]);
-        assert_eq!(rows(&app).await, [1, 1, 1, 1]);
+        assert_eq!(app.rows().await, [1, 1, 1, 1]);
         assert_eq!(app.count("journal_batch").await, 1, "once");
         assert_eq!(app.count("journal_rejected").await, 1, "once");
         assert_eq!(
@@ -744,7 +718,7 @@ type Line = (String, Option<String>, String, i32, i32, i32, bool, bool);
 #[tokio::test]
 async fn every_batch_is_in_the_journal() {
     let app = TestApp::start().await;
-    let bad = with(order("bad"), "/total", -1);
+    let bad = changed(order("bad"), "/total", -1);
     for (request_id, batch) in [
         ("one", json!([order("a"), bad, order("b"), 17])),
         ("two", json!([order("a"), order("a")])),
@@ -838,17 +812,15 @@ async fn every_rejected_order_is_in_the_journal_with_its_body_as_received_and_it
 #[tokio::test]
 async fn no_credentials_are_in_the_database() {
     let app = TestApp::start().await;
-    let batch = json!([order("a"), with(order("bad"), "/total", -1)]);
+    let batch = json!([order("a"), changed(order("bad"), "/total", -1)]);
     let request = app
         .request()
         .basic_auth("site", Some("s3kret-Passwort"))
         .body(batch.to_string());
     Answer::of(request).await.order("a");
-    let tables: Vec<String> =
-        sqlx::query_scalar("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
-            .fetch_all(&app.pool())
-            .await
-            .unwrap();
+    let tables: Vec<String> = app
+        .values("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
+        .await;
     assert!(tables.contains(&"journal_rejected".to_owned()));
     for table in tables {
         // "site:s3kret-Passwort" in base64.
@@ -1004,8 +976,8 @@ async fn of_two_batches_that_change_an_order_each_has_its_own_change_in_the_hist
     let batches = vec![
         vec![order("b")],
         vec![order("c")],
-        vec![with(order("a"), "/total", 720)],
-        vec![with(order("a"), "/total", 710)],
+        vec![changed(order("a"), "/total", 720)],
+        vec![changed(order("a"), "/total", 710)],
     ];
     for answer in direct.accept(batches).await {
         answer.unwrap();
@@ -1032,13 +1004,13 @@ async fn batches_that_share_an_order_a_client_or_a_phone_keep_their_order_of_arr
     let direct = Direct::start().await;
     let totals = |n: i32| {
         [
-            with(order("shared"), "/total", n),
-            with(
+            changed(order("shared"), "/total", n),
+            changed(
                 order_of("shared", &format!("of a client {n}")),
                 "/client/email",
                 n.to_string(),
             ),
-            with(
+            changed(
                 guest_order(&format!("of a guest {n}"), "+79191991919"),
                 "/client/email",
                 n.to_string(),
@@ -1123,7 +1095,7 @@ async fn a_batch_waits_for_one_with_the_same_client_only_where_that_changes_the_
         .unwrap();
         let mut held = order_of("shared", &format!("held {changes}"));
         if changes {
-            held = with(held, "/client/comment", "another");
+            held = changed(held, "/client/comment", "another");
         }
         let held = tokio::spawn(posted(Arc::clone(&app), json!([held])));
         until_somebody_waits(&pool).await;
@@ -1165,8 +1137,8 @@ async fn a_small_batch_does_not_wait_for_what_a_big_one_will_make_of_its_client(
     let big = tokio::spawn(posted(Arc::clone(&app), json!(many)));
     until_somebody_waits(&pool).await;
     // It changes the client, too: the big one, which knows the client as it was, sees that when it is decided on or written.
-    let again = with(
-        with(order_of("shared", "first"), "/total", 5),
+    let again = changed(
+        changed(order_of("shared", "first"), "/total", 5),
         "/client/comment",
         "changed meanwhile",
     );

@@ -19,7 +19,7 @@ use aqua_orders::{
 };
 use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, Decode, PgPool, Postgres, Type};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::{
@@ -183,13 +183,49 @@ impl TestApp {
 
     /// How many rows a table has.
     pub async fn count(&self, table: &str) -> i64 {
-        let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-        sqlx::query_scalar(query)
-            .fetch_one(&self.pool())
-            .await
-            .unwrap()
+        self.value(format!("SELECT count(*) FROM {table}")).await
+    }
+
+    /// How many orders, items, clients and addresses are stored.
+    pub async fn rows(&self) -> [i64; 4] {
+        [
+            self.count("orders").await,
+            self.count("order_item").await,
+            self.count("client").await,
+            self.count("address").await,
+        ]
+    }
+
+    /// The one value that the query has.
+    pub async fn value<T: Scalar>(&self, sql: impl Into<String>) -> T {
+        let [value] = <[T; 1]>::try_from(self.values(sql).await)
+            .unwrap_or_else(|values| panic!("{} rows", values.len()));
+        value
+    }
+
+    /// The query's one column.
+    pub async fn values<T: Scalar>(&self, sql: impl Into<String>) -> Vec<T> {
+        let sql = sql.into();
+        let found = sqlx::query_scalar(AssertSqlSafe(sql.clone()))
+            .fetch_all(&self.pool())
+            .await;
+        found.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Runs statements behind the service's back.
+    pub async fn run(&self, sql: impl Into<String>) {
+        let sql = sql.into();
+        let ran = sqlx::raw_sql(AssertSqlSafe(sql.clone()))
+            .execute(&self.pool())
+            .await;
+        ran.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 }
+
+/// What a column is read as.
+pub trait Scalar: for<'r> Decode<'r, Postgres> + Type<Postgres> + Send + Unpin {}
+
+impl<T: for<'r> Decode<'r, Postgres> + Type<Postgres> + Send + Unpin> Scalar for T {}
 
 /// An answer, read.
 #[derive(Debug)]
@@ -251,6 +287,13 @@ impl Answer {
         codes(&entry["warnings"])
     }
 
+    /// The same without those of products: the tests' products are mostly unknown ones.
+    pub fn warnings_but_of_products(&self, id: &str) -> Vec<String> {
+        let mut warnings = self.warnings(id);
+        warnings.retain(|warning| !warning.ends_with(": product_not_found"));
+        warnings
+    }
+
     /// The keys of `data` in the order in which they came.
     pub fn keys(&self) -> Vec<String> {
         raw::keys(raw::at(&self.text, "/data").unwrap())
@@ -310,9 +353,20 @@ pub fn guest_order(id: &str, phone: &str) -> Value {
     )
 }
 
+/// The same of the registered client of that id.
+pub fn order_of(client: &str, id: &str) -> Value {
+    changed(order(id), "/client/id", client)
+}
+
+/// An address in one street.
+pub fn address(house: &str) -> Value {
+    json!({ "city": "Сыктывкар", "street": "Ленина", "house": house, "str": format!("Ленина {house}") })
+}
+
 /// A copy with the value at that JSON pointer set (a new key is made), or taken out when `value` is the text
 /// `"(absent)"`.
-pub fn changed(mut whole: Value, pointer: &str, value: Value) -> Value {
+pub fn changed(mut whole: Value, pointer: &str, value: impl Into<Value>) -> Value {
+    let value = value.into();
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     match whole.pointer_mut(parent).unwrap() {
         Value::Object(object) if value == json!("(absent)") => {
