@@ -211,7 +211,7 @@ async fn journal(config: &Config, store: &Store, found: &mut Findings) {
     }
 }
 
-/// Looks for people, doors and orders that became one under an id that is no identity, before the service took it for none.
+/// Looks for clients, addresses and orders that were merged under an id that is no identity, before the reader took it for none.
 async fn merged(config: &Config, store: &Store, found: &mut Findings) {
     for publication in &config.publications {
         let name = &publication.name;

@@ -2,17 +2,15 @@
 //! it became one client, and each order overwrote the one before: that cannot be undone, only be found.
 
 use super::{Error, Store};
-use crate::order::wire::is_blank;
+use crate::order::wire::{PLACEHOLDER, is_blank};
 
-/// Ids that are no identity, as they were stored before, with what the reader drops around an id.
-///
-/// `-0` is among them and `0.0` is not. The reader before kept a whole number as it was written, so the JSON number `-0`, which
-/// is read as 0 now, was stored as `-0`. It rejected the number `0.0`, so whoever has that id sent it as a text. The reader takes
-/// such a text, and others of nothing but zeros (`00`), for none today (`wire/kinds.rs`); who was stored under one is not looked for.
+/// Ids that the reader takes for none today, as they were stored before: with what it drops around an id.
 fn no_identity() -> String {
     // PostgreSQL's own `\s` goes by the database's locale.
     let blanks: String = ('\0'..=char::MAX).filter(|c| is_blank(*c)).collect();
-    format!("^[{blanks}]*(-?0|0{{8}}(-0{{4}}){{3}}-0{{12}})[{blanks}]*$")
+    // The dash is the last of them, or else it would stand for a range.
+    let parts = String::from_iter(PLACEHOLDER);
+    format!("^[{blanks}]*[{parts}]*0[{parts}]*[{blanks}]*$")
 }
 
 /// The whole of a publication is looked through, once in a while: not the way of the statements for batches, which look up keys

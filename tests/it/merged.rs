@@ -1,8 +1,7 @@
-//! What was merged under an id that is no identity, before such an id was taken for none, is found afterwards.
+//! What was merged under an id that is no identity, before the reader took such an id for none, is found afterwards.
 
 use aqua_orders::store::Store;
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use crate::support::{
     app::{TestApp, changed, order},
@@ -19,25 +18,16 @@ fn of(id: &str, client: &str, username: &str) -> Value {
     order
 }
 
-async fn run(app: &TestApp, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
-        .execute(&app.pool())
-        .await
-        .unwrap();
-}
-
 #[tokio::test]
 async fn clients_addresses_and_orders_that_were_merged_under_a_placeholder_id_are_listed_with_their_open_orders()
  {
     let app = TestApp::start().await;
     let operator = Operator::of(&app.database);
     let numbers = async |table: &str, sender_id: &str| -> i32 {
-        sqlx::query_scalar(AssertSqlSafe(format!(
+        app.value(format!(
             "SELECT number FROM {table} WHERE sender_id = '{sender_id}'"
-        )))
-        .fetch_one(&app.pool())
+        ))
         .await
-        .unwrap()
     };
     // As the release before stored them.
     app.post(&json!([
@@ -59,9 +49,7 @@ async fn clients_addresses_and_orders_that_were_merged_under_a_placeholder_id_ar
     .await
     .order("zero");
     let client = numbers("client", "zero").await;
-    run(
-        &app,
-        &format!(
+    app.run(&format!(
             "UPDATE client SET sender_id = '0' WHERE sender_id = 'zero';
              UPDATE client SET sender_id = '{NIL}' WHERE sender_id = 'nil';
              UPDATE client SET sender_id = E' \\u00a00\\u200b ' WHERE sender_id = 'blank';
@@ -94,7 +82,7 @@ async fn clients_addresses_and_orders_that_were_merged_under_a_placeholder_id_ar
     }
 
     // Once nothing is open, it is no fault any more.
-    run(&app, "UPDATE orders SET status = 'completed'").await;
+    app.run("UPDATE orders SET status = 'completed'").await;
     let said = operator.run(["doctor"]).await;
     let doctor = said.stdout;
     assert!(!doctor.contains("FAULT  merged"), "{doctor}");
@@ -117,9 +105,7 @@ async fn the_list_of_merged_records_is_bounded_and_none_are_none() {
         none.contains("merged records: publication demodelivery has none"),
         "{none}"
     );
-    run(
-        &app,
-        "UPDATE client SET sender_id = '0';
+    app.run("UPDATE client SET sender_id = '0';
          INSERT INTO client (publication, number, sender_id, username)
          SELECT publication, 1000 + n, repeat(' ', n) || '0', 'Гость' FROM client, generate_series(1, 20) n",
     )
@@ -149,15 +135,33 @@ async fn whatever_the_reader_drops_around_a_placeholder_id_is_found_and_a_text_t
         alone.chain([id.to_owned()]).collect::<Vec<_>>()
     };
     // What is no identity is not stored: of each of these the client is known by the phone.
-    for id in around("0").into_iter().chain(around(NIL)) {
-        let mut guests = of("1", &id, "Вера");
+    let placeholders = ["0", NIL, "-0", "00", "0.0", "0.", "0-0", "+0", "{0}"].map(String::from);
+    let nil = [format!("{{{NIL}}}"), NIL.replace('-', "")];
+    let placeholders = placeholders.iter().chain(&nil);
+    let mut ids: Vec<String> = placeholders.flat_map(|id| around(id)).collect();
+    for id in &ids {
+        let mut guests = of("1", id, "Вера");
         guests["client"]["phone"] = json!("+79191991919");
         app.accept(&guests).await;
     }
     assert_eq!(app.count("client").await, 1);
-    let mut ids = [around("0"), around(NIL), around("-0")].concat();
-    let placeholders = ids.len();
-    ids.extend(["0.0", "0.", "00", "0 0", "0-0", "_0", "+0", "0\u{2065}"].map(String::from));
+    // Each of these is one.
+    let identities = [
+        "0 0",
+        "_0",
+        "0\u{2065}",
+        "0a",
+        "10",
+        "{1}",
+        "-",
+        "{}",
+        ".",
+        "000017845",
+    ];
+    for id in identities {
+        app.accept(&of(id, id, "Вера")).await;
+    }
+    assert_eq!(app.count("client").await, 11);
     for (number, id) in (1000..).zip(&ids) {
         sqlx::query("INSERT INTO client (publication, number, sender_id, username) VALUES ('demodelivery', $1, $2, '')")
             .bind(number)
@@ -169,7 +173,6 @@ async fn whatever_the_reader_drops_around_a_placeholder_id_is_found_and_a_text_t
     let found = store.merged("demodelivery", 1000).await.unwrap();
     let mut found: Vec<String> = found.into_iter().map(|merged| merged.sender_id).collect();
     found.sort_unstable();
-    ids.truncate(placeholders);
     ids.sort_unstable();
     assert_eq!(found, ids);
 }

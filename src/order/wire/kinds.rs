@@ -32,10 +32,12 @@ const MOMENT: Hint = Hint::Allowed(
 );
 const PHONE: Hint = Hint::Allowed("+79191991919, 89191991919, 79191991919, 9191991919");
 
-/// Whether it is no identity (contract §3): `0` and the nil GUID, in braces or without its dashes too.
+/// What an id that is no identity is made of (contract §3), a zero at least: `0` and the nil GUID, in braces or without its
+/// dashes too.
+pub const PLACEHOLDER: [char; 6] = ['0', '{', '}', '+', '.', '-'];
+
 fn is_placeholder(id: &str) -> bool {
-    let rest = id.trim_matches(['{', '}', '0', '-', '+', '.']);
-    rest.is_empty() && id.contains('0')
+    id.contains('0') && id.trim_matches(PLACEHOLDER).is_empty()
 }
 
 /// A field and its value as written, if it came.

@@ -16,7 +16,7 @@ use super::{
     model::{AddressContent, Checkout, ClientType, OrderItem, Status},
 };
 use kinds::Reader;
-pub(crate) use kinds::is_blank;
+pub(crate) use kinds::{PLACEHOLDER, is_blank};
 
 /// A field that need not come: absent keeps what is stored, null clears it (contract §5).
 #[derive(Debug, Clone, PartialEq, Eq)]
