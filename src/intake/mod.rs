@@ -39,7 +39,7 @@ use crate::{
     fair_semaphore::QueueFull,
     memory::Reservation,
     order::fault::Language,
-    store::{Store, Write, numbers::Numbers},
+    store::{Store, Write, numbers::Reserve},
     telemetry::{
         metrics::{Metrics, Verdicts},
         traces::Stage,
@@ -56,7 +56,7 @@ pub struct Intake {
 struct Inner {
     store: Store,
     metrics: Arc<Metrics>,
-    numbers: Numbers,
+    numbers: Reserve,
     lanes: Lanes<Pending>,
     gates: Gates,
     /// Limits who may wait long for locks, of all publications together: the other connections are for those who need not.
@@ -151,7 +151,7 @@ impl Intake {
             inner: Arc::new(Inner {
                 store,
                 metrics,
-                numbers: Numbers::default(),
+                numbers: Reserve::default(),
                 lanes: Lanes::new(config.limits.waiting_batches, config.limits.coalesce),
                 gates: Gates::new(),
                 lock_waiters: Semaphore::new((config.database.connections / 3).max(1) as usize),

@@ -1,26 +1,17 @@
 //! Numbers of a publication, given from blocks that this instance reserves (contract §4.3): gaps are fine, doubles
 //! never.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    mem,
-    sync::{Mutex, PoisonError},
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+
+mod reserve;
+
+pub use reserve::{Lease, Reserve};
 
 use super::{Error, Store};
 use crate::{
     config::Publication,
     order::decide::{FreeNumbers, Shortage},
 };
-
-/// The least that is reserved at a time. A restart leaves at most so many unused.
-const SMALLEST_BLOCK: usize = 32;
-/// The most that is reserved ahead of need under load.
-const LARGEST_BLOCK: usize = 4096;
-/// Blocks grow as long as one is used up within this time.
-const BUSY: Duration = Duration::from_secs(1);
 
 /// What has numbers of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,128 +35,6 @@ impl Kind {
     }
 }
 
-/// The reserve: numbers of every publication that are reserved and not given yet.
-#[derive(Debug, Default)]
-pub struct Numbers {
-    /// By publication, and there by kind.
-    pools: Mutex<HashMap<String, [Pool; 4]>>,
-}
-
-#[derive(Debug, Default)]
-struct Pool {
-    /// In order, so that numbers follow the order of arrival as nearly as gaps allow.
-    free: VecDeque<i32>,
-    block: usize,
-    reserved_at: Option<Instant>,
-    /// One past the last number that this instance ever reserved. A database that was put back to an earlier state, or a
-    /// server that took over without the last commits, would give those after its own counter again.
-    next: i64,
-}
-
-impl Pool {
-    fn give_back(&mut self, numbers: impl IntoIterator<Item = i32>) {
-        let before = self.free.len();
-        self.free.extend(numbers);
-        if self.free.len() > before {
-            self.free.make_contiguous().sort_unstable();
-        }
-    }
-
-    /// How large a block to reserve: twice the last one while they follow fast on one another.
-    fn next_block(&mut self, missing: usize) -> usize {
-        let is_busy = self.reserved_at.is_some_and(|at| at.elapsed() < BUSY);
-        self.block = if is_busy {
-            (self.block * 2).min(LARGEST_BLOCK)
-        } else {
-            SMALLEST_BLOCK
-        };
-        self.reserved_at = Some(Instant::now());
-        self.block.max(missing)
-    }
-}
-
-fn by_kind(numbers: FreeNumbers) -> [(Kind, VecDeque<i32>); 3] {
-    [
-        (Kind::Order, numbers.order),
-        (Kind::Client, numbers.client),
-        (Kind::Address, numbers.address),
-    ]
-}
-
-impl Numbers {
-    fn pools<R>(&self, publication: &str, work: impl FnOnce(&mut [Pool; 4]) -> R) -> R {
-        // A panic while the lock was held loses at most some numbers.
-        let mut all = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pools) = all.get_mut(publication) {
-            return work(pools);
-        }
-        work(all.entry(publication.to_owned()).or_default())
-    }
-
-    fn pool<R>(&self, publication: &str, kind: Kind, work: impl FnOnce(&mut Pool) -> R) -> R {
-        self.pools(publication, |pools| work(&mut pools[kind as usize]))
-    }
-
-    fn give_back(&self, publication: &str, numbers: FreeNumbers) {
-        self.pools(publication, |pools| {
-            for (kind, numbers) in by_kind(numbers) {
-                pools[kind as usize].give_back(numbers);
-            }
-        });
-    }
-
-    /// Takes numbers that records bear out of the reserve.
-    pub fn discard(&self, publication: &str, taken: FreeNumbers) {
-        self.pools(publication, |pools| {
-            for (kind, taken) in by_kind(taken) {
-                let free = &mut pools[kind as usize].free;
-                for number in taken {
-                    if let Ok(index) = free.binary_search(&number) {
-                        free.remove(index);
-                    }
-                }
-            }
-        });
-    }
-}
-
-/// Numbers out of the reserve, for one transaction. Dropped, all of them return, for then no record bears them.
-#[derive(Debug)]
-pub struct Lease<'r> {
-    reserve: &'r Numbers,
-    publication: &'r Publication,
-    numbers: FreeNumbers,
-    /// What the decision left over.
-    unused: FreeNumbers,
-}
-
-impl Lease<'_> {
-    /// All its numbers, for a decision to take from.
-    pub fn offer(&mut self) -> &mut FreeNumbers {
-        self.unused.clone_from(&self.numbers);
-        &mut self.unused
-    }
-
-    pub fn is_used(&self) -> bool {
-        self.numbers != self.unused
-    }
-
-    /// Records bear the numbers that were used, or may bear them as far as anybody knows. Only the unused ones return.
-    pub fn keep_used(mut self) {
-        self.numbers = mem::take(&mut self.unused);
-    }
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        // A panic may have come while PostgreSQL was storing records that bear them.
-        if !thread::panicking() {
-            let numbers = mem::take(&mut self.numbers);
-            self.reserve.give_back(&self.publication.name, numbers);
-        }
-    }
-}
-
 impl Store {
     /// Leases that many numbers: out of the reserve, and where it has no more, out of a new block.
     ///
@@ -173,16 +42,11 @@ impl Store {
     /// The database is away, or a kind's numbers are used up.
     pub async fn lease<'r>(
         &self,
-        reserve: &'r Numbers,
+        reserve: &'r Reserve,
         publication: &'r Publication,
         wanted: Shortage,
     ) -> Result<Lease<'r>, Error> {
-        let mut lease = Lease {
-            reserve,
-            publication,
-            numbers: FreeNumbers::default(),
-            unused: FreeNumbers::default(),
-        };
+        let mut lease = Lease::new(reserve, publication);
         self.extend_lease(&mut lease, wanted).await?;
         Ok(lease)
     }
@@ -406,7 +270,7 @@ impl Store {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn discard_taken(&self, reserve: &Numbers, publication: &str) -> Result<(), Error> {
+    pub async fn discard_taken(&self, reserve: &Reserve, publication: &str) -> Result<(), Error> {
         let taken = async |kind| {
             let held: Vec<i32> = reserve.pool(publication, kind, |pool| {
                 pool.free.iter().copied().collect()
