@@ -1,7 +1,9 @@
 //! The reading statement of a batch, and the way from its rows to records.
 
 use std::{
+    array,
     collections::{BTreeSet, HashMap, HashSet},
+    marker::PhantomData,
     sync::{Arc, OnceLock},
 };
 
@@ -28,20 +30,46 @@ use crate::{
     threads::block_if_many,
 };
 
-/// Where the columns of `read.sql` stand, by their type; the first of each.
-mod at {
-    pub(super) const KIND: usize = 0;
-    pub(super) const INT: usize = 1;
-    pub(super) const TEXT: usize = 6;
-    pub(super) const TEXTS: usize = 15;
-    pub(super) const AMOUNT: usize = 17;
-    pub(super) const AT: usize = 20;
-    pub(super) const JSON: usize = 23;
-    pub(super) const UUID: usize = 24;
-    pub(super) const FLAG: usize = 25;
-    pub(super) const BIG: usize = 26;
-    pub(super) const INTS: usize = 27;
+/// A column of `read.sql`, or the first of those of its type, and what it is read as.
+struct Column<T> {
+    index: usize,
+    read_as: PhantomData<T>,
 }
+
+// Derived, they would ask the same of `T`.
+impl<T> Clone for Column<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Column<T> {}
+
+impl<T> Column<T> {
+    const fn first(index: usize) -> Self {
+        Self {
+            index,
+            read_as: PhantomData,
+        }
+    }
+
+    /// This one and those behind it, to be named by what they hold in a row of some kind.
+    fn all<const N: usize>(self) -> [Self; N] {
+        array::from_fn(|n| Self::first(self.index + n))
+    }
+}
+
+const KIND: Column<i16> = Column::first(0);
+const INT: Column<i32> = Column::first(1);
+const TEXT: Column<String> = Column::first(6);
+const TEXTS: Column<Vec<String>> = Column::first(15);
+const AMOUNT: Column<Decimal> = Column::first(17);
+const MOMENT: Column<DateTime<Utc>> = Column::first(20);
+const JSON: Column<Value> = Column::first(23);
+const UUID: Column<Uuid> = Column::first(24);
+const FLAG: Column<bool> = Column::first(25);
+const BIG: Column<i64> = Column::first(26);
+const INTS: Column<Vec<i32>> = Column::first(27);
 
 /// A row of `read.sql`, of whichever kind; the ways out of it say what its columns mean. Only the columns that a kind
 /// has are looked at: sqlx's own way from a row takes all of them apart, which took as long as PostgreSQL's work.
@@ -55,148 +83,168 @@ fn corrupt(what: &'static str) -> sqlx::Error {
 }
 
 impl Row {
-    fn get<'r, T: Decode<'r, Postgres>>(&'r self, first: usize, number: usize) -> Read<T> {
+    fn get<'r, T: Decode<'r, Postgres>>(&'r self, column: Column<T>) -> Read<T> {
         // read.sql's columns are checked when we compile, by [`checked`].
-        self.0.try_get_unchecked(first + number - 1)
+        self.0.try_get_unchecked(column.index)
     }
 
-    fn int(&self, number: usize) -> Read<i32> {
-        self.get(at::INT, number)
+    fn maybe<'r, T: Decode<'r, Postgres>>(&'r self, column: Column<T>) -> Read<Option<T>> {
+        self.0.try_get_unchecked(column.index)
     }
 
-    fn maybe_int(&self, number: usize) -> Read<Option<i32>> {
-        self.get(at::INT, number)
-    }
-
-    fn text(&self, number: usize) -> Read<String> {
-        self.get(at::TEXT, number)
-    }
-
-    fn maybe_text(&self, number: usize) -> Read<Option<String>> {
-        self.get(at::TEXT, number)
-    }
-
-    fn amount(&self, number: usize) -> Read<Decimal> {
-        self.get(at::AMOUNT, number)
-    }
-
-    fn moment(&self, number: usize) -> Read<DateTime<Utc>> {
-        self.get(at::AT, number)
+    /// A text that is not kept as it is.
+    fn str(&self, column: Column<String>) -> Read<&str> {
+        self.0.try_get_unchecked(column.index)
     }
 
     fn json<T: DeserializeOwned + 'static>(&self) -> Read<Option<T>> {
-        let json: Option<Json<T>> = self.get(at::JSON, 1)?;
+        let json: Option<Json<T>> = self.0.try_get_unchecked(JSON.index)?;
         Ok(json.map(|Json(value)| value))
     }
 
     fn order(&self) -> Read<Order> {
-        let status: &str = self.get(at::TEXT, 2)?;
+        let [
+            number,
+            version,
+            client_number,
+            address_number,
+            count_of_returned_bottles,
+        ] = INT.all();
+        let [sender_id, status, payment_type, comment, shipping_address] = TEXT.all();
+        let [total, delivery_cost, coins] = AMOUNT.all();
+        let [created_at, shipping_date_from, shipping_date_to] = MOMENT.all();
         Ok(Order {
-            number: self.int(1)?,
-            version: self.int(2)?,
-            client_number: self.int(3)?,
-            address_number: self.maybe_int(4)?,
-            shipping_address: self.shipping_address()?,
-            count_of_returned_bottles: self.int(5)?,
-            sender_id: self.text(1)?,
-            status: Status::parse(status).ok_or_else(|| corrupt("a status"))?,
-            payment_type: self.maybe_text(3)?,
-            comment: self.maybe_text(4)?,
-            total: self.amount(1)?,
-            delivery_cost: self.get(at::AMOUNT, 2)?,
-            coins: self.get(at::AMOUNT, 3)?,
-            created_at: self.moment(1)?,
-            shipping_date_from: self.moment(2)?,
-            shipping_date_to: self.moment(3)?,
+            number: self.get(number)?,
+            version: self.get(version)?,
+            client_number: self.get(client_number)?,
+            address_number: self.maybe(address_number)?,
+            shipping_address: serde_json::from_str(self.str(shipping_address)?)
+                .map_err(|_| corrupt("an order's own address"))?,
+            count_of_returned_bottles: self.get(count_of_returned_bottles)?,
+            sender_id: self.get(sender_id)?,
+            status: Status::parse(self.str(status)?).ok_or_else(|| corrupt("a status"))?,
+            payment_type: self.maybe(payment_type)?,
+            comment: self.maybe(comment)?,
+            total: self.get(total)?,
+            delivery_cost: self.maybe(delivery_cost)?,
+            coins: self.maybe(coins)?,
+            created_at: self.get(created_at)?,
+            shipping_date_from: self.get(shipping_date_from)?,
+            shipping_date_to: self.get(shipping_date_to)?,
             ask_for_checkout: self.json::<Checkout>()?,
-            uuid: self.get(at::UUID, 1)?,
-            payment_status: self.get(at::FLAG, 1)?,
+            uuid: self.get(UUID)?,
+            payment_status: self.get(FLAG)?,
             items: Vec::new().into(),
         })
     }
 
-    /// An order's own copy of the address.
-    fn shipping_address(&self) -> Read<AddressContent> {
-        let text: &str = self.get(at::TEXT, 5)?;
-        serde_json::from_str(text).map_err(|_| corrupt("an order's own address"))
-    }
-
-    /// (order's number, place, line)
+    /// (order's number, position, item)
     fn item(&self) -> Read<(i32, i32, OrderItem)> {
+        let [
+            order_number,
+            position,
+            external_id,
+            product_number,
+            quantity,
+        ] = INT.all();
+        let [product_id, sender_id, name] = TEXT.all();
         let item = OrderItem {
-            external_id: self.maybe_int(3)?,
-            product_number: self.maybe_int(4)?,
-            quantity: self.int(5)?,
-            product_id: self.text(1)?,
-            sender_id: self.maybe_text(2)?,
-            name: self.maybe_text(3)?,
-            price: self.amount(1)?,
-            order_product_id: self.get(at::BIG, 1)?,
+            external_id: self.maybe(external_id)?,
+            product_number: self.maybe(product_number)?,
+            quantity: self.get(quantity)?,
+            product_id: self.get(product_id)?,
+            sender_id: self.maybe(sender_id)?,
+            name: self.maybe(name)?,
+            price: self.get(AMOUNT)?,
+            order_product_id: self.maybe(BIG)?,
         };
-        Ok((self.int(1)?, self.int(2)?, item))
+        Ok((self.get(order_number)?, self.get(position)?, item))
     }
 
     /// (stamp, client)
     fn client(&self) -> Read<(Arc<str>, Client)> {
-        let kind: &str = self.get(at::TEXT, 7)?;
+        let [number, version] = INT.all();
+        let [
+            sender_id,
+            guest_phone,
+            username,
+            phone,
+            email,
+            comment,
+            kind,
+            stamp,
+        ] = TEXT.all();
+        let [phones, legal_address] = TEXTS.all();
         let client = Client {
-            number: self.int(1)?,
-            version: self.int(2)?,
-            sender_id: self.maybe_text(1)?,
-            guest_phone: self.maybe_text(2)?,
-            username: self.text(3)?,
-            phone: self.maybe_text(4)?,
-            email: self.maybe_text(5)?,
-            comment: self.maybe_text(6)?,
-            kind: ClientType::parse(kind).ok_or_else(|| corrupt("a client's type"))?,
-            phones: self.get(at::TEXTS, 1)?,
-            legal_address: self.get(at::TEXTS, 2)?,
-            coins_amount: self.amount(1)?,
+            number: self.get(number)?,
+            version: self.get(version)?,
+            sender_id: self.maybe(sender_id)?,
+            guest_phone: self.maybe(guest_phone)?,
+            username: self.get(username)?,
+            phone: self.maybe(phone)?,
+            email: self.maybe(email)?,
+            comment: self.maybe(comment)?,
+            kind: ClientType::parse(self.str(kind)?).ok_or_else(|| corrupt("a client's type"))?,
+            phones: self.get(phones)?,
+            legal_address: self.get(legal_address)?,
+            coins_amount: self.get(AMOUNT)?,
             bank_account: self.json::<BankAccount>()?,
-            loyalty_system_is_active: self.get(at::FLAG, 1)?,
-            account_number: self.get(at::BIG, 1)?,
+            loyalty_system_is_active: self.maybe(FLAG)?,
+            account_number: self.maybe(BIG)?,
             addresses: Vec::new().into(),
             prices: Vec::new().into(),
         };
-        let stamp: &str = self.get(at::TEXT, 8)?;
-        Ok((stamp.into(), client))
+        Ok((self.str(stamp)?.into(), client))
     }
 
     /// (client's number, address)
     fn address(&self) -> Read<(i32, Address)> {
+        let [number, client_number, district_number] = INT.all();
+        let [
+            sender_id,
+            city,
+            street,
+            house,
+            str,
+            entrance,
+            floor,
+            room,
+            district_name,
+        ] = TEXT.all();
         let content = AddressContent {
-            city: self.text(2)?,
-            street: self.text(3)?,
-            house: self.text(4)?,
-            str: self.text(5)?,
-            entrance: self.maybe_text(6)?,
-            floor: self.maybe_text(7)?,
-            room: self.maybe_text(8)?,
+            city: self.get(city)?,
+            street: self.get(street)?,
+            house: self.get(house)?,
+            str: self.get(str)?,
+            entrance: self.maybe(entrance)?,
+            floor: self.maybe(floor)?,
+            room: self.maybe(room)?,
         };
         let address = Address {
-            number: self.int(1)?,
-            district_number: self.maybe_int(3)?,
-            sender_id: self.maybe_text(1)?,
-            district_name: self.maybe_text(9)?,
+            number: self.get(number)?,
+            district_number: self.maybe(district_number)?,
+            sender_id: self.maybe(sender_id)?,
+            district_name: self.maybe(district_name)?,
             content,
         };
-        Ok((self.int(2)?, address))
+        Ok((self.get(client_number)?, address))
     }
 
     /// (client's number, price)
     fn price(&self) -> Read<(i32, ClientPrice)> {
+        let [product_number, client_number] = INT.all();
         let price = ClientPrice {
-            product_number: self.int(1)?,
-            external_product_id: self.maybe_text(1)?,
-            price: self.amount(1)?,
-            active: self.get(at::FLAG, 1)?,
+            product_number: self.get(product_number)?,
+            external_product_id: self.maybe(TEXT)?,
+            price: self.get(AMOUNT)?,
+            active: self.get(FLAG)?,
         };
-        Ok((self.int(2)?, price))
+        Ok((self.get(client_number)?, price))
     }
 
     /// (the sender's id, our number)
     fn product(&self) -> Read<(String, i32)> {
-        Ok((self.text(1)?, self.int(1)?))
+        Ok((self.get(TEXT)?, self.get(INT)?))
     }
 }
 
@@ -241,19 +289,16 @@ impl Rows {
 
     fn add(&mut self, row: PgRow) -> Read<()> {
         let row = Row(row);
-        match row.get::<i16>(at::KIND, 1)? {
+        match row.get(KIND)? {
             0 => {
-                self.now = Some(row.moment(1)?);
+                let [now, started_at] = MOMENT.all();
+                self.now = Some(row.get(now)?);
                 self.version = Version {
-                    life: Some(row.moment(2)?),
-                    catalogue: row.get(at::BIG, 1)?,
+                    life: Some(row.get(started_at)?),
+                    catalogue: row.get(BIG)?,
                 };
-                let numbers: Vec<i32> = row.get(at::INTS, 1)?;
-                let stamps: Vec<String> = row.get(at::TEXTS, 1)?;
-                self.cached = numbers
-                    .into_iter()
-                    .zip(stamps.into_iter().map(Arc::from))
-                    .collect();
+                let stamps = row.get(TEXTS)?.into_iter().map(Arc::from);
+                self.cached = row.get(INTS)?.into_iter().zip(stamps).collect();
             }
             1 => {
                 let order = row.order()?;
@@ -277,8 +322,8 @@ impl Rows {
             }
             5 => self.prices.push(row.price()?),
             6 => self.products.extend([row.product()?]),
-            7 => drop(self.order_numbers.insert(row.int(1)?)),
-            8 => drop(self.address_numbers.insert(row.int(1)?)),
+            7 => drop(self.order_numbers.insert(row.get(INT)?)),
+            8 => drop(self.address_numbers.insert(row.get(INT)?)),
             _ => return Err(corrupt("a kind of row")),
         }
         self.bytes += ROW_BYTES;
