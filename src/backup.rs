@@ -12,7 +12,6 @@ use crate::config;
 /// The newest backup in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Newest {
-    /// Its file.
     pub path: PathBuf,
     /// How long ago it was finished.
     pub age: Duration,
@@ -21,9 +20,6 @@ pub struct Newest {
 /// The newest backup in `folder`; `None` where there is none. Whatever the program that makes them calls them, a backup
 /// is a file that is not empty and not hidden: hidden ones are not finished yet. Folders inside do not count, for one
 /// with WAL is written to all the time.
-///
-/// # Errors
-/// What the system says when the folder cannot be read.
 pub fn newest(folder: &Path) -> io::Result<Option<Newest>> {
     let mut newest: Option<(SystemTime, PathBuf)> = None;
     for entry in fs::read_dir(folder)? {

@@ -40,7 +40,6 @@ pub struct Options {
 pub struct Report {
     /// What is new, changed, unchanged and refused.
     pub totals: Totals,
-    /// Bad lines.
     pub problems: Vec<Problem>,
     /// What was taken, and should be known all the same.
     pub notes: Vec<String>,
@@ -53,20 +52,10 @@ pub struct Report {
 pub enum Error {
     /// The file cannot be opened.
     #[error("cannot read {}: {source}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// The file makes no sense.
     #[error("{}: {source}", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: Unreadable,
-    },
+    Unreadable { path: PathBuf, source: Unreadable },
     /// The demo data has a bad line.
     #[error("{}/{}.csv, {problem}", folder.display(), problem.kind.as_str())]
     BadDemo {

@@ -21,21 +21,18 @@ use crate::order::{
     wire::Sent,
 };
 
-/// Columns of `districts`.
 pub static DISTRICT: Columns = Columns {
     plain: &["number", "name"],
     groups: &[],
     keys: &["number"],
 };
 
-/// Columns of `products`.
 pub static PRODUCT: Columns = Columns {
     plain: &["number", "sender_ids", "name", "active"],
     groups: &[],
     keys: &["number", "sender_ids"],
 };
 
-/// Columns of `clients`.
 pub static CLIENT: Columns = Columns {
     plain: &[
         "number",
@@ -97,7 +94,6 @@ const BANK_ACCOUNT: [&str; 6] = [
 pub struct District {
     /// Its first line.
     pub line: usize,
-    /// Its number.
     pub number: Option<i32>,
     /// Required of a new one.
     pub name: Option<String>,
@@ -123,9 +119,7 @@ pub struct Product {
 pub struct Client {
     /// Its first line.
     pub line: usize,
-    /// Its number.
     pub number: Option<i32>,
-    /// The sender's id.
     pub sender_id: Option<String>,
     /// Required of a new one.
     pub username: Option<String>,
@@ -135,15 +129,11 @@ pub struct Client {
     pub phone: Sent<String>,
     /// E.164.
     pub phones: Sent<Vec<String>>,
-    /// E-mail.
     pub email: Sent<String>,
-    /// Comment.
     pub comment: Sent<String>,
-    /// Account.
     pub account_number: Option<i64>,
     /// The document's six keys, in their order.
     pub bank_account: [Sent<String>; 6],
-    /// Legal addresses.
     pub legal_address: Sent<Vec<String>>,
     /// Bonus balance.
     pub coins_amount: Sent<Decimal>,
@@ -158,11 +148,9 @@ pub struct Client {
 /// What a file says of an address of a client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Address {
-    /// Its line.
     pub line: usize,
     /// Its number; else `sender_id`, else the content tells which address is meant.
     pub number: Option<i32>,
-    /// The sender's id.
     pub sender_id: Option<String>,
     /// Required of a new one.
     pub city: Option<String>,
@@ -172,9 +160,7 @@ pub struct Address {
     pub house: Option<String>,
     /// Required of a new one.
     pub str: Option<String>,
-    /// Entrance.
     pub entrance: Sent<String>,
-    /// Floor.
     pub floor: Sent<String>,
     /// Flat or office.
     pub room: Sent<String>,
@@ -228,7 +214,6 @@ impl Address {
 /// A client's own price.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Price {
-    /// Its line.
     pub line: usize,
     /// A product's number.
     pub product: i32,
@@ -241,13 +226,9 @@ pub struct Price {
 /// What files say, of one kind or of several that are to be taken together.
 #[derive(Debug, Default)]
 pub struct Entries {
-    /// Districts.
     pub districts: Vec<District>,
-    /// Products.
     pub products: Vec<Product>,
-    /// Clients.
     pub clients: Vec<Client>,
-    /// Bad lines.
     pub problems: Vec<Problem>,
     /// How many records are left out for a bad line.
     pub totals: Totals,

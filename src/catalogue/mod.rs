@@ -13,7 +13,6 @@ pub mod table;
 /// What a file is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The catalogue.
     Products,
     /// Clients with their addresses and prices.
     Clients,
@@ -115,11 +114,8 @@ impl fmt::Display for Counts {
 /// The same for every kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Of districts.
     pub districts: Counts,
-    /// Of products.
     pub products: Counts,
-    /// Of clients.
     pub clients: Counts,
 }
 

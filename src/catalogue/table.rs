@@ -54,13 +54,11 @@ pub enum Unreadable {
     /// Neither UTF-8 nor Windows-1251.
     #[error("broken UTF-8 on line {0}: save the file anew as UTF-8 or Windows-1251")]
     BadEncoding(usize),
-    /// Nothing in it.
     #[error("the file is empty: its first line must name the columns")]
     Empty,
     /// A column or a key that means nothing to us: its data would be lost without a word.
     #[error("unknown {0}")]
     UnknownColumn(String),
-    /// The same column twice.
     #[error("the column {0} stands there twice")]
     DoubledColumn(String),
     /// No column tells which record is meant.
@@ -69,7 +67,6 @@ pub enum Unreadable {
     /// An opening quote without its closing one: what follows is no longer told apart.
     #[error("a quote is opened on line {0} and never closed")]
     OpenQuote(usize),
-    /// Broken JSON.
     #[error("not JSON: {0}")]
     NotJson(String),
     /// JSON of another form.
@@ -92,7 +89,6 @@ pub enum Value {
     Text(String),
     /// A text with a NUL or a lone surrogate.
     BadText,
-    /// Several values.
     List(Vec<Value>),
     /// What belongs together.
     Object(Row),
@@ -116,7 +112,6 @@ impl Row {
     }
 }
 
-/// A file, read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table {
     /// Its rows in their order.

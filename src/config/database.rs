@@ -17,7 +17,6 @@ pub struct Database {
     pub may_lose_orders: bool,
     /// PostgreSQL's own `statement_timeout`; shorter than `times.answer`, so that what was given up on never lands.
     pub statement_timeout: Duration,
-    /// PostgreSQL's own `lock_timeout`.
     pub lock_timeout: Duration,
     /// How long to wait for the server when the service starts.
     pub start_timeout: Duration,

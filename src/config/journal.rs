@@ -7,7 +7,6 @@ pub struct Journal {
     pub keep_batches: u32,
     /// Rejected orders, and accepted ones with remarks, with their bodies.
     pub keep_rejected: u32,
-    /// Changes of orders.
     pub keep_changes: u32,
     /// Most bytes of such bodies kept of a publication and day; what goes beyond is counted.
     pub rejected_bytes_per_day: usize,

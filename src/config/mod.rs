@@ -77,9 +77,7 @@ pub enum Error {
     /// The file cannot be read.
     #[error("cannot read the settings file {}: {source}; name another with --config or AQUA_CONFIG", path.display())]
     Unreadable {
-        /// Which.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// It says something that cannot be.
@@ -89,9 +87,6 @@ pub enum Error {
 
 impl Config {
     /// Reads and checks a settings file. Everything that is wrong with it is reported at once.
-    ///
-    /// # Errors
-    /// [`Error`], with lines.
     pub fn load(path: &Path, environment: &Environment) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(|source| Error::Unreadable {
             path: path.to_owned(),
@@ -101,9 +96,6 @@ impl Config {
     }
 
     /// The same for the text of a file.
-    ///
-    /// # Errors
-    /// [`Error::Wrong`]
     pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Self, Error> {
         file::read(path, text, |root| Self::read(root, path, environment)).map_err(Error::Wrong)
     }

@@ -17,7 +17,6 @@ pub struct Publication {
     pub name: String,
     /// More names of the same tenant, lower-cased.
     pub aliases: Vec<String>,
-    /// Who may post.
     pub access: Access,
     /// Networks that may post; empty = any.
     pub allow_from: Vec<IpNet>,
@@ -37,7 +36,6 @@ pub struct Publication {
 pub enum Access {
     /// Anybody; an `Authorization` header is ignored.
     Anonymous,
-    /// HTTP Basic.
     Users(Vec<User>),
 }
 

@@ -7,7 +7,6 @@ use super::file::Table;
 pub struct Tls {
     /// The certificate and its chain.
     pub cert: PathBuf,
-    /// Its private key.
     pub key: PathBuf,
 }
 

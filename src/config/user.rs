@@ -8,7 +8,6 @@ pub(super) const NO_PLAIN_PASSWORDS: &str = "plain passwords are never kept; wri
 /// One login of a publication.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// Login, UTF-8.
     pub login: String,
     /// argon2id hash as a PHC string.
     pub password_hash: Secret,

@@ -14,7 +14,6 @@ use super::Error;
 pub struct Account {
     /// Its name, or its number where it has none.
     pub name: String,
-    /// Its user id.
     pub uid: u32,
     /// Its main group.
     pub gid: u32,
@@ -23,9 +22,6 @@ pub struct Account {
 impl Account {
     /// Who PostgreSQL runs as on `folder`, which need not exist: ourselves; for root, the folder's owner, else
     /// `postgres`. Never `nobody`, who is whoever else had no account of his own.
-    ///
-    /// # Errors
-    /// [`Error::NoAccount`] for root on a machine without them.
     pub fn for_postgres(folder: &Path) -> Result<Self, Error> {
         let ourselves = geteuid();
         if !ourselves.is_root() {
@@ -101,9 +97,6 @@ impl Account {
     }
 
     /// Hands a file or folder to this account. Only where nobody but root can put another one in its place.
-    ///
-    /// # Errors
-    /// What the system says.
     pub fn own(&self, path: &Path) -> io::Result<()> {
         if self.is_another() {
             std::os::unix::fs::lchown(path, Some(self.uid), Some(self.gid))
@@ -114,9 +107,6 @@ impl Account {
 
     /// Does `work` on files with this account's rights and no others: what it makes is the account's, and a link leads
     /// nowhere where the account may not go by itself.
-    ///
-    /// # Errors
-    /// When we may not act as this account; what `work` says is its own affair.
     pub fn acting<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         if !self.is_another() {
             return Ok(work());
@@ -134,9 +124,6 @@ impl Account {
     }
 
     /// Becomes this account, with all threads and for good.
-    ///
-    /// # Errors
-    /// When we may not, or could still go back.
     pub fn become_for_good(&self) -> io::Result<()> {
         if self.is_another() {
             change::for_good(self)?;

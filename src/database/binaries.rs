@@ -26,18 +26,15 @@ const USUAL: [&str; 6] = [
 pub struct Binaries {
     /// The folder that holds `initdb` and `postgres`.
     pub folder: PathBuf,
-    /// Their major version.
     pub major: u32,
 }
 
 impl Binaries {
-    /// The path of `initdb`.
     #[must_use]
     pub fn initdb(&self) -> PathBuf {
         self.folder.join("initdb")
     }
 
-    /// The path of `postgres`.
     #[must_use]
     pub fn postgres(&self) -> PathBuf {
         self.folder.join("postgres")
@@ -47,9 +44,6 @@ impl Binaries {
 /// Finds the server programs: in `AQUA_POSTGRES_BIN` and nowhere else when that is set, otherwise in `PATH`, in the usual
 /// folders (newest first), and where `pg_config` points. `data` is the folder of a cluster that exists already and its
 /// major version, for only that version can open it.
-///
-/// # Errors
-/// [`Error::NoBinaries`] and [`Error::WrongMajor`].
 pub fn find(data: Option<(&Path, u32)>) -> Result<Binaries, Error> {
     let folders = match env::var_os("AQUA_POSTGRES_BIN").filter(|folder| !folder.is_empty()) {
         Some(folder) => vec![PathBuf::from(folder)],

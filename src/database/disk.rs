@@ -13,7 +13,6 @@ use nix::sys::statvfs::statvfs;
 pub struct Disk {
     /// Free for us.
     pub free: u64,
-    /// In all.
     pub size: u64,
 }
 

@@ -35,7 +35,6 @@ pub enum Error {
          to a newer version, use pg_upgrade with the service stopped"
     )]
     WrongMajor {
-        /// The private cluster's folder.
         data_dir: PathBuf,
         /// Its major version.
         data: u32,
@@ -49,7 +48,6 @@ pub enum Error {
          ([database] data_dir)", holder(.pid.as_deref())
     )]
     InUse {
-        /// The private cluster's folder.
         data_dir: PathBuf,
         /// The other's process id, as far as known.
         pid: Option<String>,
@@ -68,11 +66,8 @@ pub enum Error {
          hand the folder over (chown -R {user} {data_dir})"
     )]
     NotOurs {
-        /// The private cluster's folder.
         data_dir: PathBuf,
-        /// Whose it is.
         owner: String,
-        /// Who we are.
         user: String,
     },
 
@@ -82,7 +77,6 @@ pub enum Error {
          (install -d -o {user} -m 700 {data_dir}), or name another folder ([database] data_dir)"
     )]
     NotRootsAlone {
-        /// The private cluster's folder.
         data_dir: PathBuf,
         /// The folder on the way to it.
         folder: PathBuf,
@@ -95,7 +89,6 @@ pub enum Error {
     NotActing {
         /// The user that PostgreSQL runs as.
         user: String,
-        /// What the system said.
         source: io::Error,
     },
 
@@ -120,9 +113,7 @@ pub enum Error {
     NotExecutable {
         /// The user that PostgreSQL runs as.
         user: String,
-        /// The program.
         program: PathBuf,
-        /// What the system said.
         source: io::Error,
     },
 
@@ -132,7 +123,6 @@ pub enum Error {
          away, or name another folder ([database] data_dir)"
     )]
     NotACluster {
-        /// The private cluster's folder.
         data_dir: PathBuf,
         /// One of the strange files.
         entry: String,
@@ -143,12 +133,7 @@ pub enum Error {
         "{path} should be a folder of {user}'s own for PostgreSQL's socket, and is not (another owner, open to others, \
          or a link): remove it, or shorten [database] data_dir so that it is not needed"
     )]
-    SocketFolder {
-        /// The folder.
-        path: PathBuf,
-        /// Whose it should be.
-        user: String,
-    },
+    SocketFolder { path: PathBuf, user: String },
 
     /// A file or folder of the private cluster could not be made, read or written.
     #[error(
@@ -159,7 +144,6 @@ pub enum Error {
         what: &'static str,
         /// On what.
         path: PathBuf,
-        /// What the system said.
         source: io::Error,
     },
 
@@ -167,30 +151,19 @@ pub enum Error {
     #[error(
         "could not run {program}: {source}; reinstall PostgreSQL or name its folder in AQUA_POSTGRES_BIN"
     )]
-    Program {
-        /// The program.
-        program: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Program { program: PathBuf, source: io::Error },
 
     /// `initdb` ran and failed.
     #[error(
         "initdb could not make the private cluster in {data_dir}; mend what it says and start again:\n{output}"
     )]
-    Initdb {
-        /// The private cluster's folder.
-        data_dir: PathBuf,
-        /// What it printed last.
-        output: String,
-    },
+    Initdb { data_dir: PathBuf, output: String },
 
     /// The private cluster's `postgres` ended instead of starting.
     #[error(
         "PostgreSQL ended at start in {data_dir}; mend what its log says and start again:\n{log}"
     )]
     Died {
-        /// The private cluster's folder.
         data_dir: PathBuf,
         /// The end of its log.
         log: String,
@@ -202,9 +175,7 @@ pub enum Error {
          [database] start_timeout. The end of its log:\n{log}", .waited.as_secs()
     )]
     NotReady {
-        /// The private cluster's folder.
         data_dir: PathBuf,
-        /// How long was waited.
         waited: Duration,
         /// How the last try failed.
         last: String,
@@ -217,12 +188,7 @@ pub enum Error {
         "PostgreSQL (process {pid}) in {data_dir} did not stop; nothing is lost: the next start takes it over. Its log \
          in {data_dir}/log says what it waits for"
     )]
-    NotStopped {
-        /// The private cluster's folder.
-        data_dir: PathBuf,
-        /// Its process id.
-        pid: i32,
-    },
+    NotStopped { data_dir: PathBuf, pid: i32 },
 
     /// The server that `DATABASE_URL` names did not answer in time.
     #[error(
@@ -230,7 +196,6 @@ pub enum Error {
          DATABASE_URL", .waited.as_secs()
     )]
     NoAnswer {
-        /// How long was waited.
         waited: Duration,
         /// How the last try failed.
         source: sqlx::Error,

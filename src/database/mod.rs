@@ -33,7 +33,6 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// A way to the database.
 #[derive(Debug)]
 pub struct Opened {
-    /// How to connect.
     pub servers: Servers,
     /// The private cluster, when we run it: to be kept as long as the database is needed, then stopped.
     pub private: Option<PrivateCluster>,
@@ -59,9 +58,6 @@ pub async fn open(settings: &config::Database) -> Result<Opened, Error> {
 }
 
 /// Makes the private cluster's folder ready, as root, for the account that PostgreSQL and we are to run as.
-///
-/// # Errors
-/// Where there is no such account or no such folder can be.
 pub fn prepare(settings: &config::Database) -> Result<Account, Error> {
     PrivateCluster::prepare(settings)
 }

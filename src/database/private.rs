@@ -147,7 +147,6 @@ impl PrivateCluster {
         &self.socket
     }
 
-    /// The postmaster's process id.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         match self.postmaster.as_ref()? {

@@ -13,7 +13,6 @@ pub struct State {
     pub version: String,
     /// The same as a number: 150004 is 15.4.
     pub version_number: i32,
-    /// The database's encoding.
     pub encoding: String,
     /// Settings without which an answered order may be lost, and that are off: `fsync`, `synchronous_commit`,
     /// `full_page_writes`.

@@ -24,7 +24,6 @@ pub struct Caller {
     answer: Vec<u8>,
 }
 
-/// What an answer said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// 200, and of each order what was expected.
@@ -51,9 +50,7 @@ struct Entry {
 /// An answer as it came.
 #[derive(Debug, Clone, Copy)]
 pub struct Came<'a> {
-    /// The status.
     pub status: u16,
-    /// The body.
     pub body: &'a [u8],
 }
 
@@ -108,10 +105,6 @@ impl Came<'_> {
 }
 
 impl Caller {
-    /// Connects.
-    ///
-    /// # Errors
-    /// When nobody listens there.
     pub async fn connect(target: &Target) -> Result<Self, Error> {
         Ok(Self {
             sender: open(target.address).await?,
@@ -121,9 +114,6 @@ impl Caller {
     }
 
     /// Posts a body and reads the answer to its end.
-    ///
-    /// # Errors
-    /// When the connection breaks.
     pub async fn post(&mut self, body: Bytes) -> Result<Came<'_>, Error> {
         if self.sender.ready().await.is_err() {
             self.sender = open(self.target.address).await?;

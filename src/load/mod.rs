@@ -40,7 +40,6 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub struct Target {
     /// Where it listens.
     pub address: SocketAddr,
-    /// For the `Host` header.
     pub host: String,
     /// The orders' address.
     pub path: String,
@@ -48,7 +47,6 @@ pub struct Target {
     pub authorization: Option<Secret>,
 }
 
-/// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// New orders all the time.
@@ -62,11 +60,9 @@ pub enum Kind {
 /// How much, how, for how long.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Orders in a batch.
     pub batch: usize,
     /// Callers at once, each on a connection of its own.
     pub callers: usize,
-    /// What is sent.
     pub kind: Kind,
     /// Stop after so many orders …
     pub orders: Option<u64>,
@@ -86,15 +82,11 @@ pub struct Plan {
 /// What a run came to.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Orders in a batch.
     pub batch: usize,
-    /// Callers at once.
     pub callers: usize,
     /// Batches answered as they should be.
     pub batches: u64,
-    /// Orders in them.
     pub orders: u64,
-    /// Batches answered 503.
     pub busy: u64,
     /// Batches answered otherwise than expected, and connections that broke. Not 0: the run is no result.
     pub wrong: u64,
@@ -114,15 +106,10 @@ pub struct Report {
 /// Times of batches, milliseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Latency {
-    /// Half were quicker.
     pub p50: f64,
-    /// 90 %
     pub p90: f64,
-    /// 99 %
     pub p99: f64,
-    /// 99.9 %
     pub p999: f64,
-    /// The slowest.
     pub max: f64,
 }
 
@@ -191,9 +178,6 @@ fn per_second(count: u64, time: Duration) -> f64 {
 }
 
 /// A histogram of microseconds, up to ten minutes.
-///
-/// # Errors
-/// Never with these bounds; the library cannot know.
 pub fn histogram() -> Result<Histogram<u64>, Error> {
     Ok(Histogram::new_with_bounds(1, 600_000_000, 3)?)
 }
@@ -206,9 +190,6 @@ const RESENT_BATCHES: usize = 16;
 const RESENT_ORDERS: usize = 16_000;
 
 /// Runs a plan. `progress` is told how many orders are done, now and then.
-///
-/// # Errors
-/// When the service cannot be reached, or refuses what a re-send needs to be there.
 pub async fn run(target: &Target, plan: &Plan, progress: impl Fn(u64)) -> Result<Report, Error> {
     Load::prepare(target, plan).await?.run(progress).await
 }
@@ -224,9 +205,6 @@ pub struct Load {
 
 impl Load {
     /// Gets everything ready.
-    ///
-    /// # Errors
-    /// When the service cannot be reached, or refuses what a re-send needs to be there.
     pub async fn prepare(target: &Target, plan: &Plan) -> Result<Self, Error> {
         // Ids of one run apart from another's.
         let run = format!("{:x}", uuid::Uuid::now_v7().as_u128() >> 48);
@@ -271,9 +249,6 @@ impl Load {
     }
 
     /// Runs the plan once. `progress` is told how many orders are done, now and then.
-    ///
-    /// # Errors
-    /// When a caller fails otherwise than by a broken connection, which the report counts.
     pub async fn run(&mut self, progress: impl Fn(u64)) -> Result<Report, Error> {
         let plan = Arc::new(self.plan.clone());
         let cpu_before = own_cpu()?;

@@ -99,7 +99,6 @@ impl Orders {
         self
     }
 
-    /// One order.
     pub fn order(&mut self) -> (Value, Expected) {
         let (order, expected, _) = self.make();
         (order, expected)
@@ -199,7 +198,6 @@ pub struct Stock {
 #[derive(Debug)]
 struct Template {
     text: Range<usize>,
-    /// The order's id.
     id: usize,
     /// The digits of its serial, wherever they stand.
     serials: Vec<usize>,
@@ -211,7 +209,6 @@ struct Template {
 /// A body to send.
 #[derive(Debug, Clone, Default)]
 pub struct Body {
-    /// JSON.
     pub bytes: Bytes,
     orders: Vec<Sent>,
     id_length: usize,

@@ -58,7 +58,7 @@ impl Store {
     /// Starts an import. Imports of one publication take turns.
     ///
     /// # Errors
-    /// [`Error::Overtaken`] when the other one takes its time, [`Error::Unavailable`] when the database is away.
+    /// [`Error::Overtaken`] when the other one takes its time.
     pub async fn begin_import(&self, publication: &str) -> Result<Import, Error> {
         let mut transaction = self.pool().begin().await.map_err(Error::Unavailable)?;
         let milliseconds = |duration: Duration| duration.as_millis().to_string();
@@ -88,9 +88,6 @@ impl Store {
     }
 
     /// Whether the publication has no district, product or client yet, and never got this mark.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn is_untouched(&self, publication: &str, mark: &str) -> Result<bool, Error> {
         let mut connection = self.pool().acquire().await.map_err(Error::Unavailable)?;
         is_untouched(&mut connection, publication, mark).await
@@ -110,9 +107,6 @@ impl Store {
     }
 
     /// Takes numbers off the publication's counters, just as many as are short.
-    ///
-    /// # Errors
-    /// When the database is away or a kind's numbers are used up.
     pub async fn take_numbers(
         &self,
         publication: &Publication,
@@ -146,7 +140,7 @@ impl Import {
     /// Keeps orders from writing these clients until the import is over.
     ///
     /// # Errors
-    /// As for any of an import's statements: [`Error::Overtaken`] means "again", nothing is stored.
+    /// [`Error::Overtaken`] means "again", nothing is stored.
     pub async fn lock_clients(&mut self, numbers: &[i32]) -> Result<(), Error> {
         for chunk in numbers.chunks(CHUNK) {
             sqlx::query!(
@@ -163,17 +157,10 @@ impl Import {
     }
 
     /// As [`Store::is_untouched`], with nobody else importing meanwhile.
-    ///
-    /// # Errors
-    /// As for any of an import's statements.
     pub async fn is_untouched(&mut self, mark: &str) -> Result<bool, Error> {
         is_untouched(&mut self.transaction, &self.publication, mark).await
     }
 
-    /// Sets the mark.
-    ///
-    /// # Errors
-    /// As for any of an import's statements.
     pub async fn mark(&mut self, mark: &str) -> Result<(), Error> {
         sqlx::query!(
             "INSERT INTO publication_mark (publication, mark) VALUES ($1, $2)",
@@ -188,9 +175,6 @@ impl Import {
 
     /// Reads all that is stored under the keys. A client's addresses and prices are read after its version: should
     /// somebody change them in between, the version tells when it comes to writing.
-    ///
-    /// # Errors
-    /// As for any of an import's statements.
     pub async fn read(&mut self, keys: &Keys, progress: Progress<'_>) -> Result<Stored, Error> {
         let mut stored = Stored::default();
         let (publication, connection) = (&self.publication, &mut *self.transaction);

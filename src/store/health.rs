@@ -24,9 +24,6 @@ pub enum Health {
 impl Store {
     /// Asks the database, by a connection that batches do not use. A schema that is newer than ours is no fault: while an
     /// update goes round, one instance is always first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when it does not answer.
     pub async fn health(&self) -> Result<Health, Error> {
         let asked = match self.ask().await {
             // A connection that had nothing to do for a while, and broke meanwhile; the next is a fresh one.

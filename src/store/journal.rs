@@ -15,7 +15,6 @@ pub struct Filter {
     pub since: Option<DateTime<Utc>>,
     /// … and before then.
     pub until: Option<DateTime<Utc>>,
-    /// Sent by this login.
     pub login: Option<String>,
     /// With this `X-Request-Id`.
     pub request_id: Option<String>,
@@ -43,15 +42,12 @@ pub struct JournalBatch {
     pub batch: Uuid,
     /// When its body was read.
     pub received_at: DateTime<Utc>,
-    /// Its `X-Request-Id`.
     pub request_id: String,
     /// Who sent it; `None` when anonymous.
     pub login: Option<String>,
     /// Entries in the answer.
     pub orders: i32,
-    /// Of them accepted.
     pub accepted: i32,
-    /// Of them rejected.
     pub rejected: i32,
     /// Of the accepted: those of which a value was left out, rounded or shortened.
     pub with_remarks: i32,
@@ -62,7 +58,6 @@ pub struct JournalBatch {
 /// An order that is kept as it came: it was rejected, or accepted with remarks.
 #[derive(Debug, Clone)]
 pub struct KeptOrder {
-    /// Its batch.
     pub batch: Uuid,
     /// Its place there, from 0.
     pub position: i32,
@@ -74,7 +69,6 @@ pub struct KeptOrder {
     pub login: Option<String>,
     /// The order's id, without the blanks around it; `#n` where it has none: it was the n-th of its batch, from 0.
     pub order_key: String,
-    /// As received.
     pub body: String,
     /// As answered, in Russian: `[{field, code, message}]`.
     pub faults: Value,
@@ -94,11 +88,9 @@ pub struct KeptOrder {
 /// An order and its client as they are now.
 #[derive(Debug, Clone, Copy)]
 pub struct Versions {
-    /// The order's number.
     pub order: i32,
     /// Counts its changes.
     pub order_version: i32,
-    /// The client's number.
     pub client: i32,
     /// Counts its changes, and those of its addresses.
     pub client_version: i32,
@@ -127,13 +119,10 @@ impl KeptOrder {
 /// A change of an order.
 #[derive(Debug, Clone)]
 pub struct JournalChange {
-    /// When.
     pub made_at: DateTime<Utc>,
     /// By which batch; `None`: by an operator's hand.
     pub batch: Option<Uuid>,
-    /// That batch's `X-Request-Id`.
     pub request_id: Option<String>,
-    /// That batch's login.
     pub login: Option<String>,
     /// `{field: [from, to]}`
     pub changes: Value,
@@ -146,9 +135,7 @@ pub struct Creation {
     pub batch: Option<Uuid>,
     /// That batch, while it is in the journal.
     pub received_at: Option<DateTime<Utc>>,
-    /// Its `X-Request-Id`.
     pub request_id: Option<String>,
-    /// Its login.
     pub login: Option<String>,
 }
 
@@ -195,9 +182,6 @@ impl Store {
     }
 
     /// Batches, the newest first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn journal_batches(
         &self,
         publication: &str,
@@ -229,9 +213,6 @@ impl Store {
     }
 
     /// The batch of that id.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn journal_batch(
         &self,
         publication: &str,
@@ -250,9 +231,6 @@ impl Store {
     }
 
     /// Kept orders, the newest first; of one batch only where that is given, in their places.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn journal_orders(
         &self,
         publication: &str,
@@ -291,9 +269,6 @@ impl Store {
     }
 
     /// The order with that sender's id, and its client, as they are now.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn versions(
         &self,
         publication: &str,
@@ -313,9 +288,6 @@ impl Store {
     }
 
     /// What batches that were received since then have taken of the budget for kept orders.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] and the like.
     pub async fn kept_bytes(
         &self,
         publication: &str,
@@ -333,9 +305,6 @@ impl Store {
     }
 
     /// How an order came to be.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn order_creation(
         &self,
         publication: &str,
@@ -356,9 +325,6 @@ impl Store {
     }
 
     /// What changed of an order, in its order.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn order_changes(
         &self,
         publication: &str,
@@ -377,10 +343,6 @@ impl Store {
         .map_err(Error::Unavailable)
     }
 
-    /// The database's clock.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] and the like.
     pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
         let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(self.pool());
         self.in_time(now).await.map_err(Error::of_statement)
@@ -389,7 +351,7 @@ impl Store {
     /// Removes changes from before then, `step` at most; says how many.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] and the like; trying again is safe.
+    /// Trying again is safe.
     pub async fn remove_changes(
         &self,
         publication: &str,
@@ -415,7 +377,7 @@ impl Store {
     /// end.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] and the like; trying again is safe.
+    /// Trying again is safe.
     pub async fn remove_kept(
         &self,
         publication: &str,
@@ -452,7 +414,7 @@ impl Store {
     /// `after`; says where it ended, and `None` at the end.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] and the like; trying again is safe.
+    /// Trying again is safe.
     pub async fn remove_batches(
         &self,
         publication: &str,

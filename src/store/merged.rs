@@ -24,9 +24,7 @@ const PLANNED_FOR_ALL: &str = "SELECT set_config(name, value, true)
 pub struct Merged {
     /// `client`, `address` or `order`.
     pub kind: String,
-    /// Our number.
     pub number: i32,
-    /// The sender's id.
     pub sender_id: String,
     /// A client's name, an address as a line, an order's status.
     pub says: String,
@@ -46,9 +44,6 @@ pub struct Merged {
 
 impl Store {
     /// Records of a publication that are merged: of each kind `most` at most, those with most open orders first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn merged(&self, publication: &str, most: i32) -> Result<Vec<Merged>, Error> {
         let mut transaction = self.pool().begin().await.map_err(Error::Unavailable)?;
         sqlx::query(PLANNED_FOR_ALL)

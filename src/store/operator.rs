@@ -14,9 +14,7 @@ use crate::order::{
 /// An order, as far as it takes to tell it from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Our number.
     pub number: i32,
-    /// The sender's id.
     pub sender_id: String,
     /// Whose it is.
     pub client_number: i32,
@@ -28,9 +26,6 @@ pub struct Found {
 
 impl Store {
     /// The orders with that sender's id and with that number: one, two different ones, or none.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn find_orders(
         &self,
         publication: &str,
@@ -62,9 +57,6 @@ impl Store {
     }
 
     /// When the last batch came in of which an order was accepted.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn last_accepted_at(
         &self,
         publication: &str,
@@ -80,9 +72,6 @@ impl Store {
     }
 
     /// The order that was found, whole, and its client; `None` when it went to another client meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database is away.
     pub async fn order_with_client(
         &self,
         publication: &str,

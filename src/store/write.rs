@@ -24,15 +24,12 @@ pub struct BatchRow {
     pub batch: Uuid,
     /// When its body was read.
     pub received_at: DateTime<Utc>,
-    /// `X-Request-Id`.
     pub request_id: String,
     /// Who sent it; `None` when anonymous.
     pub login: Option<String>,
     /// Entries in the answer.
     pub orders: usize,
-    /// Of them accepted.
     pub accepted: usize,
-    /// Of them rejected.
     pub rejected: usize,
     /// Accepted orders with remarks: something that came was not taken as it came.
     pub with_remarks: usize,
@@ -45,7 +42,6 @@ pub struct BatchRow {
 /// The journal's row of one order of which something was not taken: rejected, or accepted with remarks.
 #[derive(Debug, Clone)]
 pub struct KeptRow<'a> {
-    /// Of which batch.
     pub batch: Uuid,
     /// The element's place in it.
     pub position: usize,
@@ -69,7 +65,6 @@ pub struct KeptRow<'a> {
 /// The journal's row of one change of an order.
 #[derive(Debug, Clone)]
 pub struct ChangeRow<'a> {
-    /// Which order.
     pub order_number: i32,
     /// The version that it leaves behind.
     pub version: i32,
@@ -77,7 +72,6 @@ pub struct ChangeRow<'a> {
     pub made_at: DateTime<Utc>,
     /// The batch that changed it.
     pub batch: Uuid,
-    /// Its `X-Request-Id`.
     pub request_id: &'a str,
     /// Who sent it; `None` when anonymous.
     pub login: Option<&'a str>,

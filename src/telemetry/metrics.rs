@@ -109,9 +109,7 @@ pub enum Retry {
 /// What a batch consists of once it is processed.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Verdicts {
-    /// Orders stored.
     pub accepted: usize,
-    /// Orders not stored.
     pub rejected: usize,
     /// Orders stored with remarks: something that came was not taken as it came.
     pub with_remarks: usize,
@@ -122,7 +120,6 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    /// Counts them.
     #[must_use]
     pub fn of(verdicts: &[Verdict]) -> Self {
         let mut counted = Self::default();
@@ -158,7 +155,6 @@ pub struct Reading {
     pub bytes_in_flight: (usize, usize),
     /// Most connections of callers.
     pub connections_max: usize,
-    /// Whether the database answers.
     pub database_up: bool,
     /// Whether orders can be taken.
     pub ready: bool,
@@ -188,7 +184,6 @@ pub struct Metrics {
     /// Batches that shared a transaction with others.
     pub coalesced_batches: Counter,
     retries: Family<OfReason, Counter>,
-    /// Connections of callers.
     pub connections: Count,
     /// Log lines that strangers bring about.
     pub strangers_lines: Arc<Sampled>,
@@ -386,7 +381,6 @@ impl Metrics {
         }
     }
 
-    /// A batch was processed.
     pub fn processed(&self, publication: &str, verdicts: &Verdicts) {
         let orders = verdicts.accepted + verdicts.rejected;
         #[expect(clippy::cast_precision_loss, reason = "batches are not that large")]
@@ -428,9 +422,6 @@ impl Metrics {
     }
 
     /// All of it in the text format of `OpenMetrics`.
-    ///
-    /// # Errors
-    /// None that a count could cause; the library cannot know.
     pub fn text(&self, reading: &Reading) -> Result<String, fmt::Error> {
         self.gauges.set(reading);
         let now = Utc::now().timestamp_millis();

@@ -44,20 +44,15 @@ pub struct Traces(SdkTracerProvider);
 /// Something that a request waited for.
 #[derive(Debug, Clone, Copy)]
 pub struct Stage {
-    /// What.
     pub name: &'static str,
-    /// From then …
     pub begin: Instant,
-    /// … until then.
     pub end: Instant,
 }
 
 /// A request that was answered.
 #[derive(Debug)]
 pub struct Answered<'a> {
-    /// When it began.
     pub begin: Instant,
-    /// Its status.
     pub status: u16,
     /// As the log has it.
     pub request_id: &'a str,
@@ -82,9 +77,6 @@ pub struct Error {
 }
 
 /// Sends spans from now on, where the settings name a collector. Within tokio's runtime.
-///
-/// # Errors
-/// [`Error`] for an address that is none.
 pub fn start(settings: &config::Traces) -> Result<Option<Traces>, Error> {
     let Some(endpoint) = &settings.endpoint else {
         return Ok(None);

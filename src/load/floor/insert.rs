@@ -38,9 +38,6 @@ impl Shape {
 
 impl Floor {
     /// New orders in the best shape we know.
-    ///
-    /// # Errors
-    /// When the database does not let us.
     pub async fn insert(&mut self, time: Duration) -> Result<Batches, Error> {
         let mut best: Option<Batches> = None;
         let mut all = Vec::new();

@@ -52,7 +52,6 @@ pub struct Batches {
     pub shape: &'static str,
     /// Orders a second, one connection.
     pub orders_per_second: f64,
-    /// A batch's time, milliseconds.
     pub batch_ms: Latency,
     /// Orders a second of each shape that was tried.
     pub tried: Vec<(&'static str, f64)>,
@@ -82,9 +81,6 @@ impl Batches {
 
 impl Floor {
     /// Makes the schema, fills it and gathers its statistics. [`Floor::close`] takes it away again.
-    ///
-    /// # Errors
-    /// When the database does not let us.
     pub async fn open(options: &PgConnectOptions, batch: usize, seed: u64) -> Result<Self, Error> {
         let options = options
             .clone()
@@ -113,10 +109,6 @@ impl Floor {
         }
     }
 
-    /// Drops the schema.
-    ///
-    /// # Errors
-    /// When it stays.
     pub async fn close(mut self) -> Result<(), Error> {
         self.sql("DROP SCHEMA IF EXISTS %schema% CASCADE").await?;
         self.connection.close().await?;
@@ -176,9 +168,6 @@ impl Floor {
     }
 
     /// One row of 1.5 KB and its commit, over and over.
-    ///
-    /// # Errors
-    /// When the database does not let us.
     pub async fn bare(&mut self, time: Duration) -> Result<Latency, Error> {
         let body = self.orders.order().0.to_string();
         let insert = format!("INSERT INTO {}.bare (body) VALUES ($1)", self.schema);

@@ -19,9 +19,6 @@ impl Floor {
     ///
     /// Three statements that look up keys, for one with a column for everything (as `UNION ALL` makes it) decodes mostly
     /// empty columns; more than that, for a client joined to its addresses is one row in nearly every case.
-    ///
-    /// # Errors
-    /// When the database does not let us.
     pub async fn read(&mut self, time: Duration) -> Result<Batches, Error> {
         let [orders, items, clients, journal] =
             [READ_ORDER, READ_ITEM, READ_CLIENT, JOURNAL_ASYNCHRONOUS]
