@@ -1,27 +1,20 @@
-//! What every request and its answer have, whatever becomes of them: an id, a language, a log line, a body read to
-//! its end (contract §1).
+//! What every request and its response have, whatever becomes of them: an id, a language, a log line, a body read to its
+//! end (contract §1).
 
-use std::{
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http_body_util::BodyExt;
-use hyper::body::{Frame, SizeHint};
 use opentelemetry::trace::SpanContext;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use uuid::Uuid;
 
-use super::failure::Failure;
+use super::{body::drain::DrainableBody, failure::Failure};
 use crate::{
     config::Publication,
     order::fault::Language,
@@ -36,19 +29,14 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The most that the log shows of a path and of a method.
 const PATH_SHOWN: usize = 200;
 const METHOD_SHOWN: usize = 20;
-/// How much of a refused body is read so that the connection can serve the next request.
-const DRAIN_BYTES: u64 = 1024 * 1024;
-/// How long that may take.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// A request as everybody on this floor knows it.
+/// A request as all of `http` knows it.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// The caller's `X-Request-Id` if it sent a sane one, else a fresh UUID v7.
+    /// The caller's `X-Request-Id` if that is sane, else a fresh UUID v7.
     pub request_id: String,
-    /// What the caller reads.
     pub language: Language,
-    /// As the log shows them.
+    /// As the log shows it, like `path`.
     method: String,
     path: String,
     started: Instant,
@@ -63,35 +51,31 @@ pub struct Facts {
     pub publication: Option<Arc<Publication>>,
     /// `None` also where the publication is anonymous.
     pub login: Option<String>,
-    /// Whether it was only checked.
     pub dry_run: bool,
     /// Bytes of the body after decompression.
     pub bytes: usize,
     /// Elements in the batch; entries in the answer once there is one.
     pub orders: usize,
-    /// Orders stored.
     pub accepted: usize,
-    /// Orders not stored.
     pub rejected: usize,
-    /// What it waited for.
     pub stages: Vec<Stage>,
 }
 
 impl Facts {
     /// Whether the caller is more than a stranger who found an open publication.
-    fn is_of_somebody_known(&self) -> bool {
+    fn is_known(&self) -> bool {
         self.login.is_some()
             || (self.publication.as_ref()).is_some_and(|known| !known.allow_from.is_empty())
     }
 
-    /// The request waited for that, from then until now.
+    /// The request waited for this from `begin` until now.
     pub fn waited(&mut self, name: &'static str, begin: Instant) {
         let end = Instant::now();
         self.stages.push(Stage { name, begin, end });
     }
 }
 
-/// Gives the request its id, runs it, and finishes its answer.
+/// Gives the request its id, runs it, and finishes its response.
 pub async fn answer(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let exchange = Exchange::begin(&request);
     // In its own task: a panic becomes a 500 and not a dropped connection, and a batch whose caller hangs up is
@@ -121,7 +105,7 @@ impl Exchange {
     async fn run(self, request: Request, next: Next, metrics: Arc<Metrics>) -> Response {
         let (mut head, body) = request.into_parts();
         let waits_to_be_asked = expects_continue(&head.headers);
-        let body = SharedBody::new(body);
+        let body = DrainableBody::new(body);
         head.extensions.insert(self.clone());
         let response = next
             .run(Request::from_parts(head, Body::new(body.clone())))
@@ -164,12 +148,13 @@ impl Exchange {
                 publication,
                 orders: (facts.orders, facts.accepted, facts.rejected),
                 stages: &facts.stages,
-                is_known: facts.is_of_somebody_known(),
+                is_known: facts.is_known(),
             },
         );
-        // A stranger, on a publication that anybody may post to as well, could fill the disk with lines at no cost. A defect of ours is never one too many.
+        // A stranger, also on a publication that anybody may post to, could fill the disk with lines at no cost. A defect of
+        // ours is always logged.
         if let Some(kind) = code
-            && !facts.is_of_somebody_known()
+            && !facts.is_known()
             && failure != Some(Failure::Internal)
             && !metrics.strangers_lines.is_written(kind)
         {
@@ -197,7 +182,7 @@ impl Exchange {
     }
 }
 
-/// What a stranger wrote, cut to so many characters. Nothing but ASCII is left, which steers no terminal.
+/// What a stranger wrote, cut to so many characters, in ASCII that steers no terminal.
 fn shown(text: &str, most: usize) -> String {
     let mut symbols = utf8_percent_encode(text, CONTROLS).flat_map(str::chars);
     let mut shown: String = symbols.by_ref().take(most).collect();
@@ -224,7 +209,7 @@ fn request_id(headers: &HeaderMap) -> String {
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
-/// The language that the caller likes best of the two; of equals the first.
+/// The one of our two languages that the caller prefers; of equals the first.
 fn language(headers: &HeaderMap) -> Language {
     let mut best = (0.0, Language::default());
     let values = headers.get_all(header::ACCEPT_LANGUAGE).into_iter();
@@ -256,88 +241,10 @@ fn expects_continue(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// A request's body that can still be read to its end when the handler has let go of it.
-#[derive(Clone)]
-struct SharedBody(Arc<Mutex<Reading>>);
-
-struct Reading {
-    body: Body,
-    begun: bool,
-    ended: bool,
-}
-
-impl SharedBody {
-    fn new(body: Body) -> Self {
-        let ended = body.is_end_stream();
-        Self(Arc::new(Mutex::new(Reading {
-            body,
-            begun: false,
-            ended,
-        })))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Reading> {
-        // Whatever panicked over it, a body is still a body.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads what is left, within bounds, so that a caller who sends everything before it listens sees the answer
-    /// and can use the connection again. `false`: there is more, and the connection must close.
-    async fn drain(mut self, waits_to_be_asked: bool) -> bool {
-        {
-            let reading = self.lock();
-            if reading.ended {
-                return true;
-            }
-            // Reading would ask for a body that nobody wants, and one past the bound ends in closing anyway.
-            if (waits_to_be_asked && !reading.begun)
-                || reading.body.size_hint().lower() > DRAIN_BYTES
-            {
-                return false;
-            }
-        }
-        let to_the_end = async {
-            let mut left = DRAIN_BYTES;
-            while let Some(frame) = self.frame().await {
-                let length = frame.ok()?.data_ref().map_or(0, Bytes::len);
-                left = left.checked_sub(length as u64)?;
-            }
-            Some(())
-        };
-        matches!(
-            tokio::time::timeout(DRAIN_TIME, to_the_end).await,
-            Ok(Some(()))
-        )
-    }
-}
-
-impl HttpBody for SharedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let mut reading = self.lock();
-        reading.begun = true;
-        let frame = Pin::new(&mut reading.body).poll_frame(cx);
-        reading.ended |= matches!(frame, Poll::Ready(None));
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.lock().ended
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.lock().body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::{Router, middleware::from_fn_with_state, routing::get};
+    use http_body_util::BodyExt;
     use tower::ServiceExt;
 
     use super::*;
@@ -377,5 +284,53 @@ mod tests {
             body,
             r#"{"success":false,"data":{},"message":"Internal error of the service.","errors":[{"field":"","code":"internal_error","message":"Internal error of the service."}]}"#
         );
+    }
+
+    fn headers(name: &HeaderName, values: &[&'static str]) -> HeaderMap {
+        let values = values.iter().copied().map(HeaderValue::from_static);
+        values.map(|value| (name.clone(), value)).collect()
+    }
+
+    #[test]
+    fn of_russian_and_english_the_caller_gets_what_it_prefers() {
+        for (values, due) in [
+            (&[][..], Language::Ru),
+            (&["de, fr;q=0.5"], Language::Ru),
+            (&["en"], Language::En),
+            (&["EN-us, ru"], Language::En),
+            (&["ru-RU, ru;q=0.9, en-US;q=0.8, en;q=0.7"], Language::Ru),
+            (&["ru;q=0.5, en;q=0.8"], Language::En),
+            (&["de", "en;q=0.1"], Language::En),
+            (&["en;q=0"], Language::Ru),
+            (&["en;q=nonsense"], Language::Ru),
+        ] {
+            let headers = headers(&header::ACCEPT_LANGUAGE, values);
+            assert_eq!(language(&headers), due, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_sane_request_id_is_kept_and_any_other_replaced() {
+        let longest: &str = "x".repeat(128).leak();
+        for sane in ["1", "0190b5a0-7f3a", "a.b_c:d/e+f=g-h", longest] {
+            assert_eq!(request_id(&headers(&X_REQUEST_ID, &[sane])), sane);
+        }
+        for other in ["", "a b", "a\"b", "x;y", longest.repeat(2).leak()] {
+            let id = request_id(&headers(&X_REQUEST_ID, &[other]));
+            assert!(id.parse::<Uuid>().is_ok(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_wrote_is_shown_short_and_harmless() {
+        for (text, due) in [
+            ("/shop/hs", "/shop/hs"),
+            ("1234567890", "1234567890"),
+            ("12345678901", "1234567890…"),
+            ("\u{1b}[31m", "%1B[31m"),
+            ("ж", "%D0%B6"),
+        ] {
+            assert_eq!(shown(text, 10), due);
+        }
     }
 }

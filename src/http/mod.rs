@@ -3,6 +3,7 @@
 mod app;
 pub mod body;
 pub mod description;
+mod dry_run;
 mod exchange;
 mod failure;
 pub mod listener;
@@ -156,7 +157,7 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
 /// Every route and layer of the operator's listener.
 fn operator_router(operator: Operator) -> Router {
     let app = Arc::clone(&operator.app);
-    let dry_run = Router::new().route(ORDERS_ROUTE, post_only(orders::dry_run_only));
+    let dry_run = Router::new().route(ORDERS_ROUTE, post_only(orders::receive_dry_run));
     let dry_run = with_exchange(dry_run, Arc::clone(&app));
     Router::new()
         .route("/", get(operator::welcome))

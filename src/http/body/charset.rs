@@ -5,7 +5,7 @@ use encoding_rs::{Encoding, UTF_8};
 
 use crate::http::failure::{
     Failure,
-    came::{Came, Name},
+    looks_like::{LooksLike, SafeName},
 };
 
 /// A text's charset, as the headers have it.
@@ -16,7 +16,7 @@ pub enum Charset {
     /// This one, unless the text is UTF-8: `Content-Encoding` names it, where a compression was due.
     UnlessUtf8(&'static Encoding),
     /// One that nobody knows, unless the text is UTF-8.
-    Unknown(Name),
+    Unknown(SafeName),
 }
 
 impl Charset {
@@ -34,7 +34,7 @@ impl Charset {
                 match Encoding::for_label_no_replacement(name.as_bytes()) {
                     Some(known) => return Self::Named(known),
                     None if name.is_empty() => {}
-                    None => unknown = unknown.or_else(|| Some(Name::of(name))),
+                    None => unknown = unknown.or_else(|| Some(SafeName::of(name))),
                 }
             }
         }
@@ -82,10 +82,10 @@ impl Charset {
             .and_then(|bytes| charset.decode_without_bom_handling_and_without_replacement(bytes));
         match text {
             Some(text) => Ok(text.into_owned()),
-            None if bom > 0 => Err(Failure::NotInCharset(charset.name(), Came::Other)),
+            None if bom > 0 => Err(Failure::NotInCharset(charset.name(), LooksLike::Other)),
             None => Err(Failure::NotInCharset(
                 charset.name(),
-                Came::as_bytes(&bytes),
+                LooksLike::of_bytes(&bytes),
             )),
         }
     }
@@ -129,7 +129,7 @@ mod tests {
             (
                 &["charset=utf8mb4"],
                 None,
-                Charset::Unknown(Name::of("utf8mb4")),
+                Charset::Unknown(SafeName::of("utf8mb4")),
             ),
             (&["charset=x"], Some(koi8_r), Charset::UnlessUtf8(koi8_r)),
             (&["charset=cp1251"], Some(koi8_r), Charset::Named(cp1251)),
@@ -157,11 +157,11 @@ mod tests {
         assert_eq!(text(b"\xFF\xFE\x1A\x04", UTF_8), Ok("К".into()));
         assert_eq!(
             text(b"\xFF\xFE\x1A", UTF_8),
-            Err(Failure::NotInCharset("UTF-16LE", Came::Other))
+            Err(Failure::NotInCharset("UTF-16LE", LooksLike::Other))
         );
         assert_eq!(
             text(b"\x98", UTF_8),
-            Err(Failure::NotInCharset("UTF-8", Came::Other))
+            Err(Failure::NotInCharset("UTF-8", LooksLike::Other))
         );
     }
 }

@@ -3,6 +3,7 @@
 
 mod charset;
 mod compression;
+pub(super) mod drain;
 pub(super) mod reply;
 mod split;
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     http::failure::{
         Failure,
-        came::{Came, Name},
+        looks_like::{LooksLike, SafeName},
     },
     order::list_key::ListKey,
 };
@@ -29,7 +29,7 @@ pub fn split(text: &str, most_orders: usize) -> Result<Vec<Range<usize>>, Failur
     let found = match text.trim_ascii_start().as_bytes().first() {
         Some(b'[') => reader.deserialize_seq(visitor),
         Some(b'{') => reader.deserialize_map(visitor),
-        _ => IgnoredAny::deserialize(&mut reader).map(|_| Err(Came::as_scalar(text))),
+        _ => IgnoredAny::deserialize(&mut reader).map(|_| Err(LooksLike::of_scalar(text))),
     };
     let found = found.and_then(|found| reader.end().map(|()| found));
     if too_many {
@@ -56,8 +56,8 @@ impl ElementRanges<'_> {
 }
 
 impl<'de> Visitor<'de> for ElementRanges<'_> {
-    /// The elements' ranges, or what came that has none.
-    type Value = Result<Vec<Range<usize>>, Came>;
+    /// The elements' ranges, or what the body looks like instead.
+    type Value = Result<Vec<Range<usize>>, LooksLike>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of orders")
@@ -92,7 +92,7 @@ impl<'de> Visitor<'de> for ElementRanges<'_> {
             }
         }
         if list.is_empty() {
-            return Ok(Err(Came::Object));
+            return Ok(Err(LooksLike::Object));
         }
         Ok(Ok(list.into_values().collect()))
     }
@@ -102,22 +102,22 @@ impl<'de> Visitor<'de> for ElementRanges<'_> {
 fn not_a_list<'de, A: MapAccess<'de>>(
     first: &'de RawValue,
     mut fields: A,
-) -> Result<Came, A::Error> {
-    let mut came = Came::Object;
+) -> Result<LooksLike, A::Error> {
+    let mut looks_like = LooksLike::Object;
     let mut key = Some(first);
     while let Some(this) = key {
         let value: &RawValue = fields.next_value()?;
         let name: String = serde_json::from_str(this.get()).unwrap_or_default();
         if matches!(&*name, "id" | "status" | "client" | "order_item_list") {
             while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(Came::Object);
+            return Ok(LooksLike::Object);
         }
-        if came == Came::Object && value.get().starts_with('[') {
-            came = Came::ListUnder(Name::of(&name));
+        if looks_like == LooksLike::Object && value.get().starts_with('[') {
+            looks_like = LooksLike::ListUnder(SafeName::of(&name));
         }
         key = fields.next_key()?;
     }
-    Ok(came)
+    Ok(looks_like)
 }
 
 /// `serde_json` counts a column in bytes; people and editors count characters.
@@ -135,7 +135,7 @@ fn malformed(text: &str, error: &serde_json::Error) -> Failure {
         line: error.line().max(1),
         column: before.iter().filter(is_start_of_char).count().max(1),
         cut_short: error.is_eof(),
-        came: Came::as_text(text),
+        looks_like: LooksLike::of_text(text),
     }
 }
 
@@ -221,12 +221,16 @@ mod tests {
         // One key time and again takes no room.
         let text = format!("{{{}\"1\":2}}", "\"1\":1,".repeat(100_000));
         assert_eq!(elements(&text), ["2"]);
-        for (text, came) in [
-            ("{}", Came::Object),
-            (r#"{"1":1,"a":2}"#, Came::Object),
-            (r#"{"a":[],"1":1}"#, Came::ListUnder(Name::of("a"))),
+        for (text, looks_like) in [
+            ("{}", LooksLike::Object),
+            (r#"{"1":1,"a":2}"#, LooksLike::Object),
+            (r#"{"a":[],"1":1}"#, LooksLike::ListUnder(SafeName::of("a"))),
         ] {
-            assert_eq!(split(text, 10), Err(Failure::NotAnArray(came)), "{text}");
+            assert_eq!(
+                split(text, 10),
+                Err(Failure::NotAnArray(looks_like)),
+                "{text}"
+            );
         }
     }
 

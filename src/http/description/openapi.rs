@@ -348,7 +348,7 @@ fn components(limits: &Limits) -> ComponentsBuilder {
     let failures = Failure::all(limits).map(|failure| Code {
         code: failure.code(),
         status: Some(failure.status().as_u16()),
-        texts: LANGUAGES.map(|language| failure.message(language)),
+        texts: LANGUAGES.map(|language| failure.message(language).into_owned()),
     });
     let mut components = ComponentsBuilder::new()
         .security_scheme(

@@ -1,24 +1,21 @@
-//! What came where a JSON array of orders was due, as far as a glance tells: whoever reads a 400 shall see his slip in it
-//! (contract §1). Nothing of what came is repeated but a name of a few harmless characters.
+//! What a body that is no JSON array of orders looks like at a glance, so that the reader of a 400 sees his mistake in it
+//! (contract §1). Nothing of the body is repeated but a name of a few harmless characters.
 
 use std::fmt;
 
 use encoding_rs::WINDOWS_1251;
 use percent_encoding::percent_decode_str;
 
-use crate::order::fault::Language;
-
-/// So much of a text is looked at where its beginning tells what it is.
+/// How much of a text is examined where its beginning tells what it is.
 const GLANCE: usize = 1024;
 
-/// What came instead of the orders' array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Came {
-    /// Nothing that has a name, or the array itself with a slip in it.
+pub enum LooksLike {
+    /// None of the others; or the array itself with a mistake in it.
     Other,
     /// An empty body, or one of blanks.
     Nothing,
-    /// The same, with JSON in the query of the address.
+    /// The same, with JSON in the URL's query.
     Query,
     /// `name=value`, or a text that is percent-encoded.
     Form,
@@ -32,19 +29,19 @@ pub enum Came {
     Nul,
     /// Bytes that look like this charset.
     Windows1251,
-    /// A packed body whose `Content-Encoding` says nothing of it.
-    Packed,
+    /// A compressed body whose `Content-Encoding` does not say so.
+    Compressed,
     /// One object, an order most likely.
     Object,
     /// An object with a list under this key.
-    ListUnder(Name),
+    ListUnder(SafeName),
     /// A JSON text inside a JSON string.
     JsonInText,
 }
 
-impl Came {
-    /// Of a text that is no JSON.
-    pub fn as_text(text: &str) -> Self {
+impl LooksLike {
+    /// A text that is no JSON.
+    pub fn of_text(text: &str) -> Self {
         let text = text.trim_matches(|char: char| char.is_whitespace() || char == '\u{FEFF}');
         if text.is_empty() {
             return Self::Nothing;
@@ -73,12 +70,12 @@ impl Came {
         Self::Other
     }
 
-    /// Of bytes that are no text in the charset that is theirs.
-    pub fn as_bytes(bytes: &[u8]) -> Self {
+    /// Bytes that are no text in their charset.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
         const GZIP: &[u8] = &[0x1F, 0x8B];
         const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
         if bytes.starts_with(GZIP) || bytes.starts_with(ZSTD) {
-            return Self::Packed;
+            return Self::Compressed;
         }
         if is_utf_16(bytes) {
             return Self::Utf16;
@@ -94,8 +91,8 @@ impl Came {
         Self::Other
     }
 
-    /// Of a JSON value that is neither a list nor an object.
-    pub fn as_scalar(text: &str) -> Self {
+    /// A JSON value that is neither a list nor an object.
+    pub fn of_scalar(text: &str) -> Self {
         let Some(mut inside) = text.trim_start().strip_prefix('"') else {
             return Self::Other;
         };
@@ -110,8 +107,7 @@ impl Came {
         }
     }
 
-    /// Where no body came, and the address's query has JSON.
-    #[must_use]
+    /// The same of a request with that query.
     pub(super) fn with_query(self, query: Option<&str>) -> Self {
         let mut values = query.unwrap_or_default().split('&').map(|parameter| {
             let value = parameter
@@ -127,9 +123,9 @@ impl Came {
         self
     }
 
-    /// The sentence that follows the one that says what is wrong, or nothing.
-    pub fn sentence(self, language: Language) -> &'static str {
-        let (ru, en) = match self {
+    /// What follows the sentence that says what is wrong, in Russian and in English.
+    pub(super) fn hint(self) -> (&'static str, &'static str) {
+        match self {
             Self::Other | Self::Object | Self::ListUnder(_) | Self::JsonInText => ("", ""),
             Self::Nothing => (
                 " Тело пустое: массив заказов шлют в теле запроса.",
@@ -163,14 +159,10 @@ impl Came {
                 " Похоже на windows-1251: тогда Content-Type: application/json; charset=windows-1251.",
                 " It looks like windows-1251: then Content-Type: application/json; charset=windows-1251.",
             ),
-            Self::Packed => (
+            Self::Compressed => (
                 " Похоже, что тело сжато: тогда назовите сжатие в Content-Encoding.",
                 " It looks compressed: then name the compression in Content-Encoding.",
             ),
-        };
-        match language {
-            Language::Ru => ru,
-            Language::En => en,
         }
     }
 }
@@ -190,19 +182,18 @@ fn is_form(beginning: &[u8]) -> bool {
         || beginning.starts_with(b"%7b")
 }
 
-/// The most bytes of a name that came that are repeated.
+/// The most bytes of a caller's name that are repeated.
 const NAME: usize = 40;
 
-/// A name that a caller wrote, cut, with nothing but letters, digits and `_-.:` in it.
+/// A name that a caller wrote, cut to its first letters, digits and `_-.:`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Name {
+pub struct SafeName {
     text: [u8; NAME],
     length: u8,
 }
 
-impl Name {
-    /// What of a text may be repeated.
-    #[must_use]
+impl SafeName {
+    /// What may be repeated of a text.
     pub fn of(text: &str) -> Self {
         let mut name = Self {
             text: [0; NAME],
@@ -219,16 +210,22 @@ impl Name {
         name
     }
 
-    pub fn as_str(&self) -> &str {
+    fn as_str(&self) -> &str {
         let text = self.text.get(..usize::from(self.length));
         text.and_then(|text| std::str::from_utf8(text).ok())
             .unwrap_or_default()
     }
 }
 
-impl fmt::Debug for Name {
+impl fmt::Display for SafeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_str().fmt(f)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for SafeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -238,54 +235,54 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_json_is_known_by_its_beginning() {
-        for (text, came) in [
-            ("", Came::Nothing),
-            (" \u{FEFF}\r\n\u{A0}", Came::Nothing),
-            ("orders=[{}]", Came::Form),
-            ("data[0][id]=1&data[1][id]=2", Came::Form),
-            ("%5B%7B%22id%22", Came::Form),
-            ("%7b%22id", Came::Form),
-            ("a=", Came::Form),
-            ("=", Came::Other),
-            ("[a=1]", Came::Other),
-            ("{a=1}", Came::Other),
-            ("id: 1", Came::Other),
-            ("[{\"id\":1},]", Came::Other),
-            ("<?xml version=\"1.0\"?>", Came::Markup),
+        for (text, due) in [
+            ("", LooksLike::Nothing),
+            (" \u{FEFF}\r\n\u{A0}", LooksLike::Nothing),
+            ("orders=[{}]", LooksLike::Form),
+            ("data[0][id]=1&data[1][id]=2", LooksLike::Form),
+            ("%5B%7B%22id%22", LooksLike::Form),
+            ("%7b%22id", LooksLike::Form),
+            ("a=", LooksLike::Form),
+            ("=", LooksLike::Other),
+            ("[a=1]", LooksLike::Other),
+            ("{a=1}", LooksLike::Other),
+            ("id: 1", LooksLike::Other),
+            ("[{\"id\":1},]", LooksLike::Other),
+            ("<?xml version=\"1.0\"?>", LooksLike::Markup),
             (
                 "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n",
-                Came::Multipart,
+                LooksLike::Multipart,
             ),
-            ("--x", Came::Other),
-            ("[\0{\0\"\0", Came::Utf16),
-            ("\0[\0{", Came::Utf16),
-            ("[]\0", Came::Nul),
+            ("--x", LooksLike::Other),
+            ("[\0{\0\"\0", LooksLike::Utf16),
+            ("\0[\0{", LooksLike::Utf16),
+            ("[]\0", LooksLike::Nul),
         ] {
-            assert_eq!(Came::as_text(text), came, "{text:?}");
+            assert_eq!(LooksLike::of_text(text), due, "{text:?}");
         }
     }
 
     #[test]
     fn bytes_that_are_no_text_are_known_by_what_they_look_like() {
         let (windows_1251, _, _) = WINDOWS_1251.encode("[{\"city\":\"Сыктывкар № 1\"}]");
-        for (bytes, came) in [
-            (&*windows_1251, Came::Windows1251),
-            (b"\x1F\x8B\x08\x00\xFF", Came::Packed),
-            (b"\x28\xB5\x2F\xFD\xFF", Came::Packed),
-            (b"[\0\"\0\xD8\x04", Came::Utf16),
-            (b"[\"\x81\x82\x83\xE0\"]", Came::Other),
-            (b"[\"\x98\xE0\xE1\xE2\"]", Came::Other),
+        for (bytes, due) in [
+            (&*windows_1251, LooksLike::Windows1251),
+            (b"\x1F\x8B\x08\x00\xFF", LooksLike::Compressed),
+            (b"\x28\xB5\x2F\xFD\xFF", LooksLike::Compressed),
+            (b"[\0\"\0\xD8\x04", LooksLike::Utf16),
+            (b"[\"\x81\x82\x83\xE0\"]", LooksLike::Other),
+            (b"[\"\x98\xE0\xE1\xE2\"]", LooksLike::Other),
         ] {
-            assert_eq!(Came::as_bytes(bytes), came, "{bytes:?}");
+            assert_eq!(LooksLike::of_bytes(bytes), due, "{bytes:?}");
         }
     }
 
     #[test]
     fn of_a_name_a_few_harmless_characters_are_repeated() {
-        assert_eq!(Name::of("orders").as_str(), "orders");
-        assert_eq!(Name::of("заказы_1").as_str(), "заказы_1");
-        assert_eq!(Name::of("<b>\u{202E}\n\"x\"").as_str(), "bx");
-        assert_eq!(Name::of(&"ж".repeat(100)).as_str(), "ж".repeat(20));
-        assert_eq!(Name::of("").as_str(), "");
+        assert_eq!(SafeName::of("orders").as_str(), "orders");
+        assert_eq!(SafeName::of("заказы_1").as_str(), "заказы_1");
+        assert_eq!(SafeName::of("<b>\u{202E}\n\"x\"").as_str(), "bx");
+        assert_eq!(SafeName::of(&"ж".repeat(100)).as_str(), "ж".repeat(20));
+        assert_eq!(SafeName::of("").as_str(), "");
     }
 }

@@ -1,0 +1,96 @@
+//! Reading a refused body to its end.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+
+/// How much of a refused body is read so that the connection can serve the next request.
+const DRAIN_BYTES: u64 = 1024 * 1024;
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// A request's body that can be read to its end after the handler has dropped it.
+#[derive(Clone)]
+pub struct DrainableBody(Arc<Mutex<Reading>>);
+
+struct Reading {
+    body: Body,
+    begun: bool,
+    ended: bool,
+}
+
+impl DrainableBody {
+    pub fn new(body: Body) -> Self {
+        let ended = body.is_end_stream();
+        Self(Arc::new(Mutex::new(Reading {
+            body,
+            begun: false,
+            ended,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Reading> {
+        // A body is still a body after a panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is left, within bounds, so that a caller who sends everything before it listens sees the answer
+    /// and can use the connection again. `false`: there is more, and the connection must close.
+    pub async fn drain(mut self, waits_to_be_asked: bool) -> bool {
+        {
+            let reading = self.lock();
+            if reading.ended {
+                return true;
+            }
+            // Reading would ask for a body that nobody wants, and one past the bound ends in closing anyway.
+            if (waits_to_be_asked && !reading.begun)
+                || reading.body.size_hint().lower() > DRAIN_BYTES
+            {
+                return false;
+            }
+        }
+        let to_the_end = async {
+            let mut left = DRAIN_BYTES;
+            while let Some(frame) = self.frame().await {
+                let length = frame.ok()?.data_ref().map_or(0, Bytes::len);
+                left = left.checked_sub(length as u64)?;
+            }
+            Some(())
+        };
+        matches!(
+            tokio::time::timeout(DRAIN_TIME, to_the_end).await,
+            Ok(Some(()))
+        )
+    }
+}
+
+impl HttpBody for DrainableBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let mut reading = self.lock();
+        reading.begun = true;
+        let frame = Pin::new(&mut reading.body).poll_frame(cx);
+        reading.ended |= matches!(frame, Poll::Ready(None));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.lock().ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.lock().body.size_hint()
+    }
+}
