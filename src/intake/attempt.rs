@@ -367,33 +367,21 @@ fn not_begun(error: &Error, what: &str) -> Setback {
     }
 }
 
-/// The numbers that new records brought along: the reserve must not give them to others.
+/// The numbers that records brought along: the reserve must not give them to others. Known ones among them do no harm, for the
+/// reserve does not have them.
 fn brought_along(decision: &Decision<'_>, keys: &Keys<'_>) -> FreeNumbers {
-    let new_orders = decision
-        .orders
-        .iter()
-        .filter(|record| record.before.is_none());
-    let new_clients = decision
-        .clients
-        .iter()
-        .filter(|record| record.before.is_none());
-    let addresses = decision
-        .clients
-        .iter()
-        .flat_map(|record| &record.after.addresses);
+    let orders = decision.orders.iter().map(|order| order.after.number);
+    let clients = decision.clients.iter().map(|client| &client.after);
+    let addresses = clients.clone().flat_map(|client| &client.addresses);
+    let addresses = addresses.map(|address| address.number);
+    let clients = clients.map(|client| client.number);
     FreeNumbers {
-        order: new_orders
-            .map(|record| record.after.number)
-            .filter(|number| keys.order_numbers.contains(number))
+        order: orders.filter(|n| keys.order_numbers.contains(n)).collect(),
+        client: clients
+            .filter(|n| keys.client_numbers.contains(n))
             .collect(),
-        client: new_clients
-            .map(|record| record.after.number)
-            .filter(|number| keys.client_numbers.contains(number))
-            .collect(),
-        // Known ones among them do no harm: the reserve does not have them.
         address: addresses
-            .map(|address| address.number)
-            .filter(|number| keys.address_numbers.contains(number))
+            .filter(|n| keys.address_numbers.contains(n))
             .collect(),
     }
 }

@@ -152,16 +152,6 @@ impl<T> Default for Lane<T> {
     }
 }
 
-impl<T> Default for Ready<T> {
-    fn default() -> Self {
-        Self {
-            groups: Vec::new(),
-            late: Vec::new(),
-            displaced: None,
-        }
-    }
-}
-
 impl Ticket {
     /// Whether it may wait for somebody's lock, because it keeps nobody else waiting.
     pub(super) fn is_patient(&self) -> bool {
@@ -186,18 +176,12 @@ impl<T> Lanes<T> {
 
     /// By publication: batches that wait, and transactions under way.
     pub(super) fn lengths(&self) -> Vec<(String, usize, usize)> {
-        self.lock()
-            .iter()
-            .map(|(name, lane)| {
-                let running = lane.running.values().filter(|running| !running.is_open);
-                (name.clone(), lane.waiting.len(), running.count())
-            })
-            .collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Lane<T>>> {
-        // Nothing under this lock can leave a lane half changed.
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        let lanes = self.lock();
+        let length = |(name, lane): (&String, &Lane<T>)| {
+            let running = lane.running.values().filter(|running| !running.is_open);
+            (name.clone(), lane.waiting.len(), running.count())
+        };
+        lanes.iter().map(length).collect()
     }
 
     /// Queues a batch.
@@ -206,16 +190,17 @@ impl<T> Lanes<T> {
         publication: &str,
         waiting: Waiting<T>,
     ) -> Result<Ready<T>, LaneFull> {
-        let mut lanes = self.lock();
-        let lane = lanes.entry(publication.to_owned()).or_default();
-        let mut displaced = None;
-        if lane.waiting.len() >= self.most_waiting {
-            displaced = Some(lane.displace(waiting.wide_network).ok_or(LaneFull)?);
-        }
-        lane.waiting.push_back(waiting);
-        let mut ready = self.start(lane, publication);
-        ready.displaced = displaced.map(|waiting| waiting.batch);
-        Ok(ready)
+        self.lane(publication, |lane| {
+            let mut displaced = None;
+            if lane.waiting.len() >= self.most_waiting {
+                displaced = Some(lane.displace(waiting.wide_network).ok_or(LaneFull)?);
+            }
+            lane.waiting.push_back(waiting);
+            Ok(Ready {
+                displaced: displaced.map(|waiting| waiting.batch),
+                ..self.start(lane, publication)
+            })
+        })
     }
 
     /// The group is decided: others need not wait any longer for the clients that it leaves unchanged.
@@ -224,12 +209,10 @@ impl<T> Lanes<T> {
         ticket: &Ticket,
         unchanged_clients: impl Iterator<Item = u64>,
     ) -> Ready<T> {
-        let mut lanes = self.lock();
-        let Some(lane) = lanes.get_mut(&ticket.publication) else {
-            return Ready::default();
-        };
-        lane.decided(ticket.id, unchanged_clients);
-        self.start(lane, &ticket.publication)
+        self.lane(&ticket.publication, |lane| {
+            lane.decided(ticket.id, unchanged_clients);
+            self.start(lane, &ticket.publication)
+        })
     }
 
     /// The group has lost so many races, and begins again. If it is a large batch that was overtaken for long enough, those
@@ -237,74 +220,77 @@ impl<T> Lanes<T> {
     pub(super) fn lost_race(&self, ticket: &Ticket, waiting: &Waiting<T>, races_lost: u32) {
         let may_be_overtaken =
             races_lost < RACES_LOST && waiting.since.elapsed() < MAY_BE_OVERTAKEN;
-        if !waiting.is_large() || may_be_overtaken {
-            return;
-        }
-        if let Some(lane) = self.lock().get_mut(&ticket.publication) {
-            lane.insist(ticket.id, &waiting.keys);
+        if waiting.is_large() && !may_be_overtaken {
+            self.lane(&ticket.publication, |lane| {
+                lane.insist(ticket.id, &waiting.keys);
+            });
         }
     }
 
     /// The batch met somebody's lock.
     pub(super) fn met_lock(&self, ticket: &Ticket, waiting: &Waiting<T>) {
         // Nearly all records of a large one are free.
-        if waiting.is_large() {
-            return;
-        }
-        if let Some(lane) = self.lock().get_mut(&ticket.publication) {
-            lane.remember_locked(&waiting.keys, Instant::now());
+        if !waiting.is_large() {
+            self.lane(&ticket.publication, |lane| {
+                lane.remember_locked(&waiting.keys, Instant::now());
+            });
         }
     }
 
     /// The batch is stored: nobody's lock is on its records any more.
     pub(super) fn met_no_lock(&self, ticket: &Ticket, waiting: &Waiting<T>) {
-        if let Some(lane) = self.lock().get_mut(&ticket.publication) {
+        self.lane(&ticket.publication, |lane| {
             for key in waiting.keys.iter() {
                 lane.locked.remove(key);
             }
-        }
+        });
     }
 
     /// The group's outcome is open: it leaves its writer to others, and keeps its keys.
     pub(super) fn leave_writer(&self, ticket: &Ticket) -> Ready<T> {
-        let mut lanes = self.lock();
-        let Some(lane) = lanes.get_mut(&ticket.publication) else {
-            return Ready::default();
-        };
-        let open = lane.running.values().filter(|running| running.is_open);
-        if open.count() >= MOST_OPEN {
-            return Ready::default();
-        }
-        if let Some(running) = lane.running.get_mut(&ticket.id) {
-            running.is_open = true;
-        }
-        self.start(lane, &ticket.publication)
+        self.lane(&ticket.publication, |lane| {
+            lane.leave_writer(ticket.id);
+            self.start(lane, &ticket.publication)
+        })
     }
 
     /// The group is over. The batches in `again` go back to the front of the queue.
     pub(super) fn end(&self, ticket: &Ticket, again: Vec<Waiting<T>>) -> Ready<T> {
-        let mut lanes = self.lock();
-        let Some(lane) = lanes.get_mut(&ticket.publication) else {
-            return Ready::default();
-        };
-        lane.end(ticket.id);
-        for waiting in again.into_iter().rev() {
-            lane.waiting.push_front(waiting);
-        }
-        self.start(lane, &ticket.publication)
+        self.lane(&ticket.publication, |lane| {
+            lane.end(ticket.id);
+            for waiting in again.into_iter().rev() {
+                lane.waiting.push_front(waiting);
+            }
+            self.start(lane, &ticket.publication)
+        })
     }
 
     /// The group came to nothing, and nothing is to start after it.
     pub(super) fn abandon(&self, ticket: &Ticket) {
-        if let Some(lane) = self.lock().get_mut(&ticket.publication) {
-            lane.end(ticket.id);
+        self.lane(&ticket.publication, |lane| lane.end(ticket.id));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Lane<T>>> {
+        // Nothing under this lock can leave a lane half changed.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lane<R>(&self, publication: &str, work: impl FnOnce(&mut Lane<T>) -> R) -> R {
+        let mut lanes = self.lock();
+        if let Some(lane) = lanes.get_mut(publication) {
+            return work(lane);
         }
+        work(lanes.entry(publication.to_owned()).or_default())
     }
 
     /// Takes out of the queue what may be written now.
     fn start(&self, lane: &mut Lane<T>, publication: &str) -> Ready<T> {
         let now = Instant::now();
-        let mut ready = Ready::default();
+        let mut ready = Ready {
+            groups: Vec::new(),
+            late: Vec::new(),
+            displaced: None,
+        };
         while let Some((writer, waiting)) = lane.next_group(self.coalesce, now, &mut ready.late) {
             let ticket = Ticket {
                 publication: publication.to_owned(),
@@ -450,6 +436,15 @@ impl<T> Lane<T> {
     fn free_client(&mut self, key: u64, is_large: bool) {
         if !(is_large && self.undecided.remove(&key)) {
             self.busy.remove(&key);
+        }
+    }
+
+    fn leave_writer(&mut self, id: u64) {
+        let open = self.running.values().filter(|running| running.is_open);
+        if open.count() < MOST_OPEN
+            && let Some(running) = self.running.get_mut(&id)
+        {
+            running.is_open = true;
         }
     }
 
