@@ -22,6 +22,7 @@ use aqua_orders::{
 };
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 /// What comes in, and what is stored already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,12 +150,11 @@ fn batch(case: Case, orders: &mut Orders, size: usize) -> Batch {
         }
     };
     let verdicts = decision.verdicts[0].clone();
-    let accepted = |verdict: &Verdict| matches!(verdict, Verdict::Accepted(_));
     assert!(
         verdicts.len() == size
             && verdicts
                 .iter()
-                .all(|verdict| accepted(verdict) == (case != Case::Rejected)),
+                .all(|verdict| verdict.is_accepted() == (case != Case::Rejected)),
         "made-up orders have other verdicts than they should: {verdicts:?}"
     );
     let stored = Stored::of(&decided(known, &elements, &numbers));
@@ -198,12 +198,14 @@ fn received_at() -> DateTime<Utc> {
 fn read(body: &[u8]) -> Vec<Element> {
     let text = std::str::from_utf8(body).expect("UTF-8");
     let elements: Vec<&RawValue> = serde_json::from_str(text).expect("an array");
-    RULES.with(|rules| {
+    let mut elements: Vec<_> = RULES.with(|rules| {
         elements
             .into_iter()
             .map(|element| wire::parse(element.get(), rules, usize::MAX))
             .collect()
-    })
+    });
+    wire::number_entries(&mut elements);
+    elements
 }
 
 fn decided(
@@ -218,7 +220,8 @@ fn decided(
         refused: &none,
         skipped: &none,
     };
-    decide::decide(known, &[batch], &mut numbers.clone(), 100, &|| true).expect("enough numbers")
+    let numbers = &mut numbers.clone();
+    decide::decide(known, &[batch], numbers, 100, Uuid::now_v7, &|| true).expect("enough numbers")
 }
 
 fn decode(batch: &Batch) {

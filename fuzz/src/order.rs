@@ -8,9 +8,9 @@ use std::{
 use aqua_orders::order::{
     Rules,
     datetime::{parse, print},
-    decide::{Accepted, Batch, FreeNumbers, Verdict, decide, entries},
+    decide::{Batch, FreeNumbers, Outcome, Verdict, decide},
     diff,
-    fault::{Fault, FaultCode, FaultText, Language, WarningText, summary},
+    fault::{FaultCode, FaultText, Language, Remark, RemarkText, summary},
     fields::{self, Field, KEPT_TEXT, Kind},
     known::{Keys, Known},
     model::{Client, Order},
@@ -21,6 +21,7 @@ use aqua_orders::order::{
 use chrono::DateTime;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json, value::RawValue};
+use uuid::Uuid;
 
 use super::{amount, datetime, phone};
 
@@ -45,10 +46,11 @@ pub fn check(input: &[u8]) {
         let _ = wire::parse(&text, &rules, usize::MAX);
         return;
     };
-    let read: Vec<Element> = elements
+    let mut read: Vec<Element> = elements
         .iter()
         .map(|element| element_of(element, &rules))
         .collect();
+    wire::number_entries(&mut read);
     batch(&elements, &read, &rules);
 }
 
@@ -229,12 +231,12 @@ fn render(element: &Element) {
             entry_of(&text, &fault.field);
         }
         for warning in &element.warnings {
-            let text =
-                serde_json::to_value(WarningText(warning, language)).expect("a warning is JSON");
+            let text = serde_json::to_value(RemarkText(Remark::Warning(warning), language))
+                .expect("a warning is JSON");
             entry_of(&text, &warning.field);
         }
         if !element.faults.is_empty() {
-            assert!(!summary(&element.faults, language).is_empty());
+            assert!(!summary(&element.faults.iter().collect::<Vec<_>>(), language).is_empty());
         }
     }
 }
@@ -342,7 +344,6 @@ fn batch(texts: &[String], elements: &[Element], rules: &Rules) {
         refused: &none,
         skipped: &none,
     };
-    let index = entries(elements);
     let Some((_, decision)) = [256, 1 << 17].into_iter().find_map(|count| {
         let numbers = || (1..).take(count).collect();
         let mut numbers = FreeNumbers {
@@ -355,6 +356,7 @@ fn batch(texts: &[String], elements: &[Element], rules: &Rules) {
             &[batch()],
             &mut numbers,
             rules.max_client_addresses,
+            Uuid::now_v7,
             &|| true,
         )
         .ok()
@@ -363,38 +365,26 @@ fn batch(texts: &[String], elements: &[Element], rules: &Rules) {
         panic!("not enough numbers for {} orders", elements.len());
     };
     let verdicts = decision.verdicts[0].clone();
-    assert_eq!(
-        verdicts.len(),
-        index.iter().max().map_or(0, |last| last + 1)
-    );
-    let mut told_more = false;
-    for (element, entry) in elements.iter().zip(&index) {
-        match &verdicts[*entry] {
-            Verdict::Accepted(_) => assert_eq!(element.faults, []),
-            Verdict::Rejected(faults) => {
-                assert!(!faults.is_empty(), "rejected without a reason");
-                let all: Vec<&Fault> = elements
-                    .iter()
-                    .zip(&index)
-                    .filter(|(_, other)| *other == entry)
-                    .flat_map(|(element, _)| &element.faults)
-                    .collect();
-                assert!(
-                    element.faults.iter().all(|fault| faults.contains(fault)),
-                    "not all faults"
-                );
-                told_more |= faults.iter().any(|fault| !all.contains(&fault));
+    let mut next = vec![0; verdicts.len()];
+    for element in elements {
+        let verdict = &verdicts[element.entry];
+        let outcome = &verdict.elements[next[element.entry]];
+        next[element.entry] += 1;
+        match outcome {
+            Outcome::Taken(_) => assert_eq!(element.faults, []),
+            Outcome::Refused(faults) => {
+                assert!(!faults.is_empty(), "refused without a reason");
+                assert!(faults.starts_with(&element.faults), "not all faults");
             }
         }
+        let is_taken = |outcome: &Outcome| matches!(outcome, Outcome::Taken(_));
+        assert_eq!(verdict.is_accepted(), verdict.elements.iter().any(is_taken));
     }
+    assert!(next.iter().all(|elements| *elements > 0));
     let stored = Stored::of(&decision);
     is_sound(&stored);
     let first = answer(texts, elements, &verdicts, &stored, rules);
 
-    // What was rejected for something that a later order brings is taken when it is sent again: another batch, then.
-    if told_more {
-        return;
-    }
     let mut keys = Keys::default();
     for element in elements {
         keys.add(element);
@@ -413,6 +403,7 @@ fn batch(texts: &[String], elements: &[Element], rules: &Rules) {
         &[batch()],
         &mut FreeNumbers::default(),
         rules.max_client_addresses,
+        Uuid::now_v7,
         &|| true,
     );
     let changes = again.as_ref().map(diff::changes);
@@ -533,8 +524,9 @@ fn answer(
         for (key, verdict) in keys.iter().zip(verdicts) {
             entry(&data[key], verdict, stored, rules);
         }
-        if let ([text], [Verdict::Accepted(Accepted { warnings, .. })]) = (texts, verdicts)
-            && warnings.iter().all(|warning| !warning.is_loss())
+        if let ([text], [verdict]) = (texts, verdicts)
+            && verdict.is_accepted()
+            && !verdict.has_remarks()
         {
             let raw: Raw<'_> = serde_json::from_slice(&json).expect("JSON");
             echoed(
@@ -627,35 +619,33 @@ fn has_keys(value: &Value, keys: &[&str], more: &[&str]) {
 
 /// One order's entry (contract §2, §6).
 fn entry(entry: &Value, verdict: &Verdict, stored: &Stored, rules: &Rules) {
-    let (told, accepted) = match verdict {
-        Verdict::Rejected(faults) => {
-            has_keys(entry, &["success", "data", "message", "errors"], &[]);
-            assert_eq!(
-                (&entry["success"], &entry["data"]),
-                (&json!(false), &json!([]))
-            );
-            assert_eq!(entry["errors"].as_array().map(Vec::len), Some(faults.len()));
-            (&entry["errors"], None)
-        }
-        Verdict::Accepted(Accepted {
-            order, warnings, ..
-        }) => {
-            let warned = ["warnings"];
-            has_keys(
-                entry,
-                &["success", "data"],
-                if warnings.is_empty() { &[] } else { &warned },
-            );
-            assert_eq!(entry["success"], true);
-            assert_eq!(entry["data"].as_array().map(Vec::len), Some(1));
-            (&entry["warnings"], Some(*order))
-        }
+    let told = if verdict.is_accepted() {
+        let warnings = if verdict.remarks().is_empty() {
+            &[][..]
+        } else {
+            &["warnings"]
+        };
+        has_keys(entry, &["success", "data"], warnings);
+        assert_eq!(entry["success"], true);
+        assert_eq!(entry["data"].as_array().map(Vec::len), Some(1));
+        &entry["warnings"]
+    } else {
+        has_keys(entry, &["success", "data", "message", "errors"], &[]);
+        assert_eq!(
+            (&entry["success"], &entry["data"]),
+            (&json!(false), &json!([]))
+        );
+        let faults = verdict.faults().len();
+        assert_eq!(entry["errors"].as_array().map(Vec::len), Some(faults));
+        &entry["errors"]
     };
     for told in told.as_array().into_iter().flatten() {
         has_keys(told, &["field", "code", "message"], &[]);
         entry_of(told, told["field"].as_str().expect("a text"));
     }
-    let Some(accepted) = accepted else { return };
+    let Some(accepted) = verdict.order else {
+        return;
+    };
     let (record, client): (&Order, &Arc<Client>) = (
         &stored.orders[accepted],
         &stored.clients[stored.client_of[accepted]],

@@ -8,6 +8,7 @@ use std::{
 
 use chrono::TimeDelta;
 use prometheus_client::metrics::histogram::Histogram;
+use uuid::Uuid;
 
 use super::{
     Inner, Unavailable,
@@ -232,7 +233,14 @@ impl<'a> Transaction<'a> {
         loop {
             let numbers = lease.offer();
             let decided = block_if_many(self.orders, || {
-                decide::decide(known, &self.batches, numbers, most_addresses, &go_on)
+                decide::decide(
+                    known,
+                    &self.batches,
+                    numbers,
+                    most_addresses,
+                    Uuid::now_v7,
+                    &go_on,
+                )
             });
             match decided {
                 Ok(decision) => return Ok((decision, lease)),

@@ -151,7 +151,14 @@ impl Intake {
             let mut numbers = placeholders.clone();
             let decided = block_if_many(job.elements.len(), || {
                 let batches = slice::from_ref(&batch);
-                decide::decide(&known, batches, &mut numbers, most_addresses, &go_on)
+                decide::decide(
+                    &known,
+                    batches,
+                    &mut numbers,
+                    most_addresses,
+                    Uuid::now_v7,
+                    &go_on,
+                )
             });
             match decided {
                 Ok(decision) => break decision,

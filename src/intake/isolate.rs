@@ -8,7 +8,6 @@ use super::{
     job::{Job, Processed},
     transaction::transact,
 };
-use crate::order::decide;
 
 /// Stores one batch without the orders that the database refuses.
 pub(super) async fn store_alone(
@@ -31,7 +30,7 @@ pub(super) async fn store_alone(
             Err(Failure::Refused) => {}
             Err(failure) => return Err(failure),
         }
-        let entries: HashSet<usize> = decide::entries(&job.elements).into_iter().collect();
+        let entries: HashSet<usize> = job.elements.iter().map(|element| element.entry).collect();
         let mut suspects: Vec<usize> = entries.difference(&refused).copied().collect();
         suspects.sort_unstable();
         let others = |part: &[usize]| {

@@ -113,6 +113,7 @@ impl Job {
         for element in &mut elements {
             limit_faults(element, &mut faults_left);
         }
+        wire::number_entries(&mut elements);
         let job = Self {
             publication: batch.publication,
             request_id: batch.request_id,
@@ -214,10 +215,7 @@ impl Processed {
 
 /// How many entries were accepted.
 pub(super) fn accepted(verdicts: &[Verdict]) -> usize {
-    verdicts
-        .iter()
-        .filter(|verdict| matches!(verdict, Verdict::Accepted(_)))
-        .count()
+    verdicts.iter().filter(|v| v.is_accepted()).count()
 }
 
 /// See [`MOST_FAULTS`].

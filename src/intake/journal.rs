@@ -19,10 +19,11 @@ use uuid::Uuid;
 use super::job::{Job, accepted};
 use crate::{
     order::{
-        decide::{self, Accepted, Decision, Record, Verdict},
-        fault::{FaultText, Language, WarningText},
+        decide::{Decision, Outcome, Record, Verdict},
+        fault::{FaultText, Language, RemarkText},
         model::{Client, Order},
         reply,
+        wire::Element,
     },
     store::{BatchRow, KeptRow, Store},
 };
@@ -204,7 +205,7 @@ impl<'d> Versions<'d> {
         versions
     }
 
-    /// Notes which elements name what. Those of a rejected entry do nothing to it.
+    /// Notes which elements name what. Those that were not taken do nothing to it.
     fn name(&mut self, jobs: &[Arc<Job>], decision: &'d Decision<'d>) {
         let mut by_id = HashMap::new();
         let mut by_guest_phone = HashMap::new();
@@ -213,9 +214,8 @@ impl<'d> Versions<'d> {
             by_guest_phone.extend(after.guest_phone.as_deref().map(|p| (p, after.number)));
         }
         for (at, (job, verdicts)) in jobs.iter().zip(&decision.verdicts).enumerate() {
-            let elements = job.elements.iter().zip(decide::entries(&job.elements));
-            for (position, (element, entry)) in elements.enumerate() {
-                let (Verdict::Accepted(_), Some(id)) = (&verdicts[entry], &element.id) else {
+            for (position, element, _, outcome) in outcomes(job, verdicts) {
+                let (Outcome::Taken(_), Some(id)) = (outcome, &element.id) else {
                     continue;
                 };
                 let Some((order, whose)) = self.orders.get_mut(id.as_str()) else {
@@ -277,9 +277,9 @@ impl<'d> Records<'d> {
     }
 
     /// Whether the journal has it from today, and nothing was stored since.
-    fn has(&self, job: &Job, accepted: &Accepted, body: &str) -> bool {
-        self.decision.orders[accepted.order].is_unchanged()
-            && self.kept_today.has(&job.publication.name, body)
+    fn has(&self, job: &Job, verdict: &Verdict, body: &str) -> bool {
+        let is_unchanged = |order: usize| self.decision.orders[order].is_unchanged();
+        verdict.order.is_some_and(is_unchanged) && self.kept_today.has(&job.publication.name, body)
     }
 }
 
@@ -311,11 +311,24 @@ struct Keeping<'j, 'k, 'd> {
     /// Which batch of the transaction it is.
     at: usize,
     verdicts: &'k [Verdict],
-    /// The entry of each element.
-    entries: Vec<usize>,
     /// The key of each entry.
     keys: Vec<String>,
     records: &'k Records<'d>,
+}
+
+/// The elements of a batch with their positions, their entries' verdicts, and what became of them.
+fn outcomes<'o>(
+    job: &'o Job,
+    verdicts: &'o [Verdict],
+) -> impl Iterator<Item = (usize, &'o Element, &'o Verdict, &'o Outcome)> {
+    let mut next = vec![0; verdicts.len()];
+    let elements = job.elements.iter().enumerate();
+    elements.filter_map(move |(position, element)| {
+        let verdict = &verdicts[element.entry];
+        let outcome = verdict.elements.get(next[element.entry])?;
+        next[element.entry] += 1;
+        Some((position, element, verdict, outcome))
+    })
 }
 
 impl<'j> Entries<'j> {
@@ -353,17 +366,16 @@ impl<'j> Entries<'j> {
                 job,
                 at: records.at(job),
                 verdicts,
-                entries: decide::entries(&job.elements),
                 keys: reply::keys(&job.elements),
                 records,
             };
             // The rejected ones first: of them nothing is stored.
-            if accepted < verdicts.len() {
-                let is_rejected = |verdict: &Verdict| matches!(verdict, Verdict::Rejected(_));
-                self.keep(&of, is_rejected, &mut take);
-            }
+            self.keep(&of, |verdict, _| !verdict.is_accepted(), &mut take);
             if with_remarks > 0 {
-                self.keep(&of, Verdict::has_remarks, &mut take);
+                let is_loss = |verdict: &Verdict, outcome: &Outcome| {
+                    verdict.is_accepted() && outcome.is_loss()
+                };
+                self.keep(&of, is_loss, &mut take);
             }
         }
         self.batches.push(BatchRow {
@@ -380,11 +392,11 @@ impl<'j> Entries<'j> {
         });
     }
 
-    /// Keeps the orders of these verdicts.
+    /// Keeps the elements of which that became.
     fn keep(
         &mut self,
         of: &Keeping<'j, '_, '_>,
-        is_one: impl Fn(&Verdict) -> bool,
+        is_one: impl Fn(&Verdict, &Outcome) -> bool,
         take: &mut impl FnMut(usize) -> bool,
     ) {
         let Keeping {
@@ -392,39 +404,38 @@ impl<'j> Entries<'j> {
             job,
             at,
             verdicts,
-            ref entries,
             ref keys,
             records,
         } = *of;
         // Elements without an id of their own, by their text.
         let mut seen: HashMap<&str, usize> = HashMap::new();
-        for (position, entry) in entries.iter().copied().enumerate() {
-            let verdict = &verdicts[entry];
-            if !is_one(verdict) {
+        for (position, element, verdict, outcome) in outcomes(job, verdicts) {
+            if !is_one(verdict, outcome) {
                 continue;
             }
             let body = &job.body[job.ranges[position].clone()];
-            let id = job.elements[position].id.as_deref();
+            let id = element.id.as_deref();
             if id.is_none()
                 && let Some(first) = seen.get(body)
             {
                 self.kept[*first].repeated += 1;
                 continue;
             }
-            let (faults, warnings) = match verdict {
-                Verdict::Accepted(accepted) if records.has(job, accepted, body) => continue,
-                Verdict::Accepted(accepted) => {
-                    let warnings = accepted.warnings.iter();
-                    let texts = warnings.map(|w| WarningText(w, Language::Ru));
-                    (list(std::iter::empty::<()>()), Some(list(texts)))
-                }
-                Verdict::Rejected(faults) => {
+            if records.has(job, verdict, body) {
+                continue;
+            }
+            let (faults, warnings) = match outcome {
+                Outcome::Refused(faults) if !verdict.is_accepted() => {
                     let faults = faults.iter();
                     let texts = faults.map(|fault| FaultText::brief(fault, Language::Ru));
                     (list(texts), None)
                 }
+                outcome => {
+                    let texts = outcome.remarks().map(|r| RemarkText(r, Language::Ru));
+                    (list(std::iter::empty::<()>()), Some(list(texts)))
+                }
             };
-            let key = id.unwrap_or(&keys[entry]);
+            let key = id.unwrap_or(&keys[element.entry]);
             let texts = faults.get().len() + warnings.as_ref().map_or(0, |w| w.get().len());
             if !take(ROW_BYTES + body.len() + key.len() + texts) {
                 self.not_kept += 1;

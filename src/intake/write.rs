@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     order::{
-        decide::{Accepted, Decision, Record, Verdict},
+        decide::{Decision, Record, Verdict},
         diff, history,
         model::Order,
     },
@@ -46,12 +46,12 @@ pub(super) fn to_write<'w>(
         let batch = Uuid::now_v7();
         entries.add(batch, job, verdicts, Some(&records), &mut budget);
         for verdict in verdicts {
-            if let Verdict::Accepted(Accepted { order, .. }) = verdict {
-                let record = &decision.orders[*order];
+            if let Some(order) = verdict.order {
+                let record = &decision.orders[order];
                 if record.before.is_none() {
                     made_by.entry(record.after.number).or_insert(batch);
                 } else if !record.is_unchanged() {
-                    changed_by.insert(*order, (batch, &**job));
+                    changed_by.insert(order, (batch, &**job));
                 }
             }
         }

@@ -3,7 +3,7 @@
 
 use super::{
     decide::Verdict,
-    fault::{Fault, Language},
+    fault::Language,
     model::{Address, AddressContent, Client, Order},
 };
 
@@ -47,18 +47,17 @@ fn maybe(text: Option<&String>, length: Length) -> usize {
 /// Of one entry's verdict, without its key, the order and the client.
 #[must_use]
 pub fn of_verdict(verdict: &Verdict, language: Language) -> usize {
-    let told: usize = match verdict {
-        Verdict::Accepted(accepted) => {
-            let warnings = accepted.warnings.iter();
-            warnings
-                .map(|warning| FAULT + warning.field.len() + warning.message(language).len())
-                .sum()
-        }
-        Verdict::Rejected(faults) => {
-            let length = |fault: &Fault| FAULT + fault.field.len() + fault.message(language).len();
-            let in_summary: usize = faults.iter().take(3).map(length).sum();
-            SUMMARY + in_summary + faults.iter().map(length).sum::<usize>()
-        }
+    let told: usize = if verdict.is_accepted() {
+        let remarks = verdict.remarks().into_iter();
+        remarks
+            .map(|remark| FAULT + remark.field().len() + remark.message(language).len())
+            .sum()
+    } else {
+        let faults = verdict.faults().into_iter();
+        let mut lengths =
+            faults.map(|fault| FAULT + fault.field.len() + fault.message(language).len());
+        let in_summary: usize = lengths.by_ref().take(3).sum();
+        SUMMARY + 2 * in_summary + lengths.sum::<usize>()
     };
     ENTRY + told
 }

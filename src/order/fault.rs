@@ -430,6 +430,51 @@ impl Warning {
     }
 }
 
+/// What is said of an order that is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Remark<'a> {
+    /// Of an element that was taken.
+    Warning(&'a Warning),
+    /// Of another element of the same order, which was not.
+    NotTaken(&'a Fault),
+}
+
+impl Remark<'_> {
+    /// Where.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        match self {
+            Self::Warning(warning) => &warning.field,
+            Self::NotTaken(fault) => &fault.field,
+        }
+    }
+
+    /// The code as it stands on the wire.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Warning(warning) => warning.code.as_str(),
+            Self::NotTaken(fault) => fault.code.as_str(),
+        }
+    }
+
+    /// The text in that language, without the field.
+    #[must_use]
+    pub fn message(&self, language: Language) -> Cow<'static, str> {
+        match self {
+            Self::Warning(warning) => warning.message(language),
+            Self::NotTaken(fault) => {
+                let fault = fault.message(language);
+                match language {
+                    Language::Ru => format!("{fault}; эта запись заказа не учтена"),
+                    Language::En => format!("{fault}; this element of the order was left out"),
+                }
+                .into()
+            }
+        }
+    }
+}
+
 /// A fault in the language of its reader: `{field, code, message}`.
 pub struct FaultText<'a> {
     fault: &'a Fault,
@@ -474,8 +519,8 @@ pub fn usual_message(field: &str, code: &str, language: Language) -> Option<Stri
     Some(fault.message(language))
 }
 
-/// A warning in the language of its reader: `{field, code, message}`.
-pub struct WarningText<'a>(pub &'a Warning, pub Language);
+/// A remark in the language of its reader: `{field, code, message}`.
+pub struct RemarkText<'a>(pub Remark<'a>, pub Language);
 
 impl Serialize for FaultText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -495,20 +540,20 @@ impl Serialize for FaultText<'_> {
     }
 }
 
-impl Serialize for WarningText<'_> {
+impl Serialize for RemarkText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(warning, language) = self;
-        let mut s = serializer.serialize_struct("Warning", 3)?;
-        s.serialize_field("field", &warning.field)?;
-        s.serialize_field("code", warning.code.as_str())?;
-        s.serialize_field("message", &warning.message(*language))?;
+        let Self(remark, language) = self;
+        let mut s = serializer.serialize_struct("Remark", 3)?;
+        s.serialize_field("field", remark.field())?;
+        s.serialize_field("code", remark.code())?;
+        s.serialize_field("message", &remark.message(*language))?;
         s.end()
     }
 }
 
 /// The sentence over an order's faults.
 #[must_use]
-pub fn summary(faults: &[Fault], language: Language) -> String {
+pub fn summary(faults: &[&Fault], language: Language) -> String {
     let mut text = match language {
         Language::Ru => String::from("Заказ не принят: "),
         Language::En => String::from("Order rejected: "),

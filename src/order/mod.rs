@@ -14,6 +14,7 @@ pub mod fault;
 pub mod fields;
 pub mod flag;
 pub mod history;
+mod identity;
 pub mod invisible;
 pub mod known;
 pub mod list;

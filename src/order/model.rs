@@ -299,6 +299,30 @@ impl Address {
 }
 
 impl Client {
+    /// A client of whom nothing is known but our number, which is its account number too.
+    #[must_use]
+    pub fn new(number: i32) -> Self {
+        Self {
+            number,
+            version: 1,
+            sender_id: None,
+            guest_phone: None,
+            username: String::new(),
+            phone: None,
+            phones: Vec::new(),
+            email: None,
+            comment: None,
+            account_number: Some(i64::from(number)),
+            kind: ClientType::default(),
+            bank_account: None,
+            legal_address: Vec::new(),
+            coins_amount: Decimal::ZERO,
+            loyalty_system_is_active: None,
+            addresses: List::default(),
+            prices: List::default(),
+        }
+    }
+
     /// How long its texts are, without those of its addresses and prices.
     #[must_use]
     pub fn bytes(&self) -> usize {

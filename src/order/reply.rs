@@ -18,8 +18,8 @@ use super::{
     Rules,
     amount::Number,
     answer_size, datetime,
-    decide::{Accepted, Decision, Verdict, entries},
-    fault::{FaultText, Language, WarningText, summary},
+    decide::{Decision, Verdict},
+    fault::{FaultText, Language, RemarkText, summary},
     model::{Address, AddressContent, BankAccount, Client, ClientPrice, Order, OrderItem},
     phone,
     sent_only::{Shown, sent_only},
@@ -40,7 +40,7 @@ const PIECE: usize = 256 * 1024;
 /// The stored records that an answer shows.
 #[derive(Debug)]
 pub struct Stored {
-    /// Orders, as [`Verdict::Accepted`] counts them.
+    /// Orders, as [`Verdict::order`] counts them.
     pub orders: Vec<Arc<Order>>,
     /// For each order its client, into `clients`.
     pub client_of: Vec<usize>,
@@ -126,8 +126,8 @@ fn keys_by<'e>(
 ) -> Vec<String> {
     let ids: HashSet<&str> = elements.iter().filter_map(&id_of).collect();
     let mut keys = Vec::new();
-    for (place, (element, entry)) in elements.iter().zip(entries(elements)).enumerate() {
-        if entry == keys.len() {
+    for (place, element) in elements.iter().enumerate() {
+        if element.entry == keys.len() {
             keys.push(id_of(element).map_or_else(
                 || {
                     let mut key = format!("#{place}");
@@ -185,10 +185,11 @@ impl Envelope<'_> {
         let mut bytes = START.len() + END.len() + keys.sum::<usize>();
         for (at, verdict) in self.verdicts.iter().enumerate() {
             bytes += answer_size::of_verdict(verdict, self.language);
-            if let Verdict::Accepted(accepted) = verdict {
+            if let Some(order) = verdict.order {
                 let elements = elements.get(at).map_or(&[][..], Vec::as_slice);
                 let mut sent = None;
-                let OrderAnswer { order, client, .. } = self.shown(accepted, elements, &mut sent);
+                let OrderAnswer { order, client, .. } =
+                    self.shown(order, verdict, elements, &mut sent);
                 bytes += answer_size::of_order(order, client, length);
                 let size = || answer_size::of_client(client, length);
                 bytes += if self.rules.answers_stored {
@@ -207,12 +208,13 @@ impl Envelope<'_> {
     /// The order and the client that an entry shows: as stored, or what its elements sent, which is put into `sent`.
     fn shown<'s>(
         &'s self,
-        accepted: &Accepted,
+        order: usize,
+        verdict: &Verdict,
         elements: &[&Element],
         sent: &'s mut Option<Shown>,
     ) -> OrderAnswer<'s> {
-        let order = &*self.stored.orders[accepted.order];
-        let client = &*self.stored.clients[self.stored.client_of[accepted.order]];
+        let client = &*self.stored.clients[self.stored.client_of[order]];
+        let order = &*self.stored.orders[order];
         let rules = self.rules;
         if self.rules.answers_stored {
             return OrderAnswer {
@@ -224,7 +226,7 @@ impl Envelope<'_> {
                 has_address: true,
             };
         }
-        let shown = sent.insert(sent_only(accepted, order, client, elements));
+        let shown = sent.insert(sent_only(verdict, order, client, elements));
         OrderAnswer {
             order: &shown.order,
             client: &shown.client,
@@ -241,8 +243,8 @@ impl Envelope<'_> {
             return Vec::new();
         }
         let mut of_entries = vec![Vec::new(); self.verdicts.len()];
-        for (element, entry) in self.elements.iter().zip(entries(self.elements)) {
-            if let Some(elements) = of_entries.get_mut(entry) {
+        for element in self.elements {
+            if let Some(elements) = of_entries.get_mut(element.entry) {
                 elements.push(element);
             }
         }
@@ -304,35 +306,33 @@ impl Serialize for Entry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(envelope, verdict, elements) = self;
         let language = envelope.language;
-        match verdict {
-            Verdict::Accepted(accepted) => {
-                let mut s = serializer.serialize_struct("Entry", 3)?;
-                s.serialize_field("success", &true)?;
-                let mut sent = None;
-                s.serialize_field("data", &[envelope.shown(accepted, elements, &mut sent)])?;
-                let warnings = &accepted.warnings;
-                if !warnings.is_empty() {
-                    let texts: Vec<_> = warnings
-                        .iter()
-                        .map(|warning| WarningText(warning, language))
-                        .collect();
-                    s.serialize_field("warnings", &texts)?;
-                }
-                s.end()
-            }
-            Verdict::Rejected(faults) => {
-                let mut s = serializer.serialize_struct("Entry", 4)?;
-                s.serialize_field("success", &false)?;
-                s.serialize_field("data", &[(); 0])?;
-                s.serialize_field("message", &summary(faults, language))?;
-                let texts: Vec<_> = faults
-                    .iter()
-                    .map(|fault| FaultText::whole(fault, language))
-                    .collect();
-                s.serialize_field("errors", &texts)?;
-                s.end()
-            }
+        let Some(order) = verdict.order else {
+            let faults = verdict.faults();
+            let mut s = serializer.serialize_struct("Entry", 4)?;
+            s.serialize_field("success", &false)?;
+            s.serialize_field("data", &[(); 0])?;
+            s.serialize_field("message", &summary(&faults, language))?;
+            let texts = faults.into_iter();
+            let texts: Vec<_> = texts
+                .map(|fault| FaultText::whole(fault, language))
+                .collect();
+            s.serialize_field("errors", &texts)?;
+            return s.end();
+        };
+        let mut s = serializer.serialize_struct("Entry", 3)?;
+        s.serialize_field("success", &true)?;
+        let mut sent = None;
+        s.serialize_field(
+            "data",
+            &[envelope.shown(order, verdict, elements, &mut sent)],
+        )?;
+        let remarks = verdict.remarks();
+        if !remarks.is_empty() {
+            let texts = remarks.into_iter();
+            let texts: Vec<_> = texts.map(|remark| RemarkText(remark, language)).collect();
+            s.serialize_field("warnings", &texts)?;
         }
+        s.end()
     }
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use super::{
-    decide::Accepted,
+    decide::{Outcome, Verdict},
     list::List,
     model::{Address, Client, ClientType, Order},
     wire::{Element, SentAddress},
@@ -32,7 +32,7 @@ pub struct Shown {
 /// first time.
 #[must_use]
 pub fn sent_only(
-    accepted: &Accepted,
+    verdict: &Verdict,
     order: &Order,
     client: &Client,
     elements: &[&Element],
@@ -48,32 +48,19 @@ pub fn sent_only(
         items: List::default(),
         ..order.clone()
     };
-    let own_number = Some(i64::from(client.number));
+    let new = Client::new(client.number);
     let mut owner = Client {
-        number: client.number,
         version: client.version,
-        sender_id: None,
-        guest_phone: None,
-        username: String::new(),
-        phone: None,
-        phones: Vec::new(),
-        email: None,
-        comment: None,
-        account_number: client
+        // One of its own says something of it.
+        account_number: new
             .account_number
-            .filter(|_| client.account_number == own_number),
-        kind: ClientType::default(),
-        bank_account: None,
-        legal_address: Vec::new(),
-        coins_amount: rust_decimal::Decimal::ZERO,
-        loyalty_system_is_active: None,
-        addresses: List::default(),
-        prices: List::default(),
+            .filter(|_| client.account_number == new.account_number),
+        ..new
     };
     let (mut total, mut shipping_dates, mut has_address) = (None, None, false);
     let mut addresses: Vec<Address> = Vec::new();
-    for (element, numbers) in elements.iter().zip(&accepted.addresses) {
-        let Some(sent) = &element.order else {
+    for (element, outcome) in elements.iter().zip(&verdict.elements) {
+        let (Some(sent), Outcome::Taken(taken)) = (&element.order, outcome) else {
             continue;
         };
         total = sent.total.or(total);
@@ -107,7 +94,7 @@ pub fn sent_only(
             }
         }
         // A cancelled order may keep the client that it has.
-        let (Some(by), Some(numbers)) = (&sent.client, numbers) else {
+        let (Some(by), Some(numbers)) = (&sent.client, &taken.addresses) else {
             continue;
         };
         if let Some(id) = &element.client.id {

@@ -23,7 +23,7 @@ use super::sampled::Sampled;
 use crate::{
     config::Config,
     order::{
-        decide::Verdict,
+        decide::{self, Verdict},
         fault::{FaultCode, WarningCode},
     },
 };
@@ -113,7 +113,7 @@ pub struct Verdicts {
     pub rejected: usize,
     /// Orders stored with remarks: something that came was not taken as it came.
     pub with_remarks: usize,
-    /// Faults of those not stored, as [`FaultCode::ALL`] counts them.
+    /// Faults of what was not stored, as [`FaultCode::ALL`] counts them.
     pub faults: [u64; FaultCode::ALL.len()],
     /// Warnings, as [`WarningCode::ALL`] counts them.
     pub warnings: [u64; WarningCode::ALL.len()],
@@ -124,18 +124,23 @@ impl Verdicts {
     pub fn of(verdicts: &[Verdict]) -> Self {
         let mut counted = Self::default();
         for verdict in verdicts {
-            match verdict {
-                Verdict::Accepted(accepted) => {
-                    counted.accepted += 1;
-                    counted.with_remarks += usize::from(verdict.has_remarks());
-                    for warning in &accepted.warnings {
-                        counted.warnings[warning.code as usize] += 1;
+            if verdict.is_accepted() {
+                counted.accepted += 1;
+                counted.with_remarks += usize::from(verdict.has_remarks());
+            } else {
+                counted.rejected += 1;
+            }
+            for outcome in &verdict.elements {
+                match outcome {
+                    decide::Outcome::Taken(taken) => {
+                        for warning in &taken.warnings {
+                            counted.warnings[warning.code as usize] += 1;
+                        }
                     }
-                }
-                Verdict::Rejected(faults) => {
-                    counted.rejected += 1;
-                    for fault in faults {
-                        counted.faults[fault.code as usize] += 1;
+                    decide::Outcome::Refused(faults) => {
+                        for fault in faults {
+                            counted.faults[fault.code as usize] += 1;
+                        }
                     }
                 }
             }

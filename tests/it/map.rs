@@ -413,6 +413,99 @@ async fn the_same_id_twice_is_applied_in_order_and_the_later_wins_field_by_field
     );
 }
 
+/// A spoiled element of the order `1`, and its fault.
+fn spoiled() -> [(String, &'static str); 5] {
+    let with = |pointer, value| changed(order("1"), pointer, value);
+    let dates = with("/shipping_date_to", json!("2020-01-01 00:00"));
+    let taken = changed(order("taken"), "/external_id", json!(7000));
+    [
+        (with("/total", json!("")).to_string(), "total: required"),
+        (
+            raw::set(order("1"), "/comment", r#""\ud800""#),
+            "comment: invalid_format",
+        ),
+        (
+            raw::set(order("1"), "/total", "1e400"),
+            "total: out_of_range",
+        ),
+        (dates.to_string(), "shipping_date_to: invalid_range"),
+        // The number is the one of another order of the batch.
+        (
+            changed(taken, "/id", json!("1")).to_string(),
+            "external_id: conflict",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_bad_element_spoils_itself_alone_whatever_else_comes_under_its_id() {
+    for (bad, fault) in spoiled() {
+        for bad_first in [true, false] {
+            let app = TestApp::start().await;
+            app.accept(&changed(order("taken"), "/external_id", json!(7000)))
+                .await;
+            let good = changed(order("1"), "/comment", json!("taken")).to_string();
+            let batch = if bad_first {
+                [&bad, &good]
+            } else {
+                [&good, &bad]
+            };
+            let answer = send(&app, &batch).await;
+            assert_eq!(answer.keys(), ["1"]);
+            assert_eq!(answer.order("1")["comment"], "taken", "{bad}");
+            let mut said = answer.warnings("1");
+            said.retain(|warning| !warning.ends_with("product_not_found"));
+            assert_eq!(said, [fault], "{bad}");
+            // It is in the journal as it came, and the good one is not.
+            let kept: Vec<(i32, String)> =
+                sqlx::query_as("SELECT position, body FROM journal_rejected WHERE order_key = '1'")
+                    .fetch_all(&app.pool())
+                    .await
+                    .unwrap();
+            assert_eq!(kept, [(i32::from(!bad_first), bad.clone())]);
+            // Sent again it changes nothing, and is answered alike.
+            let again = send(&app, &batch).await;
+            assert_eq!(again.order("1"), answer.order("1"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_no_element_of_an_id_can_be_taken_all_their_faults_are_told_once() {
+    let app = TestApp::start().await;
+    let total = changed(order("1"), "/total", json!(""));
+    let both = changed(total.clone(), "/status", json!("gone"));
+    let answer = app.post(&json!([total, both, total])).await;
+    assert_eq!(
+        answer.faults("1"),
+        ["status: not_allowed", "total: required"]
+    );
+    assert_eq!(stored(&app).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_order_is_cancelled_whatever_is_wrong_with_what_came_before_in_its_batch() {
+    let app = TestApp::start().await;
+    app.accept(&order("1")).await;
+    let bad = changed(order("1"), "/total", json!(""));
+    let approved = changed(bad, "/status", json!("approved"));
+    let batch = json!([approved, { "id": "1", "status": "removed" }]);
+    let answer = app.post(&batch).await;
+    assert_eq!(answer.order("1")["status"], "removed");
+    assert_eq!(
+        answer.warnings("1"),
+        [": kept_as_stored", "total: required"]
+    );
+    let english = app.request().header(ACCEPT_LANGUAGE, "en");
+    let english = Answer::of(english.body(batch.to_string())).await;
+    let messages = english.entry("1")["warnings"].as_array().unwrap().iter();
+    assert!(
+        messages
+            .map(|warning| &warning["message"])
+            .any(|message| { message == "is required; this element of the order was left out" })
+    );
+}
+
 #[tokio::test]
 async fn messages_are_russian_by_default_and_english_on_demand_and_codes_never_change() {
     let app = TestApp::start().await;

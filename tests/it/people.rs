@@ -344,6 +344,64 @@ async fn one_batch_under_an_id_that_two_people_use_is_answered_alike_each_time()
     assert_eq!(rows(&app).await, stored);
 }
 
+#[tokio::test]
+async fn a_strangers_element_is_a_conflict_though_the_orders_client_is_in_the_same_batch() {
+    let of = |client: &str, status| {
+        order_of(
+            registered(client, &format!("919199191{}", client.len())),
+            "a",
+            status,
+        )
+    };
+    // What is stored before, what comes, and which elements of that are refused.
+    let cases = [
+        (
+            vec![of("one", "completed")],
+            vec![of("one", "new"), of("other", "new")],
+        ),
+        (
+            vec![of("one", "completed")],
+            vec![of("other", "new"), of("one", "new")],
+        ),
+        (vec![], vec![of("one", "completed"), of("other", "new")]),
+        (
+            vec![of("one", "approved")],
+            vec![of("one", "removed"), of("other", "new")],
+        ),
+    ];
+    for (before, batch) in cases {
+        let app = TestApp::start().await;
+        for order in &before {
+            app.accept(order).await;
+        }
+        let renamed: Vec<Value> = batch
+            .iter()
+            .map(|order| {
+                let is_other = order["client"]["id"] == "other";
+                let comment = if is_other { "чужой" } else { "свой" };
+                changed(order.clone(), "/comment", comment)
+            })
+            .collect();
+        let answer = app.post(&json!(renamed)).await;
+        let order = answer.order("a");
+        assert_eq!(order["client"]["external_id"], "one");
+        assert_eq!(order["comment"], "свой");
+        assert!(
+            answer.warnings("a").contains(&"id: conflict".to_owned()),
+            "{renamed:?}"
+        );
+        let others: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM client WHERE sender_id = 'other'")
+                .fetch_one(&app.pool())
+                .await
+                .unwrap();
+        assert_eq!(others, 0, "nothing of it is taken");
+        let stored = rows(&app).await;
+        assert_eq!(app.post(&json!(renamed)).await.order("a"), order);
+        assert_eq!(rows(&app).await, stored);
+    }
+}
+
 // A batch sent again makes nothing new (§4).
 
 #[tokio::test]

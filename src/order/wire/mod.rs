@@ -7,6 +7,8 @@ mod objects;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
@@ -89,6 +91,8 @@ impl<T: Clone> Sent<T> {
 /// One element of a batch, read.
 #[derive(Debug, Clone)]
 pub struct Element {
+    /// Which entry of the answer it belongs to, see [`number_entries`].
+    pub entry: usize,
     /// The order's id, when there is a usable one; else the element is known by its place.
     pub id: Option<String>,
     /// The id as it came, where that is not the same: the answer's key (contract §2, §3).
@@ -337,6 +341,21 @@ impl SentOrder {
     pub fn addresses(&self) -> usize {
         self.client_addresses().len() + 1
     }
+}
+
+/// Tells the elements of a batch which entry of the answer each belongs to: one for each distinct id, in the order of first
+/// appearance, and one for each element without a usable id (contract §2). Returns how many entries there are.
+pub fn number_entries(elements: &mut [Element]) -> usize {
+    let mut by_id = HashMap::with_capacity(elements.len());
+    let mut entries = 0;
+    for Element { entry, id, .. } in elements {
+        *entry = match id {
+            Some(id) => *by_id.entry(id.as_str()).or_insert(entries),
+            None => entries,
+        };
+        entries += usize::from(*entry == entries);
+    }
+    entries
 }
 
 /// Reads one element of a batch. Never fails: what is wrong with it stands in its faults, no more than `most_faults` of them,

@@ -17,6 +17,7 @@ impl Reader<'_> {
     /// Reads the element.
     pub fn element(mut self) -> Element {
         let mut read = Element {
+            entry: 0,
             id: None,
             id_as_sent: None,
             external_id: None,

@@ -1,0 +1,254 @@
+//! The stored records as they become, element by element.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem,
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{
+    Record, Taken, faults,
+    numbers::{AllNumbers, FreeNumbers, Shortage},
+    order::{change, new_order, put_content, put_items},
+};
+use crate::order::{
+    address_index::AddressIndex,
+    fault::{Fault, Path, Warning, WarningCode},
+    identity::Clients,
+    known::Known,
+    model::{Client, Order},
+    wire::{Element, SentItem},
+};
+
+/// The stored records as they become.
+pub(super) struct Picture<'a, 'e, 'n> {
+    known: &'a Known,
+    pub(super) numbers: AllNumbers<'n>,
+    new_uuid: fn() -> Uuid,
+    pub(super) orders: Vec<Record<'a, Order>>,
+    order_by_id: HashMap<&'e str, usize>,
+    order_numbers: BTreeSet<i32>,
+    pub(super) clients: Clients<'a, 'e>,
+    pub(super) address_numbers: BTreeSet<i32>,
+    /// A client is given no more addresses.
+    pub(super) most_addresses: usize,
+    /// Of clients with long lists, by their index.
+    pub(super) address_indexes: HashMap<usize, AddressIndex>,
+    pub(super) round: Round,
+}
+
+/// What happened while a batch was applied once.
+#[derive(Default)]
+pub(super) struct Round {
+    /// An address was looked for by its content, or one became an order's by its number.
+    pub looked_at_addresses: bool,
+    /// An order stayed where it goes, whatever has become of that address of the client's.
+    pub kept_an_address: bool,
+    /// Applied again the batch may do something else: something was changed after it was looked at, or refused for
+    /// something that a later element may bring.
+    pub may_differ: bool,
+}
+
+impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
+    pub(super) fn new(
+        known: &'a Known,
+        free: &'n mut FreeNumbers,
+        elements: impl Iterator<Item = &'e Element>,
+        most_addresses: usize,
+        new_uuid: fn() -> Uuid,
+    ) -> Self {
+        let mut picture = Self {
+            known,
+            numbers: AllNumbers::new(free, elements),
+            new_uuid,
+            orders: Vec::with_capacity(known.orders.len()),
+            order_by_id: HashMap::new(),
+            order_numbers: known.order_numbers.clone(),
+            clients: Clients::of(&known.clients),
+            address_numbers: known.address_numbers.clone(),
+            most_addresses,
+            address_indexes: HashMap::new(),
+            round: Round::default(),
+        };
+        for order in &known.orders {
+            let index = picture.orders.len();
+            picture.order_by_id.insert(&order.sender_id, index);
+            picture.order_numbers.insert(order.number);
+            picture.orders.push(Record::stored(order));
+        }
+        picture
+    }
+
+    /// The records as they are to be, unless numbers were missing. Numbers that nobody got are given back.
+    #[expect(clippy::type_complexity, reason = "orders and clients")]
+    pub(super) fn finish(
+        self,
+    ) -> Result<(Vec<Record<'a, Order>>, Vec<Record<'a, Client>>), Shortage> {
+        let shortage = self.numbers.shortage();
+        if shortage != Shortage::default() {
+            return Err(shortage);
+        }
+        let AllNumbers {
+            orders,
+            clients,
+            addresses,
+        } = self.numbers;
+        orders.give_back(|number| self.order_numbers.contains(&number));
+        clients.give_back(|number| self.clients.has_number(number));
+        addresses.give_back(|number| self.address_numbers.contains(&number));
+        Ok((self.orders, self.clients.records))
+    }
+
+    /// The order that an element names, as it is.
+    pub(super) fn order(&self, element: &Element) -> Option<&Order> {
+        let index = self.order_by_id.get(element.id.as_deref()?)?;
+        Some(&self.orders[*index].after)
+    }
+
+    /// Whether that number is an order's, whosever.
+    pub(super) fn is_an_orders(&self, number: i32) -> bool {
+        self.order_numbers.contains(&number)
+    }
+
+    /// Ends a round of applying a batch. Says whether another one may do something else.
+    pub(super) fn end_round(&mut self) -> bool {
+        mem::take(&mut self.round).may_differ
+    }
+
+    /// All records as they are.
+    pub(super) fn state(&self) -> (Vec<Arc<Order>>, Vec<Arc<Client>>) {
+        let orders = self.orders.iter();
+        let clients = self.clients.records.iter();
+        (
+            orders.map(|record| Arc::clone(&record.after)).collect(),
+            clients.map(|record| Arc::clone(&record.after)).collect(),
+        )
+    }
+
+    /// Takes an element whole, and says which order it is; or tells its faults and changes nothing.
+    pub(super) fn take(
+        &mut self,
+        element: &'e Element,
+        received_at: DateTime<Utc>,
+    ) -> Result<(usize, Taken), Vec<Fault>> {
+        let against = faults::against(self, element);
+        // What refuses it may be gone when the batch is sent again: what it lacks may come behind it.
+        self.round.may_differ |= !against.is_empty();
+        if !against.is_empty() || !element.faults.is_empty() {
+            return Err([&element.faults[..], &against].concat());
+        }
+        // An element without faults has all that is asked for here.
+        self.apply(element, received_at)
+            .ok_or_else(|| vec![faults::of_database()])
+    }
+
+    fn apply(
+        &mut self,
+        element: &'e Element,
+        received_at: DateTime<Utc>,
+    ) -> Option<(usize, Taken)> {
+        let (id, sent) = (element.id.as_deref()?, element.order.as_ref()?);
+        let known = self.order_by_id.get(id).copied();
+        // A cancelled order keeps its client where we do not know the one it came with, who may be made further on.
+        let keeps_client = self.clients.lacks_name(element);
+        self.round.may_differ |= keeps_client;
+
+        let mut taken = Taken {
+            warnings: element.warnings.clone(),
+            addresses: None,
+        };
+        let warnings = &mut taken.warnings;
+        if keeps_client || !element.missing.is_empty() {
+            warnings.push(Warning::new(&Path::ROOT, WarningCode::KeptAsStored));
+        }
+        let client = match &sent.client {
+            Some(client) if !keeps_client => {
+                let index = self.client(&element.client, client, warnings);
+                let path = Path::ROOT.field("client");
+                let list = path.field("addresses");
+                let addresses = client.addresses.iter().enumerate();
+                let numbers = addresses
+                    .map(|(at, address)| self.address(index, address, list.index(at), warnings));
+                taken.addresses = Some(numbers.collect());
+                index
+            }
+            _ => {
+                let order = &self.orders[known?].after;
+                self.clients.by_number(order.client_number)?
+            }
+        };
+        let destination = sent
+            .shipping_address
+            .as_ref()
+            .map(|address| self.shipping_address(known, client, address, warnings));
+        let items = sent.items.as_deref().filter(|items| !items.is_empty());
+        let items = items.map(|items| (items, self.products(items, warnings)));
+        let client_number = self.clients.records[client].after.number;
+        let index = if let Some(index) = known {
+            let order = &mut self.orders[index].after;
+            let moves = destination.as_ref().is_some_and(|to| to.content.is_some());
+            self.round.may_differ |= moves && self.round.kept_an_address;
+            // Finished further on it is not the other client's any more.
+            self.round.may_differ |= order.client_number != client_number;
+            change(order, element, sent, client_number, destination, warnings);
+            index
+        } else {
+            let number = match element.external_id {
+                Some(number) => number,
+                None => (self.numbers.orders).next(|n| self.order_numbers.contains(&n)),
+            };
+            let destination = destination?;
+            let order = new_order(
+                number,
+                (self.new_uuid)(),
+                id,
+                sent,
+                client_number,
+                destination,
+                received_at,
+            )?;
+            self.order_numbers.insert(number);
+            self.order_by_id.insert(id, self.orders.len());
+            self.orders.push(Record::new(order));
+            self.orders.len() - 1
+        };
+        let order = &mut self.orders[index].after;
+        put_content(order, sent);
+        if let Some((items, products)) = items {
+            put_items(order, items, &products);
+        }
+        Some((index, taken))
+    }
+
+    /// Looks each line's product up: by `product_id`, then by `id` (contract §5).
+    fn products(&self, sent: &[SentItem], warnings: &mut Vec<Warning>) -> Vec<Option<i32>> {
+        let list = Path::ROOT.field("order_item_list");
+        let number = |id: &str| self.known.products.get(id).copied();
+        sent.iter()
+            .enumerate()
+            .map(|(index, item)| {
+                let mut warn = |code| {
+                    let place = list.index(index);
+                    warnings.push(Warning::new(&place.field("product_id"), code));
+                };
+                let first = number(&item.product_id);
+                // Most senders write the same id in both.
+                let other = item.id.as_deref().filter(|id| *id != item.product_id);
+                match (first, other.and_then(number)) {
+                    (Some(first), Some(second)) if first != second => {
+                        warn(WarningCode::ProductAmbiguous);
+                        Some(first)
+                    }
+                    (None, None) => {
+                        warn(WarningCode::ProductNotFound);
+                        None
+                    }
+                    (first, second) => first.or(second),
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,198 @@
+//! An order's content: what was sent is written over what is stored, field by field (contract §5).
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::address::Destination;
+use crate::order::{
+    fault::{Path, Warning, WarningCode},
+    list::List,
+    model::Order,
+    wire::{Element, Sent, SentItem, SentOrder},
+};
+
+/// Changes a known order, but for what [`put_content`] does.
+pub(super) fn change(
+    order: &mut Arc<Order>,
+    element: &Element,
+    sent: &SentOrder,
+    client_number: i32,
+    destination: Option<Destination>,
+    warnings: &mut Vec<Warning>,
+) {
+    let root = Path::ROOT;
+    // Another order's number is a clash and came no further; one that is nobody's is left alone (contract §4).
+    if element
+        .external_id
+        .is_some_and(|number| number != order.number)
+    {
+        warnings.push(Warning::new(
+            &root.field("external_id"),
+            WarningCode::ExternalIdIgnored,
+        ));
+    }
+    if order.status.may_become(sent.status) {
+        put(order, &sent.status, |o| &o.status, |o| &mut o.status);
+    } else {
+        warnings.push(Warning::new(
+            &root.field("status"),
+            WarningCode::StatusNotChanged,
+        ));
+    }
+    if order.client_number != client_number {
+        Arc::make_mut(order).client_number = client_number;
+        warnings.push(Warning::new(
+            &root.field("client"),
+            WarningCode::ClientChanged,
+        ));
+    }
+    if let Some(Destination { number, content }) = destination {
+        put(
+            order,
+            &number,
+            |o| &o.address_number,
+            |o| &mut o.address_number,
+        );
+        if let Some(content) = &content {
+            put(
+                order,
+                content,
+                |o| &o.shipping_address,
+                |o| &mut o.shipping_address,
+            );
+        }
+    }
+    if let Some(total) = &sent.total {
+        put(order, total, |o| &o.total, |o| &mut o.total);
+    }
+    if let Some((from, to)) = &sent.shipping_dates {
+        put(
+            order,
+            from,
+            |o| &o.shipping_date_from,
+            |o| &mut o.shipping_date_from,
+        );
+        put(
+            order,
+            to,
+            |o| &o.shipping_date_to,
+            |o| &mut o.shipping_date_to,
+        );
+    }
+    if let Some(created_at) = &sent.created_at {
+        put(order, created_at, |o| &o.created_at, |o| &mut o.created_at);
+    }
+}
+
+/// A new order without what [`put_content`] and [`put_items`] add. `None` where something is missing that it must have.
+pub(super) fn new_order(
+    number: i32,
+    uuid: Uuid,
+    id: &str,
+    sent: &SentOrder,
+    client_number: i32,
+    destination: Destination,
+    received_at: DateTime<Utc>,
+) -> Option<Order> {
+    let (shipping_date_from, shipping_date_to) = sent.shipping_dates?;
+    Some(Order {
+        number,
+        uuid,
+        version: 1,
+        sender_id: id.to_owned(),
+        status: sent.status,
+        client_number,
+        shipping_address: destination.content?,
+        address_number: destination.number,
+        created_at: sent.created_at.unwrap_or(received_at),
+        total: sent.total?,
+        delivery_cost: None,
+        coins: None,
+        payment_type: None,
+        payment_status: false,
+        shipping_date_from,
+        shipping_date_to,
+        comment: None,
+        count_of_returned_bottles: 0,
+        ask_for_checkout: None,
+        items: List::default(),
+    })
+}
+
+/// Writes a field where it differs. A stored record is copied when it is first written to; most come just as they are.
+pub(super) fn put<T: Clone, V: Clone + PartialEq>(
+    record: &mut Arc<T>,
+    value: &V,
+    field: fn(&T) -> &V,
+    field_mut: fn(&mut T) -> &mut V,
+) {
+    if field(record) != value {
+        field_mut(Arc::make_mut(record)).clone_from(value);
+    }
+}
+
+/// The same of a field that may be absent or cleared.
+pub(super) fn apply<T: Clone, V: Clone + PartialEq>(
+    sent: &Sent<V>,
+    record: &mut Arc<T>,
+    field: fn(&T) -> &Option<V>,
+    field_mut: fn(&mut T) -> &mut Option<V>,
+) {
+    if sent.changes(field(record).as_ref()) {
+        sent.apply(field_mut(Arc::make_mut(record)));
+    }
+}
+
+/// The content that may be absent or cleared.
+pub(super) fn put_content(order: &mut Arc<Order>, sent: &SentOrder) {
+    apply(
+        &sent.delivery_cost,
+        order,
+        |o| &o.delivery_cost,
+        |o| &mut o.delivery_cost,
+    );
+    apply(&sent.coins, order, |o| &o.coins, |o| &mut o.coins);
+    apply(
+        &sent.payment_type,
+        order,
+        |o| &o.payment_type,
+        |o| &mut o.payment_type,
+    );
+    let paid = *sent.payment_status.applied(&order.payment_status, &false);
+    put(
+        order,
+        &paid,
+        |o| &o.payment_status,
+        |o| &mut o.payment_status,
+    );
+    apply(&sent.comment, order, |o| &o.comment, |o| &mut o.comment);
+    let bottles = &sent.count_of_returned_bottles;
+    let bottles = *bottles.applied(&order.count_of_returned_bottles, &0);
+    put(
+        order,
+        &bottles,
+        |o| &o.count_of_returned_bottles,
+        |o| &mut o.count_of_returned_bottles,
+    );
+    apply(
+        &sent.ask_for_checkout,
+        order,
+        |o| &o.ask_for_checkout,
+        |o| &mut o.ask_for_checkout,
+    );
+}
+
+/// The lines with their products, which replace the list.
+pub(super) fn put_items(order: &mut Arc<Order>, items: &[SentItem], products: &[Option<i32>]) {
+    let lines = || items.iter().zip(products);
+    let are_stored = order.items.len() == items.len()
+        && lines()
+            .zip(&order.items)
+            .all(|((item, product), stored)| item.is(*product, stored));
+    if !are_stored {
+        let items = lines().map(|(item, product)| item.with(*product));
+        Arc::make_mut(order).items = items.collect();
+    }
+}
