@@ -11,7 +11,7 @@ use std::{
 };
 
 use aqua_orders::load::{
-    Error, Kind, Load, Plan, Report, Target,
+    Error, Load, Plan, Report, Target, Workload,
     orders::{PRODUCTS, product_id},
 };
 use nix::{
@@ -443,7 +443,7 @@ pub fn plan() -> Plan {
     Plan {
         batch: 1,
         callers: 1,
-        kind: Kind::New,
+        workload: Workload::New,
         orders: None,
         duration: Duration::from_secs(1),
         rate: None,

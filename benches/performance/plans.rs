@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use aqua_orders::load::{Error, Kind, Load, Plan};
+use aqua_orders::load::{Error, Load, Plan, Workload};
 
 use crate::{
     machine::{Cluster, Settings, USUAL, measured, plan},
@@ -116,9 +116,9 @@ async fn run(cluster: &Cluster, database: &str) -> Result<Vec<Ran>, Error> {
     let target = service.target(USUAL);
     // The large ones first: a database that is new is new only once.
     for batch in [BATCH, 1] {
-        for kind in [Kind::New, Kind::Resend, Kind::ResendChanged] {
+        for workload in [Workload::New, Workload::Resend, Workload::ResendChanged] {
             let plan = Plan {
-                kind,
+                workload,
                 batch,
                 orders: Some(batch as u64 * 3),
                 ..plan()

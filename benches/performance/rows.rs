@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use aqua_orders::load::{
-    Error, Kind, Latency, Load, Plan, Report, Target, caller::Caller, floor::Floor, median,
+    Error, Latency, Load, Plan, Report, Target, Workload, caller::Caller, floor::Floor, median,
 };
 use serde_json::{Value, json};
 
@@ -180,9 +180,9 @@ fn say(what: &str, round: usize, effort: Effort) {
     eprintln!("{what}: round {} of {}", round + 1, effort.rounds);
 }
 
-fn of(kind: Kind, batch: usize, callers: usize, time: Duration) -> Plan {
+fn of(workload: Workload, batch: usize, callers: usize, time: Duration) -> Plan {
     Plan {
-        kind,
+        workload,
         batch,
         callers,
         duration: time,
@@ -210,8 +210,9 @@ pub async fn batches(
     let target = service.target(USUAL);
     let (mut rows, mut sizes, mut bare_insert_ms) = (Vec::new(), Vec::new(), f64::NAN);
     for size in SIZES {
-        let mut new = Load::prepare(&target, &of(Kind::New, size, 1, effort.time)).await?;
-        let mut resend = Load::prepare(&target, &of(Kind::Resend, size, 1, effort.time)).await?;
+        let mut new = Load::prepare(&target, &of(Workload::New, size, 1, effort.time)).await?;
+        let mut resend =
+            Load::prepare(&target, &of(Workload::Resend, size, 1, effort.time)).await?;
         let mut floor = Floor::open(&cluster.options(database), size, 1).await?;
         let (mut bare, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..effort.rounds {
@@ -284,7 +285,7 @@ pub async fn callers(
         if only_the_crowd && callers != CROWD {
             continue;
         }
-        let plan = of(Kind::New, 1, callers, effort.time);
+        let plan = of(Workload::New, 1, callers, effort.time);
         let mut sides = Vec::new();
         for service in [coalescing, apart] {
             sides.push(Load::prepare(&service.target(USUAL), &plan).await?);
@@ -346,7 +347,7 @@ fn p50(report: &Report) -> f64 {
 
 pub async fn eight_callers(service: &Service, effort: Effort) -> Result<Vec<Row>, Error> {
     let target = service.target(USUAL);
-    let [eight, one] = [8, 1].map(|callers| of(Kind::New, 100, callers, effort.time));
+    let [eight, one] = [8, 1].map(|callers| of(Workload::New, 100, callers, effort.time));
     let sides = [(&target, &eight), (&target, &one)];
     let rounds = in_turn(
         "8 callers",
@@ -365,7 +366,7 @@ pub async fn lone_order(service: &Service, effort: Effort) -> Result<Vec<Row>, E
     let time = effort.time * 3;
     let lone = Plan {
         rate: Some(50.0),
-        ..of(Kind::New, 1, 1, time)
+        ..of(Workload::New, 1, 1, time)
     };
     let mut lone = Load::prepare(&target, &lone).await?;
     let mut rounds = Vec::new();
@@ -374,7 +375,7 @@ pub async fn lone_order(service: &Service, effort: Effort) -> Result<Vec<Row>, E
         let alone = measured(&mut lone).await?.latency_ms.p99;
         let crowd = target.clone();
         let batches = thread::spawn(move || -> Result<Report, Error> {
-            let plan = of(Kind::New, 5_000, 1, time + Duration::from_secs(1));
+            let plan = of(Workload::New, 5_000, 1, time + Duration::from_secs(1));
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
@@ -410,7 +411,7 @@ pub async fn stored(cluster: &Cluster, effort: Effort) -> Result<(Vec<Row>, Vec<
     // Few enough that a database without orders stays nearly so.
     let orders = Some(if effort.quick { 300 } else { 600 });
     let mut times = vec![[const { Vec::<f64>::new() }; 2]; stored.len()];
-    for (kind_at, kind) in [Kind::New, Kind::Resend].into_iter().enumerate() {
+    for (kind_at, kind) in [Workload::New, Workload::Resend].into_iter().enumerate() {
         let plan = Plan {
             orders,
             ..of(kind, 1, 1, effort.time)
@@ -506,7 +507,7 @@ pub async fn addresses(service: &Service, effort: Effort) -> Result<Vec<Row>, Er
     }
     let [many, one] = ["many-addresses", "one-address"].map(|client| Plan {
         client: Some(client.to_owned()),
-        ..of(Kind::New, 1, 1, effort.time)
+        ..of(Workload::New, 1, 1, effort.time)
     });
     let sides = [(&target, &many), (&target, &one)];
     let rounds = in_turn("2,000 addresses", sides, p50, effort).await?;
@@ -525,7 +526,7 @@ pub async fn products(cluster: &Cluster, effort: Effort) -> Result<Vec<Row>, Err
     let [many, usual] = [CATALOGUE, USUAL].map(|publication| service.target(publication));
     seed_clients(&many).await?;
     seed_clients(&usual).await?;
-    let plan = of(Kind::New, 1, 1, effort.time);
+    let plan = of(Workload::New, 1, 1, effort.time);
     let rounds = in_turn(
         "100,000 products",
         [(&many, &plan), (&usual, &plan)],
@@ -547,11 +548,11 @@ pub async fn memory(cluster: &Cluster, database: &str, effort: Effort) -> Result
             coalesce: true,
         })?;
         let target = service.target(USUAL);
-        let single = of(Kind::New, 1, 1, Duration::from_secs(1));
+        let single = of(Workload::New, 1, 1, Duration::from_secs(1));
         measured(&mut Load::prepare(&target, &single).await?).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         idle.push(service.memory("VmRSS")?);
-        let batches = of(Kind::New, 5_000, 8, effort.time * 2);
+        let batches = of(Workload::New, 5_000, 8, effort.time * 2);
         measured(&mut Load::prepare(&target, &batches).await?).await?;
         peak.push(service.memory("VmHWM")?);
     }

@@ -7,7 +7,7 @@ use aqua_orders::{
         Kind,
         decide::{Decision, FreeNumbers, Product, Shortage, Stored, decide},
         entry::Entries,
-        table::{self, Row, Table, Unreadable, Value},
+        table::{self, Row, Rows, Unreadable, Value},
     },
     order::Rules,
 };
@@ -51,7 +51,7 @@ fn stored() -> Stored {
     }
 }
 
-fn import(kind: Kind, table: Table, rules: &Rules, file: &[u8], stored: &mut Stored) {
+fn import(kind: Kind, table: Rows, rules: &Rules, file: &[u8], stored: &mut Stored) {
     // UTF-16 has a byte more for each.
     let lines = file.split(|b| *b == b'\n').count();
     let mut last = 0;
@@ -186,7 +186,7 @@ fn store(stored: &mut Stored, decision: &Decision) {
 }
 
 /// A text says the same in each encoding, and CSV says the same as JSON.
-fn spelt_otherwise(kind: Kind, file: &[u8], table: &Result<Table, Unreadable>) {
+fn spelt_otherwise(kind: Kind, file: &[u8], table: &Result<Rows, Unreadable>) {
     let Ok(text) = std::str::from_utf8(file) else {
         return;
     };
@@ -210,7 +210,7 @@ fn spelt_otherwise(kind: Kind, file: &[u8], table: &Result<Table, Unreadable>) {
 }
 
 /// The rows of a CSV file as JSON, each on the line where it stood.
-fn json(kind: Kind, table: &Table) -> String {
+fn json(kind: Kind, table: &Rows) -> String {
     let columns = kind.columns();
     let groups = columns
         .groups

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 
 use super::{
     Kind, Problem, Totals,
-    table::{Columns, Group, Row, Table, Value},
+    table::{Columns, Group, Row, Rows, Value},
 };
 use crate::order::{
     Rules,
@@ -236,8 +236,8 @@ pub struct Entries {
 
 impl Entries {
     /// Adds a file.
-    pub fn add(&mut self, kind: Kind, table: Table, rules: &Rules) {
-        let Table { rows, mut problems } = table;
+    pub fn add(&mut self, kind: Kind, table: Rows, rules: &Rules) {
+        let Rows { rows, mut problems } = table;
         let no_rows = problems.len();
         let mut reader = Reader {
             kind,

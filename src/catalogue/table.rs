@@ -113,7 +113,7 @@ impl Row {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Table {
+pub struct Rows {
     /// Its rows in their order.
     pub rows: Vec<Row>,
     /// Lines that are no rows.
@@ -124,7 +124,7 @@ pub struct Table {
 ///
 /// # Errors
 /// [`Unreadable`] when the file as a whole makes no sense; a bad line is a [`Problem`] instead.
-pub fn read(kind: Kind, bytes: &[u8]) -> Result<Table, Unreadable> {
+pub fn read(kind: Kind, bytes: &[u8]) -> Result<Rows, Unreadable> {
     let text = decode(bytes)?;
     let start = text.trim_start();
     if start.is_empty() {
@@ -171,7 +171,7 @@ fn line_at(bytes: &[u8], at: usize) -> usize {
 /// Where a column's cells go: its group, none for the record itself, and its name there.
 type Place = (Option<&'static Group>, &'static str);
 
-fn csv(kind: Kind, text: &str) -> Result<Table, Unreadable> {
+fn csv(kind: Kind, text: &str) -> Result<Rows, Unreadable> {
     let columns = kind.columns();
     // No column has either in its name, so the header tells.
     let header = text.trim_start().lines().next().unwrap_or_default();
@@ -208,7 +208,7 @@ fn csv(kind: Kind, text: &str) -> Result<Table, Unreadable> {
         return Err(Unreadable::NoKey(columns.keys.join(", ")));
     }
 
-    let mut table = Table {
+    let mut table = Rows {
         rows: Vec::new(),
         problems: Vec::new(),
     };
@@ -304,14 +304,14 @@ fn row_of_cells(line: usize, places: &[Option<Place>], record: &csv::StringRecor
     row
 }
 
-fn json(kind: Kind, text: &str) -> Result<Table, Unreadable> {
+fn json(kind: Kind, text: &str) -> Result<Rows, Unreadable> {
     if !text.trim_start().starts_with('[') {
         return Err(Unreadable::NotObjects(1));
     }
     let elements: Vec<&RawValue> =
         serde_json::from_str(text).map_err(|error| Unreadable::NotJson(error.to_string()))?;
     let columns = kind.columns();
-    let mut table = Table {
+    let mut table = Rows {
         rows: Vec::with_capacity(elements.len()),
         problems: Vec::new(),
     };
@@ -429,7 +429,7 @@ fn distance(one: &str, other: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn cell<'t>(table: &'t Table, row: usize, column: &str) -> Option<&'t str> {
+    fn cell<'t>(table: &'t Rows, row: usize, column: &str) -> Option<&'t str> {
         match table.rows[row].get(column)? {
             Value::Text(text) => Some(text),
             _ => None,
@@ -551,7 +551,7 @@ mod tests {
              "prices":[{"product":"36"}]}]"#;
         let csv = read(Kind::Clients, csv.as_bytes()).expect("CSV");
         let json = read(Kind::Clients, json.as_bytes()).expect("JSON");
-        let inn = |table: &Table| match table.rows[0].get("bank_account") {
+        let inn = |table: &Rows| match table.rows[0].get("bank_account") {
             Some(Value::Object(account)) => account.get("inn").cloned(),
             other => panic!("{other:?}"),
         };

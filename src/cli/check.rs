@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, because, say};
+use super::{CommandError, no_database, on_database, say};
 use crate::{
     config::{Config, Database},
     database::{self, State, binaries},
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// PostgreSQL 13, as `server_version_num` has it.
 const OLDEST: i32 = 130_000;
 
-pub(super) async fn run(config: &Config) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
     say(format_args!(
         "settings: {} is right, {} publication(s)",
         config.path.display(),
@@ -57,21 +57,12 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
 }
 
 /// Looks at the configured database, running the private cluster for that moment if nobody else does.
-pub(super) async fn look(config: &Config) -> Result<State, Failure> {
-    let mut opened = database::open_beside(&config.database)
-        .await
-        .map_err(|error| because("the database cannot be used", &error))?;
-    opened.servers.put_primary_first(PATIENCE).await;
-    let state = database::state(opened.servers.first(), PATIENCE)
-        .await
-        .map_err(|error| because("the database cannot be used", &error));
-    if let Some(cluster) = opened.private {
-        cluster
-            .stop()
-            .await
-            .map_err(|error| because("the private cluster did not stop", &error))?;
-    }
-    state
+pub(super) async fn look(config: &Config) -> Result<State, CommandError> {
+    on_database(config, PATIENCE, async |servers| {
+        let state = database::state(servers.first(), PATIENCE).await;
+        state.map_err(no_database)
+    })
+    .await
 }
 
 /// What of a database that answers keeps the service from working on it.

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, net::SocketAddr, path::Path, time::Duration};
 use chrono::{NaiveTime, Utc};
 use tokio::net::TcpListener;
 
-use super::{Failure, because, check, root, say, text::clean};
+use super::{CommandError, check, on_database, root, say, text::clean};
 use crate::{
     backup,
     config::{Access, Backup, Config, Environment},
@@ -48,7 +48,7 @@ fn note(what: impl AsRef<str>) {
     say(format_args!("note   {}", what.as_ref()));
 }
 
-pub(super) async fn run(path: &Path) -> Result<(), Failure> {
+pub(super) async fn run(path: &Path) -> Result<(), CommandError> {
     let mut found = Findings::default();
     match Config::load(path, &Environment::of_process()) {
         Err(error) => found.fault(error.to_string()),
@@ -72,8 +72,8 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
     }
     match found.faults {
         0 => Ok(()),
-        1 => Err("one fault; its mend stands above".into()),
-        more => Err(format!("{more} faults; their mends stand above")),
+        1 => Err("one fault; how to fix it stands above".into()),
+        more => Err(format!("{more} faults; how to fix them stands above")),
     }
 }
 
@@ -173,21 +173,15 @@ async fn database(config: &Config, found: &mut Findings) {
 }
 
 /// Looks at what is stored.
-async fn stored(config: &Config, found: &mut Findings) -> Result<(), Failure> {
-    let away = |error: database::Error| because("the database cannot be used", &error);
-    let mut opened = database::open_beside(&config.database)
-        .await
-        .map_err(away)?;
-    let patience = config.database.start_timeout;
-    opened.servers.put_primary_first(patience).await;
-    let store = Store::new(opened.servers, &config.database);
-    journal(config, &store, found).await;
-    merged(config, &store, found).await;
-    store.close().await;
-    match opened.private {
-        Some(cluster) => cluster.stop().await.map_err(away),
-        None => Ok(()),
-    }
+async fn stored(config: &Config, found: &mut Findings) -> Result<(), CommandError> {
+    on_database(config, config.database.start_timeout, async |servers| {
+        let store = Store::new(servers, &config.database);
+        journal(config, &store, found).await;
+        merged(config, &store, found).await;
+        store.close().await;
+        Ok(())
+    })
+    .await
 }
 
 /// Looks how much of the day's budget for kept orders is used up.

@@ -4,13 +4,13 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use argon2::{Argon2, PasswordHasher};
 
-use super::{Failure, because};
+use super::{CommandError, because};
 
 /// Longer than any password; what is longer is not one.
 const MOST_BYTES: u64 = 4096;
 
 /// Reads a password, from the terminal twice or else the first line of stdin, and prints its hash.
-pub(super) fn run() -> Result<(), Failure> {
+pub(super) fn run() -> Result<(), CommandError> {
     let stdin = io::stdin();
     let password = if stdin.is_terminal() {
         let ask = |prompt| {
@@ -29,7 +29,7 @@ pub(super) fn run() -> Result<(), Failure> {
     writeln!(io::stdout(), "{hash}").map_err(|error| because("cannot print the hash", &error))
 }
 
-fn first_line(input: impl BufRead) -> Result<String, Failure> {
+fn first_line(input: impl BufRead) -> Result<String, CommandError> {
     let mut line = Vec::new();
     input
         .take(MOST_BYTES + 2)
@@ -45,7 +45,7 @@ fn first_line(input: impl BufRead) -> Result<String, Failure> {
 }
 
 /// A password that a sender can send: UTF-8, as we ask for it in every 401.
-fn checked(password: Vec<u8>) -> Result<String, Failure> {
+fn checked(password: Vec<u8>) -> Result<String, CommandError> {
     if password.is_empty() {
         return Err("an empty password: nothing was made".into());
     }
@@ -57,7 +57,7 @@ fn checked(password: Vec<u8>) -> Result<String, Failure> {
 }
 
 /// With the parameters that OWASP recommends, which are the library's own: 19 MiB, two passes.
-fn hash(password: &str) -> Result<String, Failure> {
+fn hash(password: &str) -> Result<String, CommandError> {
     Argon2::default()
         .hash_password(password.as_bytes())
         .map(|hash| hash.to_string())

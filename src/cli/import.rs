@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf, sync::Mutex};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, because, publication, with_store};
+use super::{CommandError, because, publication, with_store};
 use crate::{
     catalogue::{Kind, entry::Entries},
     config::{Config, Publication},
@@ -80,7 +80,7 @@ JSON            is an array of objects with the same names: [{\"number\": 68, \"
 A record is taken whole or not at all, and so is the file: in one transaction, and not with a bad line in it, unless
 --skip-bad leaves that record out. Importing a file again changes nothing.";
 
-pub(super) async fn run(args: &Import, config: &Config) -> Result<(), Failure> {
+pub(super) async fn run(args: &Import, config: &Config) -> Result<(), CommandError> {
     let publication = publication(config, Some(&args.publication))?;
     // Before the database: most of what can be wrong with a file is known without it.
     let mut entries = Entries::default();
@@ -176,7 +176,7 @@ fn describe(args: &Import, report: &Report) -> String {
     if args.dry_run {
         say("dry run: nothing is stored".into());
     } else if !report.stored {
-        say("nothing is stored: mend the lines above, or leave them out with --skip-bad".into());
+        say("nothing is stored: fix the lines above, or leave them out with --skip-bad".into());
     }
     text
 }

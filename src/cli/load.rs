@@ -11,12 +11,11 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Failure, because, say};
+use super::{CommandError, because, on_database, say};
 use crate::{
     config::{Config, Secret},
-    database,
     load::{
-        self, Kind, Latency, Plan, Report, Target,
+        self, Latency, Plan, Report, Target, Workload,
         floor::{Batches, Floor},
     },
 };
@@ -123,16 +122,16 @@ struct Ratios {
     p50_against_bare_insert: f64,
 }
 
-pub(super) async fn run(load: &Load, config: &Config) -> Result<(), Failure> {
+pub(super) async fn run(load: &Load, config: &Config) -> Result<(), CommandError> {
     let target = target(load, config).await?;
     let rounds = load.rounds.unwrap_or(if load.floor { 3 } else { 1 });
     let plan = Plan {
         batch: load.batch as usize,
         callers: load.callers as usize,
-        kind: match (load.resend, load.resend_changed) {
-            (true, _) => Kind::Resend,
-            (_, true) => Kind::ResendChanged,
-            _ => Kind::New,
+        workload: match (load.resend, load.resend_changed) {
+            (true, _) => Workload::Resend,
+            (_, true) => Workload::ResendChanged,
+            _ => Workload::New,
         },
         orders: load.orders.map(|orders| orders.div_ceil(rounds.into())),
         duration: seconds("--duration", load.duration)? / rounds,
@@ -145,25 +144,16 @@ pub(super) async fn run(load: &Load, config: &Config) -> Result<(), Failure> {
         seed: load.seed,
     };
     let outcome = if load.floor {
-        let opened = database::open_beside(&config.database)
-            .await
-            .map_err(|error| because("the database cannot be used", &error))?;
-        let measured = match Floor::open(opened.servers.first(), plan.batch, plan.seed).await {
-            Ok(mut floor) => {
-                let measured = measure(load, &target, &plan, rounds, Some(&mut floor)).await;
-                let closed = floor.close().await;
-                let cannot = |error: load::Error| because("the floor was not taken away", &*error);
-                measured.and_then(|outcome| closed.map(|()| outcome).map_err(cannot))
-            }
-            Err(error) => Err(because("the floor cannot be measured", &*error)),
-        };
-        if let Some(cluster) = opened.private {
-            cluster
-                .stop()
+        on_database(config, config.database.start_timeout, async |servers| {
+            let mut floor = Floor::open(servers.first(), plan.batch, plan.seed)
                 .await
-                .map_err(|error| because("the private cluster did not stop", &error))?;
-        }
-        measured?
+                .map_err(|error| because("the floor cannot be measured", &*error))?;
+            let measured = measure(load, &target, &plan, rounds, Some(&mut floor)).await;
+            let closed = floor.close().await;
+            let closed = closed.map_err(|error| because("the floor was not taken away", &*error));
+            measured.and_then(|outcome| closed.map(|()| outcome))
+        })
+        .await?
     } else {
         measure(load, &target, &plan, rounds, None).await?
     };
@@ -189,7 +179,7 @@ async fn measure(
     plan: &Plan,
     rounds: u32,
     mut floor: Option<&mut Floor>,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, CommandError> {
     let no_result =
         |error: load::Error| because(format!("no result from {}", target.address), &*error);
     let no_floor = |error: load::Error| because("the floor cannot be measured", &*error);
@@ -204,9 +194,9 @@ async fn measure(
     for _ in 0..rounds {
         if let Some(floor) = &mut floor {
             bare.push(floor.bare(time / 4).await.map_err(no_floor)?);
-            let measured = match plan.kind {
-                Kind::Resend => floor.read(time).await,
-                Kind::New | Kind::ResendChanged => floor.insert(time).await,
+            let measured = match plan.workload {
+                Workload::Resend => floor.read(time).await,
+                Workload::New | Workload::ResendChanged => floor.insert(time).await,
             };
             batches.push(measured.map_err(no_floor)?);
         }
@@ -237,14 +227,14 @@ async fn measure(
     })
 }
 
-fn seconds(name: &str, seconds: f64) -> Result<Duration, Failure> {
+fn seconds(name: &str, seconds: f64) -> Result<Duration, CommandError> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(time) if !time.is_zero() => Ok(time),
         _ => Err(format!("{name} must be a number above 0")),
     }
 }
 
-async fn target(load: &Load, config: &Config) -> Result<Target, Failure> {
+async fn target(load: &Load, config: &Config) -> Result<Target, CommandError> {
     let host = load
         .target
         .clone()

@@ -12,7 +12,7 @@ use std::{
 use clap::Args;
 use uuid::Uuid;
 
-use super::{Failure, because, on_runtime, say, serve};
+use super::{CommandError, because, on_runtime, say, serve};
 use crate::{
     config::{Config, Environment},
     database::Account,
@@ -89,7 +89,7 @@ const DEMO: [(&str, &str); 3] = [
     ),
 ];
 
-pub(super) fn run(mock: &Mock) -> Result<(), Failure> {
+pub(super) fn run(mock: &Mock) -> Result<(), CommandError> {
     on_runtime(async {
         // Before there is anything to clear away.
         let stop = serve::stop_signal()?;
@@ -104,7 +104,7 @@ pub(super) fn run(mock: &Mock) -> Result<(), Failure> {
 }
 
 /// The mock's folder is that of whoever runs it. For root that is somebody else, as with any service of ours.
-fn folder() -> Result<Folder, Failure> {
+fn folder() -> Result<Folder, CommandError> {
     let cannot = |error: &dyn std::error::Error| {
         because("no folder for the mock's database can be made", error)
     };
@@ -116,7 +116,7 @@ fn folder() -> Result<Folder, Failure> {
     made.map_err(|error| cannot(&error))
 }
 
-fn settings(listen: SocketAddr, folder: &Path) -> Result<Config, Failure> {
+fn settings(listen: SocketAddr, folder: &Path) -> Result<Config, CommandError> {
     let environment = Environment {
         listen: Some(listen.to_string()),
         data_dir: Some(folder.join("postgres")),

@@ -14,13 +14,13 @@ mod root;
 mod serve;
 mod text;
 
-use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
 use crate::{
     config::{Config, Environment, Publication},
-    database,
+    database::{self, Servers},
     store::Store,
     telemetry,
 };
@@ -52,7 +52,7 @@ enum Command {
     Load(load::Load),
     /// The service to try a sender on: nothing is kept, and faults come as wished
     Mock(mock::Mock),
-    /// Say what is wrong with this set-up, each thing with its mend
+    /// Say what is wrong with this set-up, and how to fix each problem
     Doctor,
     /// Read a password from the terminal or stdin and print its hash, for `password_hash` of a user in the settings
     HashPassword,
@@ -71,11 +71,11 @@ enum Command {
     Order(order::Command),
 }
 
-/// Why a command was not done, for people.
-type Failure = String;
+/// Why a command was not done, in words.
+type CommandError = String;
 
-/// What went wrong, with everything behind it, in one line.
-fn because(what: impl Display, error: &dyn std::error::Error) -> Failure {
+/// An error and its causes, in one line.
+fn because(what: impl Display, error: &dyn std::error::Error) -> CommandError {
     let mut text = format!("{what}: {error}");
     let mut source = error.source();
     while let Some(cause) = source {
@@ -90,7 +90,6 @@ fn because(what: impl Display, error: &dyn std::error::Error) -> Failure {
     text
 }
 
-/// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -105,7 +104,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<(), Failure> {
+fn run(cli: &Cli) -> Result<(), CommandError> {
     match &cli.command {
         Command::Doctor => return on_runtime(doctor::run(&cli.config)),
         Command::HashPassword => return hash_password::run(),
@@ -136,7 +135,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
 }
 
 /// Runs a command that must not take processors from a service beside it.
-fn on_one_thread(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn on_one_thread(
+    command: impl Future<Output = Result<(), CommandError>>,
+) -> Result<(), CommandError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -144,8 +145,7 @@ fn on_one_thread(command: impl Future<Output = Result<(), Failure>>) -> Result<(
         .block_on(command)
 }
 
-/// Runs a command that waits for things.
-fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn on_runtime(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -153,36 +153,52 @@ fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), 
         .block_on(command)
 }
 
-/// Runs a command on the database, whether or not a service runs beside it; prints what it says.
-async fn with_store<F>(config: &Config, command: impl FnOnce(Store) -> F) -> Result<(), Failure>
-where
-    F: Future<Output = Result<String, Failure>>,
-{
-    let away = |error: database::Error| because("the database cannot be used", &error);
-    let mut opened = database::open_beside(&config.database)
-        .await
-        .map_err(away)?;
-    let patience = config.database.start_timeout;
-    opened.servers.put_primary_first(patience).await;
-    // An import may well come before the first start of the service.
-    let migrated = database::migrate(opened.servers.first(), patience).await;
-    let said = match migrated {
-        Ok(()) => {
-            let store = Store::new(opened.servers, &config.database);
-            let said = command(store.clone()).await;
-            store.close().await;
-            said
-        }
-        Err(error) => Err(away(error)),
-    };
-    if let Some(cluster) = opened.private {
-        cluster.stop().await.map_err(away)?;
-    }
-    print(&said?)
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
+fn no_database(error: database::Error) -> CommandError {
+    because("the database cannot be used", &error)
 }
 
-/// Prints what a command says, with nothing in it that would steer a terminal. A reader that has seen enough (`| head`) is no failure; a disk that is full is one.
-fn print(text: &str) -> Result<(), Failure> {
+/// Runs `work` on the configured servers, whether or not a service runs beside it: a private cluster that nobody else
+/// runs is started for it, and stopped afterwards.
+async fn on_database<T>(
+    config: &Config,
+    patience: Duration,
+    work: impl AsyncFnOnce(Servers) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    let mut opened = database::open_beside(&config.database)
+        .await
+        .map_err(no_database)?;
+    opened.servers.put_primary_first(patience).await;
+    let done = work(opened.servers).await;
+    if let Some(cluster) = opened.private {
+        let stopped = cluster.stop().await;
+        stopped.map_err(|error| because("the private cluster did not stop", &error))?;
+    }
+    done
+}
+
+/// Runs a command on what is stored; prints what it says.
+async fn with_store(
+    config: &Config,
+    command: impl AsyncFnOnce(Store) -> Result<String, CommandError>,
+) -> Result<(), CommandError> {
+    let patience = config.database.start_timeout;
+    let said = on_database(config, patience, async |servers| {
+        // An import may well come before the first start of the service.
+        database::migrate(servers.first(), patience)
+            .await
+            .map_err(no_database)?;
+        let store = Store::new(servers, &config.database);
+        let said = command(store.clone()).await;
+        store.close().await;
+        said
+    });
+    print(&said.await?)
+}
+
+/// Prints what a command says, without anything that would steer a terminal. A reader that has seen enough (`| head`) is no
+/// failure; a full disk is one.
+fn print(text: &str) -> Result<(), CommandError> {
     let mut stdout = std::io::stdout();
     let printed = stdout
         .write_all(text::clean_lines(text).as_bytes())
@@ -202,7 +218,10 @@ fn say(line: impl Display) {
 }
 
 /// The publication of that name or alias; without a name the only one there is.
-fn publication<'c>(config: &'c Config, name: Option<&str>) -> Result<&'c Publication, Failure> {
+fn publication<'c>(
+    config: &'c Config,
+    name: Option<&str>,
+) -> Result<&'c Publication, CommandError> {
     let names = || {
         let names = config.publications.iter().map(|known| known.name.as_str());
         names.collect::<Vec<_>>().join(", ")

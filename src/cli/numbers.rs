@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Subcommand;
 
-use super::{Failure, because, publication, with_store};
+use super::{CommandError, because, publication, with_store};
 use crate::{
     config::{Config, Publication},
     store::Store,
@@ -29,7 +29,7 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(command: &Command, config: &Config) -> Result<(), Failure> {
+pub(super) async fn run(command: &Command, config: &Config) -> Result<(), CommandError> {
     let Command::Skip {
         by,
         publication: name,
@@ -41,7 +41,11 @@ pub(super) async fn run(command: &Command, config: &Config) -> Result<(), Failur
     with_store(config, async |store| skip(&store, &publications, *by).await).await
 }
 
-async fn skip(store: &Store, publications: &[&Publication], by: i64) -> Result<String, Failure> {
+async fn skip(
+    store: &Store,
+    publications: &[&Publication],
+    by: i64,
+) -> Result<String, CommandError> {
     let mut said = String::new();
     for publication in publications {
         let moved = store.skip(publication, by).await;

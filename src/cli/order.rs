@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Failure, because, publication, text::clean, with_store};
+use super::{CommandError, because, publication, text::clean, with_store};
 use crate::{
     config::{Config, Publication},
     order::{
@@ -86,7 +86,7 @@ impl From<NewStatus> for Status {
     }
 }
 
-pub(super) async fn run(command: &Command, config: &Config) -> Result<(), Failure> {
+pub(super) async fn run(command: &Command, config: &Config) -> Result<(), CommandError> {
     let (Command::Show { which } | Command::SetStatus { which, .. }) = command;
     let publication = publication(config, which.publication.as_deref())?;
     with_store(config, async |store| match command {
@@ -99,7 +99,7 @@ pub(super) async fn run(command: &Command, config: &Config) -> Result<(), Failur
 }
 
 /// The database did not answer.
-fn away(error: store::Error) -> Failure {
+fn away(error: store::Error) -> CommandError {
     match error {
         store::Error::Unsure(_) => because(
             "the connection broke, look with `order show` whether it is done",
@@ -114,7 +114,7 @@ pub(super) async fn find_any(
     which: &Which,
     publication: &Publication,
     store: &Store,
-) -> Result<Option<Found>, Failure> {
+) -> Result<Option<Found>, CommandError> {
     // As ids are compared: without what stands around them.
     let id = which.id.trim_matches(is_blank);
     let sender_id = (which.by != Some(By::Number)).then_some(id);
@@ -143,7 +143,11 @@ pub(super) async fn find_any(
 }
 
 /// The order that is meant.
-async fn find(which: &Which, publication: &Publication, store: &Store) -> Result<Found, Failure> {
+async fn find(
+    which: &Which,
+    publication: &Publication,
+    store: &Store,
+) -> Result<Found, CommandError> {
     find_any(which, publication, store)
         .await?
         .ok_or_else(|| format!("{} has no order {}", publication.name, clean(&which.id)))
@@ -154,7 +158,7 @@ async fn set_status(
     status: Status,
     publication: &Publication,
     store: &Store,
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     for _ in 0..ATTEMPTS {
         let found = find(which, publication, store).await?;
         let name = format!("order {} ({})", found.number, clean(&found.sender_id));
@@ -180,7 +184,11 @@ async fn set_status(
     Err("the order is being written all the time: nothing is changed, try again".into())
 }
 
-async fn show(which: &Which, publication: &Publication, store: &Store) -> Result<String, Failure> {
+async fn show(
+    which: &Which,
+    publication: &Publication,
+    store: &Store,
+) -> Result<String, CommandError> {
     for _ in 0..ATTEMPTS {
         let found = find(which, publication, store).await?;
         let read = store.order_with_client(&publication.name, &found).await;

@@ -4,7 +4,7 @@ use std::{fs::File, path::Path};
 
 use nix::unistd::geteuid;
 
-use super::{Failure, because};
+use super::{CommandError, because};
 use crate::{
     config::Config,
     database::{self, Account},
@@ -17,7 +17,7 @@ const NO_USER: &str = "it runs as root for lack of a user `aqua-orders`: create 
      as an ordinary user";
 
 /// Becomes the user that the private cluster belongs to, or `aqua-orders`, for good. Nothing happens to an ordinary user.
-pub(super) fn give_up(config: &Config) -> Result<(), Failure> {
+pub(super) fn give_up(config: &Config) -> Result<(), CommandError> {
     if !geteuid().is_root() {
         return Ok(());
     }

@@ -17,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Failure, because, check, root, say};
+use super::{CommandError, because, check, no_database, root, say};
 use crate::{
     config::{self, Config},
     database::{self, Opened, PrivateCluster, Servers},
@@ -29,7 +29,7 @@ use crate::{
     telemetry::{metrics::Metrics, traces},
 };
 
-pub(super) async fn run(config: Config) -> Result<(), Failure> {
+pub(super) async fn run(config: Config) -> Result<(), CommandError> {
     let stop = stop_signal()?;
     Box::pin(run_until(stop, config, None)).await
 }
@@ -39,7 +39,7 @@ pub(super) async fn run_until(
     stop: impl Future<Output = ()>,
     config: Config,
     faults: Option<Faults>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     // Before the database, which may take its time: a port that is taken is known at once, and whoever calls meanwhile
     // is answered 503 and not left to wait.
     let setting = match faults {
@@ -141,12 +141,12 @@ struct Addresses {
     operator: Option<SocketAddr>,
 }
 
-/// So many callers may stand before the door, not accepted yet. A caller past that tries again after a second, so a crowd that
-/// connects all at once must not fill it up.
+/// Connections that may wait to be accepted. A caller past that tries again after a second, so a crowd that connects all at
+/// once must not fill the queue.
 const BACKLOG: u32 = 4096;
 
 /// Listens there, which `setting` says.
-fn listen(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+fn listen(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), CommandError> {
     let cannot = |error| because(format!("cannot listen on {address} ({setting})"), &error);
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()
@@ -195,13 +195,13 @@ async fn work(
     metrics: Arc<Metrics>,
     opening: &mut JoinHandle<Result<Opened, database::Error>>,
     opened: &mut Option<Opened>,
-) -> Failure {
+) -> CommandError {
     let Opened {
         servers,
         private: cluster,
     } = match opening.await {
         Ok(Ok(now)) => opened.insert(now),
-        Ok(Err(error)) => return because("the database cannot be used", &error),
+        Ok(Err(error)) => return no_database(error),
         Err(error) => return because("the database cannot be used", &error),
     };
     let begun = begin(config, demos, servers.clone(), addresses, intake, metrics);
@@ -240,7 +240,7 @@ async fn begin(
     addresses: Addresses,
     intake: &OnceLock<Intake>,
     metrics: Arc<Metrics>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     make_ready(&mut servers, &config.database).await?;
     let store = Store::new(servers, &config.database);
     load_demo_data(&store, config, demos).await?;
@@ -268,11 +268,14 @@ async fn begin(
 }
 
 /// Waits for a server that takes writes, and brings its schema up to ours.
-async fn make_ready(servers: &mut Servers, settings: &config::Database) -> Result<(), Failure> {
+async fn make_ready(
+    servers: &mut Servers,
+    settings: &config::Database,
+) -> Result<(), CommandError> {
     servers.put_primary_first(settings.start_timeout).await;
     database::migrate(servers.first(), settings.start_timeout)
         .await
-        .map_err(|error| because("the database cannot be used", &error))?;
+        .map_err(no_database)?;
     refuse_what_drops(servers.first(), settings).await?;
     refuse_what_forgets(servers.first(), settings).await
 }
@@ -282,12 +285,12 @@ async fn make_ready(servers: &mut Servers, settings: &config::Database) -> Resul
 async fn refuse_what_drops(
     options: &sqlx::postgres::PgConnectOptions,
     settings: &config::Database,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let wanted = session_settings(settings);
     let session = options.clone().options(wanted.clone());
     let dropped = database::dropped_settings(&session, &wanted, settings.start_timeout)
         .await
-        .map_err(|error| because("the database cannot be used", &error))?;
+        .map_err(no_database)?;
     if dropped.is_empty() {
         return Ok(());
     }
@@ -296,14 +299,14 @@ async fn refuse_what_drops(
         || format!("ALTER ROLE {user}"),
         |database| format!("ALTER ROLE {user} IN DATABASE {database}"),
     );
-    let mends: Vec<String> = dropped
+    let statements: Vec<String> = dropped
         .iter()
         .map(|(name, value)| format!("  {role} SET {name} = '{value}';"))
         .collect();
-    let mend = mends.join("\n");
+    let statements = statements.join("\n");
     Err(format!(
         "the pooler before the database drops the settings that our sessions ask for: give them to the role, then RECONNECT \
-         the pooler:\n{mend}"
+         the pooler:\n{statements}"
     ))
 }
 
@@ -311,10 +314,10 @@ async fn refuse_what_drops(
 async fn refuse_what_forgets(
     options: &sqlx::postgres::PgConnectOptions,
     settings: &config::Database,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let state = database::state(options, settings.start_timeout)
         .await
-        .map_err(|error| because("the database cannot be used", &error))?;
+        .map_err(no_database)?;
     if state.not_durable.is_empty() {
         return Ok(());
     }
@@ -335,7 +338,11 @@ async fn demo_data(config: &Config) -> Vec<Demo> {
 }
 
 /// Loads it, before the first order can come.
-async fn load_demo_data(store: &Store, config: &Config, demos: Vec<Demo>) -> Result<(), Failure> {
+async fn load_demo_data(
+    store: &Store,
+    config: &Config,
+    demos: Vec<Demo>,
+) -> Result<(), CommandError> {
     for (publication, demo) in config.publications.iter().zip(demos) {
         let loaded = import::load_demo_once(store, publication, demo)
             .await
@@ -377,7 +384,7 @@ async fn stop_cluster(cluster: PrivateCluster) {
 }
 
 /// Resolves at SIGTERM, SIGINT or SIGHUP (the terminal was closed).
-pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CommandError> {
     let listen = |kind| signal(kind).map_err(|error| because("cannot listen to signals", &error));
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use super::{environment::Environment, file::Table};
+use super::{environment::Environment, file::Section};
 
 /// `[backup]`: where backups are looked for. Somebody else makes them (`deploy/backup.sh`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,14 +12,14 @@ pub struct Backup {
 }
 
 impl Backup {
-    pub(super) fn read(mut table: Table<'_>, environment: &Environment) -> Self {
-        let folder = table
+    pub(super) fn read(mut section: Section<'_>, environment: &Environment) -> Self {
+        let folder = section
             .text("folder")
             .filter(|folder| !folder.value.is_empty())
-            .map(|folder| table.problems.beside(folder.value));
+            .map(|folder| section.problems.beside(folder.value));
         // Days, where all other times are less than one.
-        let max_age = table.seconds_up_to("max_age", 366 * 86_400);
-        table.finish(&[]);
+        let max_age = section.seconds_up_to("max_age", 366 * 86_400);
+        section.finish(&[]);
         Self {
             folder: environment.backup_folder.clone().or(folder),
             max_age,

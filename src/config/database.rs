@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use super::{environment::Environment, file::Table, secret::Secret, times::Times};
+use super::{environment::Environment, file::Section, secret::Secret, times::Times};
 
 /// `[database]`: where orders are kept.
 #[derive(Debug, Clone)]
@@ -23,21 +23,21 @@ pub struct Database {
 }
 
 impl Database {
-    pub(super) fn read(mut table: Table<'_>, times: &Times, environment: &Environment) -> Self {
-        let url = table.text("url").filter(|url| !url.value.is_empty());
-        let data_dir = table.parsed("data_dir", |text| match text {
+    pub(super) fn read(mut section: Section<'_>, times: &Times, environment: &Environment) -> Self {
+        let url = section.text("url").filter(|url| !url.value.is_empty());
+        let data_dir = section.parsed("data_dir", |text| match text {
             "" => Err("write a folder, as in \"data/postgres\"".into()),
             folder => Ok(PathBuf::from(folder)),
         });
-        let connections = table.number("connections", 2..=500);
-        let client_cache_bytes = table.number("client_cache_bytes", 0..=1 << 32);
-        let may_lose_orders = table.flag("may_lose_orders");
+        let connections = section.number("connections", 2..=500);
+        let client_cache_bytes = section.number("client_cache_bytes", 0..=1 << 32);
+        let may_lose_orders = section.flag("may_lose_orders");
         let mut timeout = |key| {
-            let at = table.at(key).unwrap_or(table.at);
-            let time = table.seconds(key);
+            let at = section.at(key).unwrap_or(section.at);
+            let time = section.seconds(key);
             // Otherwise a statement could land after its batch was answered 503 (contract §1).
             if time >= times.answer {
-                table.problems.add(
+                section.problems.add(
                     at,
                     format!("`{key}` must be shorter than `answer` in [times]: what was given up on must not be stored later"),
                 );
@@ -46,10 +46,10 @@ impl Database {
         };
         let statement_timeout = timeout("statement_timeout");
         let lock_timeout = timeout("lock_timeout");
-        let start_timeout = table.seconds("start_timeout");
+        let start_timeout = section.seconds("start_timeout");
         let from_environment = match (&environment.database_url, &environment.database_url_file) {
             (Some(_), Some(_)) => {
-                table.problems.add(
+                section.problems.add(
                     0,
                     "DATABASE_URL and DATABASE_URL_FILE are both in the environment: take one of them out",
                 );
@@ -57,14 +57,14 @@ impl Database {
             }
             (None, Some(path)) => Secret::from_file(path)
                 .map_err(|what| {
-                    table
+                    section
                         .problems
                         .add(0, format!("DATABASE_URL_FILE in the environment: {what}"));
                 })
                 .ok(),
             (url, None) => url.clone(),
         };
-        table.finish(&[]);
+        section.finish(&[]);
         Self {
             url: from_environment.or_else(|| url.map(|url| Secret::new(url.value))),
             data_dir: (environment.data_dir.clone())
@@ -89,8 +89,8 @@ mod tests {
 
     fn parse_with(text: &str, environment: &Environment) -> Result<Database, String> {
         read("aqua.toml".as_ref(), text, |mut root| {
-            let times = Times::read(root.table("times"));
-            Database::read(root.table("database"), &times, environment)
+            let times = Times::read(root.section("times"));
+            Database::read(root.section("database"), &times, environment)
         })
     }
 

@@ -22,13 +22,13 @@ const ALIKE: f64 = 0.7;
 pub(super) fn read<T>(
     path: &Path,
     text: &str,
-    read: impl FnOnce(Table<'_>) -> T,
+    read: impl FnOnce(Section<'_>) -> T,
 ) -> Result<T, String> {
     let problems = Problems::new(path, text);
     let own = problems.parse()?;
     let default_problems = Problems::new(Path::new("config/default.toml"), DEFAULTS);
     let defaults = default_problems.parse()?;
-    let value = read(Table {
+    let value = read(Section {
         own: Some(own.get_ref()),
         defaults: Some(defaults.get_ref()),
         at: 0,
@@ -120,10 +120,10 @@ pub(super) struct At<T> {
     pub(super) value: T,
 }
 
-/// A table of the file. A key that it does not have, or has wrong, is read from the same table of [`DEFAULTS`]; a
-/// publication, and what is in it, has no such table. Keys that nobody asked for are unknown ones.
+/// A table of the file, as [limits] or a user. A key that it does not have, or has wrong, is read from the same section of
+/// [`DEFAULTS`]; a publication, and what is in it, has no such section. Keys that nobody asked for are unknown ones.
 #[derive(Debug)]
-pub(super) struct Table<'t> {
+pub(super) struct Section<'t> {
     own: Option<&'t DeTable<'t>>,
     defaults: Option<&'t DeTable<'t>>,
     /// Where it begins in the file.
@@ -133,7 +133,7 @@ pub(super) struct Table<'t> {
     asked: Vec<&'static str>,
 }
 
-impl<'t> Table<'t> {
+impl<'t> Section<'t> {
     /// What the file says itself.
     fn own(&mut self, key: &'static str) -> Option<At<&'t DeValue<'t>>> {
         if !self.asked.contains(&key) {
@@ -258,15 +258,15 @@ impl<'t> Table<'t> {
         texts
     }
 
-    /// A table inside this one; one with defaults alone where it does not stand in the file.
-    pub(super) fn table(&mut self, key: &'static str) -> Table<'t> {
+    /// A section inside this one; one with defaults alone where it does not stand in the file.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'t> {
         let found = self.own(key);
         if let Some(At { at, value }) = &found
             && !value.is_table()
         {
             self.wrong(key, *at, &format!("a table, as in [{key}]"), value);
         }
-        Table {
+        Section {
             own: found.as_ref().and_then(|found| found.value.as_table()),
             defaults: self.default(key).and_then(|value| value.as_table()),
             at: found.map_or(self.at, |found| found.at),
@@ -276,16 +276,16 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// A list of tables inside this one, without defaults. `like` is how one is written.
-    pub(super) fn tables(&mut self, key: &'static str, like: &str) -> Vec<Table<'t>> {
+    /// A list of sections inside this one, without defaults. `like` is how one is written.
+    pub(super) fn sections(&mut self, key: &'static str, like: &str) -> Vec<Section<'t>> {
         let Some(At { at, value }) = self.own(key) else {
             return Vec::new();
         };
         let problems = self.problems;
-        let tables = value.as_array().and_then(|list: &DeArray<'_>| {
+        let sections = value.as_array().and_then(|list: &DeArray<'_>| {
             list.iter()
                 .map(|entry| {
-                    Some(Table {
+                    Some(Section {
                         own: Some(entry.get_ref().as_table()?),
                         defaults: None,
                         at: entry.span().start,
@@ -296,7 +296,7 @@ impl<'t> Table<'t> {
                 })
                 .collect()
         });
-        tables.unwrap_or_else(|| {
+        sections.unwrap_or_else(|| {
             self.wrong(key, at, like, value);
             Vec::new()
         })
@@ -304,7 +304,7 @@ impl<'t> Table<'t> {
 
     /// Notes every key that was not asked for. `instead` says what to write for some that people are known to try.
     pub(super) fn finish(self, instead: &[(&str, &str)]) {
-        for name in self.own.into_iter().flat_map(|table| table.keys()) {
+        for name in self.own.into_iter().flat_map(|section| section.keys()) {
             let written = name.get_ref().as_ref();
             if self.asked.contains(&written) {
                 continue;

@@ -1,4 +1,4 @@
-use super::file::Table;
+use super::file::Section;
 
 /// `[journal]`: for how many days each kind of entry is kept; 0: for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,15 +13,15 @@ pub struct Journal {
 }
 
 impl Journal {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
-        let mut days = |key| table.number(key, 0..=36_500);
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let mut days = |key| section.number(key, 0..=36_500);
         let journal = Self {
             keep_batches: days("keep_batches"),
             keep_rejected: days("keep_rejected"),
             keep_changes: days("keep_changes"),
-            rejected_bytes_per_day: table.number("rejected_bytes_per_day", 0..=1 << 40),
+            rejected_bytes_per_day: section.number("rejected_bytes_per_day", 0..=1 << 40),
         };
-        table.finish(&[]);
+        section.finish(&[]);
         journal
     }
 }

@@ -1,4 +1,4 @@
-use super::file::Table;
+use super::file::Section;
 use crate::memory::NETWORK_PART;
 
 /// `[limits]`: the contract's limits (§1), each a setting.
@@ -34,29 +34,29 @@ impl Limits {
     /// The least of `bytes_in_flight` that an order takes, however short its text: its faults, or its answer, need it.
     pub const ROOM_OF_AN_ORDER: usize = 1536;
 
-    pub(super) fn read(mut table: Table<'_>) -> Self {
-        let coalesce = table.flag("coalesce");
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let coalesce = section.flag("coalesce");
         let limits = Self {
-            body_bytes: table.number("body_bytes", 1024..=1024 * 1024 * 1024),
-            batch_orders: table.number("batch_orders", 1..=100_000),
-            order_items: table.number("order_items", 1..=100_000),
-            client_addresses: table.number("client_addresses", 1..=100_000),
-            waiting_batches: table.number("waiting_batches", 1..=1_000_000),
+            body_bytes: section.number("body_bytes", 1024..=1024 * 1024 * 1024),
+            batch_orders: section.number("batch_orders", 1..=100_000),
+            order_items: section.number("order_items", 1..=100_000),
+            client_addresses: section.number("client_addresses", 1..=100_000),
+            waiting_batches: section.number("waiting_batches", 1..=1_000_000),
             coalesce,
-            connections: table.number("connections", 1..=1_000_000),
-            connections_per_address: table.number("connections_per_address", 1..=1_000_000),
-            connections_per_network: table.number("connections_per_network", 1..=1_000_000),
-            answer_bytes: table.number("answer_bytes", 1024..=1 << 40),
-            dry_runs_per_minute: table.number("dry_runs_per_minute", 0..=1_000_000),
-            bytes_in_flight: table.number("bytes_in_flight", 1024..=1 << 40),
+            connections: section.number("connections", 1..=1_000_000),
+            connections_per_address: section.number("connections_per_address", 1..=1_000_000),
+            connections_per_network: section.number("connections_per_network", 1..=1_000_000),
+            answer_bytes: section.number("answer_bytes", 1024..=1 << 40),
+            dry_runs_per_minute: section.number("dry_runs_per_minute", 0..=1_000_000),
+            bytes_in_flight: section.number("bytes_in_flight", 1024..=1 << 40),
         };
         let least = limits
             .body_bytes
             .max(limits.batch_orders.saturating_mul(Self::ROOM_OF_AN_ORDER));
         let least = least.saturating_mul(NETWORK_PART);
         if limits.bytes_in_flight < least {
-            table.problems.add(
-                table.at("bytes_in_flight").unwrap_or(table.at),
+            section.problems.add(
+                section.at("bytes_in_flight").unwrap_or(section.at),
                 format!(
                     "`bytes_in_flight` must be at least {least}: {NETWORK_PART} times as large as `body_bytes`, and {NETWORK_PART} times {} \
                      for each of `batch_orders`; else the largest batch is never taken, for one caller has a part of it only",
@@ -64,7 +64,7 @@ impl Limits {
                 ),
             );
         }
-        table.finish(&[]);
+        section.finish(&[]);
         limits
     }
 }

@@ -1,6 +1,6 @@
 use tracing_subscriber::EnvFilter;
 
-use super::file::Table;
+use super::file::Section;
 
 /// `[log]`: how log lines look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,18 +12,18 @@ pub struct Log {
 }
 
 impl Log {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
-        let json = table.parsed("format", |text| match text {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let json = section.parsed("format", |text| match text {
             "text" => Ok(false),
             "json" => Ok(true),
             _ => Err("write \"text\" or \"json\"".into()),
         });
-        let level = table.parsed("level", |text| {
+        let level = section.parsed("level", |text| {
             EnvFilter::try_new(text)
                 .map(|_| text.to_owned())
                 .map_err(|error| format!("{error}; write error, warn, info, debug or trace"))
         });
-        table.finish(&[]);
+        section.finish(&[]);
         Self {
             json: json.unwrap_or_default(),
             level: level.unwrap_or_default(),

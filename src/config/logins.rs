@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::file::Table;
+use super::file::Section;
 
 /// `[logins]`: how wrong passwords are slowed down, per address and per login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,13 +14,13 @@ pub struct Logins {
 }
 
 impl Logins {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
         let logins = Self {
-            free_failures: table.number("free_failures", 0..=1_000_000),
-            longest_pause: table.seconds("longest_pause"),
-            forget: table.seconds("forget"),
+            free_failures: section.number("free_failures", 0..=1_000_000),
+            longest_pause: section.seconds("longest_pause"),
+            forget: section.seconds("forget"),
         };
-        table.finish(&[]);
+        section.finish(&[]);
         logins
     }
 }

@@ -26,7 +26,7 @@ pub use self::{
     user::User,
 };
 use self::{
-    file::Table,
+    file::Section,
     network::{Reach, networks, senders_listen},
 };
 
@@ -101,19 +101,19 @@ impl Config {
     }
 
     /// A section that depends on others is read after them.
-    fn read(mut root: Table<'_>, path: &Path, environment: &Environment) -> Self {
+    fn read(mut root: Section<'_>, path: &Path, environment: &Environment) -> Self {
         let listen = senders_listen(&mut root, environment.listen.as_deref());
-        let operator = Operator::read(root.table("operator"), environment);
-        let log = Log::read(root.table("log"));
-        let traces = Traces::read(root.table("traces"));
-        let limits = Limits::read(root.table("limits"));
-        let times = Times::read(root.table("times"));
-        let journal = Journal::read(root.table("journal"));
-        let logins = Logins::read(root.table("logins"));
+        let operator = Operator::read(root.section("operator"), environment);
+        let log = Log::read(root.section("log"));
+        let traces = Traces::read(root.section("traces"));
+        let limits = Limits::read(root.section("limits"));
+        let times = Times::read(root.section("times"));
+        let journal = Journal::read(root.section("journal"));
+        let logins = Logins::read(root.section("logins"));
         let trusted_proxies = networks(&mut root, "trusted_proxies");
         let tls = Tls::read(&mut root);
-        let database = Database::read(root.table("database"), &times, environment);
-        let backup = Backup::read(root.table("backup"), environment);
+        let database = Database::read(root.section("database"), &times, environment);
+        let backup = Backup::read(root.section("backup"), environment);
         let reach = Reach {
             listen,
             behind_proxies: !trusted_proxies.is_empty(),

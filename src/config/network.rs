@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::file::{At, Table};
+use super::file::{At, Section};
 
 /// Where senders connect. `None` where that is wrong.
 pub(super) fn senders_listen(
-    root: &mut Table<'_>,
+    root: &mut Section<'_>,
     from_environment: Option<&str>,
 ) -> Option<SocketAddr> {
     listen(root, ("AQUA_LISTEN", from_environment), |text| {
@@ -18,32 +18,32 @@ pub(super) fn senders_listen(
     })
 }
 
-/// The table's `listen`, unless the environment's variable overrides it. `None` where the one that counts is wrong.
+/// The section's `listen`, unless the environment's variable overrides it. `None` where the one that counts is wrong.
 pub(super) fn listen<T>(
-    table: &mut Table<'_>,
+    section: &mut Section<'_>,
     (variable, value): (&str, Option<&str>),
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
-    let from_file = table.parsed("listen", &parse);
+    let from_file = section.parsed("listen", &parse);
     match value {
         Some(text) => parse(text)
             .map_err(|what| format!("{variable} in the environment: {what}"))
-            .map_err(|what| table.problems.add(0, what))
+            .map_err(|what| section.problems.add(0, what))
             .ok(),
         None => from_file,
     }
 }
 
 /// A list of networks; an address is one of its own.
-pub(super) fn networks(table: &mut Table<'_>, key: &'static str) -> Vec<IpNet> {
+pub(super) fn networks(section: &mut Section<'_>, key: &'static str) -> Vec<IpNet> {
     let mut networks = Vec::new();
-    for At { at, value } in table.texts(key) {
+    for At { at, value } in section.texts(key) {
         match value
             .parse::<IpNet>()
             .or_else(|error| value.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
         {
             Ok(network) => networks.push(network),
-            Err(_) => table.problems.add(
+            Err(_) => section.problems.add(
                 at,
                 format!("`{key}`: {value:?} is no network; write one as in \"10.0.0.0/8\" or \"192.0.2.7\""),
             ),

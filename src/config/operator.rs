@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use super::{
     environment::Environment,
-    file::{At, Table},
+    file::{At, Section},
     network::listen,
 };
 
@@ -18,29 +18,29 @@ pub struct Operator {
 }
 
 impl Operator {
-    pub(super) fn read(mut table: Table<'_>, environment: &Environment) -> Self {
+    pub(super) fn read(mut section: Section<'_>, environment: &Environment) -> Self {
         let in_environment = (
             "AQUA_OPERATOR_LISTEN",
             environment.operator_listen.as_deref(),
         );
-        let listen = listen(&mut table, in_environment, |text| match text {
+        let listen = listen(&mut section, in_environment, |text| match text {
             "off" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
                 "write an IP address and a port, as in \"127.0.0.1:9888\", or \"off\"".to_owned()
             }),
         });
-        let public_docs = table.flag("public_docs");
+        let public_docs = section.flag("public_docs");
         let mut hosts = Vec::new();
-        for At { at, value } in table.texts("hosts") {
+        for At { at, value } in section.texts("hosts") {
             if value.is_empty() || value.contains([':', '/', '*']) || !value.is_ascii() {
-                table.problems.add(
+                section.problems.add(
                     at,
                     format!("`hosts`: {value:?} is no host's name; write one as in \"orders.example.org\", without a port"),
                 );
             }
             hosts.push(value.to_ascii_lowercase());
         }
-        table.finish(&[]);
+        section.finish(&[]);
         Self {
             listen: listen.flatten(),
             public_docs,

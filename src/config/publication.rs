@@ -3,7 +3,7 @@ use std::{collections::HashMap, path::PathBuf};
 use ipnet::IpNet;
 
 use super::{
-    file::{At, Table, closest},
+    file::{At, Section, closest},
     limits::Limits,
     network::{Reach, networks},
     user::{NO_PLAIN_PASSWORDS, User},
@@ -54,13 +54,13 @@ pub struct FirstNumbers {
 
 impl Publication {
     /// Every `[[publication]]` of the file.
-    pub(super) fn read_all(root: &mut Table<'_>, limits: &Limits, reach: Reach) -> Vec<Self> {
+    pub(super) fn read_all(root: &mut Section<'_>, limits: &Limits, reach: Reach) -> Vec<Self> {
         let mut names = Names::default();
         let like = "written as [[publication]], one block for each";
         let publications = root
-            .tables("publication", like)
+            .sections("publication", like)
             .into_iter()
-            .map(|table| Self::read(table, limits, reach, &mut names))
+            .map(|section| Self::read(section, limits, reach, &mut names))
             .collect();
         if root.at("publication").is_none() {
             root.problems.add(
@@ -72,43 +72,43 @@ impl Publication {
     }
 
     fn read<'t>(
-        mut table: Table<'t>,
+        mut section: Section<'t>,
         limits: &Limits,
         reach: Reach,
         names: &mut Names<'t>,
     ) -> Self {
-        let problems = table.problems;
-        let name = table.text("name");
-        let name = name.and_then(|written| names.take(&table, "name", &written));
-        if table.at("name").is_none() {
+        let problems = section.problems;
+        let name = section.text("name");
+        let name = name.and_then(|written| names.take(&section, "name", &written));
+        if section.at("name").is_none() {
             problems.add(
-                table.at,
+                section.at,
                 "a publication without `name`: write the name that stands in the address",
             );
         }
-        let aliases = (table.texts("aliases").into_iter())
-            .filter_map(|written| names.take(&table, "aliases", &written))
+        let aliases = (section.texts("aliases").into_iter())
+            .filter_map(|written| names.take(&section, "aliases", &written))
             .collect();
-        let allow_from = networks(&mut table, "allow_from");
-        let access = Access::read(&mut table, !allow_from.is_empty(), reach);
-        let timezone = table.parsed("timezone", timezone);
-        let phone_region = table.parsed("phone_region", |text| {
+        let allow_from = networks(&mut section, "allow_from");
+        let access = Access::read(&mut section, !allow_from.is_empty(), reach);
+        let timezone = section.parsed("timezone", timezone);
+        let phone_region = section.parsed("phone_region", |text| {
             text.parse::<Region>().map_err(str::to_owned)
         });
-        let payment_types = table.at("payment_types").map(|_| {
-            let types = table.texts("payment_types").into_iter();
+        let payment_types = section.at("payment_types").map(|_| {
+            let types = section.texts("payment_types").into_iter();
             types.map(|written| written.value.to_owned()).collect()
         });
-        let loyalty_system_is_active = table.flag("loyalty_system_is_active");
-        let answers_stored = table.flag("answers_stored");
-        let mut first = |key| table.number::<i32>(key, 1..=i64::from(i32::MAX)).max(1);
+        let loyalty_system_is_active = section.flag("loyalty_system_is_active");
+        let answers_stored = section.flag("answers_stored");
+        let mut first = |key| section.number::<i32>(key, 1..=i64::from(i32::MAX)).max(1);
         let first_numbers = FirstNumbers {
             order: first("first_order_number"),
             client: first("first_client_number"),
             address: first("first_address_number"),
             product: first("first_product_number"),
         };
-        let demo_data = table.parsed("demo_data", |text| {
+        let demo_data = section.parsed("demo_data", |text| {
             let folder = problems.beside(text);
             if folder.is_dir() {
                 Ok(folder)
@@ -116,7 +116,7 @@ impl Publication {
                 Err(format!("there is no folder {}", folder.display()))
             }
         });
-        table.finish(&[
+        section.finish(&[
             ("password", NO_PLAIN_PASSWORDS),
             ("timezones", "write `timezone`, one for each publication"),
         ]);
@@ -150,12 +150,12 @@ struct Names<'t>(HashMap<String, &'t str>);
 
 impl<'t> Names<'t> {
     /// The name in the form in which it is compared, unless it is wrong. One that is in use is noted.
-    fn take(&mut self, table: &Table<'_>, key: &str, written: &At<&'t str>) -> Option<String> {
+    fn take(&mut self, section: &Section<'_>, key: &str, written: &At<&'t str>) -> Option<String> {
         let At { at, value } = *written;
         match name(value) {
             Ok(name) => {
                 if let Some(other) = self.0.insert(name.clone(), value) {
-                    table.problems.add(
+                    section.problems.add(
                         at,
                         format!("two publications are called {other:?} (names and aliases are compared without case): rename one"),
                     );
@@ -163,7 +163,7 @@ impl<'t> Names<'t> {
                 Some(name)
             }
             Err(what) => {
-                table.problems.add(at, format!("`{key}`: {what}"));
+                section.problems.add(at, format!("`{key}`: {what}"));
                 None
             }
         }
@@ -192,18 +192,18 @@ fn timezone(text: &str) -> Result<chrono_tz::Tz, String> {
 }
 
 impl Access {
-    fn read(table: &mut Table<'_>, has_networks: bool, reach: Reach) -> Self {
-        let problems = table.problems;
-        let anonymous_at = table.at("anonymous").unwrap_or(table.at);
-        let anonymous = table.flag("anonymous");
-        let from_anywhere = table.flag("anonymous_from_anywhere");
-        let users_at = table.at("users");
+    fn read(section: &mut Section<'_>, has_networks: bool, reach: Reach) -> Self {
+        let problems = section.problems;
+        let anonymous_at = section.at("anonymous").unwrap_or(section.at);
+        let anonymous = section.flag("anonymous");
+        let from_anywhere = section.flag("anonymous_from_anywhere");
+        let users_at = section.at("users");
         let like = "a list of users, as in [{ login = \"site\", password_hash = \"$argon2id$…\" }]";
         // Where it is anonymous, too: a typing mistake inside is reported all the same.
-        let users: Vec<At<User>> = (table.tables("users", like).into_iter())
-            .filter_map(|table| {
-                let at = table.at;
-                User::read(table).map(|value| At { at, value })
+        let users: Vec<At<User>> = (section.sections("users", like).into_iter())
+            .filter_map(|section| {
+                let at = section.at;
+                User::read(section).map(|value| At { at, value })
             })
             .collect();
         if anonymous {
@@ -241,7 +241,7 @@ impl Access {
         }
         if users.is_empty() && problems.is_empty() {
             problems.add(
-                users_at.unwrap_or(table.at),
+                users_at.unwrap_or(section.at),
                 "nobody could post to this publication: add `users` or `anonymous = true`",
             );
         }
@@ -263,7 +263,7 @@ mod tests {
         };
         let text = format!("[[publication]]\nname = \"a\"\nusers = [{user}, {user}]\n");
         let report = read("aqua.toml".as_ref(), &text, |mut root| {
-            let limits = Limits::read(root.table("limits"));
+            let limits = Limits::read(root.section("limits"));
             Publication::read_all(&mut root, &limits, here)
         });
         assert!(report.expect_err("a fault").contains("two users"));

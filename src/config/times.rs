@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::file::Table;
+use super::file::Section;
 
 /// `[times]`: how long things may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,16 +20,16 @@ pub struct Times {
 }
 
 impl Times {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
         let times = Self {
-            answer: table.seconds("answer"),
-            headers: table.seconds("headers"),
-            body: table.seconds("body"),
-            write: table.seconds("write"),
-            write_mib: table.seconds("write_mib"),
-            stop: table.seconds("stop"),
+            answer: section.seconds("answer"),
+            headers: section.seconds("headers"),
+            body: section.seconds("body"),
+            write: section.seconds("write"),
+            write_mib: section.seconds("write_mib"),
+            stop: section.seconds("stop"),
         };
-        table.finish(&[]);
+        section.finish(&[]);
         times
     }
 }

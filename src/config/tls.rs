@@ -1,6 +1,6 @@
 use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 
-use super::file::Table;
+use super::file::Section;
 
 /// `tls`: its files, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,23 +12,23 @@ pub struct Tls {
 
 impl Tls {
     /// `None` where `tls` does not stand in the file.
-    pub(super) fn read(root: &mut Table<'_>) -> Option<Self> {
+    pub(super) fn read(root: &mut Section<'_>) -> Option<Self> {
         let is_wanted = root.at("tls").is_some();
-        let mut table = root.table("tls");
+        let mut section = root.section("tls");
         let mut file = |key| {
-            table
+            section
                 .text(key)
-                .map(|file| table.problems.beside(file.value))
+                .map(|file| section.problems.beside(file.value))
         };
         let (cert, key) = (file("cert"), file("key"));
         let tls = cert.zip(key).map(|(cert, key)| Self { cert, key });
         if is_wanted && tls.is_none() {
-            table.problems.add(
-                table.at,
+            section.problems.add(
+                section.at,
                 "`tls` needs both files: tls = { cert = \"fullchain.pem\", key = \"privkey.pem\" }",
             );
         }
-        table.finish(&[]);
+        section.finish(&[]);
         tls
     }
 

@@ -1,6 +1,6 @@
 use http::Uri;
 
-use super::file::Table;
+use super::file::Section;
 
 /// `[traces]`: where spans are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub struct Traces {
 }
 
 impl Traces {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
-        let endpoint = table.parsed("endpoint", |text| match text {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let endpoint = section.parsed("endpoint", |text| match text {
             "" => Ok(None),
             text if text.starts_with("http://") && text.parse::<Uri>().is_ok() => {
                 Ok(Some(text.to_owned()))
@@ -23,8 +23,8 @@ impl Traces {
                     .into(),
             ),
         });
-        let one_of = table.number("one_of", 1..=1_000_000);
-        table.finish(&[]);
+        let one_of = section.number("one_of", 1..=1_000_000);
+        section.finish(&[]);
         Self {
             endpoint: endpoint.flatten(),
             one_of,

@@ -1,6 +1,6 @@
 use argon2::{ARGON2ID_IDENT, Params, PasswordHash};
 
-use super::{file::Table, secret::Secret};
+use super::{file::Section, secret::Secret};
 
 /// What to write instead of a plain password.
 pub(super) const NO_PLAIN_PASSWORDS: &str = "plain passwords are never kept; write `password_hash` with what `aqua-orders hash-password` prints";
@@ -14,9 +14,9 @@ pub struct User {
 }
 
 impl User {
-    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
-        let (at, problems) = (table.at, table.problems);
-        let login = table.parsed("login", |text| {
+    pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
+        let (at, problems) = (section.at, section.problems);
+        let login = section.parsed("login", |text| {
             if text.is_empty() || text.contains(':') || text.chars().any(char::is_control) {
                 Err(
                     "write a name without colons: HTTP Basic ends the login at the first colon"
@@ -26,15 +26,18 @@ impl User {
                 Ok(text.to_owned())
             }
         });
-        if table.at("login").is_none() {
+        if section.at("login").is_none() {
             problems.add(at, "a user without `login`");
         }
-        let hash = table.parsed("password_hash", password_hash);
-        let in_file = table.parsed("password_hash_file", |text| {
+        let hash = section.parsed("password_hash", password_hash);
+        let in_file = section.parsed("password_hash_file", |text| {
             let hash = Secret::from_file(&problems.beside(text))?;
             password_hash(hash.expose())
         });
-        match (table.at("password_hash"), table.at("password_hash_file")) {
+        match (
+            section.at("password_hash"),
+            section.at("password_hash_file"),
+        ) {
             (Some(_), Some(_)) => problems.add(
                 at,
                 "`password_hash` and `password_hash_file` say the same thing: take one of them out",
@@ -45,7 +48,7 @@ impl User {
             ),
             _ => {}
         }
-        table.finish(&[
+        section.finish(&[
             ("password", NO_PLAIN_PASSWORDS),
             ("user", "write `login`"),
             ("hash", "write `password_hash`"),
@@ -81,10 +84,10 @@ mod tests {
 
     const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$K6VLQaNzJpAaWCuPzFQ9Aw";
 
-    /// A user as a table of its own, or the report.
+    /// A user as a section of its own, or the report.
     fn user_of(settings: &Path, text: &str) -> Result<Option<User>, String> {
         read(settings, &format!("user = {{ {text} }}"), |mut root| {
-            User::read(root.table("user"))
+            User::read(root.section("user"))
         })
     }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with the database at start; each text says what, and its mend.
+//! What can be wrong with the database at start; each text says what, and how to fix it.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -155,13 +155,13 @@ pub enum Error {
 
     /// `initdb` ran and failed.
     #[error(
-        "initdb could not make the private cluster in {data_dir}; mend what it says and start again:\n{output}"
+        "initdb could not make the private cluster in {data_dir}; fix what it says and start again:\n{output}"
     )]
     Initdb { data_dir: PathBuf, output: String },
 
     /// The private cluster's `postgres` ended instead of starting.
     #[error(
-        "PostgreSQL ended at start in {data_dir}; mend what its log says and start again:\n{log}"
+        "PostgreSQL ended at start in {data_dir}; fix what its log says and start again:\n{log}"
     )]
     Died {
         data_dir: PathBuf,

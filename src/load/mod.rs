@@ -48,7 +48,7 @@ pub struct Target {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Workload {
     /// New orders all the time.
     New,
     /// The same batches again, unchanged.
@@ -63,7 +63,7 @@ pub struct Plan {
     pub batch: usize,
     /// Callers at once, each on a connection of its own.
     pub callers: usize,
-    pub kind: Kind,
+    pub workload: Workload,
     /// Stop after so many orders …
     pub orders: Option<u64>,
     /// … or after this time.
@@ -220,7 +220,7 @@ impl Load {
             // Each begins elsewhere in the stock.
             let mut at = number * (enough / plan.callers.max(1)).max(1);
             let mut stored = Vec::new();
-            if plan.kind != Kind::New {
+            if plan.workload != Workload::New {
                 for _ in 0..resent.clamp(2, RESENT_BATCHES) {
                     let body = stock.batch(&mut at, plan.batch, BytesMut::new());
                     let came = caller.post(body.bytes.clone()).await?;
@@ -426,13 +426,13 @@ struct Work {
 impl Work {
     /// The next body. Made before its time is taken: the sender's own work is not the service's.
     fn next(&mut self, plan: &Plan, stock: &Stock) -> Body {
-        if plan.kind == Kind::New {
+        if plan.workload == Workload::New {
             return stock.batch(&mut self.at, plan.batch, std::mem::take(&mut self.buffer));
         }
         self.turn += 1;
         let place = self.turn % self.stored.len();
         let body = std::mem::take(&mut self.stored[place]);
-        if plan.kind == Kind::ResendChanged {
+        if plan.workload == Workload::ResendChanged {
             return body.changed(self.turn as u64);
         }
         body
@@ -440,7 +440,7 @@ impl Work {
 
     /// Takes a body back that was answered.
     fn give_back(&mut self, plan: &Plan, body: Body) {
-        if plan.kind == Kind::New {
+        if plan.workload == Workload::New {
             self.buffer = body.into_buffer();
         } else {
             let place = self.turn % self.stored.len();

@@ -50,7 +50,7 @@ pub enum Error {
 impl Error {
     /// Whether another connection may do what this one did not: it broke, or it leads to a server that takes no writes
     /// (any more: a primary that became a standby).
-    pub(super) fn is_of_the_connection(&self) -> bool {
+    pub(super) fn is_connection_error(&self) -> bool {
         match self {
             Self::Unsure(_) => true,
             Self::Unavailable(sqlx::Error::Database(error)) => {

@@ -114,7 +114,7 @@ impl Store {
     /// Gives a connection back, or closes it where it broke, and says what the statement's error means.
     fn done<T>(&self, connection: Taken, outcome: Result<T, sqlx::Error>) -> Result<T, Error> {
         let outcome = outcome.map_err(Error::of_statement);
-        if outcome.as_ref().is_err_and(Error::is_of_the_connection) {
+        if outcome.as_ref().is_err_and(Error::is_connection_error) {
             self.connections.broke(connection);
         } else {
             self.connections.give_back(connection);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use self::resubmit::resubmit;
 use super::{
-    Failure, because,
+    CommandError, because,
     order::{Which, find_any},
     publication,
     text::{Table, clean, laid_out},
@@ -111,7 +111,7 @@ pub(super) struct How {
     json: bool,
 }
 
-pub(super) async fn run(command: &Command, config: &Config) -> Result<(), Failure> {
+pub(super) async fn run(command: &Command, config: &Config) -> Result<(), CommandError> {
     let mut rejected_again = false;
     with_store(config, async |store| match command {
         Command::Batches(search) => batches(search, config, &store).await,
@@ -141,13 +141,13 @@ pub(super) async fn run(command: &Command, config: &Config) -> Result<(), Failur
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
-fn away(error: Error) -> Failure {
+fn away(error: Error) -> CommandError {
     because("the journal cannot be read", &error)
 }
 
 impl How {
     /// The publications to look into.
-    fn publications<'c>(&self, config: &'c Config) -> Result<Vec<&'c Publication>, Failure> {
+    fn publications<'c>(&self, config: &'c Config) -> Result<Vec<&'c Publication>, CommandError> {
         match &self.publication {
             Some(name) => Ok(vec![publication(config, Some(name))?]),
             None => Ok(config.publications.iter().collect()),
@@ -156,7 +156,7 @@ impl How {
 }
 
 impl Search {
-    fn filter(&self, zone: Tz) -> Result<Filter, Failure> {
+    fn filter(&self, zone: Tz) -> Result<Filter, CommandError> {
         let faults = FaultCode::ALL.map(FaultCode::as_str);
         let warnings = WarningCode::ALL.map(WarningCode::as_str);
         if let Some(code) = &self.code
@@ -184,7 +184,7 @@ impl Search {
 }
 
 /// `2h` ago, a date, or a moment in that zone.
-fn moment(text: &str, zone: Tz) -> Result<DateTime<Utc>, Failure> {
+fn moment(text: &str, zone: Tz) -> Result<DateTime<Utc>, CommandError> {
     let ago = || {
         let unit = text.chars().last()?;
         let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
@@ -269,7 +269,7 @@ impl Search {
         config: &'c Config,
         read: impl AsyncFn(&str, &Filter) -> Result<Vec<T>, Error>,
         received_at: impl Fn(&T) -> DateTime<Utc>,
-    ) -> Result<Vec<(&'c Publication, T)>, Failure> {
+    ) -> Result<Vec<(&'c Publication, T)>, CommandError> {
         let mut found = Vec::new();
         for publication in self.how.publications(config)? {
             let filter = self.filter(publication.rules.timezone)?;
@@ -282,7 +282,7 @@ impl Search {
     }
 }
 
-async fn batches(search: &Search, config: &Config, store: &Store) -> Result<String, Failure> {
+async fn batches(search: &Search, config: &Config, store: &Store) -> Result<String, CommandError> {
     let read =
         async |publication: &str, filter: &Filter| store.journal_batches(publication, filter).await;
     let found = search
@@ -354,7 +354,7 @@ async fn orders(
     rejected: bool,
     config: &Config,
     store: &Store,
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     let read = async |publication: &str, filter: &Filter| {
         let filter = Filter {
             rejected: Some(rejected),
@@ -403,7 +403,7 @@ async fn find_batches<'c>(
     how: &How,
     config: &'c Config,
     store: &Store,
-) -> Result<Vec<(&'c Publication, JournalBatch)>, Failure> {
+) -> Result<Vec<(&'c Publication, JournalBatch)>, CommandError> {
     let mut found = Vec::new();
     for publication in how.publications(config)? {
         let name = &publication.name;
@@ -434,7 +434,7 @@ fn everything() -> Filter {
     }
 }
 
-async fn show(id: &str, how: &How, config: &Config, store: &Store) -> Result<String, Failure> {
+async fn show(id: &str, how: &How, config: &Config, store: &Store) -> Result<String, CommandError> {
     let mut said = String::new();
     for (publication, batch) in find_batches(id, how, config, store).await? {
         let kept = store
@@ -566,7 +566,7 @@ async fn history(
     json: bool,
     publication: &Publication,
     store: &Store,
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     let name = &publication.name;
     // One that was only ever rejected is not found, and has a history all the same.
     let order = find_any(which, publication, store).await?;

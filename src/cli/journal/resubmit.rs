@@ -16,7 +16,7 @@ use tempfile::NamedTempFile;
 use uuid::Uuid;
 
 use super::{
-    Failure, How, away, because, clean, everything, find_batches, in_words, laid_out, lines,
+    CommandError, How, away, because, clean, everything, find_batches, in_words, laid_out, lines,
 };
 use crate::{
     config::{Config, Publication},
@@ -36,7 +36,7 @@ pub(super) async fn resubmit(
     how: &How,
     config: &Config,
     store: &Store,
-) -> Result<(String, bool), Failure> {
+) -> Result<(String, bool), CommandError> {
     let (batch, place) = match batch_and_place(id) {
         Some(named) => named,
         None => match &find_batches(id, how, config, store).await?[..] {
@@ -159,7 +159,7 @@ async fn changed_since(
     publication: &Publication,
     order: &KeptOrder,
     store: &Store,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, CommandError> {
     let now = store.versions(&publication.name, &order.order_key).await;
     let Some(now) = now.map_err(away)? else {
         return Ok(None);
@@ -192,7 +192,7 @@ fn batch_and_place(id: &str) -> Option<(Uuid, Option<i32>)> {
 }
 
 /// Somebody's work is not thrown away for a slip of the pen, or a database that is away: says where it is.
-fn kept(file: NamedTempFile, failure: &str) -> Failure {
+fn kept(file: NamedTempFile, failure: &str) -> CommandError {
     match file.keep() {
         Ok((_, path)) => format!("{failure}; what you wrote is in {}", path.display()),
         Err(_) => failure.to_owned(),
@@ -200,7 +200,7 @@ fn kept(file: NamedTempFile, failure: &str) -> Failure {
 }
 
 /// The body after somebody's work on it in an editor, and the file it is in.
-fn edited(body: &str) -> Result<(String, NamedTempFile), Failure> {
+fn edited(body: &str) -> Result<(String, NamedTempFile), CommandError> {
     let cannot = |error: &std::io::Error| because("the order cannot be edited", error);
     let laid_out = laid_out(body);
     // Only we may read what is in there.
