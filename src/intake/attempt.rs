@@ -29,7 +29,7 @@ use crate::{
 
 /// How a transaction is to be done.
 #[derive(Default)]
-pub(super) struct Options<'a> {
+pub struct Options<'a> {
     /// Entries that the database refuses, in a transaction of one batch.
     pub refused: Option<&'a HashSet<usize>>,
     /// Entries to leave out, likewise.
@@ -44,7 +44,7 @@ pub(super) struct Options<'a> {
 }
 
 /// How far a transaction is.
-pub(super) enum Progress<'a> {
+pub enum Progress<'a> {
     /// It has decided for the first time.
     Decided(&'a Decision<'a>),
     /// It begins again after so many attempts.
@@ -52,7 +52,7 @@ pub(super) enum Progress<'a> {
 }
 
 /// What set an attempt back. Nothing of it is stored, unless its outcome is open.
-pub(super) enum Setback {
+pub enum Setback {
     /// Another attempt may do better.
     Again(Retry),
     /// The connection broke before anything was written. It may have been an old one that the server has closed meanwhile.
@@ -62,7 +62,7 @@ pub(super) enum Setback {
 }
 
 /// Why a transaction came to nothing.
-pub(super) enum Failure {
+pub enum Failure {
     /// The database refuses something in it.
     Refused,
     /// Somebody's lock stands in the way.
@@ -86,7 +86,7 @@ impl From<Failure> for Setback {
 }
 
 /// What stays the same from one attempt to the next.
-pub(super) struct Transaction<'a> {
+pub struct Transaction<'a> {
     inner: &'a Inner,
     jobs: &'a [Arc<Job>],
     options: &'a Options<'a>,
@@ -102,7 +102,7 @@ pub(super) struct Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     /// `jobs` are one or more of the same publication. `none` is empty.
-    pub(super) fn new(
+    pub fn new(
         inner: &'a Inner,
         jobs: &'a [Arc<Job>],
         options: &'a Options<'a>,
@@ -136,7 +136,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Reads, decides and writes. `number` counts the attempts, from 0.
-    pub(super) async fn attempt(&mut self, number: u32) -> Result<Vec<Processed>, Setback> {
+    pub async fn attempt(&mut self, number: u32) -> Result<Vec<Processed>, Setback> {
         let (inner, jobs, options) = (self.inner, self.jobs, self.options);
         let (store, metrics) = (&inner.store, &*inner.metrics);
         let publication = &*jobs[0].publication.name;

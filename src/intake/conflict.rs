@@ -9,22 +9,22 @@ use crate::order::wire::Element;
 
 /// The orders and clients that a batch names. Batches with a key in common conflict, and keep their order of arrival.
 #[derive(Debug, Default)]
-pub(super) struct ConflictKeys {
+pub struct ConflictKeys {
     pub orders: HashSet<u64>,
     pub clients: HashSet<u64>,
 }
 
 impl ConflictKeys {
-    pub(super) fn extend(&mut self, more: &Self) {
+    pub fn extend(&mut self, more: &Self) {
         self.orders.extend(&more.orders);
         self.clients.extend(&more.clients);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &u64> {
+    pub fn iter(&self) -> impl Iterator<Item = &u64> {
         self.orders.iter().chain(&self.clients)
     }
 
-    pub(super) fn conflicts_with(&self, others: &Self) -> bool {
+    pub fn conflicts_with(&self, others: &Self) -> bool {
         !self.orders.is_disjoint(&others.orders) || !self.clients.is_disjoint(&others.clients)
     }
 }
@@ -32,11 +32,11 @@ impl ConflictKeys {
 /// Makes the keys. They are compared by hash alone, so the hash is a random one: nobody can make his order collide with
 /// another's.
 #[derive(Debug, Default)]
-pub(super) struct KeyHasher(RandomState);
+pub struct KeyHasher(RandomState);
 
 impl KeyHasher {
     /// The keys of an element's order.
-    pub(super) fn order(&self, element: &Element) -> impl Iterator<Item = u64> {
+    pub fn order(&self, element: &Element) -> impl Iterator<Item = u64> {
         let id = element.id.as_deref();
         let number = element.external_id;
         [
@@ -48,14 +48,14 @@ impl KeyHasher {
     }
 
     /// The keys of the client that an element names.
-    pub(super) fn client_of(&self, element: &Element) -> impl Iterator<Item = u64> {
+    pub fn client_of(&self, element: &Element) -> impl Iterator<Item = u64> {
         let client = &element.client;
         let guest_phone = client.phone.as_deref().filter(|_| !client.is_registered());
         self.client(client.id.as_deref(), client.external_id, guest_phone)
     }
 
     /// The keys of a client.
-    pub(super) fn client(
+    pub fn client(
         &self,
         id: Option<&str>,
         number: Option<i32>,

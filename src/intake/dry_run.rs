@@ -41,14 +41,14 @@ const LINE_WITHIN: TimeDelta = TimeDelta::seconds(10);
 
 /// How many dry runs there may be.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub struct Limits {
     at_once: FairSemaphore,
     /// Of callers without a login.
     rate: RateLimiter,
 }
 
 impl Limits {
-    pub(super) fn new(per_minute: u32) -> Self {
+    pub fn new(per_minute: u32) -> Self {
         Self {
             at_once: FairSemaphore::new(AT_ONCE),
             rate: RateLimiter::new(per_minute),

@@ -23,7 +23,7 @@ use crate::{order::decide::Decision, telemetry::metrics::Retry};
 const LOCK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Queues a job in its publication's lane. The answer comes when it is stored, or is not.
-pub(super) fn submit(
+pub fn submit(
     inner: &Arc<Inner>,
     job: Job,
     keys: ConflictKeys,

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Stores one batch without the orders that the database refuses.
-pub(super) async fn store_alone(
+pub async fn store_alone(
     inner: &Inner,
     job: &Arc<Job>,
     lock_patience: Option<Duration>,

@@ -38,7 +38,7 @@ const FEW_FAULTS: usize = 10;
 
 /// A batch whose elements are read.
 #[derive(Debug)]
-pub(super) struct Job {
+pub struct Job {
     pub publication: Arc<Publication>,
     pub request_id: String,
     pub login: Option<String>,
@@ -59,18 +59,18 @@ pub(super) struct Job {
 }
 
 /// Who gets the answer to a job.
-pub(super) type Answer = oneshot::Sender<Result<Processed, Unavailable>>;
+pub type Answer = oneshot::Sender<Result<Processed, Unavailable>>;
 
 /// A job that waits in its publication's lane.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub struct Pending {
     pub job: Arc<Job>,
     pub answer: Answer,
 }
 
 /// A job that was decided and stored: what to answer it.
 #[derive(Debug)]
-pub(super) struct Processed {
+pub struct Processed {
     pub job: Arc<Job>,
     pub verdicts: Vec<Verdict>,
     pub stored: Arc<Stored>,
@@ -79,7 +79,7 @@ pub(super) struct Processed {
 
 impl Job {
     /// Reads a batch's elements.
-    pub(super) fn read(batch: RawBatch, inner: &Inner) -> (Self, ConflictKeys) {
+    pub fn read(batch: RawBatch, inner: &Inner) -> (Self, ConflictKeys) {
         let rules = &batch.publication.rules;
         let ranges = &batch.elements;
         let read = |part: Range<usize>| {
@@ -134,7 +134,7 @@ impl Job {
     }
 
     /// Adds what the batch names to the keys to be read.
-    pub(super) fn add_keys<'k>(&'k self, keys: &mut Keys<'k>) {
+    pub fn add_keys<'k>(&'k self, keys: &mut Keys<'k>) {
         for element in &self.elements {
             keys.add(element);
         }
@@ -151,7 +151,7 @@ impl Job {
     }
 
     /// Reserves memory for the response, before anything of the batch is stored.
-    pub(super) fn reserve_response(
+    pub fn reserve_response(
         &self,
         verdicts: &[Verdict],
         stored: &Stored,
@@ -175,7 +175,7 @@ impl Job {
 
 impl Processed {
     /// Writes the response.
-    pub(super) fn reply(&self) -> Result<Reply, Unavailable> {
+    pub fn reply(&self) -> Result<Reply, Unavailable> {
         let Self {
             job,
             verdicts,
@@ -214,7 +214,7 @@ impl Processed {
 }
 
 /// How many entries were accepted.
-pub(super) fn accepted(verdicts: &[Verdict]) -> usize {
+pub fn accepted(verdicts: &[Verdict]) -> usize {
     verdicts.iter().filter(|v| v.is_accepted()).count()
 }
 

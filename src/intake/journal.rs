@@ -37,7 +37,7 @@ const REMEMBERED: usize = 20_000;
 
 /// What each publication's day has taken so far.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub struct Budget {
     bytes_per_day: usize,
     days: Mutex<HashMap<String, Day>>,
 }
@@ -50,7 +50,7 @@ struct Day {
 }
 
 impl Budget {
-    pub(super) fn new(bytes_per_day: usize) -> Self {
+    pub fn new(bytes_per_day: usize) -> Self {
         Self {
             bytes_per_day,
             days: Mutex::default(),
@@ -63,7 +63,7 @@ impl Budget {
     }
 
     /// How many bytes the publication's day has left.
-    pub(super) async fn left(&self, store: &Store, publication: &str) -> usize {
+    pub async fn left(&self, store: &Store, publication: &str) -> usize {
         let date = Utc::now().date_naive();
         let known = self
             .days()
@@ -101,7 +101,7 @@ impl Budget {
     }
 
     /// So much was written.
-    pub(super) fn took(&self, publication: &str, bytes: usize) {
+    pub fn took(&self, publication: &str, bytes: usize) {
         if let Some(day) = self.days().get_mut(publication) {
             day.bytes = day.bytes.saturating_add(bytes);
         }
@@ -111,13 +111,13 @@ impl Budget {
 /// Texts of orders with remarks that the day has kept already. Sites send an unchanged order again and again; each of these
 /// is kept once a day by each instance, so that they do not use up what others need.
 #[derive(Debug)]
-pub(super) struct KeptToday {
+pub struct KeptToday {
     texts: Cache<u64, ()>,
     hasher: RandomState,
 }
 
 impl KeptToday {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             texts: Cache::new(REMEMBERED),
             hasher: RandomState::new(),
@@ -134,7 +134,7 @@ impl KeptToday {
     }
 
     /// This was written.
-    pub(super) fn add(&self, publication: &str, row: &KeptRow<'_>) {
+    pub fn add(&self, publication: &str, row: &KeptRow<'_>) {
         if row.warnings.is_some() {
             self.texts.insert(self.key(publication, row.body), ());
         }
@@ -142,7 +142,7 @@ impl KeptToday {
 }
 
 /// What the journal needs to know of the records besides the verdicts. Made when the first order is kept.
-pub(super) struct Records<'d> {
+pub struct Records<'d> {
     jobs: &'d [Arc<Job>],
     decision: &'d Decision<'d>,
     kept_today: &'d KeptToday,
@@ -242,11 +242,7 @@ impl<'d> Versions<'d> {
 }
 
 impl<'d> Records<'d> {
-    pub(super) fn of(
-        jobs: &'d [Arc<Job>],
-        decision: &'d Decision<'d>,
-        kept_today: &'d KeptToday,
-    ) -> Self {
+    pub fn of(jobs: &'d [Arc<Job>], decision: &'d Decision<'d>, kept_today: &'d KeptToday) -> Self {
         Self {
             jobs,
             decision,
@@ -285,7 +281,7 @@ impl<'d> Records<'d> {
 
 /// What the journal's line of a batch takes of the budget by itself. A batch that stores something has its line in any case: it
 /// is the receipt for what it stores.
-pub(super) fn line_bytes(accepted: usize, dry_run: bool) -> usize {
+pub fn line_bytes(accepted: usize, dry_run: bool) -> usize {
     if accepted == 0 || dry_run {
         ROW_BYTES
     } else {
@@ -295,7 +291,7 @@ pub(super) fn line_bytes(accepted: usize, dry_run: bool) -> usize {
 
 /// What goes into the journal of some batches.
 #[derive(Debug, Default)]
-pub(super) struct Entries<'j> {
+pub struct Entries<'j> {
     /// A line for each batch, but for those of which nothing was accepted once the budget is used up.
     pub batches: Vec<BatchRow>,
     /// Orders of which something was not taken, with their bodies, as far as the budget goes.
@@ -334,7 +330,7 @@ fn outcomes<'o>(
 impl<'j> Entries<'j> {
     /// Adds a batch, and takes what it needs from what is `left` of the budget. `None` for `records`: a dry run, of which
     /// no order is kept.
-    pub(super) fn add(
+    pub fn add(
         &mut self,
         batch: Uuid,
         job: &'j Job,

@@ -15,7 +15,7 @@ const LONG_PAUSE: Duration = Duration::from_secs(1);
 
 /// A transaction of which nobody knows yet whether it is stored.
 #[derive(Debug)]
-pub(super) struct Open {
+pub struct Open {
     publication: String,
     batch: Uuid,
     received_at: DateTime<Utc>,
@@ -23,7 +23,7 @@ pub(super) struct Open {
 
 impl Open {
     /// `batch` is any of the transaction's batches in the journal.
-    pub(super) fn new(publication: &str, batch: Uuid, received_at: DateTime<Utc>) -> Self {
+    pub fn new(publication: &str, batch: Uuid, received_at: DateTime<Utc>) -> Self {
         Self {
             publication: publication.to_owned(),
             batch,
@@ -32,7 +32,7 @@ impl Open {
     }
 
     /// Asks the journal whether it is stored, until it answers or time is up. If it is not stored, it never will be.
-    pub(super) async fn settle_until(self, store: &Store, until: Instant) -> Result<bool, Self> {
+    pub async fn settle_until(self, store: &Store, until: Instant) -> Result<bool, Self> {
         while Instant::now() < until {
             if let Ok(stored) = self.ask(store).await {
                 return Ok(stored);
@@ -44,7 +44,7 @@ impl Open {
 
     /// Asks until the journal answers. A question may have to wait for the statement that was cut off, so it takes a permit of
     /// those who wait for locks.
-    pub(super) async fn settle(&self, store: &Store, lock_waiters: &Semaphore) {
+    pub async fn settle(&self, store: &Store, lock_waiters: &Semaphore) {
         loop {
             let permit = lock_waiters.acquire().await;
             let asked = self.ask(store).await;

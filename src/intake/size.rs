@@ -17,7 +17,7 @@ const MIB: usize = 1024 * KIB;
 
 /// By the length of its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Size {
+pub enum Size {
     Small,
     Medium,
     Large,
@@ -60,19 +60,19 @@ const BYTES_AT_ONCE: usize = 8 * MIB;
 const HUGE_AT_ONCE: usize = 2;
 
 /// A response of up to this many bytes is written even if no memory is left for it.
-pub(super) const SMALL_RESPONSE: usize = 64 * KIB;
+pub const SMALL_RESPONSE: usize = 64 * KIB;
 
 /// A batch of more orders than this has a transaction of its own.
 const SMALL_BATCH: usize = 100;
 /// Small batches bring together at most this many orders into one transaction.
-pub(super) const ORDERS_PER_TRANSACTION: usize = 500;
+pub const ORDERS_PER_TRANSACTION: usize = 500;
 
-pub(super) fn is_large(orders: usize) -> bool {
+pub fn is_large(orders: usize) -> bool {
     orders > SMALL_BATCH
 }
 
 impl Size {
-    pub(super) fn of(body: &str) -> Self {
+    pub fn of(body: &str) -> Self {
         let fits = |treatment: &&Treatment| body.len() <= treatment.most_bytes;
         TREATMENTS.iter().find(fits).map_or(Self::Huge, |t| t.size)
     }
@@ -81,7 +81,7 @@ impl Size {
         &TREATMENTS[self as usize]
     }
 
-    pub(super) fn threads(self) -> usize {
+    pub fn threads(self) -> usize {
         match self.treatment().threads {
             1 => 1,
             most => thread::available_parallelism().map_or(1, |cores| cores.get().min(most)),
@@ -89,7 +89,7 @@ impl Size {
     }
 
     /// Does work that takes as long as the batch is large.
-    pub(super) async fn run<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
@@ -101,7 +101,7 @@ impl Size {
     }
 
     /// Does work that nobody waits for.
-    pub(super) fn run_aside(self, work: impl FnOnce() + Send + 'static) {
+    pub fn run_aside(self, work: impl FnOnce() + Send + 'static) {
         if self.treatment().off_thread {
             spawn_blocking(work);
         } else {
@@ -112,13 +112,13 @@ impl Size {
 
 /// Limits how many batches are under way, by their size.
 #[derive(Debug)]
-pub(super) struct Gates {
+pub struct Gates {
     bytes: FairSemaphore,
     huge: FairSemaphore,
 }
 
 impl Gates {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             bytes: FairSemaphore::new(BYTES_AT_ONCE),
             huge: FairSemaphore::new(HUGE_AT_ONCE),
@@ -126,11 +126,7 @@ impl Gates {
     }
 
     /// Waits until a body may be read. The batch is under way as long as the permit is held.
-    pub(super) async fn pass(
-        &self,
-        share: &Share,
-        body: &str,
-    ) -> Result<Option<Permit>, QueueFull> {
+    pub async fn pass(&self, share: &Share, body: &str) -> Result<Option<Permit>, QueueFull> {
         match Size::of(body).treatment().gate {
             Gate::None => Ok(None),
             Gate::Bytes => self.bytes.acquire(share, body.len()).await.map(Some),

@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 const FRESH_CONNECTIONS: u32 = 2;
 
 /// Stores batches of one publication, all of them or none.
-pub(super) async fn transact(
+pub async fn transact(
     inner: &Inner,
     jobs: &[Arc<Job>],
     options: &Options<'_>,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Whether there may be something for the journal besides the receipt of what is stored.
-pub(super) fn may_need_journal(decision: &Decision<'_>) -> bool {
+pub fn may_need_journal(decision: &Decision<'_>) -> bool {
     decision.verdicts.iter().any(|verdicts| {
         accepted(verdicts) < verdicts.len().max(1) || verdicts.iter().any(Verdict::has_remarks)
     })
@@ -30,7 +30,7 @@ pub(super) fn may_need_journal(decision: &Decision<'_>) -> bool {
 
 /// What to write, and how many orders that should be kept are not: the journal has no room for them within `budget` bytes,
 /// or is not to keep any (`keeps_orders`).
-pub(super) fn to_write<'w>(
+pub fn to_write<'w>(
     jobs: &'w [Arc<Job>],
     decision: &'w Decision<'_>,
     kept_today: &KeptToday,
