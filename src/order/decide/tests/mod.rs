@@ -1,3 +1,6 @@
+mod rules;
+mod world;
+
 use std::collections::{BTreeSet, HashMap};
 
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -5,19 +8,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::order::{
-    Rules, diff,
-    fault::{FaultCode, Hint, Language},
-    known::Keys,
+    diff,
+    fault::{FaultCode, Hint},
     model::Status,
-    reply::{Envelope, Stored},
-    wire::{self, ClientKey},
+    wire::ClientKey,
 };
-
-const MANY: usize = 60_000;
-
-fn rules() -> Rules {
-    Rules::with_limits(MANY, MANY)
-}
+use world::{MANY, World, address, answer, order, read};
 
 fn nothing_known() -> Known {
     Known {
@@ -30,54 +26,12 @@ fn nothing_known() -> Known {
     }
 }
 
-fn address(house: usize) -> Value {
-    json!({ "city": "Эжва", "street": "Мира", "house": house.to_string(), "str": "Мира" })
-}
-
-/// An order of the client `one`.
-fn order(id: &str, addresses: &[Value], items: usize) -> Value {
-    json!({
-        "id": id, "status": "new", "total": 1,
-        "shipping_date_from": "2026-11-06T11:00:00Z", "shipping_date_to": "2026-11-06T18:00:00Z",
-        "order_item_list": vec![json!({ "product_id": "w", "price": 1, "quantity": 1 }); items],
-        "client": { "id": "one", "username": "Один", "addresses": addresses },
-        "shipping_address": address(1),
-    })
-}
-
-fn read(orders: &[Value]) -> Vec<Element> {
-    let rules = rules();
-    let elements = orders.iter();
-    let mut elements: Vec<_> = elements
-        .map(|order| wire::parse(&order.to_string(), &rules, usize::MAX))
-        .collect();
-    wire::number_entries(&mut elements);
-    elements
-}
-
 fn missing(field: &str) -> Fault {
     Fault {
         field: field.to_owned(),
         code: FaultCode::Required,
         hint: Hint::None,
     }
-}
-
-/// The answer to the only batch of a decision.
-fn answer(elements: &[Element], decision: &Decision<'_>, answers_stored: bool) -> Value {
-    let rules = Rules {
-        answers_stored,
-        ..rules()
-    };
-    let envelope = Envelope {
-        elements,
-        verdicts: &decision.verdicts[0],
-        stored: &Stored::of(decision),
-        rules: &rules,
-        language: Language::En,
-    };
-    let json = envelope.to_json().expect("an answer").concat();
-    serde_json::from_slice(&json).expect("JSON")
 }
 
 fn decide_on<'k>(
@@ -300,124 +254,6 @@ fn where_anybody_may_post_a_cancellation_is_answered_with_nothing_that_it_did_no
         ] {
             let shown = shown.pointer(pointer).expect("every key");
             assert_eq!(shown.is_null(), !answers_stored, "{pointer}");
-        }
-    }
-}
-
-/// All that is stored, and what is read of it for a batch.
-#[derive(Debug, Default, Clone)]
-struct World {
-    orders: Vec<Arc<Order>>,
-    clients: Vec<Arc<Client>>,
-}
-
-impl World {
-    fn known(&self, batches: &[&[Element]]) -> Known {
-        let mut keys = Keys::default();
-        for element in batches.iter().copied().flatten() {
-            keys.add(element);
-        }
-        let is_named = |order: &&Arc<Order>| keys.order_ids.contains(order.sender_id.as_str());
-        let orders: Vec<_> = self.orders.iter().filter(is_named).cloned().collect();
-        let clients = self.clients.iter().filter(|client| {
-            let id = client.sender_id.as_deref();
-            let phone = client.guest_phone.as_deref();
-            id.is_some_and(|id| keys.client_ids.contains(id))
-                || phone.is_some_and(|phone| keys.guest_phones.contains(phone))
-                || keys.client_numbers.contains(&client.number)
-                || orders.iter().any(|o| o.client_number == client.number)
-        });
-        let clients: Vec<_> = clients.cloned().collect();
-        let addresses = self.clients.iter().flat_map(|client| &client.addresses);
-        let address_numbers = addresses.map(|address| address.number);
-        let order_numbers = self.orders.iter().map(|order| order.number);
-        Known {
-            now: DateTime::UNIX_EPOCH,
-            order_numbers: order_numbers
-                .filter(|number| keys.order_numbers.contains(number))
-                .collect(),
-            address_numbers: address_numbers
-                .filter(|number| keys.address_numbers.contains(number))
-                .collect(),
-            products: HashMap::new(),
-            orders,
-            clients,
-        }
-    }
-
-    /// Takes batches in, in one transaction; says what that changed, and what became of their entries: our number
-    /// of the order, of its client and of its address.
-    fn take(&mut self, batches: &[&[Element]]) -> (String, Vec<Option<[Option<i32>; 3]>>) {
-        let known = self.known(batches);
-        let none = HashSet::new();
-        let batches: Vec<_> = batches
-            .iter()
-            .map(|elements| Batch {
-                elements,
-                received_at: DateTime::UNIX_EPOCH,
-                refused: &none,
-                skipped: &none,
-            })
-            .collect();
-        // What the reserve hands out is nobody's.
-        let used = |numbers: Vec<i32>| (100..).filter(move |n| !numbers.contains(n)).take(100);
-        let addresses = self.clients.iter().flat_map(|client| &client.addresses);
-        let mut numbers = FreeNumbers {
-            order: used(self.orders.iter().map(|o| o.number).collect()).collect(),
-            client: used(self.clients.iter().map(|c| c.number).collect()).collect(),
-            address: used(addresses.map(|a| a.number).collect()).collect(),
-        };
-        let decided = decide(&known, &batches, &mut numbers, 6, Uuid::now_v7, &|| true);
-        let decision = decided.expect("there are enough numbers");
-        let changes = diff::changes(&decision);
-        let told = if changes.is_empty() {
-            String::new()
-        } else {
-            format!("{changes:?}")
-        };
-        let verdicts = decision.verdicts.iter().flatten();
-        let became = verdicts
-            .map(|verdict| {
-                let reasons = verdict.faults().len();
-                assert!(verdict.is_accepted() || reasons > 0, "{verdict:?}");
-                let order = &decision.orders[verdict.order?].after;
-                Some([
-                    Some(order.number),
-                    Some(order.client_number),
-                    order.address_number,
-                ])
-            })
-            .collect();
-        let orders = decision.orders.into_iter().map(|record| record.after);
-        let clients = decision.clients.into_iter().map(|record| record.after);
-        let (orders, clients): (Vec<_>, Vec<_>) = (orders.collect(), clients.collect());
-        self.orders
-            .retain(|old| orders.iter().all(|o| o.number != old.number));
-        self.clients
-            .retain(|old| clients.iter().all(|c| c.number != old.number));
-        self.orders.extend(orders);
-        self.clients.extend(clients);
-        self.is_sound();
-        (told, became)
-    }
-
-    /// What the database would insist on.
-    fn is_sound(&self) {
-        let mut ids = HashSet::new();
-        for client in &self.clients {
-            assert!(!client.username.is_empty(), "a client without a name");
-            let id = client.sender_id.as_ref().or(client.guest_phone.as_ref());
-            assert!(id.is_none_or(|id| ids.insert(id)), "{id:?} is stored twice");
-        }
-        for order in &self.orders {
-            let client = self
-                .clients
-                .iter()
-                .find(|c| c.number == order.client_number);
-            let client = client.expect("an order has a client");
-            let number = order.address_number;
-            assert!(number.is_none_or(|number| client.address(number).is_some()));
-            assert!(order.shipping_date_from <= order.shipping_date_to);
         }
     }
 }
