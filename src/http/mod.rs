@@ -2,6 +2,7 @@
 
 mod app;
 pub mod body;
+mod bounds;
 pub mod description;
 mod dry_run;
 mod exchange;
@@ -31,12 +32,9 @@ use tower_http::{
 
 pub use self::app::App;
 use self::{
+    bounds::OPERATOR_CONNECTIONS,
     failure::Failure,
-    listener::{
-        Listener,
-        slots::{Most, Slots},
-        tls::Tls,
-    },
+    listener::{Listener, slots::Slots, tls::Tls},
     mock::{Faults, Switches},
     operator::Operator,
     path::ORDERS_ROUTE,
@@ -46,8 +44,6 @@ use crate::{
     telemetry::metrics::{CHECKED, Metrics, PROCESSED},
 };
 
-/// Connections to the operator's listener at the same time: an operator and a few machines use it.
-const CONNECTIONS_OF_OPERATORS: usize = 64;
 /// A smaller response fits into one packet anyway.
 const WORTH_COMPRESSING: u64 = 1024;
 
@@ -83,11 +79,11 @@ async fn serve_orders(
     let config = Arc::clone(&app.config);
     let metrics = Arc::clone(&app.metrics);
     let trusted_proxies: Arc<[IpNet]> = config.trusted_proxies.clone().into();
-    let most = Most {
-        all: config.limits.connections,
-        of_a_network: config.limits.connections_per_network,
-        of_an_address: config.limits.connections_per_address,
-    };
+    let most = [
+        config.limits.connections,
+        config.limits.connections_per_network,
+        config.limits.connections_per_address,
+    ];
     let slots = Slots::new(
         most,
         Arc::clone(&trusted_proxies),
@@ -110,14 +106,9 @@ pub async fn serve_operator(
     operator: Operator,
     shutdown: impl Future<Output = ()>,
 ) {
-    let most = Most {
-        all: CONNECTIONS_OF_OPERATORS,
-        of_a_network: CONNECTIONS_OF_OPERATORS,
-        of_an_address: CONNECTIONS_OF_OPERATORS,
-    };
     let operators = Listener {
         overloaded: overloaded_router(Arc::clone(&operator.app.metrics)),
-        slots: Slots::new(most, Arc::default(), Gauge::default()),
+        slots: Slots::new([OPERATOR_CONNECTIONS; 3], Arc::default(), Gauge::default()),
         trusted_proxies: Arc::default(),
         tls: None,
         times: config::Times {

@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 
 use super::{
     app::App,
-    body::reply::Answer,
+    body::reply::ReplyBody,
     dry_run::is_dry_run,
     exchange::{Exchange, Facts},
     failure::{Failure, json},
@@ -132,8 +132,8 @@ async fn read(
 fn respond(reply: Reply, facts: &mut Facts) -> Response {
     (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
     facts.stages.extend(reply.stages);
-    let answer = Answer::new(reply.body, reply.memory);
-    let mut response = json(StatusCode::OK, Body::new(answer));
+    let body = ReplyBody::new(reply.body, reply.memory);
+    let mut response = json(StatusCode::OK, Body::new(body));
     if facts.dry_run {
         let headers = response.headers_mut();
         headers.insert(X_DRY_RUN, HeaderValue::from_static("true"));

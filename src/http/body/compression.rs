@@ -14,10 +14,8 @@ use super::{
     charset::{Charset, label},
     split::ElementCounter,
 };
-use crate::http::failure::Failure;
+use crate::http::{bounds::ZSTD_WINDOW_LOG, failure::Failure};
 
-/// zstd's largest window, as a power of two, that RFC 9659 grants HTTP: 8 MiB. The library's own bound is 128 MiB.
-const ZSTD_WINDOW_LOG: u32 = 23;
 /// A body is decompressed in steps of so many bytes.
 const STEP: u64 = 256 * 1024;
 /// From here on its elements are counted while it is decompressed; before that it costs less to read it to its end.

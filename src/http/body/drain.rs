@@ -4,17 +4,13 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::Duration,
 };
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
-/// How much of a refused body is read so that the connection can serve the next request.
-const DRAIN_BYTES: u64 = 1024 * 1024;
-/// How long that may take.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+use crate::http::bounds::{DRAINED_BYTES, LAST_WORDS};
 
 /// A request's body that can be read to its end after the handler has dropped it.
 #[derive(Clone)]
@@ -51,13 +47,13 @@ impl DrainableBody {
             }
             // Reading would ask for a body that nobody wants, and one past the bound ends in closing anyway.
             if (waits_to_be_asked && !reading.begun)
-                || reading.body.size_hint().lower() > DRAIN_BYTES
+                || reading.body.size_hint().lower() > DRAINED_BYTES
             {
                 return false;
             }
         }
         let to_the_end = async {
-            let mut left = DRAIN_BYTES;
+            let mut left = DRAINED_BYTES;
             while let Some(frame) = self.frame().await {
                 let length = frame.ok()?.data_ref().map_or(0, Bytes::len);
                 left = left.checked_sub(length as u64)?;
@@ -65,7 +61,7 @@ impl DrainableBody {
             Some(())
         };
         matches!(
-            tokio::time::timeout(DRAIN_TIME, to_the_end).await,
+            tokio::time::timeout(LAST_WORDS, to_the_end).await,
             Ok(Some(()))
         )
     }

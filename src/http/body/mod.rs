@@ -25,21 +25,16 @@ use self::{
     compression::{Compressed, Compression},
     split::split,
 };
-use super::failure::Failure;
+use super::{
+    bounds::{COMPRESSION_OVERHEAD, SMALL_BODY, UNPACKED_AT_ONCE},
+    failure::Failure,
+};
 use crate::{
     config::{Limits, Times},
     fair_semaphore::FairSemaphore,
     memory::{MemoryBudget, Reservation},
     share::Share,
 };
-
-/// Up to here a body is split where it arrived; parsing more would hold up everybody else on the thread.
-const SMALL: usize = 256 * 1024;
-/// How much longer than its content a compressed body may be: what incompressible data costs with any compression.
-pub(super) const COMPRESSION_OVERHEAD: usize = 64 * 1024;
-/// So many large or compressed bodies are unpacked and split at a time: each may take several times its reservation
-/// meanwhile.
-const UNPACKED_AT_ONCE: usize = 2;
 
 /// Reads bodies: within the memory that is left, and large ones one after the other.
 #[derive(Debug, Clone)]
@@ -114,7 +109,7 @@ impl Bodies {
             most_bytes: self.limits.body_bytes,
             most_orders: self.limits.batch_orders,
         };
-        if compression.is_none() && body.bytes.len() <= SMALL {
+        if compression.is_none() && body.bytes.len() <= SMALL_BODY {
             return body.split();
         }
         timeout(self.times.answer, self.unpack(body))
@@ -139,7 +134,7 @@ impl Bodies {
             return Err(Failure::BodyTooLarge(limit));
         }
         // What is announced has not come yet: memory grows with what really comes.
-        let mut bytes = Vec::with_capacity(announced.min(SMALL));
+        let mut bytes = Vec::with_capacity(announced.min(SMALL_BODY));
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_broken| Failure::BodyCutShort)?.into_data() else {
                 continue; // trailers

@@ -1,4 +1,4 @@
-//! A batch's answer on its way out, piece after piece.
+//! A batch's answer on its way out, piece by piece.
 
 use std::{
     convert::Infallible,
@@ -12,15 +12,14 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::memory::Reservation;
 
-/// The pieces that are still to be written. Each gives back its room when it is written, so that a caller who reads slowly
+/// The pieces that are still to be written. Each gives back its memory when it is written, so that a caller who reads slowly
 /// takes up less and less.
-pub struct Answer {
+pub struct ReplyBody {
     pieces: vec::IntoIter<Vec<u8>>,
     bytes_left: usize,
     memory: Reservation,
 }
 
-/// A piece with its room.
 struct Piece {
     text: Vec<u8>,
     _memory: Reservation,
@@ -32,11 +31,11 @@ impl AsRef<[u8]> for Piece {
     }
 }
 
-impl Answer {
-    /// An answer, with the place of its batch.
+impl ReplyBody {
+    /// With the memory of its batch.
     pub fn new(pieces: Vec<Vec<u8>>, mut memory: Reservation) -> Self {
         let bytes_left = pieces.iter().map(Vec::len).sum();
-        // It is stored, so it is answered also where the room is not there; but whoever comes next finds less.
+        // The batch is stored, so it is answered also where no memory is left; but the next one finds less.
         let _ = memory.grow(bytes_left);
         memory.shrink_to(bytes_left);
         Self {
@@ -47,7 +46,7 @@ impl Answer {
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ReplyBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -86,11 +85,12 @@ mod tests {
     use crate::{memory::MemoryBudget, share::Share};
 
     #[tokio::test]
-    async fn each_piece_gives_back_its_room_once_it_is_written() {
+    async fn each_piece_gives_back_its_memory_once_it_is_written() {
         let budget = MemoryBudget::new(1000);
         let mut memory = budget.reserve(&Share::new("shop", Ipv4Addr::LOCALHOST.into()));
         memory.grow(200).expect("room");
-        let mut answer = Answer::new(vec![vec![b'a'; 50], vec![b'b'; 30], vec![b'c'; 10]], memory);
+        let mut answer =
+            ReplyBody::new(vec![vec![b'a'; 50], vec![b'b'; 30], vec![b'c'; 10]], memory);
         assert_eq!(budget.used().0, 90, "the body's is given back");
         assert_eq!(answer.size_hint().exact(), Some(90));
         for (length, left) in [(50, 40), (30, 10), (10, 0)] {

@@ -1,4 +1,4 @@
-//! Who sends, where proxies stand between: `X-Forwarded-For`, believed of those alone whom the settings trust.
+//! The sender's address behind proxies: `X-Forwarded-For`, believed only of those that the settings trust.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,19 +11,17 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Clone, Copy)]
 pub struct SenderAddress(pub IpAddr);
 
-/// Whether one of the networks has that address.
-#[must_use]
+/// Whether one of the networks contains the address.
 pub fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// The address that a request comes from. Each proxy has added whom it heard it from, at the right; what stands left of
-/// an address that is no trusted proxy's was written by a stranger.
-#[must_use]
+/// The address that a request comes from. Each proxy has added the address that it got it from, at the right; what stands left
+/// of an address that is no trusted proxy's was written by a stranger.
 pub fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut sender = peer;
     let values = headers.get_all(X_FORWARDED_FOR);
-    // As bytes: a stranger's nonsense at the left must not hide what a proxy wrote behind it.
+    // As bytes: a stranger's nonsense at the left must not hide what a proxy wrote after it.
     let mut hops = values
         .iter()
         .rev()

@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
@@ -25,23 +29,20 @@ use tower::ServiceExt;
 use super::{
     address::{SenderAddress, sender},
     pace::{Pace, Paced},
-    slots::{Answer, Slot},
+    slots::{ResponseBody, Slot},
     tls::Tls,
 };
-use crate::http::path::canonical;
-
-/// How long, and for how much, a caller whose request was not read to its end may go on sending before we hang up.
-const LINGER_TIME: Duration = Duration::from_secs(2);
-const LINGER_BYTES: u64 = 64 * 1024 * 1024;
-/// The most that a request's line and headers may take, and what is read of a body at a time.
-const BUFFER: usize = 64 * 1024;
+use crate::http::{
+    bounds::{LAST_WORDS, LINGER_BYTES, READ_BUFFER},
+    path::canonical,
+};
 
 pub(super) fn protocol(headers: Duration) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
         .header_read_timeout(headers)
-        .max_buf_size(BUFFER)
+        .max_buf_size(READ_BUFFER)
         // A caller that closes its sending side after the request still gets its answer.
         .half_close(true);
     protocol
@@ -59,7 +60,8 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    pub async fn receive(
+    /// One connection, from TLS to its end.
+    pub async fn serve(
         &self,
         stream: TcpStream,
         peer: IpAddr,
@@ -71,17 +73,35 @@ impl Endpoint {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let Some(tls) = &self.tls else {
-            return self.converse(stream, peer, stopping, slot).await;
+            return self.serve_requests(stream, peer, stopping, slot).await;
         };
         match timeout(self.headers, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.converse(stream, peer, stopping, slot).await,
+            Ok(Ok(stream)) => self.serve_requests(stream, peer, stopping, slot).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS with this caller"),
             Err(_elapsed) => tracing::debug!("a caller was too slow for TLS"),
         }
     }
 
-    /// One connection, from its first request to its end.
-    async fn converse(
+    /// One request, whose response keeps the connection's slot.
+    async fn respond(
+        &self,
+        mut request: Request<Incoming>,
+        peer: IpAddr,
+        slot: &Slot,
+    ) -> Result<Response<ResponseBody<Body>>, Infallible> {
+        if let Some(uri) = canonical(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        let sender = sender(peer, request.headers(), &self.trusted_proxies);
+        request.extensions_mut().insert(SenderAddress(sender));
+        let active = slot.request();
+        let request = request.map(|body| Body::new(active.body(body)));
+        let response = self.router.clone().oneshot(request).await?;
+        Ok(response.map(|body| ResponseBody::new(body, active)))
+    }
+
+    /// From the first request to the connection's end.
+    async fn serve_requests(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: IpAddr,
@@ -89,41 +109,28 @@ impl Endpoint {
         slot: &Slot,
     ) {
         let stream = Paced::new(stream, self.pace);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            if let Some(uri) = canonical(request.uri()) {
-                *request.uri_mut() = uri;
-            }
-            let sender = sender(peer, request.headers(), &self.trusted_proxies);
-            request.extensions_mut().insert(SenderAddress(sender));
-            let in_slot = slot.request();
-            let request = request.map(|body| Body::new(in_slot.body(body)));
-            let answer = self.router.clone().oneshot(request);
-            Box::pin(async {
-                let answer = answer.await.map_err(|never: Infallible| never)?;
-                Ok::<_, Infallible>(answer.map(|body| Answer::new(body, in_slot)))
-            })
-        });
+        let service = service_fn(|request| Box::pin(self.respond(request, peer, slot)));
         let mut connection = self
             .protocol
             .serve_connection(TokioIo::new(stream), service);
-        let mut told = false;
-        let mut must_go = pin!(slot.must_go());
+        let mut is_closing = false;
+        let mut evicted = pin!(slot.evicted());
         let ended = loop {
             tokio::select! {
                 ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
-                Ok(()) = stopping.changed() => told = true,
-                () = &mut must_go, if !told => told = true,
+                Ok(()) = stopping.changed() => is_closing = true,
+                () = &mut evicted, if !is_closing => is_closing = true,
             }
             Pin::new(&mut connection).graceful_shutdown();
         };
         let stream = connection.into_parts().io.into_inner();
-        // A caller that was too slow to send hears why; one that does not read is not waited for again.
+        // A caller that was too slow to send is told why; one that does not read is not waited for again.
         let is_deaf = ended.as_ref().is_err_and(is_timed_out);
         if let Err(error) = ended {
             tracing::debug!(%error, "connection broken off");
         }
         // A stop waits for answers, not for callers who keep idle connections open.
-        if !told && !is_deaf {
+        if !is_closing && !is_deaf {
             tokio::select! {
                 () = linger(stream) => {}
                 _ = stopping.changed() => {}
@@ -145,6 +152,6 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let mut rest = stream.take(LINGER_BYTES);
         let mut nowhere = tokio::io::sink();
         // Whatever comes of it, the connection is over.
-        let _ = timeout(LINGER_TIME, tokio::io::copy(&mut rest, &mut nowhere)).await;
+        let _ = timeout(LAST_WORDS, tokio::io::copy(&mut rest, &mut nowhere)).await;
     }
 }

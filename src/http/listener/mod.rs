@@ -21,21 +21,16 @@ use tokio::{
 use self::{
     connection::{Endpoint, protocol},
     pace::Pace,
-    slots::{Most, Slots},
+    slots::Slots,
     tls::Tls,
 };
-use crate::config;
+use crate::{
+    config,
+    http::bounds::{LAST_WORDS, OVERLOADED_AT_ONCE},
+};
 
 /// How long to wait when the machine has no more sockets to give.
 const OUT_OF_SOCKETS: Duration = Duration::from_millis(200);
-/// So many connections over the limit hear of it at the same time; more are hung up on.
-const TURNED_AWAY_AT_ONCE: Most = Most {
-    all: 64,
-    of_a_network: 32,
-    of_an_address: 16,
-};
-/// How long such a one has for its headers, and to read its response.
-const TURNED_AWAY_WITHIN: Duration = Duration::from_secs(2);
 
 /// Everything one listener needs.
 pub(super) struct Listener {
@@ -64,7 +59,7 @@ impl Listener {
                 each_mib: times.write_mib,
             },
         });
-        let short_time = times.headers.min(TURNED_AWAY_WITHIN);
+        let short_time = times.headers.min(LAST_WORDS);
         let overloaded = Arc::new(Endpoint {
             router: self.overloaded,
             protocol: {
@@ -76,11 +71,11 @@ impl Listener {
             tls: self.tls,
             headers: short_time,
             pace: Pace {
-                patience: times.write.min(TURNED_AWAY_WITHIN),
+                patience: times.write.min(LAST_WORDS),
                 each_mib: times.write_mib,
             },
         });
-        let overload_slots = Slots::new(TURNED_AWAY_AT_ONCE, Arc::default(), Gauge::default());
+        let overload_slots = Slots::new(OVERLOADED_AT_ONCE, Arc::default(), Gauge::default());
 
         // Every connection holds a receiver: it learns from it that we stop, and we learn when the last one is gone.
         let (stop, stopping) = watch::channel(());
@@ -101,8 +96,8 @@ impl Listener {
             let (endpoint, stopping) = (Arc::clone(endpoint), stopping.clone());
             tokio::spawn(async move {
                 tokio::select! {
-                    () = endpoint.receive(stream, peer, stopping, &slot) => {}
-                    () = slot.is_cut_off() => {}
+                    () = endpoint.serve(stream, peer, stopping, &slot) => {}
+                    () = slot.cut_off() => {}
                 }
             });
         }

@@ -1,5 +1,5 @@
-//! Slots for connections: so many in all, of a wide network and of an address. Where they are full, a newcomer gets the slot
-//! of a connection whose request is not whole, so that nobody is kept out by those who only sit there.
+//! Slots for connections: so many in all, of a wide network and of a network. Where they are full, a newcomer gets the slot
+//! of a connection that waits for its caller, so that nobody is kept out by those who only hold connections open.
 
 use std::{
     cmp::Reverse,
@@ -8,7 +8,6 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::Duration,
 };
 
 use axum::body::HttpBody;
@@ -18,27 +17,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::watch, time::sleep};
 
 use super::address::is_in;
-use crate::share::{network_of, wide_network_of};
-
-/// How long a connection that has to go may still write what is left of an answer.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// How many connections there may be at the same time.
-#[derive(Debug, Clone, Copy)]
-pub struct Most {
-    pub all: usize,
-    /// Of a /24, under IPv6 a /48.
-    pub of_a_network: usize,
-    /// Of an address, under IPv6 a /64.
-    pub of_an_address: usize,
-}
+use crate::{
+    http::bounds::LAST_WORDS,
+    share::{network_of, wide_network_of},
+};
 
 /// The slots of a listener.
 #[derive(Debug)]
 pub struct Slots {
-    most: Most,
-    /// Proxies speak for many, and are bound by the number of all alone.
-    exempt: Arc<[IpNet]>,
+    /// In all, of a wide network and of a network.
+    most: [usize; 3],
+    /// They speak for many, so only the number of all slots bounds them.
+    proxies: Arc<[IpNet]>,
     taken: Mutex<Taken>,
     /// How many are taken, for `/metrics`.
     count: Gauge,
@@ -47,76 +37,75 @@ pub struct Slots {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    by_network: HashMap<IpAddr, usize>,
-    by_address: HashMap<IpAddr, OfAddress>,
-    /// Counts the moments from which on a connection only waits for its caller.
+    by_wide_network: HashMap<IpAddr, usize>,
+    by_network: HashMap<IpAddr, OfNetwork>,
+    /// Counts the moments at which a connection begins to wait.
     clock: u64,
 }
 
 #[derive(Debug, Default)]
-struct OfAddress {
+struct OfNetwork {
     count: usize,
-    /// Its connections that wait for their callers, those first that can be spared best.
-    waiting: BTreeMap<(Wait, u64), Arc<Connection>>,
+    /// Connections that wait for their callers, the most expendable first.
+    waiting: BTreeMap<Waiting, Arc<Connection>>,
 }
 
-/// What a connection waits for its caller to send. The order is that in which connections have to go.
+/// For what a connection waits, and since when.
+type Waiting = (WaitsFor, u64);
+
+/// What a connection waits for its caller to send, the most expendable first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Wait {
-    /// The headers of its first request.
-    First,
+enum WaitsFor {
+    FirstHeaders,
     /// Another request, or nothing any more.
-    Next,
-    /// The rest of a body.
+    NextHeaders,
     Body,
 }
 
-/// What a slot is known by.
 #[derive(Debug)]
 struct Connection {
-    address: IpAddr,
     network: IpAddr,
-    is_exempt: bool,
-    /// What it waits for, and since when; `None`: it works on a request. Changed under the lock of [`Taken`].
-    waits: Mutex<Option<(Wait, u64)>>,
-    /// Whether it has to go. It has no slot any more then.
-    must_go: watch::Sender<bool>,
+    wide_network: IpAddr,
+    is_proxy: bool,
+    /// `None` while it works on a request. Changed under the lock of [`Taken`].
+    waiting: Mutex<Option<Waiting>>,
+    /// It has lost its slot to another one.
+    evicted: watch::Sender<bool>,
 }
 
 impl Connection {
-    fn waits(&self) -> MutexGuard<'_, Option<(Wait, u64)>> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn must_go(&self) -> bool {
-        *self.must_go.borrow()
+    fn is_evicted(&self) -> bool {
+        *self.evicted.borrow()
     }
 }
 
-/// Nobody can make room.
+/// Every connection that could make room works on a request.
 struct AllBusy;
 
-/// A slot, free again when it is dropped.
+/// Free again when it is dropped.
 #[derive(Debug)]
 pub struct Slot {
     slots: Arc<Slots>,
     connection: Arc<Connection>,
 }
 
-/// A request on a connection, from its headers to the last piece of its answer. Once its body is there the connection keeps
-/// its slot for as long as there is one.
+/// A request on a connection, from its headers to the last piece of its response. Once its body is complete the connection
+/// keeps its slot until this is dropped.
 #[derive(Debug)]
-pub struct Request {
+pub struct ActiveRequest {
     slots: Arc<Slots>,
     connection: Arc<Connection>,
 }
 
 impl Slots {
-    /// Slots that are all free.
-    pub fn new(most: Most, exempt: Arc<[IpNet]>, count: Gauge) -> Arc<Self> {
+    pub fn new(most: [usize; 3], proxies: Arc<[IpNet]>, count: Gauge) -> Arc<Self> {
         Arc::new(Self {
             most,
-            exempt,
+            proxies,
             taken: Mutex::default(),
             count,
         })
@@ -127,38 +116,30 @@ impl Slots {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waits_for(&self, connection: &Arc<Connection>, wait: Option<Wait>) {
+    fn set_waiting(&self, connection: &Arc<Connection>, what: Option<WaitsFor>) {
         let mut taken = self.lock();
-        // Whoever has to go is served in the time that it has left.
-        if !connection.must_go() {
-            taken.waits_for(connection, wait);
+        // An evicted connection is served in the time that it has left.
+        if !connection.is_evicted() {
+            taken.set_waiting(connection, what);
         }
     }
 
-    /// A slot for somebody who connects; where all are taken, that of a connection that waits for its caller.
+    /// A slot for a new connection; where all are taken, that of a connection that waits for its caller.
     pub fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
         let connection = Arc::new(Connection {
-            address: network_of(peer),
-            network: wide_network_of(peer),
-            is_exempt: is_in(&self.exempt, peer),
-            waits: Mutex::new(None),
-            must_go: watch::Sender::new(false),
+            network: network_of(peer),
+            wide_network: wide_network_of(peer),
+            is_proxy: is_in(&self.proxies, peer),
+            waiting: Mutex::new(None),
+            evicted: watch::Sender::new(false),
         });
         let mut taken = self.lock();
-        let goes = taken.who_goes(&connection, self.most).ok()?;
-        if let Some(goes) = goes {
-            taken.remove(&goes);
+        if let Some(evicted) = taken.to_evict(&connection, self.most).ok()? {
+            taken.remove(&evicted);
             self.count.dec();
-            goes.must_go.send_replace(true);
+            evicted.evicted.send_replace(true);
         }
-        taken.all += 1;
-        *taken.by_network.entry(connection.network).or_default() += 1;
-        taken
-            .by_address
-            .entry(connection.address)
-            .or_default()
-            .count += 1;
-        taken.waits_for(&connection, Some(Wait::First));
+        taken.add(&connection);
         self.count.inc();
         drop(taken);
         Some(Slot {
@@ -170,77 +151,86 @@ impl Slots {
 
 impl Taken {
     /// Whose slot a newcomer gets; `None`: a free one.
-    fn who_goes(
+    fn to_evict(
         &self,
         newcomer: &Connection,
-        most: Most,
+        [most, most_of_wide_network, most_of_network]: [usize; 3],
     ) -> Result<Option<Arc<Connection>>, AllBusy> {
-        let here = self.by_address.get(&newcomer.address);
-        let nearby = self.by_network.get(&newcomer.network);
-        let goes = match here {
-            Some(here) if !newcomer.is_exempt && here.count >= most.of_an_address => {
+        let here = self.by_network.get(&newcomer.network);
+        let nearby = self.by_wide_network.get(&newcomer.wide_network);
+        let evicted = match here {
+            Some(here) if !newcomer.is_proxy && here.count >= most_of_network => {
                 here.waiting.values().next().map(Arc::clone)
             }
-            _ if !newcomer.is_exempt && nearby >= Some(&most.of_a_network) => {
-                self.waiting_of_whoever_has_most(Some(newcomer.network))
+            _ if !newcomer.is_proxy && nearby >= Some(&most_of_wide_network) => {
+                self.most_expendable(Some(newcomer.wide_network))
             }
-            _ if self.all >= most.all => self.waiting_of_whoever_has_most(None),
+            _ if self.all >= most => self.most_expendable(None),
             _ => return Ok(None),
         };
-        goes.map(Some).ok_or(AllBusy)
+        evicted.map(Some).ok_or(AllBusy)
     }
 
-    /// Of the network that has most connections, and there of the address that has most, the one that can be spared best.
+    /// Of the wide network with the most connections, and there of the network with the most, the most expendable one.
     /// Proxies are spared as long as there is anybody else.
-    fn waiting_of_whoever_has_most(&self, network: Option<IpAddr>) -> Option<Arc<Connection>> {
-        let candidates = self.by_address.values().filter_map(|here| {
-            let (waits, oldest) = here.waiting.first_key_value()?;
-            let is_meant = network.is_none_or(|network| network == oldest.network);
-            let nearby = self.by_network.get(&oldest.network).copied();
+    fn most_expendable(&self, wide_network: Option<IpAddr>) -> Option<Arc<Connection>> {
+        let candidates = self.by_network.values().filter_map(|here| {
+            let (waiting, first) = here.waiting.first_key_value()?;
+            let is_meant = wide_network.is_none_or(|wide| wide == first.wide_network);
+            let nearby = self.by_wide_network.get(&first.wide_network).copied();
             let rank = (
-                !oldest.is_exempt,
+                !first.is_proxy,
                 nearby.unwrap_or_default(),
                 here.count,
-                Reverse(*waits),
+                Reverse(*waiting),
             );
-            is_meant.then_some((rank, oldest))
+            is_meant.then_some((rank, first))
         });
-        let (_, oldest) = candidates.max_by_key(|(rank, _)| *rank)?;
-        Some(Arc::clone(oldest))
+        let (_, first) = candidates.max_by_key(|(rank, _)| *rank)?;
+        Some(Arc::clone(first))
     }
 
-    /// What a connection waits for from now on; `None`: it works.
-    fn waits_for(&mut self, connection: &Arc<Connection>, wait: Option<Wait>) {
-        let mut waits = connection.waits();
-        let Some(here) = self.by_address.get_mut(&connection.address) else {
+    /// `None`: it works on a request.
+    fn set_waiting(&mut self, connection: &Arc<Connection>, what: Option<WaitsFor>) {
+        let mut waiting = connection.waiting();
+        let Some(here) = self.by_network.get_mut(&connection.network) else {
             return;
         };
-        if let Some(waited) = waits.take() {
-            here.waiting.remove(&waited);
+        if let Some(before) = waiting.take() {
+            here.waiting.remove(&before);
         }
-        if let Some(wait) = wait {
+        if let Some(what) = what {
             self.clock += 1;
-            here.waiting
-                .insert((wait, self.clock), Arc::clone(connection));
-            *waits = Some((wait, self.clock));
+            let now = (what, self.clock);
+            here.waiting.insert(now, Arc::clone(connection));
+            *waiting = Some(now);
         }
+    }
+
+    fn add(&mut self, connection: &Arc<Connection>) {
+        self.all += 1;
+        let nearby = self.by_wide_network.entry(connection.wide_network);
+        *nearby.or_default() += 1;
+        let here = self.by_network.entry(connection.network);
+        here.or_default().count += 1;
+        self.set_waiting(connection, Some(WaitsFor::FirstHeaders));
     }
 
     fn remove(&mut self, connection: &Connection) {
         self.all -= 1;
-        if let Some(count) = self.by_network.get_mut(&connection.network) {
+        if let Some(count) = self.by_wide_network.get_mut(&connection.wide_network) {
             *count -= 1;
             if *count == 0 {
-                self.by_network.remove(&connection.network);
+                self.by_wide_network.remove(&connection.wide_network);
             }
         }
-        if let Some(here) = self.by_address.get_mut(&connection.address) {
-            if let Some(waited) = *connection.waits() {
-                here.waiting.remove(&waited);
+        if let Some(here) = self.by_network.get_mut(&connection.network) {
+            if let Some(waiting) = *connection.waiting() {
+                here.waiting.remove(&waiting);
             }
             here.count -= 1;
             if here.count == 0 {
-                self.by_address.remove(&connection.address);
+                self.by_network.remove(&connection.network);
             }
         }
     }
@@ -248,26 +238,27 @@ impl Taken {
 
 impl Slot {
     /// The headers of a request have come.
-    pub fn request(&self) -> Request {
-        self.slots.waits_for(&self.connection, Some(Wait::Body));
-        Request {
+    pub fn request(&self) -> ActiveRequest {
+        self.slots
+            .set_waiting(&self.connection, Some(WaitsFor::Body));
+        ActiveRequest {
             slots: Arc::clone(&self.slots),
             connection: Arc::clone(&self.connection),
         }
     }
 
-    /// Resolves when the connection has to make room for somebody else.
-    pub async fn must_go(&self) {
-        let mut must_go = self.connection.must_go.subscribe();
+    /// Resolves when the connection has to make room for another one.
+    pub async fn evicted(&self) {
+        let mut evicted = self.connection.evicted.subscribe();
         // The sender lives as long as the connection.
-        let _ = must_go.wait_for(|must_go| *must_go).await;
+        let _ = evicted.wait_for(|evicted| *evicted).await;
     }
 
-    /// Resolves when its time is over: at once, if it never had a request.
-    pub async fn is_cut_off(&self) {
-        self.must_go().await;
-        let waits = *self.connection.waits();
-        if !matches!(waits, Some((Wait::First, _))) {
+    /// Resolves when an evicted connection's time is over: at once, if it never had a request.
+    pub async fn cut_off(&self) {
+        self.evicted().await;
+        let waiting = *self.connection.waiting();
+        if !matches!(waiting, Some((WaitsFor::FirstHeaders, _))) {
             sleep(LAST_WORDS).await;
         }
     }
@@ -276,51 +267,50 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.slots.lock();
-        if !self.connection.must_go() {
+        if !self.connection.is_evicted() {
             taken.remove(&self.connection);
             self.slots.count.dec();
-            // An answer's last piece may outlive its connection.
-            self.connection.must_go.send_replace(true);
+            // A response's last piece may outlive its connection, and must not count for it again.
+            self.connection.evicted.send_replace(true);
         }
     }
 }
 
-impl Request {
-    /// Its body, which tells when all of it has come.
-    pub fn body<B: HttpBody>(&self, body: B) -> Arriving<B> {
-        let mut arriving = Arriving {
-            request: Some((Arc::clone(&self.slots), Arc::clone(&self.connection))),
+impl ActiveRequest {
+    pub fn body<B: HttpBody>(&self, body: B) -> RequestBody<B> {
+        let mut body = RequestBody {
+            incomplete: Some((Arc::clone(&self.slots), Arc::clone(&self.connection))),
             body,
         };
-        if arriving.body.is_end_stream() {
-            arriving.is_whole();
+        if body.body.is_end_stream() {
+            body.complete();
         }
-        arriving
+        body
     }
 }
 
-impl Drop for Request {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.slots.waits_for(&self.connection, Some(Wait::Next));
+        self.slots
+            .set_waiting(&self.connection, Some(WaitsFor::NextHeaders));
     }
 }
 
-/// A request's body on its way in.
-pub struct Arriving<B> {
+/// A request's body, which tells the slots when all of it has come.
+pub struct RequestBody<B> {
     body: B,
-    /// Until all of it has come.
-    request: Option<(Arc<Slots>, Arc<Connection>)>,
+    incomplete: Option<(Arc<Slots>, Arc<Connection>)>,
 }
 
-impl<B> Arriving<B> {
-    fn is_whole(&mut self) {
-        if let Some((slots, connection)) = self.request.take() {
-            slots.waits_for(&connection, None);
+impl<B> RequestBody<B> {
+    fn complete(&mut self) {
+        if let Some((slots, connection)) = self.incomplete.take() {
+            slots.set_waiting(&connection, None);
         }
     }
 }
 
-impl<B: HttpBody + Unpin> HttpBody for Arriving<B> {
+impl<B: HttpBody + Unpin> HttpBody for RequestBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -330,7 +320,7 @@ impl<B: HttpBody + Unpin> HttpBody for Arriving<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.is_whole();
+            self.complete();
         }
         frame
     }
@@ -344,14 +334,14 @@ impl<B: HttpBody + Unpin> HttpBody for Arriving<B> {
     }
 }
 
-/// An answer's body, which keeps its connection's slot until all of it is handed over.
-pub struct Answer<B> {
+/// A response's body, which keeps its connection's slot until all of it is handed over.
+pub struct ResponseBody<B> {
     body: B,
-    _request: Request,
+    _request: ActiveRequest,
 }
 
-impl<B> Answer<B> {
-    pub fn new(body: B, request: Request) -> Self {
+impl<B> ResponseBody<B> {
+    pub fn new(body: B, request: ActiveRequest) -> Self {
         Self {
             body,
             _request: request,
@@ -359,7 +349,7 @@ impl<B> Answer<B> {
     }
 }
 
-impl<B: HttpBody + Unpin> HttpBody for Answer<B> {
+impl<B: HttpBody + Unpin> HttpBody for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -386,12 +376,7 @@ mod tests {
 
     use super::*;
 
-    fn slots(all: usize, of_a_network: usize, of_an_address: usize) -> Arc<Slots> {
-        let most = Most {
-            all,
-            of_a_network,
-            of_an_address,
-        };
+    fn slots(most: [usize; 3]) -> Arc<Slots> {
         let proxy = "10.0.0.1/32".parse().expect("a network");
         Slots::new(most, [proxy].into(), Gauge::default())
     }
@@ -400,23 +385,23 @@ mod tests {
         slots.take(from.parse().expect("an address"))
     }
 
-    fn must_go(slot: &Slot) -> bool {
-        slot.connection.must_go()
+    fn is_evicted(slot: &Slot) -> bool {
+        slot.connection.is_evicted()
     }
 
-    /// A request whose body is there.
-    fn whole(slot: &Slot) -> Request {
+    /// A request whose body is complete.
+    fn complete(slot: &Slot) -> ActiveRequest {
         let request = slot.request();
         let _ = request.body(Empty::<Bytes>::new());
         request
     }
 
     #[test]
-    fn an_address_has_its_share_of_the_slots_and_a_proxy_all_of_them() {
-        let slots = slots(4, 4, 2);
+    fn a_network_has_its_share_of_the_slots_and_a_proxy_all_of_them() {
+        let slots = slots([4, 4, 2]);
         let busy = |from| {
             let slot = take(&slots, from)?;
-            let request = whole(&slot);
+            let request = complete(&slot);
             Some((request, slot))
         };
         let first = busy("192.0.2.1").expect("a slot");
@@ -425,7 +410,7 @@ mod tests {
         drop(first);
         let third = busy("192.0.2.1").expect("free again");
         drop((second, third));
-        assert!(slots.lock().by_address.is_empty() && slots.lock().by_network.is_empty());
+        assert!(slots.lock().by_network.is_empty() && slots.lock().by_wide_network.is_empty());
 
         let all: Vec<_> = (0..4).map(|_| busy("10.0.0.1").expect("a slot")).collect();
         assert!(busy("10.0.0.1").is_none());
@@ -435,12 +420,12 @@ mod tests {
     }
 
     #[test]
-    fn many_addresses_of_one_network_have_its_share_together() {
-        let slots = slots(10, 3, 2);
+    fn many_networks_of_a_wide_one_have_its_share_together() {
+        let slots = slots([10, 3, 2]);
         let mut busy = Vec::new();
         for n in 1..=3 {
             let slot = take(&slots, &format!("192.0.2.{n}")).expect("a slot");
-            busy.push((whole(&slot), slot));
+            busy.push((complete(&slot), slot));
         }
         assert!(take(&slots, "192.0.2.4").is_none());
         assert!(take(&slots, "192.0.3.4").is_some());
@@ -448,19 +433,19 @@ mod tests {
 
     #[test]
     fn where_all_are_taken_whoever_never_asked_goes_first_and_whoever_sends_a_body_last() {
-        let slots = slots(4, 4, 4);
+        let slots = slots([4, 4, 4]);
         let sends = take(&slots, "192.0.2.1").expect("a slot");
         let request = sends.request();
         let asked = take(&slots, "192.0.2.1").expect("a slot");
-        drop(whole(&asked));
+        drop(complete(&asked));
         let first = take(&slots, "192.0.2.1").expect("a slot");
         let second = take(&slots, "192.0.2.1").expect("a slot");
         let mut newcomers = Vec::new();
-        for goes in [&first, &second, &asked, &sends] {
-            assert!(!must_go(goes));
+        for expendable in [&first, &second, &asked, &sends] {
+            assert!(!is_evicted(expendable));
             let newcomer = take(&slots, "198.51.100.1").expect("somebody's slot");
-            assert!(must_go(goes));
-            newcomers.push((whole(&newcomer), newcomer));
+            assert!(is_evicted(expendable));
+            newcomers.push((complete(&newcomer), newcomer));
         }
         assert!(take(&slots, "198.51.100.1").is_none(), "all of them work");
         drop((first, second, asked, request, sends));
@@ -470,8 +455,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_keeps_its_slot_once_the_whole_body_is_there() {
-        let slots = slots(1, 1, 1);
+    async fn a_connection_keeps_its_slot_once_its_body_is_complete() {
+        let slots = slots([1, 1, 1]);
         let slot = take(&slots, "192.0.2.1").expect("a slot");
         let request = slot.request();
         let mut body = request.body(Full::new(Bytes::from_static(b"[]")));
@@ -484,23 +469,23 @@ mod tests {
 
     #[test]
     fn whoever_has_most_makes_room_and_a_proxy_last() {
-        let slots = slots(6, 6, 6);
+        let slots = slots([6, 6, 6]);
         let _proxy: Vec<_> = (0..3).map(|_| take(&slots, "10.0.0.1")).collect();
         let honest = take(&slots, "198.51.100.1").expect("a slot");
         let crowd = ["192.0.2.1", "192.0.2.2"].map(|from| take(&slots, from).expect("a slot"));
         let newcomer = take(&slots, "203.0.113.1").expect("somebody's slot");
-        assert!(must_go(&crowd[0]) && !must_go(&crowd[1]));
-        assert!(!must_go(&honest) && !must_go(&newcomer));
+        assert!(is_evicted(&crowd[0]) && !is_evicted(&crowd[1]));
+        assert!(!is_evicted(&honest) && !is_evicted(&newcomer));
     }
 
     #[test]
     fn an_answer_that_outlives_its_connection_leaves_nothing_behind() {
-        let slots = slots(2, 2, 2);
+        let slots = slots([2, 2, 2]);
         let slot = take(&slots, "192.0.2.1").expect("a slot");
-        let request = whole(&slot);
+        let request = complete(&slot);
         drop(slot);
         drop(request);
         assert_eq!(slots.lock().all, 0);
-        assert!(slots.lock().by_address.is_empty());
+        assert!(slots.lock().by_network.is_empty());
     }
 }

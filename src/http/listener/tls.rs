@@ -1,10 +1,9 @@
-//! TLS of our own, for whoever has no proxy in front. The certificate is read again when its files change, so that its
-//! renewal needs no restart.
+//! TLS without a proxy in front. The certificate is read again when its files change, so that its renewal needs no restart.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 
@@ -23,8 +22,7 @@ use tokio_rustls::{
 
 use crate::config;
 
-/// How often the files are looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const CHECK_FILES_EVERY: Duration = Duration::from_secs(2);
 
 /// A certificate with its key.
 #[derive(Clone)]
@@ -34,58 +32,47 @@ pub struct Tls {
 
 struct Inner {
     files: config::Tls,
-    now: Mutex<Now>,
+    current: Mutex<Current>,
 }
 
-struct Now {
+struct Current {
     acceptor: TlsAcceptor,
-    marks: [Mark; 2],
+    versions: [FileVersion; 2],
 }
 
-/// What tells a file from another at the same place: when it was written, and how long it is.
-type Mark = Option<(SystemTime, u64)>;
+/// When a file was written, and how long it is: another one at the same path differs in that.
+type FileVersion = Option<(SystemTime, u64)>;
 
 /// Why there is no TLS with these files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file cannot be read, or is not what it should be.
     #[error("{what} {path} cannot be used: {why}")]
     File {
-        /// Certificate or key.
         what: &'static str,
-        /// Which.
         path: PathBuf,
-        /// Why.
         why: String,
     },
-    /// The two do not belong together.
     #[error("the certificate and the key in [tls] do not go together: {0}")]
     Pair(#[from] rustls::Error),
 }
 
 impl Tls {
-    /// Reads the files, and from now on looks whether they changed.
-    ///
-    /// # Errors
-    /// [`Error`]: at the start; what is wrong with them later is logged, and the old ones serve on.
+    /// Reads the files, and reads them again when they change. What is wrong with them then is logged, and the old ones
+    /// serve on.
     pub fn open(files: &config::Tls) -> Result<Self, Error> {
-        let marks = marks(files);
-        let now = Now {
+        // The versions first: a file that changes meanwhile is read again.
+        let current = Current {
+            versions: versions(files),
             acceptor: acceptor(files)?,
-            marks,
         };
         let inner = Arc::new(Inner {
             files: files.clone(),
-            now: Mutex::new(now),
+            current: Mutex::new(current),
         });
         tokio::spawn(watch(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
-    /// Shakes hands with a caller.
-    ///
-    /// # Errors
-    /// When that comes to nothing.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let acceptor = self.inner.lock().acceptor.clone();
         acceptor.accept(stream).await
@@ -93,26 +80,26 @@ impl Tls {
 }
 
 impl Inner {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
+    fn lock(&self) -> MutexGuard<'_, Current> {
         // Nothing under this lock can panic half-way.
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes new files, once both are there and go together.
-    fn look(&self) {
-        let marks = marks(&self.files);
-        if self.lock().marks == marks {
+    fn reload_if_changed(&self) {
+        let versions = versions(&self.files);
+        if self.lock().versions == versions {
             return;
         }
         let read = acceptor(&self.files);
-        let mut now = self.lock();
-        now.marks = marks;
+        let mut current = self.lock();
+        current.versions = versions;
         match read {
             Ok(acceptor) => {
-                now.acceptor = acceptor;
+                current.acceptor = acceptor;
                 tracing::info!("the certificate was renewed");
             }
-            // Perhaps one of the two is not written yet: it is looked at again when it changes.
+            // Perhaps one of the two is not written yet: it is read again when it changes.
             Err(error) => {
                 tracing::error!(%error, "the certificate is not renewed, the old one serves on");
             }
@@ -120,9 +107,9 @@ impl Inner {
     }
 }
 
-/// Looks again and again, as long as anybody listens.
-async fn watch(inner: std::sync::Weak<Inner>) {
-    let mut times = interval(LOOK_AGAIN);
+/// Checks the files as long as anybody listens.
+async fn watch(inner: Weak<Inner>) {
+    let mut times = interval(CHECK_FILES_EVERY);
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         times.tick().await;
@@ -130,11 +117,11 @@ async fn watch(inner: std::sync::Weak<Inner>) {
             return;
         };
         // Two files of a few kilobytes, and only when they changed.
-        inner.look();
+        inner.reload_if_changed();
     }
 }
 
-fn marks(files: &config::Tls) -> [Mark; 2] {
+fn versions(files: &config::Tls) -> [FileVersion; 2] {
     [&files.cert, &files.key].map(|path| {
         let metadata = fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))

@@ -9,14 +9,12 @@ use std::{
 use quick_cache::sync::Cache;
 use tokio::sync::OnceCell;
 
-use super::{KeyedHash, User};
+use super::user::{KeyedHash, User};
 use crate::{
     fair_semaphore::{FairSemaphore, QueueFull},
+    http::bounds::REMEMBERED,
     share::{Share, network_of},
 };
-
-/// So many networks are remembered from which somebody was let in.
-const KNOWN_NETWORKS: usize = 10_000;
 
 /// Checks a few passwords at a time.
 pub struct Checks {
@@ -34,7 +32,7 @@ impl Checks {
     pub fn new(most: usize, most_waiting: [usize; 3]) -> Self {
         Self {
             queue: FairSemaphore::with_most_waiting(most, most_waiting),
-            known_networks: Cache::new(KNOWN_NETWORKS),
+            known_networks: Cache::new(REMEMBERED),
             running: Mutex::default(),
         }
     }

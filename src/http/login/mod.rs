@@ -8,14 +8,10 @@ mod checks;
 mod credentials;
 mod password;
 mod throttle;
+mod user;
 
 use std::{
-    collections::HashMap,
-    fmt,
-    net::IpAddr,
-    num::NonZero,
-    sync::{Arc, OnceLock},
-    thread::available_parallelism,
+    collections::HashMap, fmt, net::IpAddr, num::NonZero, sync::Arc, thread::available_parallelism,
     time::Instant,
 };
 
@@ -24,17 +20,17 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 pub use self::credentials::Credentials;
-use self::{checks::Checks, password::Password, throttle::Throttle};
+use self::{
+    checks::Checks,
+    password::Password,
+    throttle::Throttle,
+    user::{KeyedHash, User},
+};
 use crate::{
     config::{Access, Config, Publication},
     fair_semaphore::QueueFull,
+    http::bounds::{PASSWORD_CHECKS, WAITING_CHECKS},
 };
-
-/// Passwords checked at the same time, on a machine of any size: failed logins must not take the processor from those who
-/// were let in.
-const MOST_CHECKS: usize = 2;
-/// How many more may wait for that: in all, of a wide network and of a network. One more is [`Refused::Overloaded`].
-const MOST_WAITING: [usize; 3] = [512, 128, 16];
 
 /// Who was let in, and where.
 #[derive(Debug, Clone)]
@@ -78,19 +74,14 @@ struct Realm {
     users: Option<HashMap<String, Arc<User>>>,
 }
 
-struct User {
-    password: Password,
-    /// The credential that was right. There is at most one, so this cache is as large as the list of users.
-    verified: OnceLock<KeyedHash>,
-}
-
-/// Of a publication's name and a login, or of these and a password.
-type KeyedHash = [u8; 32];
-
 impl Gate {
     pub fn new(config: &Config) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        Self::with_limits(config, cores.div_ceil(2).min(MOST_CHECKS), MOST_WAITING)
+        Self::with_limits(
+            config,
+            cores.div_ceil(2).min(PASSWORD_CHECKS),
+            WAITING_CHECKS,
+        )
     }
 
     fn with_limits(config: &Config, most_checks: usize, most_waiting: [usize; 3]) -> Self {
@@ -242,15 +233,6 @@ impl Realm {
         Caller {
             publication: Arc::clone(&self.publication),
             login,
-        }
-    }
-}
-
-impl User {
-    fn new(password: Password) -> Self {
-        Self {
-            password,
-            verified: OnceLock::new(),
         }
     }
 }

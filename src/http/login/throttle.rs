@@ -12,15 +12,13 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-use super::KeyedHash;
-use crate::{config::Logins, fair_semaphore::QueueFull, share::network_of};
-
-/// How many addresses, and how many logins, are remembered; those that were not seen for longest are forgotten.
-const REMEMBERED: usize = 10_000;
-/// The first pause; it doubles from here.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// How many attempts of an address, or at a login, may wait. One more is turned away, unchecked.
-const WAITING: u32 = 4;
+use super::user::KeyedHash;
+use crate::{
+    config::Logins,
+    fair_semaphore::QueueFull,
+    http::bounds::{FIRST_PAUSE, REMEMBERED, WAITING_ATTEMPTS},
+    share::network_of,
+};
 
 /// Knows the failed logins of late.
 #[derive(Debug)]
@@ -126,7 +124,7 @@ impl Record {
         let pause = self.fresh(settings, now).pause(settings);
         let begin = self.free_at.map_or(now, |at| at.max(now));
         let wait = begin - now;
-        if wait > pause * WAITING {
+        if wait > pause * WAITING_ATTEMPTS {
             return Err(QueueFull);
         }
         self.free_at = Some(begin + pause);
@@ -193,7 +191,7 @@ mod tests {
             attempts += 1;
             assert!(wait <= Duration::from_secs(16), "{wait:?}");
         }
-        assert_eq!(attempts, WAITING);
+        assert_eq!(attempts, WAITING_ATTEMPTS);
     }
 
     #[test]

@@ -29,7 +29,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     app::App,
-    body::{self, Bodies, Elements},
+    body::{Bodies, Elements},
+    bounds::COMPRESSION_OVERHEAD,
     failure::Failure,
 };
 use crate::{config::Config, share::Share};
@@ -272,7 +273,7 @@ impl Switches {
     /// A body's bytes as they came.
     async fn bytes(&self, body: Body) -> Result<Bytes, Failure> {
         let most = self.config.limits.body_bytes;
-        let whole = Limited::new(body, most.saturating_add(body::COMPRESSION_OVERHEAD)).collect();
+        let whole = Limited::new(body, most.saturating_add(COMPRESSION_OVERHEAD)).collect();
         match timeout(self.config.times.body, whole).await {
             Ok(Ok(whole)) => Ok(whole.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::BodyTooLarge(most)),
