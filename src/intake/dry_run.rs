@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     Inner, Intake, RawBatch, Reply, Unavailable,
     job::{Job, Processed},
-    journal::Entries,
+    journal::Rows,
     size::Size,
 };
 use crate::{
@@ -186,14 +186,13 @@ impl Inner {
     /// Leaves a line in the journal. A database that takes no writes, as a standby, is no reason not to answer.
     async fn note(&self, job: &Job, verdicts: &[Verdict], now: DateTime<Utc>) {
         let publication = &job.publication.name;
-        let mut left = self.journal_room(publication).await;
-        let mut entries = Entries::default();
-        entries.add(Uuid::now_v7(), job, verdicts, None, &mut left);
-        if entries.batches.is_empty() {
+        let mut rows = Rows::within(self.journal_room(publication).await);
+        rows.add(Uuid::now_v7(), job, verdicts, None);
+        if rows.batches.is_empty() {
             return;
         }
         let history = self.store.history();
-        let write = Write::journal(entries.batches, now + LINE_WITHIN, history);
+        let write = Write::journal(rows.batches, now + LINE_WITHIN, history);
         match self.store.write(publication, &write).await {
             Ok(()) => self.journaled(publication, &write, 0),
             Err(error) => {

@@ -234,7 +234,7 @@ impl Inner {
     fn journaled(&self, publication: &str, write: &Write<'_>, not_kept: usize) {
         let bytes = write.batches.iter().map(|batch| batch.kept_bytes).sum();
         if bytes > 0 {
-            self.journal_budget.took(publication, bytes);
+            self.journal_budget.used(publication, bytes);
         }
         for row in &write.kept {
             self.kept_today.add(publication, row);

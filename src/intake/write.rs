@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     job::{Job, accepted},
-    journal::{Entries, KeptToday, Records, line_bytes},
+    journal::{KeptToday, Records, Rows},
 };
 use crate::{
     order::{
@@ -34,17 +34,17 @@ pub fn to_write<'w>(
     jobs: &'w [Arc<Job>],
     decision: &'w Decision<'_>,
     kept_today: &KeptToday,
-    mut budget: usize,
+    budget: usize,
     keeps_orders: bool,
 ) -> (Write<'w>, usize) {
-    let mut entries = Entries::default();
-    let records = Records::of(jobs, decision, kept_today);
+    let mut rows = Rows::within(budget);
+    let records = Records::new(jobs, decision, kept_today);
     let mut made_by = HashMap::new();
     let mut changed_by = BTreeMap::new();
-    for (job, verdicts) in jobs.iter().zip(&decision.verdicts) {
+    for (index, (job, verdicts)) in jobs.iter().zip(&decision.verdicts).enumerate() {
         // A new id for every attempt: the row of one that was cut off is settled by its own.
         let batch = Uuid::now_v7();
-        entries.add(batch, job, verdicts, Some(&records), &mut budget);
+        rows.add(batch, job, verdicts, Some((&records, index)));
         for verdict in verdicts {
             if let Some(order) = verdict.order {
                 let record = &decision.orders[order];
@@ -56,29 +56,20 @@ pub fn to_write<'w>(
             }
         }
     }
-    let Entries {
-        mut batches,
-        mut kept,
-        mut not_kept,
-    } = entries;
     if !keeps_orders {
-        not_kept += kept.len();
-        kept.clear();
-        for batch in &mut batches {
-            batch.kept_bytes = line_bytes(batch.accepted, batch.dry_run);
-        }
+        rows.leave_out_kept();
     }
     let write = Write {
         changes: diff::changes(decision),
-        kept,
+        kept: rows.kept,
         made_by,
         history: changed_by
             .into_iter()
             .filter_map(|(order, by)| change_row(&decision.orders[order], by))
             .collect(),
-        ..Write::journal(batches, DateTime::default(), 0)
+        ..Write::journal(rows.batches, DateTime::default(), 0)
     };
-    (write, not_kept)
+    (write, rows.not_kept)
 }
 
 fn change_row<'w>(
