@@ -35,7 +35,7 @@ use self::{
     bounds::OPERATOR_CONNECTIONS,
     failure::Failure,
     listener::{Listener, slots::Slots, tls::Tls},
-    mock::{Faults, Switches},
+    mock::{Faults, Mock},
     operator::Operator,
     path::ORDERS_ROUTE,
 };
@@ -136,8 +136,8 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
     };
     let mut orders = post_only(orders::receive);
     if let Some(faults) = faults {
-        let switches = Arc::new(Switches::new(faults, &app));
-        orders = orders.route_layer(from_fn_with_state(switches, mock::strike));
+        let mock = Arc::new(Mock::new(faults, &app));
+        orders = orders.route_layer(from_fn_with_state(mock, mock::inject));
     }
     let orders = Router::new()
         .route(ORDERS_ROUTE, orders)

@@ -1,6 +1,6 @@
-//! The operator's own listener (`[operator] listen`): is the service alive, can it take orders, what has it counted?
-//! Whoever reaches it may read all of it, so it listens on loopback unless told otherwise. Nothing about people is here
-//! but what a dry run with the sender's own login shows.
+//! The handlers of the operator's listener (`[operator] listen`): is the service alive, can it take orders, what has it
+//! counted? Whoever reaches it may read all of it, so it listens on loopback unless told otherwise. It shows nothing about
+//! people but what a dry run with the sender's own login shows.
 
 use std::{
     net::IpAddr,
@@ -32,31 +32,28 @@ use crate::{
 
 /// How long the database may take to say how it is: a probe has its own deadline, often of a few seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What was found out so lately is not asked again, however many ask.
+/// For so long a readiness serves everybody who asks.
 const FRESH: Duration = Duration::from_millis(500);
-/// Of the text format of `OpenMetrics`.
+/// The content type of `OpenMetrics`' text.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the operator's listener knows of the service. Cheap to clone.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Operator {
-    /// The service itself.
     pub app: Arc<App>,
-    /// Whether the service is on its way out.
+    /// The service shuts down.
     pub stopping: Arc<AtomicBool>,
-    /// What was found out last.
-    pub last: Arc<Mutex<Option<(Instant, Readiness)>>>,
+    last: Arc<Mutex<Option<(Instant, Readiness)>>>,
 }
 
-/// One thing that must be right, and what is wrong with it.
+/// Whether one thing is as it must be, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+struct Check {
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-/// The same of a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct DiskCheck {
     #[serde(flatten)]
@@ -72,10 +69,10 @@ pub struct Readiness {
     service: Check,
     database: Check,
     schema: Check,
-    /// Of the private cluster.
+    /// The private cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<DiskCheck>,
-    /// What keeps nobody from working, and should be known all the same.
+    /// What should be known, but prevents nothing.
     notes: Vec<String>,
 }
 
@@ -96,8 +93,6 @@ impl Check {
 }
 
 impl Operator {
-    /// An operator's view of that service.
-    #[must_use]
     pub fn new(app: Arc<App>) -> Self {
         Self {
             app,
@@ -106,7 +101,6 @@ impl Operator {
         }
     }
 
-    /// Looks whether orders can be taken.
     async fn readiness(&self) -> Readiness {
         let mut last = self.last.lock().await;
         if let Some((at, found)) = &*last
@@ -114,57 +108,20 @@ impl Operator {
         {
             return found.clone();
         }
-        let found = self.look().await;
+        let found = self.check().await;
         *last = Some((Instant::now(), found.clone()));
         found
     }
 
-    async fn look(&self) -> Readiness {
-        let (service, asked) = if self.stopping.load(Ordering::Relaxed) {
-            (Check::bad("it is stopping"), None)
+    async fn check(&self) -> Readiness {
+        let is_stopping = self.stopping.load(Ordering::Relaxed);
+        let (service, (database, schema)) = if is_stopping {
+            let not_asked = || Check::bad("not asked any more");
+            (Check::bad("it is stopping"), (not_asked(), not_asked()))
         } else {
-            (Check::good(), self.app.intake.get())
+            (Check::good(), self.check_database().await)
         };
-        let asked = match asked {
-            Some(intake) => Some(timeout(PATIENCE, intake.store().health()).await),
-            None => None,
-        };
-        let unknown = || Check::bad("not known while the database does not answer");
-        let (database, schema) = match asked {
-            None if service.ok => (Check::bad("it is being opened"), unknown()),
-            None => (
-                Check::bad("not asked any more"),
-                Check::bad("not asked any more"),
-            ),
-            Some(Err(_elapsed)) => (
-                Check::bad(format!(
-                    "it does not answer within {} s",
-                    PATIENCE.as_secs()
-                )),
-                unknown(),
-            ),
-            Some(Ok(Err(error))) => (Check::bad(error.in_full()), unknown()),
-            Some(Ok(Ok(Health::Good))) => (Check::good(), Check::good()),
-            Some(Ok(Ok(Health::ReadOnly))) => (
-                Check::bad("it takes no writes: a standby, or set to read only"),
-                Check::good(),
-            ),
-            Some(Ok(Ok(Health::Outdated { applied, known }))) => (
-                Check::good(),
-                Check::bad(format!(
-                    "its last migration is {applied}, ours {known}: restart the service, which brings it up to date"
-                )),
-            ),
-        };
-        let disk = self.disk().map(|disk| DiskCheck {
-            check: if disk.space() == Space::Full {
-                Check::bad("full: make room; until then batches are answered 503, so that PostgreSQL stays alive")
-            } else {
-                Check::good()
-            },
-            free_bytes: disk.free,
-            size_bytes: disk.size,
-        });
+        let disk = self.check_disk();
         Readiness {
             ready: service.ok
                 && database.ok
@@ -178,17 +135,55 @@ impl Operator {
         }
     }
 
-    /// The private cluster's.
-    fn disk(&self) -> Option<Disk> {
+    /// The database and its schema.
+    async fn check_database(&self) -> (Check, Check) {
+        let unknown = || Check::bad("not known while the database does not answer");
+        let Some(intake) = self.app.intake.get() else {
+            return (Check::bad("it is being opened"), unknown());
+        };
+        let Ok(answered) = timeout(PATIENCE, intake.store().health()).await else {
+            let seconds = PATIENCE.as_secs();
+            let reason = format!("it does not answer within {seconds} s");
+            return (Check::bad(reason), unknown());
+        };
+        match answered {
+            Err(error) => (Check::bad(error.in_full()), unknown()),
+            Ok(Health::Good) => (Check::good(), Check::good()),
+            Ok(Health::ReadOnly) => (
+                Check::bad("it takes no writes: a standby, or set to read only"),
+                Check::good(),
+            ),
+            Ok(Health::Outdated { applied, known }) => (
+                Check::good(),
+                Check::bad(format!(
+                    "its last migration is {applied}, ours {known}: restart the service, which brings it up to date"
+                )),
+            ),
+        }
+    }
+
+    fn check_disk(&self) -> Option<DiskCheck> {
         let settings = &self.app.config.database;
-        settings
-            .url
-            .is_none()
-            .then(|| Disk::of(&settings.data_dir))?
+        if settings.url.is_some() {
+            return None;
+        }
+        let disk = Disk::of(&settings.data_dir)?;
+        let check = if disk.space() == Space::Full {
+            Check::bad(
+                "full: make room; until then batches are answered 503, so that PostgreSQL stays alive",
+            )
+        } else {
+            Check::good()
+        };
+        Some(DiskCheck {
+            check,
+            free_bytes: disk.free,
+            size_bytes: disk.size,
+        })
     }
 }
 
-/// What is here, for whoever opens the address in a browser.
+/// For whoever opens the listener in a browser.
 pub(super) async fn welcome() -> &'static str {
     concat!(
         "aqua-orders ",
@@ -197,15 +192,15 @@ pub(super) async fn welcome() -> &'static str {
     )
 }
 
-/// A page in the operator's browser may have the browser take this listener for the page's own server, by a name that
-/// suddenly means 127.0.0.1 (DNS rebinding), and read along. So it answers to its own names alone.
+/// A page in the operator's browser can make the browser take this listener for the page's own server, by a name that suddenly
+/// means 127.0.0.1 (DNS rebinding), and read along. So the listener answers to its own names alone.
 pub(super) async fn only_by_its_names(
     State(app): State<Arc<App>>,
     request: Request,
     next: Next,
 ) -> Response {
     let hosts = &app.config.operator.hosts;
-    let mut called = request
+    let mut names = request
         .headers()
         .get_all(header::HOST)
         .iter()
@@ -216,7 +211,7 @@ pub(super) async fn only_by_its_names(
                 .authority()
                 .map(|authority| authority.as_str().as_bytes()),
         );
-    if called.all(|called| is_its_name(called, hosts)) {
+    if names.all(|name| is_its_name(name, hosts)) {
         return next.run(request).await;
     }
     (
@@ -227,11 +222,11 @@ pub(super) async fn only_by_its_names(
 }
 
 /// Whether a `Host` names this listener, whatever its port.
-fn is_its_name(called: &[u8], hosts: &[String]) -> bool {
-    let Ok(called) = Authority::try_from(called) else {
+fn is_its_name(host: &[u8], hosts: &[String]) -> bool {
+    let Ok(authority) = Authority::try_from(host) else {
         return false;
     };
-    let name = called.host().trim_end_matches('.');
+    let name = authority.host().trim_end_matches('.');
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     bare.parse::<IpAddr>().is_ok()
         || name.eq_ignore_ascii_case("localhost")
