@@ -137,9 +137,9 @@ impl<'a> Transaction<'a> {
 
     /// Reads, decides and writes. `number` counts the attempts, from 0.
     pub async fn attempt(&mut self, number: u32) -> Result<Vec<Processed>, Setback> {
-        let (inner, jobs, options) = (self.inner, self.jobs, self.options);
+        let (inner, options) = (self.inner, self.options);
         let (store, metrics) = (&inner.store, &*inner.metrics);
-        let publication = &*jobs[0].publication.name;
+        let publication = &*self.jobs[0].publication.name;
         let read_in = store.history();
         metrics.transactions.inc();
 
@@ -162,20 +162,11 @@ impl<'a> Transaction<'a> {
         }
         let stored = Arc::new(Stored::of(&decision));
         block_if_many(self.orders, || self.reserve_responses(&decision, &stored))?;
-        let mut budget = 0;
-        if may_need_journal(&decision) {
-            budget = inner.journal_room(publication).await;
-        }
         let time_left = self.store_until.saturating_duration_since(read_at);
         let deadline = known.now + TimeDelta::from_std(time_left).unwrap_or(TimeDelta::zero());
-        let keeps_orders = !options.probe && !options.without_kept;
-        let (write, not_kept) = block_if_many(self.orders, || {
-            to_write(jobs, &decision, &inner.kept_today, budget, keeps_orders)
-        });
+        let (write, not_kept) = self.to_write(&decision).await;
         let write = Write {
             deadline,
-            probe: options.probe,
-            lock_patience: options.lock_patience,
             read_in,
             ..write
         };
@@ -196,9 +187,8 @@ impl<'a> Transaction<'a> {
             Ok(()) => {
                 inner.journaled(publication, &write, not_kept);
                 lease.keep_used();
-                inner
-                    .numbers
-                    .discard(publication, brought_along(&decision, &self.keys));
+                let brought = brought_along(&decision, &self.keys);
+                inner.numbers.discard(publication, brought);
             }
             Err(setback) => {
                 if let Setback::Failed(Failure::Open(_)) = setback {
@@ -278,6 +268,28 @@ impl<'a> Transaction<'a> {
             let reserved = job.reserve_response(verdicts, stored, most_bytes);
             reserved.map_err(|why| Failure::NoResponse(at, why))
         })
+    }
+
+    /// What to write, and how many orders that should be kept are not.
+    async fn to_write<'d>(&self, decision: &'d Decision<'d>) -> (Write<'d>, usize)
+    where
+        'a: 'd,
+    {
+        let (inner, options) = (self.inner, self.options);
+        let mut budget = 0;
+        if may_need_journal(decision) {
+            budget = inner.journal_room(&self.jobs[0].publication.name).await;
+        }
+        let keeps_orders = !options.probe && !options.without_kept;
+        let (write, not_kept) = block_if_many(self.orders, || {
+            to_write(self.jobs, decision, &inner.kept_today, budget, keeps_orders)
+        });
+        let write = Write {
+            probe: options.probe,
+            lock_patience: options.lock_patience,
+            ..write
+        };
+        (write, not_kept)
     }
 
     /// Finds out what a failed writing means. `Ok`: the transaction is stored all the same.

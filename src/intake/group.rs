@@ -11,7 +11,7 @@ use super::{
     attempt::{Failure, Options, Progress},
     conflict::ConflictKeys,
     isolate::store_alone,
-    job::{Answer, Job, Pending, Processed},
+    job::{Job, Pending, Processed, Responder},
     lanes::{Group, LaneFull, Ready, Ticket, Waiting},
     settle::Open,
     transaction::transact,
@@ -22,12 +22,12 @@ use crate::{order::decide::Decision, telemetry::metrics::Retry};
 /// disk takes.
 const LOCK_PATIENCE: Duration = Duration::from_millis(250);
 
-/// Queues a job in its publication's lane. The answer comes when it is stored, or is not.
+/// Queues a job in its publication's lane.
 pub fn submit(
     inner: &Arc<Inner>,
     job: Job,
     keys: ConflictKeys,
-    answer: Answer,
+    responder: Responder,
 ) -> Result<(), Unavailable> {
     let job = Arc::new(job);
     let waiting = Waiting {
@@ -39,7 +39,7 @@ pub fn submit(
         met_lock: false,
         batch: Pending {
             job: Arc::clone(&job),
-            answer,
+            responder,
         },
     };
     let ready = inner.lanes.submit(&job.publication.name, waiting);
@@ -56,12 +56,12 @@ fn start(inner: &Arc<Inner>, ready: Ready<Pending>) {
         };
         tokio::spawn(store_and_answer(under_way, waiting));
     }
-    // A caller that hung up does not hear it.
+    // A caller that hung up hears nothing.
     for pending in ready.late {
-        let _ = pending.answer.send(Err(Unavailable::Storage));
+        let _ = pending.responder.send(Err(Unavailable::Storage));
     }
     if let Some(displaced) = ready.displaced {
-        let _ = displaced.answer.send(Err(Unavailable::Overloaded));
+        let _ = displaced.responder.send(Err(Unavailable::Overloaded));
     }
 }
 
@@ -103,31 +103,31 @@ async fn store_and_answer(under_way: UnderWay, group: Vec<Waiting<Pending>>) {
     }
     let (outcomes, open) = Storing::new(&under_way, &group).store().await;
     drop(permit);
-    let mut answers = Vec::with_capacity(group.len());
+    let mut responses = Vec::with_capacity(group.len());
     let mut again = Vec::new();
     for (waiting, outcome) in group.into_iter().zip(outcomes) {
         match outcome {
-            Outcome::Answer(answer) => answers.push((waiting.batch.answer, answer)),
-            Outcome::MetLock => again.push(Waiting {
+            BatchOutcome::Response(response) => responses.push((waiting.batch.responder, response)),
+            BatchOutcome::MetLock => again.push(Waiting {
                 met_lock: true,
                 ..waiting
             }),
         }
     }
-    let answer = || {
-        for (to, answer) in answers {
+    let respond = || {
+        for (responder, response) in responses {
             // A caller that hung up does not hear what became of its batch; it is stored all the same.
-            let _ = to.send(answer);
+            let _ = responder.send(response);
         }
     };
     if open.is_empty() {
         // The next group starts before the responses are written.
         under_way.end(again);
-        answer();
+        respond();
         return;
     }
     // What was cut off may yet be stored: until that is settled, whatever conflicts with it waits.
-    answer();
+    respond();
     start(
         &under_way.inner,
         inner.lanes.leave_writer(&under_way.ticket),
@@ -139,8 +139,8 @@ async fn store_and_answer(under_way: UnderWay, group: Vec<Waiting<Pending>>) {
 }
 
 /// What became of a batch.
-enum Outcome {
-    Answer(Result<Processed, Unavailable>),
+enum BatchOutcome {
+    Response(Result<Processed, Unavailable>),
     /// Somebody's lock stands in its way: it is to be tried again, with more patience.
     MetLock,
 }
@@ -157,7 +157,7 @@ enum GoOn {
 struct Storing<'a> {
     under_way: &'a UnderWay,
     group: &'a [Waiting<Pending>],
-    outcomes: Vec<Option<Outcome>>,
+    outcomes: Vec<BatchOutcome>,
     /// Transactions whose outcome is open: they were answered 503, and may yet be stored.
     open: Vec<Open>,
 }
@@ -167,13 +167,16 @@ impl<'a> Storing<'a> {
         Self {
             under_way,
             group,
-            outcomes: group.iter().map(|_| None).collect(),
+            outcomes: group
+                .iter()
+                .map(|_| BatchOutcome::Response(Err(Unavailable::Storage)))
+                .collect(),
             open: Vec::new(),
         }
     }
 
     /// Stores the group: all batches together, or else each by itself. Returns what became of each.
-    async fn store(mut self) -> (Vec<Outcome>, Vec<Open>) {
+    async fn store(mut self) -> (Vec<BatchOutcome>, Vec<Open>) {
         let metrics = &self.under_way.inner.metrics;
         // A batch that made way for a lock was counted when it was first here.
         if !self.is_patient() {
@@ -195,10 +198,7 @@ impl<'a> Storing<'a> {
                 }
             }
         }
-        let outcomes = self.outcomes.into_iter();
-        let unknown = || Outcome::Answer(Err(Unavailable::Storage));
-        let outcomes = outcomes.map(|outcome| outcome.unwrap_or_else(unknown));
-        (outcomes.collect(), self.open)
+        (self.outcomes, self.open)
     }
 
     /// Stores batches in one transaction.
@@ -305,7 +305,7 @@ impl<'a> Storing<'a> {
             let UnderWay { inner, ticket, .. } = self.under_way;
             inner.lanes.met_no_lock(ticket, &self.group[at]);
         }
-        self.outcomes[at] = Some(Outcome::Answer(Ok(processed)));
+        self.outcomes[at] = BatchOutcome::Response(Ok(processed));
     }
 
     fn failed(&mut self, at: usize, failure: &Failure) {
@@ -313,7 +313,7 @@ impl<'a> Storing<'a> {
         if let Failure::Locked = failure {
             inner.lanes.met_lock(ticket, &self.group[at]);
             if !self.is_patient() {
-                self.outcomes[at] = Some(Outcome::MetLock);
+                self.outcomes[at] = BatchOutcome::MetLock;
                 return;
             }
         }
@@ -322,7 +322,7 @@ impl<'a> Storing<'a> {
             Failure::TooMuch => Unavailable::AnswerTooLarge(inner.answer_bytes),
             _ => Unavailable::Storage,
         };
-        self.outcomes[at] = Some(Outcome::Answer(Err(why)));
+        self.outcomes[at] = BatchOutcome::Response(Err(why));
     }
 }
 

@@ -58,14 +58,14 @@ pub struct Job {
     pub settle_until: Instant,
 }
 
-/// Who gets the answer to a job.
-pub type Answer = oneshot::Sender<Result<Processed, Unavailable>>;
+/// Where to send what became of a job.
+pub type Responder = oneshot::Sender<Result<Processed, Unavailable>>;
 
 /// A job that waits in its publication's lane.
 #[derive(Debug)]
 pub struct Pending {
     pub job: Arc<Job>,
-    pub answer: Answer,
+    pub responder: Responder,
 }
 
 /// A job that was decided and stored: what to answer it.

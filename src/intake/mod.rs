@@ -198,10 +198,10 @@ impl Intake {
         let _permit = inner.gates.pass(batch.memory.share(), &batch.body).await?;
         let reader = Arc::clone(inner);
         let (job, keys) = size.run(move || Job::read(batch, &reader)).await?;
-        let (answer, answered) = oneshot::channel();
-        group::submit(inner, job, keys, answer)?;
-        // A sender that is dropped without a word died in a panic: nothing of the batch is known to be stored.
-        let processed = answered.await.unwrap_or(Err(Unavailable::Storage))?;
+        let (responder, response) = oneshot::channel();
+        group::submit(inner, job, keys, responder)?;
+        // A responder that is dropped without a word died in a panic: nothing of the batch is known to be stored.
+        let processed = response.await.unwrap_or(Err(Unavailable::Storage))?;
         let publication = &processed.job.publication.name;
         let verdicts = Verdicts::of(&processed.verdicts);
         inner.metrics.processed(publication, &verdicts);
