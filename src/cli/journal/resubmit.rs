@@ -16,9 +16,14 @@ use tempfile::NamedTempFile;
 use uuid::Uuid;
 
 use super::{
-    CommandError, How, away, because, clean, everything, find_batches, in_words, laid_out, lines,
+    search::{How, away, everything, find_batches},
+    shown::{in_words, lines},
 };
 use crate::{
+    cli::{
+        CommandError, because,
+        text::{clean, laid_out},
+    },
     config::{Config, Publication},
     intake::{Intake, RawBatch},
     memory::MemoryBudget,
