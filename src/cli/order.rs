@@ -11,7 +11,8 @@ use crate::{
     config::{Config, Publication},
     order::{
         datetime,
-        model::{Address, Checkout, Client, Order, Status},
+        fields::ORDER,
+        model::{Address, Client, Order, Status},
         phone, reply,
         wire::is_blank,
     },
@@ -270,49 +271,26 @@ impl fmt::Display for Sheet<'_> {
         } = self;
         let zone = publication.rules.timezone;
         let region = publication.rules.phone_region;
-        let checkout = order
-            .ask_for_checkout
-            .as_ref()
-            .map(|checkout| match checkout {
-                Checkout::Flag(flag) => flag.to_string(),
-                Checkout::Text(text) => text.clone(),
-            });
-
         writeln!(f, "order {} of {}", order.number, publication.name)?;
         line(f, "id", Some(&order.sender_id))?;
         line(f, "uuid", Some(&order.uuid))?;
-        line(f, "status", Some(&order.status.as_str()))?;
-        line(f, "created_at", Some(&Moment(order.created_at, zone)))?;
-        line(f, "total", Some(&order.total.normalize()))?;
-        line(
-            f,
-            "delivery_cost",
-            shown(order.delivery_cost.map(|sum| sum.normalize()).as_ref()),
-        )?;
-        line(
-            f,
-            "coins",
-            shown(order.coins.map(|sum| sum.normalize()).as_ref()),
-        )?;
-        line(f, "payment_type", shown(order.payment_type.as_ref()))?;
-        line(f, "payment_status", Some(&order.payment_status))?;
-        line(
-            f,
-            "shipping_date_from",
-            Some(&Moment(order.shipping_date_from, zone)),
-        )?;
-        line(
-            f,
-            "shipping_date_to",
-            Some(&Moment(order.shipping_date_to, zone)),
-        )?;
-        line(f, "comment", shown(order.comment.as_ref()))?;
-        line(
-            f,
-            "count_of_returned_bottles",
-            Some(&order.count_of_returned_bottles),
-        )?;
-        line(f, "ask_for_checkout", shown(checkout.as_ref()))?;
+        let content = order.content.fields();
+        for name in ORDER.names {
+            match name {
+                "status" => line(f, name, Some(&order.status.as_str()))?,
+                "created_at" => line(f, name, Some(&Moment(order.created_at, zone)))?,
+                "total" => line(f, name, Some(&order.total.normalize()))?,
+                "shipping_date_from" => {
+                    line(f, name, Some(&Moment(order.shipping_date_from, zone)))?;
+                }
+                "shipping_date_to" => line(f, name, Some(&Moment(order.shipping_date_to, zone)))?,
+                name => {
+                    if let Some((_, value)) = content.iter().find(|(field, _)| *field == name) {
+                        line(f, name, shown(value.text().as_ref()))?;
+                    }
+                }
+            }
+        }
 
         writeln!(f, "\norder_item_list")?;
         for (place, item) in order.items.iter().enumerate() {

@@ -79,17 +79,7 @@ pub fn of_order(order: &Order, client: &Client, length: Length) -> usize {
         .items
         .iter()
         .map(|item| ITEM + maybe(item.name.as_ref(), length));
-    let checkout = match &order.ask_for_checkout {
-        Some(super::model::Checkout::Text(text)) => length(text),
-        _ => 0,
-    };
-    ORDER
-        + length(&order.sender_id)
-        + maybe(order.payment_type.as_ref(), length)
-        + maybe(order.comment.as_ref(), length)
-        + checkout
-        + address
-        + items.sum::<usize>()
+    ORDER + length(&order.sender_id) + order.content.bytes(length) + address + items.sum::<usize>()
 }
 
 /// Of a client.

@@ -66,22 +66,18 @@ fn map(value: Value) -> Map<String, Value> {
 }
 
 fn of_order(order: &Order) -> Map<String, Value> {
-    map(json!({
+    let mut fields = map(json!({
         "status": order.status.as_str(),
         "client": order.client_number,
         "shipping_address": order.address_number,
         "created_at": moment(order.created_at),
         "total": amount(order.total),
-        "delivery_cost": order.delivery_cost.map(amount),
-        "coins": order.coins.map(amount),
-        "payment_type": order.payment_type,
-        "payment_status": order.payment_status,
         "shipping_date_from": moment(order.shipping_date_from),
         "shipping_date_to": moment(order.shipping_date_to),
-        "comment": order.comment,
-        "count_of_returned_bottles": order.count_of_returned_bottles,
-        "ask_for_checkout": order.ask_for_checkout,
-    }))
+    }));
+    let content = order.content.fields();
+    fields.extend(content.map(|(name, value)| (name.to_owned(), value.json())));
+    fields
 }
 
 fn of_address(address: &AddressContent) -> Map<String, Value> {

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 mod address_index;
 pub mod amount;
 pub mod answer_size;
+pub mod content;
 pub mod datetime;
 pub mod decide;
 pub mod diff;

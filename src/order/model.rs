@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::list::List;
+use super::{content::OrderContent, list::List};
 
 /// How far an order has come. The receiver owns it: it only moves forward (contract §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,24 +128,12 @@ pub struct Order {
     pub created_at: DateTime<Utc>,
     /// Roubles, delivery included.
     pub total: Decimal,
-    /// Roubles.
-    pub delivery_cost: Option<Decimal>,
-    /// Points spent.
-    pub coins: Option<Decimal>,
-    /// As sent.
-    pub payment_type: Option<String>,
-    /// Paid?
-    pub payment_status: bool,
     /// Delivery from …
     pub shipping_date_from: DateTime<Utc>,
     /// … to.
     pub shipping_date_to: DateTime<Utc>,
-    /// As sent.
-    pub comment: Option<String>,
-    /// Empty bottles to take back.
-    pub count_of_returned_bottles: i32,
-    /// As sent.
-    pub ask_for_checkout: Option<Checkout>,
+    /// What its sender may say of it and need not.
+    pub content: OrderContent,
     /// The lines, in their places.
     pub items: List<OrderItem>,
 }
@@ -273,12 +261,7 @@ impl Order {
     /// How long its texts are, without those of its lines.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let checkout = match &self.ask_for_checkout {
-            Some(Checkout::Text(text)) => text.len(),
-            Some(Checkout::Flag(_)) | None => 0,
-        };
-        let texts = [&self.payment_type, &self.comment];
-        self.shipping_address.bytes() + self.sender_id.len() + checkout + lengths(texts)
+        self.shipping_address.bytes() + self.sender_id.len() + self.content.bytes(str::len)
     }
 }
 

@@ -384,7 +384,7 @@ impl Serialize for OrderAnswer<'_> {
             shipping_dates,
             has_address,
         } = self;
-        let zone = rules.timezone;
+        let (zone, content) = (rules.timezone, &order.content);
         let mut s = serializer.serialize_struct("Order", 19)?;
         // A text, as in the document; the client's and the addresses' numbers are integers there.
         let id = given(order.number).map(|number| number.to_string());
@@ -394,10 +394,10 @@ impl Serialize for OrderAnswer<'_> {
         s.serialize_field("client", &ClientAnswer { client, rules })?;
         s.serialize_field("account_number", &account_number(client))?;
         s.serialize_field("total", &total.map(Number))?;
-        s.serialize_field("delivery_cost", &order.delivery_cost.map(Number))?;
-        s.serialize_field("coins", &order.coins.map(Number))?;
-        s.serialize_field("payment_type", &order.payment_type)?;
-        s.serialize_field("payment_status", &order.payment_status)?;
+        s.serialize_field("delivery_cost", &content.delivery_cost.map(Number))?;
+        s.serialize_field("coins", &content.coins.map(Number))?;
+        s.serialize_field("payment_type", &content.payment_type)?;
+        s.serialize_field("payment_status", &content.payment_status)?;
         s.serialize_field("created_at", &Local(order.created_at, zone))?;
         let address = has_address.then(|| AddressAnswer::shipping(order, client));
         s.serialize_field("shipping_address", &address)?;
@@ -406,11 +406,11 @@ impl Serialize for OrderAnswer<'_> {
         s.serialize_field("shipping_date_from", &from.map(local))?;
         s.serialize_field("shipping_date_to", &to.map(local))?;
         s.serialize_field("order_item_list", &Items(&order.items))?;
-        s.serialize_field("comment", &order.comment)?;
-        s.serialize_field("ask_for_checkout", &order.ask_for_checkout)?;
+        s.serialize_field("comment", &content.comment)?;
+        s.serialize_field("ask_for_checkout", &content.ask_for_checkout)?;
         s.serialize_field(
             "count_of_returned_bottles",
-            &order.count_of_returned_bottles,
+            &content.count_of_returned_bottles,
         )?;
         s.end()
     }

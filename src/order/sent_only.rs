@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use super::{
+    content::OrderContent,
     decide::{Outcome, Verdict},
     list::List,
     model::{Address, Client, ClientType, Order},
@@ -38,13 +39,7 @@ pub fn sent_only(
     elements: &[&Element],
 ) -> Shown {
     let mut shown = Order {
-        delivery_cost: None,
-        coins: None,
-        payment_type: None,
-        payment_status: false,
-        comment: None,
-        count_of_returned_bottles: 0,
-        ask_for_checkout: None,
+        content: OrderContent::default(),
         items: List::default(),
         ..order.clone()
     };
@@ -68,15 +63,7 @@ pub fn sent_only(
         if let Some(created_at) = sent.created_at {
             shown.created_at = created_at;
         }
-        sent.delivery_cost.apply(&mut shown.delivery_cost);
-        sent.coins.apply(&mut shown.coins);
-        sent.payment_type.apply(&mut shown.payment_type);
-        sent.payment_status
-            .apply_or(&mut shown.payment_status, false);
-        sent.comment.apply(&mut shown.comment);
-        let bottles = &mut shown.count_of_returned_bottles;
-        sent.count_of_returned_bottles.apply_or(bottles, 0);
-        sent.ask_for_checkout.apply(&mut shown.ask_for_checkout);
+        sent.content.apply(&mut shown.content);
         if let Some(items) = sent.items.as_ref().filter(|items| !items.is_empty()) {
             let items = items.iter().enumerate().map(|(place, item)| {
                 let stored = order.items.get(place);

@@ -21,9 +21,10 @@ use super::{
 };
 use crate::{
     order::{
+        content::OrderContent,
         known::{Keys, Known},
         model::{
-            Address, AddressContent, BankAccount, Checkout, Client, ClientPrice, ClientType, Order,
+            Address, AddressContent, BankAccount, Client, ClientPrice, ClientType, Order,
             OrderItem, Status,
         },
     },
@@ -120,20 +121,22 @@ impl Row {
             address_number: self.maybe(address_number)?,
             shipping_address: serde_json::from_str(self.str(shipping_address)?)
                 .map_err(|_| corrupt("an order's own address"))?,
-            count_of_returned_bottles: self.get(count_of_returned_bottles)?,
             sender_id: self.get(sender_id)?,
             status: Status::parse(self.str(status)?).ok_or_else(|| corrupt("a status"))?,
-            payment_type: self.maybe(payment_type)?,
-            comment: self.maybe(comment)?,
             total: self.get(total)?,
-            delivery_cost: self.maybe(delivery_cost)?,
-            coins: self.maybe(coins)?,
             created_at: self.get(created_at)?,
             shipping_date_from: self.get(shipping_date_from)?,
             shipping_date_to: self.get(shipping_date_to)?,
-            ask_for_checkout: self.json::<Checkout>()?,
             uuid: self.get(UUID)?,
-            payment_status: self.get(FLAG)?,
+            content: OrderContent {
+                delivery_cost: self.maybe(delivery_cost)?,
+                coins: self.maybe(coins)?,
+                payment_type: self.maybe(payment_type)?,
+                payment_status: self.get(FLAG)?,
+                comment: self.maybe(comment)?,
+                count_of_returned_bottles: self.get(count_of_returned_bottles)?,
+                ask_for_checkout: self.json()?,
+            },
             items: Vec::new().into(),
         })
     }

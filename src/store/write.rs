@@ -236,19 +236,19 @@ impl<'a> Orders<'a> {
             columns.shipping_address.push(Json(&o.shipping_address));
             columns.created_at.push(o.created_at);
             columns.total.push(o.total);
-            columns.delivery_cost.push(o.delivery_cost);
-            columns.coins.push(o.coins);
-            columns.payment_type.push(o.payment_type.as_deref());
-            columns.payment_status.push(o.payment_status);
+            columns.delivery_cost.push(o.content.delivery_cost);
+            columns.coins.push(o.content.coins);
+            columns.payment_type.push(o.content.payment_type.as_deref());
+            columns.payment_status.push(o.content.payment_status);
             columns.shipping_date_from.push(o.shipping_date_from);
             columns.shipping_date_to.push(o.shipping_date_to);
-            columns.comment.push(o.comment.as_deref());
+            columns.comment.push(o.content.comment.as_deref());
             columns
                 .count_of_returned_bottles
-                .push(o.count_of_returned_bottles);
+                .push(o.content.count_of_returned_bottles);
             columns
                 .ask_for_checkout
-                .push(o.ask_for_checkout.as_ref().map(Json));
+                .push(o.content.ask_for_checkout.as_ref().map(Json));
             columns.batch.push(made_by.get(&o.number).copied());
         }
         columns

@@ -3,13 +3,14 @@
 use utoipa::openapi::{ComponentsBuilder, schema::Type};
 
 use super::schema::{
-    Any, Optional, Required, amount, answered, both, checkout, described, flag, integer, list,
-    local_moment, local_moment_or_null, map, moment, named, one_of, or_null, phone, sent,
+    self, Any, Optional, Required, amount, answered, both, checkout, described, flag, integer,
+    list, local_moment, local_moment_or_null, map, moment, named, one_of, or_null, phone, sent,
     sent_list, text, value, word,
 };
 use crate::{
     config::Limits,
     order::{
+        content::{OrderContent, Shown},
         fields::{self, Both, Field, Kind},
         model::{ClientType, Status},
     },
@@ -198,13 +199,6 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
                         ),
                     ),
                     (
-                        "delivery_cost",
-                        value([Number, Null], ("Доставка", "Delivery")),
-                    ),
-                    ("coins", value([Number, Null], ("Баллы", "Points"))),
-                    ("payment_type", text(("Способ оплаты", "How it is paid"))),
-                    ("payment_status", value([Boolean], ("Оплачен?", "Paid?"))),
-                    (
                         "created_at",
                         local_moment((
                             "Когда сделан, местное время",
@@ -238,19 +232,9 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
                             ),
                         ),
                     ),
-                    ("comment", text(("Комментарий", "Comment"))),
-                    (
-                        "ask_for_checkout",
-                        value([String, Boolean, Null], ("Как прислано", "As sent")),
-                    ),
-                    (
-                        "count_of_returned_bottles",
-                        value(
-                            [Integer],
-                            ("Возвращаемая тара", "Empty bottles to take back"),
-                        ),
-                    ),
-                ],
+                ]
+                .into_iter()
+                .chain(OrderContent::default().fields().map(content)),
             ),
         )
         .schema(
@@ -390,6 +374,23 @@ pub fn answered_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsB
                 ],
             )),
         )
+}
+
+/// A field of an order's optional content, as it is answered.
+fn content((name, value): (&'static str, Shown<'_>)) -> (&'static str, Any) {
+    use Type::{Boolean, Integer, Null, Number, String};
+    let mut fields = fields::ORDER.fields.iter();
+    let about = fields
+        .find(|field| field.name == name)
+        .map_or(("", ""), |field| field.about);
+    let schema = match value {
+        Shown::Amount(_) => schema::value([Number, Null], about),
+        Shown::Text(_) => schema::value([String, Null], about),
+        Shown::Flag(_) => schema::value([Boolean], about),
+        Shown::Integer(_) => schema::value([Integer], about),
+        Shown::Checkout(_) => schema::value([String, Boolean, Null], about),
+    };
+    (name, schema)
 }
 
 /// What stands in answers and is the same in a dry run.

@@ -223,7 +223,10 @@ pub fn sent<'f>(about: Both, fields: impl Iterator<Item = (&'f str, bool, Any)>)
 }
 
 /// An answered object: every key, always, and no other.
-pub fn answered<const N: usize>(about: Both, fields: [(&str, Any); N]) -> ObjectBuilder {
+pub fn answered<'n>(
+    about: Both,
+    fields: impl IntoIterator<Item = (&'n str, Any)>,
+) -> ObjectBuilder {
     let mut object = of(Type::Object.into(), about)
         .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
     for (name, schema) in fields {

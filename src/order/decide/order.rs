@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::address::Destination;
 use crate::order::{
+    content::OrderContent,
     fault::{Path, Warning, WarningCode},
     list::List,
     model::Order,
@@ -108,15 +109,9 @@ pub(super) fn new_order(
         address_number: destination.number,
         created_at: sent.created_at.unwrap_or(received_at),
         total: sent.total?,
-        delivery_cost: None,
-        coins: None,
-        payment_type: None,
-        payment_status: false,
         shipping_date_from,
         shipping_date_to,
-        comment: None,
-        count_of_returned_bottles: 0,
-        ask_for_checkout: None,
+        content: OrderContent::default(),
         items: List::default(),
     })
 }
@@ -145,43 +140,11 @@ pub(super) fn apply<T: Clone, V: Clone + PartialEq>(
     }
 }
 
-/// The content that may be absent or cleared.
+/// The content that may be absent or cleared. The record is copied when something of it differs.
 pub(super) fn put_content(order: &mut Arc<Order>, sent: &SentOrder) {
-    apply(
-        &sent.delivery_cost,
-        order,
-        |o| &o.delivery_cost,
-        |o| &mut o.delivery_cost,
-    );
-    apply(&sent.coins, order, |o| &o.coins, |o| &mut o.coins);
-    apply(
-        &sent.payment_type,
-        order,
-        |o| &o.payment_type,
-        |o| &mut o.payment_type,
-    );
-    let paid = *sent.payment_status.applied(&order.payment_status, &false);
-    put(
-        order,
-        &paid,
-        |o| &o.payment_status,
-        |o| &mut o.payment_status,
-    );
-    apply(&sent.comment, order, |o| &o.comment, |o| &mut o.comment);
-    let bottles = &sent.count_of_returned_bottles;
-    let bottles = *bottles.applied(&order.count_of_returned_bottles, &0);
-    put(
-        order,
-        &bottles,
-        |o| &o.count_of_returned_bottles,
-        |o| &mut o.count_of_returned_bottles,
-    );
-    apply(
-        &sent.ask_for_checkout,
-        order,
-        |o| &o.ask_for_checkout,
-        |o| &mut o.ask_for_checkout,
-    );
+    if sent.content.changes(&order.content) {
+        sent.content.apply(&mut Arc::make_mut(order).content);
+    }
 }
 
 /// The lines with their products, which replace the list.

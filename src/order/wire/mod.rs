@@ -14,8 +14,9 @@ use rust_decimal::Decimal;
 
 use super::{
     Rules,
+    content::SentContent,
     fault::{Fault, Warning},
-    model::{AddressContent, Checkout, ClientType, OrderItem, Status},
+    model::{AddressContent, ClientType, OrderItem, Status},
 };
 use kinds::Reader;
 pub(crate) use kinds::{PLACEHOLDER, is_blank};
@@ -69,6 +70,14 @@ impl<T: Clone> Sent<T> {
             Self::Null => stored.is_some(),
             Self::Value(value) => stored != Some(value),
         }
+    }
+
+    /// Whether [`Self::apply_or`] would change the stored value.
+    pub fn changes_or(&self, stored: &T, default: &T) -> bool
+    where
+        T: PartialEq,
+    {
+        self.applied(stored, default) != stored
     }
 
     /// The value, if one came.
@@ -161,14 +170,8 @@ pub struct SentOrder {
     pub(super) status: Status,
     pub(super) created_at: Option<DateTime<Utc>>,
     pub(super) total: Option<Decimal>,
-    pub(super) delivery_cost: Sent<Decimal>,
-    pub(super) coins: Sent<Decimal>,
-    pub(super) payment_type: Sent<String>,
-    pub(super) payment_status: Sent<bool>,
     pub(super) shipping_dates: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    pub(super) comment: Sent<String>,
-    pub(super) count_of_returned_bottles: Sent<i32>,
-    pub(super) ask_for_checkout: Sent<Checkout>,
+    pub(super) content: SentContent,
     pub(super) items: Option<Vec<SentItem>>,
     pub(super) client: Option<SentClient>,
     pub(super) shipping_address: Option<SentAddress>,
