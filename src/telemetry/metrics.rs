@@ -6,20 +6,23 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, histogram::Histogram, info::Info},
     registry::Registry,
 };
 
-use super::sampled::Sampled;
+pub use super::gauges::Reading;
+use super::{
+    gauges::{Count, Gauges, OfPublication, register},
+    sampled::Sampled,
+};
 use crate::{
     config::Config,
     order::{
@@ -27,15 +30,6 @@ use crate::{
         fault::{FaultCode, WarningCode},
     },
 };
-
-/// A gauge of whole numbers.
-type Count = Gauge<i64, AtomicI64>;
-/// A gauge of seconds or of shares.
-type Amount = Gauge<f64, AtomicU64>;
-/// For what is there once, or not at all.
-type NoLabels = [(&'static str, &'static str); 0];
-/// A counter of seconds.
-type Seconds = Counter<f64, AtomicU64>;
 
 /// Bounds of times, in seconds: an order takes a millisecond or two, a batch of thousands a second, the answer's
 /// deadline is 20.
@@ -72,11 +66,6 @@ struct OfCode {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfPublication {
-    publication: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfStage {
     stage: &'static str,
 }
@@ -84,11 +73,6 @@ struct OfStage {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfReason {
     reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfState {
-    state: &'static str,
 }
 
 /// Why a transaction began again, unseen by the caller (contract §7).
@@ -149,26 +133,6 @@ impl Verdicts {
     }
 }
 
-/// What is read off when somebody asks.
-#[derive(Debug, Default)]
-pub struct Reading {
-    /// By publication: batches that wait, and transactions under way.
-    pub lanes: Vec<(String, usize, usize)>,
-    /// Connections to the database: at work, idle, and at most.
-    pub database_connections: Option<(usize, usize, usize)>,
-    /// Bytes of bodies in flight, and at most.
-    pub bytes_in_flight: (usize, usize),
-    /// Most connections of callers.
-    pub connections_max: usize,
-    pub database_up: bool,
-    /// Whether orders can be taken.
-    pub ready: bool,
-    /// Bytes free on the private cluster's disk, and in all.
-    pub disk: Option<(u64, u64)>,
-    /// Seconds since the newest backup, where the settings say where to look for it.
-    pub backup_age: Option<f64>,
-}
-
 /// Everything that `/metrics` shows.
 pub struct Metrics {
     registry: Registry,
@@ -195,28 +159,6 @@ pub struct Metrics {
     gauges: Gauges,
 }
 
-/// Set when somebody asks.
-#[derive(Default)]
-struct Gauges {
-    queue_batches: Family<OfPublication, Count>,
-    transactions_running: Family<OfPublication, Count>,
-    database_connections: Family<OfState, Count>,
-    database_connections_max: Count,
-    connections_max: Count,
-    bytes_in_flight: Count,
-    bytes_in_flight_max: Count,
-    last_accepted_order_age: Family<OfPublication, Amount>,
-    database_up: Count,
-    ready: Count,
-    disk: Family<NoLabels, Count>,
-    disk_size: Family<NoLabels, Count>,
-    backup_age: Family<NoLabels, Amount>,
-    memory: Count,
-    open_files: Count,
-    most_files: Count,
-    processor: Seconds,
-}
-
 struct Publication {
     accepted: Counter,
     rejected: Counter,
@@ -234,33 +176,20 @@ impl Metrics {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let mut registry = Registry::default();
-        let requests = Family::<Outcome, Counter>::default();
-        registry.register("aqua_requests", "Requests, by outcome", requests.clone());
-        let orders = Family::<OfVerdict, Counter>::default();
-        registry.register("aqua_orders", "Orders, by verdict", orders.clone());
-        let faults = Family::<OfCode, Counter>::default();
-        registry.register(
-            "aqua_order_faults",
-            "Faults of rejected orders",
-            faults.clone(),
-        );
-        let warnings = Family::<OfCode, Counter>::default();
-        registry.register(
-            "aqua_order_warnings",
-            "Warnings on accepted orders",
-            warnings.clone(),
-        );
-        let with_remarks = Family::<OfPublication, Counter>::default();
-        registry.register(
+        let to = &mut registry;
+        let requests = register(to, "aqua_requests", "Requests, by outcome");
+        let orders: Family<OfVerdict, Counter> = register(to, "aqua_orders", "Orders, by verdict");
+        let faults = register(to, "aqua_order_faults", "Faults of rejected orders");
+        let warnings = register(to, "aqua_order_warnings", "Warnings on accepted orders");
+        let with_remarks = register(
+            to,
             "aqua_orders_with_remarks",
             "Accepted orders of which a value was left out, rounded or shortened",
-            with_remarks.clone(),
         );
-        let not_kept = Family::<OfPublication, Counter>::default();
-        registry.register(
+        let not_kept = register(
+            to,
             "aqua_journal_not_kept",
             "Orders, rejected or with remarks, that the journal had no room for (journal.rejected_bytes_per_day, or a disk that is nearly full)",
-            not_kept.clone(),
         );
         let publications = config.publications.iter().map(|publication| {
             let name = &publication.name;
@@ -294,7 +223,7 @@ impl Metrics {
 
         let mut histogram = |name, help, bounds: &[f64]| {
             let histogram = Histogram::new(bounds.iter().copied());
-            registry.register(name, help, histogram.clone());
+            to.register(name, help, histogram.clone());
             histogram
         };
         let batch_orders = histogram("aqua_batch_orders", "Orders in a batch", &SIZES);
@@ -306,13 +235,14 @@ impl Metrics {
         let stages = Family::<OfStage, Histogram, fn() -> Histogram>::new_with_constructor(|| {
             Histogram::new(TIMES)
         });
-        registry.register(
+        to.register(
             "aqua_stage_duration_seconds",
             "What of it a batch waited for its turn, and how long its transaction read, decided, and wrote",
             stages.clone(),
         );
         let stage = |stage| stages.get_or_create_owned(&OfStage { stage });
-        let retries = Family::<OfReason, Counter>::default();
+        let retries: Family<OfReason, Counter> =
+            register(to, "aqua_retries", "Transactions begun again, by reason");
         for retry in [
             Retry::Overtaken,
             Retry::NumberTaken,
@@ -322,36 +252,8 @@ impl Metrics {
         ] {
             drop(retries.get_or_create(&retry.label()));
         }
-        registry.register(
-            "aqua_retries",
-            "Transactions begun again, by reason",
-            retries.clone(),
-        );
-        let transactions = Counter::default();
-        registry.register(
-            "aqua_transactions",
-            "Transactions begun for batches",
-            transactions.clone(),
-        );
-        let coalesced_batches = Counter::default();
-        registry.register(
-            "aqua_coalesced_batches",
-            "Batches that shared a transaction with others",
-            coalesced_batches.clone(),
-        );
-        let connections = Count::default();
-        registry.register(
-            "aqua_connections",
-            "Connections of callers",
-            connections.clone(),
-        );
-        registry.register(
-            "aqua_build",
-            "The program",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
-        let gauges = Gauges::default();
-        gauges.register(&mut registry);
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        to.register("aqua_build", "The program", build);
         Self {
             requests,
             publications,
@@ -361,12 +263,16 @@ impl Metrics {
             read: stage("read"),
             decide: stage("decide"),
             write: stage("write"),
-            transactions,
-            coalesced_batches,
             retries,
-            connections,
+            transactions: register(to, "aqua_transactions", "Transactions begun for batches"),
+            coalesced_batches: register(
+                to,
+                "aqua_coalesced_batches",
+                "Batches that shared a transaction with others",
+            ),
+            connections: register(to, "aqua_connections", "Connections of callers"),
             strangers_lines: Arc::default(),
-            gauges,
+            gauges: Gauges::register(to),
             registry,
         }
     }
@@ -466,170 +372,5 @@ impl Retry {
             Self::Locked => "locked",
         };
         OfReason { reason }
-    }
-}
-
-fn count(number: impl TryInto<i64>) -> i64 {
-    number.try_into().unwrap_or(i64::MAX)
-}
-
-impl Gauges {
-    fn register(&self, registry: &mut Registry) {
-        let started = Amount::default();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        started.set(now.unwrap_or_default().as_secs_f64());
-        registry.register(
-            "process_start_time_seconds",
-            "When it was started, in seconds since 1970",
-            started,
-        );
-        let mut gauge = |name, help, gauge: &Count| registry.register(name, help, gauge.clone());
-        gauge(
-            "aqua_database_connections_max",
-            "Most connections to the database that batches may take",
-            &self.database_connections_max,
-        );
-        gauge(
-            "aqua_connections_max",
-            "Most connections of callers (limits.connections)",
-            &self.connections_max,
-        );
-        gauge(
-            "aqua_bytes_in_flight",
-            "Bytes of bodies that come in, are worked on or are answered",
-            &self.bytes_in_flight,
-        );
-        gauge(
-            "aqua_bytes_in_flight_max",
-            "Most of those (limits.bytes_in_flight)",
-            &self.bytes_in_flight_max,
-        );
-        gauge(
-            "aqua_database_up",
-            "Whether the database answers",
-            &self.database_up,
-        );
-        gauge(
-            "aqua_ready",
-            "Whether orders can be taken, as /readyz says",
-            &self.ready,
-        );
-        gauge(
-            "process_resident_memory_bytes",
-            "Memory it takes up",
-            &self.memory,
-        );
-        gauge(
-            "process_open_fds",
-            "Files and connections that are open",
-            &self.open_files,
-        );
-        gauge("process_max_fds", "Most of those", &self.most_files);
-        registry.register(
-            "process_cpu_seconds",
-            "Time of a processor that it used",
-            self.processor.clone(),
-        );
-        registry.register(
-            "aqua_queue_batches",
-            "Batches that wait for their turn",
-            self.queue_batches.clone(),
-        );
-        registry.register(
-            "aqua_transactions_running",
-            "Transactions under way",
-            self.transactions_running.clone(),
-        );
-        registry.register(
-            "aqua_database_connections",
-            "Connections to the database",
-            self.database_connections.clone(),
-        );
-        registry.register(
-            "aqua_last_accepted_order_age_seconds",
-            "Since the last order of the publication was accepted",
-            self.last_accepted_order_age.clone(),
-        );
-        registry.register(
-            "aqua_disk_free_bytes",
-            "Free on the private cluster's disk",
-            self.disk.clone(),
-        );
-        registry.register(
-            "aqua_disk_size_bytes",
-            "Size of the private cluster's disk",
-            self.disk_size.clone(),
-        );
-        registry.register(
-            "aqua_backup_age_seconds",
-            "Since the newest file in the backups' folder was finished; +Inf: there is none",
-            self.backup_age.clone(),
-        );
-    }
-
-    fn set(&self, reading: &Reading) {
-        for (name, waiting, running) in &reading.lanes {
-            let publication = OfPublication {
-                publication: name.clone(),
-            };
-            self.queue_batches
-                .get_or_create(&publication)
-                .set(count(*waiting));
-            self.transactions_running
-                .get_or_create(&publication)
-                .set(count(*running));
-        }
-        if let Some((busy, idle, most)) = reading.database_connections {
-            for (state, connections) in [("busy", busy), ("idle", idle)] {
-                self.database_connections
-                    .get_or_create(&OfState { state })
-                    .set(count(connections));
-            }
-            self.database_connections_max.set(count(most));
-        }
-        self.connections_max.set(count(reading.connections_max));
-        self.bytes_in_flight.set(count(reading.bytes_in_flight.0));
-        self.bytes_in_flight_max
-            .set(count(reading.bytes_in_flight.1));
-        self.database_up.set(reading.database_up.into());
-        self.ready.set(reading.ready.into());
-        if let Some((free, size)) = reading.disk {
-            self.disk.get_or_create(&[]).set(count(free));
-            self.disk_size.get_or_create(&[]).set(count(size));
-        }
-        if let Some(age) = reading.backup_age {
-            self.backup_age.get_or_create(&[]).set(age);
-        }
-        self.set_process();
-    }
-
-    /// What the system knows of us. Where it does not tell, the last it told stays.
-    fn set_process(&self) {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = memory.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
-        if let Some(kilobytes) = kilobytes {
-            let kilobytes: i64 = kilobytes;
-            self.memory.set(kilobytes.saturating_mul(1024));
-        }
-        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-            self.open_files.set(count(files.count()));
-        }
-        if let Ok((granted, _)) = getrlimit(Resource::RLIMIT_NOFILE) {
-            self.most_files.set(count(granted));
-        }
-        if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
-            let times = [usage.user_time(), usage.system_time()];
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "to the microsecond for 200 years"
-            )]
-            let seconds: f64 = times
-                .iter()
-                .map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1_000_000.0)
-                .sum();
-            let so_far = self.processor.get();
-            self.processor.inc_by((seconds - so_far).max(0.0));
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! What an operator sees. Log lines: text or JSON, to standard error (contract §7: no names, phones, addresses, bodies or
 //! secrets in them), of strangers few ([`sampled`]). Counts and times: [`metrics`]. The way of one request: [`traces`].
 
+mod gauges;
 pub mod metrics;
 pub mod sampled;
 pub mod traces;
