@@ -21,7 +21,7 @@ use crate::{
 
 /// How often orders may write the same clients first before we give up. From the second time on they are locked out.
 const ATTEMPTS: u32 = 20;
-/// After so many written records the planner is told.
+/// From so many written records on, the tables are analysed.
 const MANY: usize = 1000;
 /// Set when the demo data was loaded.
 const DEMO: &str = "demo_data";

@@ -35,7 +35,7 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
         ));
         return Ok(());
     }
-    let state = look(config).await?;
+    let state = database_state(config).await?;
     say(format_args!(
         "database: PostgreSQL {} answers",
         state.version
@@ -57,7 +57,7 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
 }
 
 /// Looks at the configured database, running the private cluster for that moment if nobody else does.
-pub(super) async fn look(config: &Config) -> Result<State, CommandError> {
+pub(super) async fn database_state(config: &Config) -> Result<State, CommandError> {
     on_database(config, PATIENCE, async |servers| {
         let state = database::state(servers.first(), PATIENCE).await;
         state.map_err(no_database)
@@ -65,7 +65,7 @@ pub(super) async fn look(config: &Config) -> Result<State, CommandError> {
     .await
 }
 
-/// What of a database that answers keeps the service from working on it.
+/// What keeps the service from working on this database.
 pub(super) fn faults(state: &State, settings: &Database) -> Vec<String> {
     let mut faults = Vec::new();
     if state.version_number < OLDEST {
@@ -89,15 +89,15 @@ pub(super) fn faults(state: &State, settings: &Database) -> Vec<String> {
         faults.push(format!(
             "{}: ALTER SYSTEM SET {} = on, then restart PostgreSQL; or, where nothing is at stake, `may_lose_orders = true` \
              in [database]",
-            forgets(state),
+            not_durable(state),
             state.not_durable.join(" = on, and ")
         ));
     }
     faults
 }
 
-/// What a server that forgets means.
-pub(super) fn forgets(state: &State) -> String {
+/// What it means that a server is not durable.
+pub(super) fn not_durable(state: &State) -> String {
     format!(
         "{} = off: an order that was answered may be lost in a power cut",
         state.not_durable.join(", ")

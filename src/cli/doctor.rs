@@ -144,7 +144,7 @@ async fn database(config: &Config, found: &mut Findings) {
             ));
         }
     }
-    match check::look(config).await {
+    match check::database_state(config).await {
         Err(failure) => found.fault(failure),
         Ok(state) => {
             let faults = check::faults(&state, settings);
@@ -157,7 +157,7 @@ async fn database(config: &Config, found: &mut Findings) {
             if !state.not_durable.is_empty() && settings.may_lose_orders {
                 note(format!(
                     "{}, which the settings allow",
-                    check::forgets(&state)
+                    check::not_durable(&state)
                 ));
             }
             if state.pending > 0 {

@@ -61,11 +61,11 @@ pub(super) async fn run_until(
         .transpose()
         .map_err(|error| error.to_string())?;
     let _until_the_end = traces::start(&config.traces).map_err(|error| error.to_string())?;
-    make_room_for_connections(&config.limits);
+    raise_open_files_limit(&config.limits);
     for note in config.notes() {
         tracing::warn!("{note}");
     }
-    // As we are: whoever we become may not be let into the folder.
+    // Before root's rights are given up: the user that we become may not be able to read the folder.
     let demos = demo_data(&config).await;
     root::give_up(&config)?;
     let config = Arc::new(config);
@@ -164,7 +164,7 @@ fn listen(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr
 }
 
 /// Connections are files to the system, and of those it grants a process few unless asked for more.
-fn make_room_for_connections(limits: &config::Limits) {
+fn raise_open_files_limit(limits: &config::Limits) {
     // The listener, the log, PostgreSQL and whatever the libraries open.
     const OTHERS: u64 = 600;
     let want = limits.connections as u64 + OTHERS;
@@ -219,7 +219,7 @@ async fn work(
     }
 }
 
-/// How long a private cluster that does not start again is left alone before the next try.
+/// The pause before a private cluster that does not start is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// Keeps the private cluster up for as long as the service runs. While it is away the service answers 503: a full disk
@@ -276,13 +276,13 @@ async fn make_ready(
     database::migrate(servers.first(), settings.start_timeout)
         .await
         .map_err(no_database)?;
-    refuse_what_drops(servers.first(), settings).await?;
-    refuse_what_forgets(servers.first(), settings).await
+    refuse_lossy_pooler(servers.first(), settings).await?;
+    refuse_non_durable_server(servers.first(), settings).await
 }
 
 /// Without its timeouts a statement could land after its answer, and without its plans it is slow: a pooler on the way
 /// must not drop them.
-async fn refuse_what_drops(
+async fn refuse_lossy_pooler(
     options: &sqlx::postgres::PgConnectOptions,
     settings: &config::Database,
 ) -> Result<(), CommandError> {
@@ -310,8 +310,8 @@ async fn refuse_what_drops(
     ))
 }
 
-/// 200 means committed (contract §7): on a server that forgets in a power cut that would be a lie.
-async fn refuse_what_forgets(
+/// 200 means committed (contract §7), which is not so on a server that may lose commits in a power cut.
+async fn refuse_non_durable_server(
     options: &sqlx::postgres::PgConnectOptions,
     settings: &config::Database,
 ) -> Result<(), CommandError> {
@@ -322,13 +322,13 @@ async fn refuse_what_forgets(
         return Ok(());
     }
     if settings.may_lose_orders {
-        tracing::warn!("{}, which the settings allow", check::forgets(&state));
+        tracing::warn!("{}, which the settings allow", check::not_durable(&state));
         return Ok(());
     }
     Err(check::faults(&state, settings).join("\n"))
 }
 
-/// What the publications have to try out with.
+/// The publications' demo data.
 async fn demo_data(config: &Config) -> Vec<Demo> {
     let mut demos = Vec::new();
     for publication in &config.publications {

@@ -1,5 +1,5 @@
-//! As whom PostgreSQL runs. It refuses root, so a service that was started as root hands it to somebody else, and becomes
-//! that one itself. What belongs to him root never touches as root: he may have put a link there.
+//! The user that PostgreSQL runs as. PostgreSQL refuses root, so a service started as root runs it as another user, and then
+//! becomes that user for good. Root's rights never touch that user's files: there may be a link among them.
 
 use std::{
     fs, io, os::unix::fs::MetadataExt, os::unix::process::CommandExt, path::Path, process::Command,
@@ -21,7 +21,7 @@ pub struct Account {
 
 impl Account {
     /// Who PostgreSQL runs as on `folder`, which need not exist: ourselves; for root, the folder's owner, else
-    /// `postgres`. Never `nobody`, who is whoever else had no account of his own.
+    /// `postgres`. Never `nobody`: programs without an account of their own share it.
     pub fn for_postgres(folder: &Path) -> Result<Self, Error> {
         let ourselves = geteuid();
         if !ourselves.is_root() {
@@ -73,9 +73,9 @@ impl Account {
         self.uid != geteuid().as_raw()
     }
 
-    /// A command that runs as this account, in `folder`, outside the terminal's process group (Ctrl-C means the
-    /// service, which stops PostgreSQL itself when it has finished), and without our environment: `PGPORT`, `PGDATA`
-    /// and their kin would change what PostgreSQL does.
+    /// A command that runs as this account, in `folder`, outside the terminal's process group (Ctrl-C is for
+    /// the service, which stops PostgreSQL itself when it has finished), and without our environment: `PGPORT`, `PGDATA`
+    /// and the like would change what PostgreSQL does.
     #[must_use]
     pub fn command(&self, program: &Path, folder: &Path) -> Command {
         let mut command = Command::new(program);
@@ -105,8 +105,8 @@ impl Account {
         }
     }
 
-    /// Does `work` on files with this account's rights and no others: what it makes is the account's, and a link leads
-    /// nowhere where the account may not go by itself.
+    /// Does `work` on files with this account's rights and no others: new files belong to the account, and a link
+    /// leads nowhere that the account may not go.
     pub fn acting<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         if !self.is_another() {
             return Ok(work());
@@ -147,11 +147,11 @@ mod change {
     /// Of this thread. Root's capabilities on files go with them.
     pub(super) fn rights_on_files(account: &Account) -> io::Result<()> {
         let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-        // The groups are the whole process's; root has no need of his.
+        // Groups belong to the whole process, and root needs none.
         setgroups(&[])?;
         setfsgid(gid);
         setfsuid(uid);
-        // They do not say whether they succeeded, but what was.
+        // These calls return the id before, not whether they succeeded.
         if (setfsgid(gid), setfsuid(uid)) != (gid, uid) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }

@@ -67,7 +67,7 @@ pub struct DiskWatch {
 }
 
 impl DiskWatch {
-    /// What was seen so lately is not looked at again.
+    /// A reading this fresh is used again.
     const FRESH: Duration = Duration::from_millis(200);
 
     /// The disk where that folder is.

@@ -71,7 +71,7 @@ pub enum Error {
         user: String,
     },
 
-    /// Started as root, and the folder would lie where others than root may put something in its place.
+    /// Started as root, and users other than root could replace the folder.
     #[error(
         "as root nothing is made in {data_dir}, because {folder} is not root's alone: make it for the user `{user}` \
          (install -d -o {user} -m 700 {data_dir}), or name another folder ([database] data_dir)"
@@ -140,7 +140,7 @@ pub enum Error {
         "could not {what} {path}: {source}; check the folder's owner, its rights and the free space"
     )]
     File {
-        /// The deed, as a verb.
+        /// What failed, as a verb.
         what: &'static str,
         /// On what.
         path: PathBuf,
@@ -212,7 +212,7 @@ pub enum Error {
     #[error("the database could not be set up: {0}; its log says more")]
     Setup(#[from] sqlx::Error),
 
-    /// Prepared statements get lost on the way.
+    /// A pooler on the way loses prepared statements.
     #[error(
         "the pooler before the database does not keep prepared statements ({0}): PgBouncer 1.21 or newer keeps them with \
          max_prepared_statements = 200; older ones need pool_mode = session (deploy/pgbouncer.ini)"

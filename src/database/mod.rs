@@ -30,7 +30,7 @@ mod state;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// A way to the database.
+/// An opened database.
 #[derive(Debug)]
 pub struct Opened {
     pub servers: Servers,

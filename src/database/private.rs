@@ -79,7 +79,7 @@ pub(super) async fn beside_running(settings: &config::Database) -> Result<PgConn
             let options = options(&socket, NAME, NAME);
             match timeout(Duration::from_secs(2), options.connect()).await {
                 Ok(Ok(connection)) => {
-                    // A courtesy to the server; the connection has served.
+                    // The connection is not needed any more; closing it spares the server a log line.
                     let _closed = connection.close().await;
                     return Ok(options);
                 }
@@ -224,7 +224,7 @@ impl PrivateCluster {
                         tracing::warn!(folder = %self.data_dir().display(), pid = self.pid(), "PostgreSQL was left running; taken over");
                         return Ok(connection);
                     }
-                    // Somebody's pg_ctl, or our own settings of before: never without TCP closed and full durability.
+                    // Started by hand, or with older settings of ours: TCP may be open, or durability off.
                     tracing::warn!(folder = %self.data_dir().display(), "PostgreSQL was left running with other settings; restarting it");
                     drop(connection);
                     self.signal(Signal::SIGINT);
@@ -232,7 +232,7 @@ impl PrivateCluster {
                         sleep(LOOK_AGAIN).await;
                     }
                 }
-                // It was on its way down when we came.
+                // It was shutting down when we found it.
                 Reached::Ended if taken_over && Instant::now() < deadline => {}
                 Reached::Ended => {
                     let log = self.folder.log_tail();
@@ -367,7 +367,7 @@ impl PrivateCluster {
     }
 
     fn signal(&mut self, signal: Signal) {
-        // Asked first, because a number that was waited for may be somebody else's by now.
+        // The process id of a child that was waited for may belong to another process by now.
         if self.alive()
             && let Some(pid) = self.pid().and_then(|pid| pid.try_into().ok())
         {

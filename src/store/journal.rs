@@ -139,7 +139,7 @@ pub struct Creation {
     pub login: Option<String>,
 }
 
-/// Where a step of clearing up the batches ended, for the next one.
+/// Where one step of removing batches ended, for the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor {
     received_at: DateTime<Utc>,

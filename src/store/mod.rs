@@ -60,7 +60,7 @@ pub fn session_settings(settings: &config::Database) -> Vec<(&'static str, Strin
     timeouts.into_iter().chain(planning).collect()
 }
 
-/// How much longer than PostgreSQL's own timeout a statement is waited for.
+/// How much longer we wait for a statement than PostgreSQL's own timeout.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The database as the intake sees it.
@@ -69,7 +69,7 @@ pub struct Store {
     connections: Arc<Connections>,
     growth: Arc<statistics::Growth>,
     client_cache: Arc<ClientCache>,
-    /// How long a statement is waited for. PostgreSQL ends it sooner; when not even word of that comes, the line is dead.
+    /// How long we wait for a statement. PostgreSQL ends it sooner; where we do not even hear of that, the connection is dead.
     patience: Duration,
     /// PostgreSQL's own; zero: none.
     lock_timeout: Duration,

@@ -94,7 +94,7 @@ pub struct Write<'a> {
     pub history: Vec<ChangeRow<'a>>,
     /// By the database's clock: past it nothing is stored, for the caller was given up on.
     pub deadline: DateTime<Utc>,
-    /// Look whether the database would take it, and take it back.
+    /// Only try whether the database takes it, and roll back.
     pub probe: bool,
     /// How long to wait for somebody's lock; `None`: as long as `lock_timeout` says.
     pub lock_patience: Option<Duration>,

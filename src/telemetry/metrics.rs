@@ -154,7 +154,7 @@ pub struct Metrics {
     pub coalesced_batches: Counter,
     retries: Family<OfReason, Counter>,
     pub connections: Count,
-    /// Log lines that strangers bring about.
+    /// Log lines that strangers cause.
     pub strangers_lines: Arc<Sampled>,
     gauges: Gauges,
 }

@@ -1,5 +1,6 @@
-//! What an operator sees. Log lines: text or JSON, to standard error (contract §7: no names, phones, addresses, bodies or
-//! secrets in them), of strangers few ([`sampled`]). Counts and times: [`metrics`]. The way of one request: [`traces`].
+//! What an operator sees: log lines on standard error, as text or JSON (contract §7: no names, phones, addresses, bodies or
+//! secrets in them), few of them about strangers ([`sampled`]); counts and times ([`metrics`]); the way of one request
+//! ([`traces`]).
 
 mod gauges;
 pub mod metrics;

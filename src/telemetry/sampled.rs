@@ -1,4 +1,4 @@
-//! Log lines that a stranger can bring about at no cost of his: the first few of a kind are written, the others counted.
+//! Log lines that anybody can cause for free: the first few of a kind are written, the others counted.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ struct Lately {
     lines: u64,
 }
 
-/// What becomes of a line.
+/// Whether a line is written.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
     Written,

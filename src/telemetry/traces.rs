@@ -123,7 +123,7 @@ impl Drop for Traces {
 /// The caller's span, from its `traceparent` (W3C Trace Context). `None` where there is none, or nonsense.
 #[must_use]
 pub fn caller(headers: &HeaderMap) -> Option<SpanContext> {
-    // Most callers have none: they need not pay for looking closer.
+    // Most callers have none, and should not pay for the parsing below.
     headers.get("traceparent")?;
     let context = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
     let caller = context.span().span_context().clone();

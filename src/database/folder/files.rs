@@ -15,7 +15,7 @@ use crate::database::{Account, Error};
 pub(super) const LOCK: &str = "aqua-orders.lock";
 /// What postgres says before its own log starts; begun anew at every start.
 pub(super) const START_LOG: &str = "start.log";
-/// What every whole cluster has.
+/// A file that every complete cluster has.
 pub(super) const CONTROL: &str = "global/pg_control";
 /// A cluster that initdb is working on; the process id follows.
 pub(super) const UNFINISHED: &str = "initdb.unfinished-";
@@ -33,7 +33,7 @@ pub(super) fn acting<T: Send>(
     })
 }
 
-/// The text of a file: no link, nothing that never ends, and no more of it than its end.
+/// The last MiB of a file, as text. Refuses links, and what never ends, such as a pipe.
 pub(super) fn read(path: &Path) -> io::Result<String> {
     const MOST: u64 = 1024 * 1024;
     let mut opened = OpenOptions::new();

@@ -1,4 +1,4 @@
-//! How a whole cluster gets into the folder, whatever the moment of a kill.
+//! Makes a cluster in the folder, so that a kill at any moment leaves a complete one or none.
 
 use std::{
     fs::{self, File},
@@ -16,7 +16,7 @@ use super::{
 use crate::database::{Error, binaries::Binaries};
 
 impl Folder {
-    /// Sees to it that there is a whole cluster. initdb works in a folder of its own inside this one, and what it made
+    /// Makes a complete cluster where there is none. initdb works in a folder of its own inside this one, and what it made
     /// is moved up with `PG_VERSION` last: whatever the moment of a kill, the next start knows where it stands, never
     /// removes anything but an unfinished initdb's work, and needs no rights on the folder above (it may be a mount).
     pub(in crate::database) async fn initialise(&self, binaries: &Binaries) -> Result<(), Error> {

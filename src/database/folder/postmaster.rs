@@ -14,7 +14,7 @@ use super::files::read;
 #[derive(Debug)]
 pub(in crate::database) struct Running {
     pub pid: Pid,
-    /// The folder it listens in; `None` while it is so young that it has not written that down.
+    /// The folder it listens in; `None` until it has written that down.
     pub socket: Option<PathBuf>,
 }
 

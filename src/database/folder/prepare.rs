@@ -20,7 +20,7 @@ pub(in crate::database) fn prepare(
 ) -> Result<(PathBuf, Account), Error> {
     let data_dir = std::path::absolute(data_dir).map_err(file("find", data_dir))?;
     let account = Account::for_postgres(&data_dir)?;
-    // Who may make it himself needs no root for it, nor whoever may write to a folder on the way.
+    // The account's own rights first: often they are enough.
     let made = acting(&account, || make(&data_dir))?;
     match made {
         Err(error) if account.is_another() && error.kind() == io::ErrorKind::PermissionDenied => {
@@ -63,7 +63,7 @@ fn make(data_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The same where the account may not: in folders of root's alone.
+/// The same as root, where the account may not: in folders that belong to root alone.
 fn make_as_root(data_dir: &Path, account: &Account) -> Result<(), Error> {
     let there = data_dir.ancestors().find(|folder| folder.exists());
     if let Some(there) = there {
@@ -73,9 +73,9 @@ fn make_as_root(data_dir: &Path, account: &Account) -> Result<(), Error> {
     make(data_dir).map_err(file("make", data_dir))
 }
 
-/// Gives the account a folder of root's that nobody has put anything into yet, or somebody a cluster.
+/// Gives the account a folder of root's that is empty or holds a cluster.
 fn hand_over(path: &Path, account: &Account) -> Result<(), Error> {
-    // Somebody who could put another folder in its place would be given that one.
+    // Or else somebody could put another folder in its place, and be given that one.
     refuse_others_folders(path, path, account)?;
     if !(path.join("PG_VERSION").exists() && path.join(CONTROL).exists()) {
         refuse_strange_files(path)?;
@@ -83,7 +83,7 @@ fn hand_over(path: &Path, account: &Account) -> Result<(), Error> {
     account.own(path).map_err(file("hand over", path))
 }
 
-/// Refuses a path, without links, on which somebody else than root could put something else in a folder's place.
+/// Refuses a path (without links) on which a user other than root could replace a folder.
 fn refuse_others_folders(path: &Path, data_dir: &Path, account: &Account) -> Result<(), Error> {
     const OTHERS_MAY_WRITE: u32 = 0o022;
     /// Each may remove and rename only what is his own.
@@ -102,7 +102,7 @@ fn refuse_others_folders(path: &Path, data_dir: &Path, account: &Account) -> Res
     Ok(())
 }
 
-/// Refuses a folder with anything else in it than what a start before its first initdb leaves.
+/// Refuses a folder with files in it that a start before its first initdb does not leave.
 pub(super) fn refuse_strange_files(path: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(path).map_err(file("read", path))? {
         let entry = entry.map_err(file("read", path))?;
@@ -119,7 +119,7 @@ pub(super) fn refuse_strange_files(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tries it, because rights are more than mode bits: a harmless program, run as that user in that folder.
+/// Runs a harmless program as that user in that folder, because mode bits do not tell everything.
 fn check_reachable(path: &Path, account: &Account, binaries: &Binaries) -> Result<(), Error> {
     let program = binaries.postgres();
     let enter = |folder: &Path| {

@@ -23,7 +23,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_mins(2);
 /// For another import of the publication, or for orders that write a client just now.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Tells how many rows of how many are done.
+/// Is told how many rows are done, and of how many.
 pub type Progress<'p> = &'p (dyn Fn(usize, usize) + Send + Sync);
 
 /// An import on its way. Dropped without [`Import::commit`], it leaves nothing behind.
@@ -33,7 +33,7 @@ pub struct Import {
     publication: String,
 }
 
-/// Reads the error of an import's statement: here being too late for a lock is no reason to give up.
+/// An import's statement failed. Waiting too long for a lock is no reason to give up here.
 fn of_import(error: sqlx::Error) -> Error {
     let code = error
         .as_database_error()
@@ -171,7 +171,7 @@ impl Import {
         Ok(())
     }
 
-    /// Leaves all as it was.
+    /// Stores nothing.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the connection broke; nothing is stored then either.
@@ -182,7 +182,7 @@ impl Import {
             .map_err(Error::Unavailable)
     }
 
-    /// Stores it all.
+    /// Stores everything.
     ///
     /// # Errors
     /// [`Error::Unsure`] when the connection broke just then; importing once more is safe either way.
