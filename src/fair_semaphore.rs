@@ -92,7 +92,7 @@ impl FairSemaphore {
         Self::with(permits, |_| true, true, [usize::MAX; 3])
     }
 
-    /// Lets at most so many wait, of one publication, of one wide network and of one network. Past that a newcomer displaces a
+    /// Limits how many may wait: of one publication, of one wide network and of one network. Past that a newcomer displaces a
     /// waiter of a network that has more waiting than its own, or is turned away.
     pub fn with_most_waiting(permits: usize, most_waiting: [usize; 3]) -> Self {
         Self::with(permits, |_| true, true, most_waiting)

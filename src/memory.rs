@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_alone_has_a_third_of_the_room_and_a_publication_alone_half() {
+    fn a_network_alone_has_a_third_of_the_budget_and_a_publication_alone_half() {
         let budget = MemoryBudget::new(MOST);
         let first = fill(&budget, &share("shop", "192.0.2.1"));
         assert_eq!(first.bytes(), MOST / NETWORK_PART);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn beside_a_full_publication_another_one_has_room_and_a_third_too() {
+    fn beside_a_full_publication_another_one_has_memory_and_a_third_too() {
         let budget = MemoryBudget::new(MOST);
         let mut held = Vec::new();
         for n in 1..100 {
@@ -171,8 +171,8 @@ mod tests {
     fn a_reservation_gives_back_what_it_is_split_or_shrunk_by() {
         let budget = MemoryBudget::new(MOST);
         let mut memory = budget.reserve(&share("shop", "192.0.2.1"));
-        memory.grow(100).expect("room");
-        memory.grow(50).expect("room already");
+        memory.grow(100).expect("memory");
+        memory.grow(50).expect("memory already");
         assert_eq!(memory.bytes(), 100);
         let part = memory.split(30);
         assert_eq!(
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_room_gets_it_before_those_of_his_publication_who_do_not() {
+    async fn who_waits_for_memory_gets_it_before_those_of_his_publication_who_do_not() {
         let budget = MemoryBudget::new(MOST);
         let shop = share("shop", "192.0.2.1");
         let full = fill(&budget, &shop);
@@ -210,7 +210,7 @@ mod tests {
         );
         assert_eq!(passing.grow(LITTLE), Ok(()));
         drop((full, passing));
-        let memory = waits.await.expect("no panic").expect("room");
+        let memory = waits.await.expect("no panic").expect("memory");
         assert_eq!(memory.bytes(), MOST / NETWORK_PART);
     }
 }

@@ -47,7 +47,7 @@ pub struct Options<'a> {
 pub enum Progress<'a> {
     /// It has decided for the first time.
     Decided(&'a Decision<'a>),
-    /// It begins again after so many attempts.
+    /// It begins again, with the number of attempts that failed.
     Again(u32),
 }
 

@@ -20,7 +20,6 @@ use super::{
     size::Size,
 };
 use crate::{
-    fair_semaphore::FairSemaphore,
     order::{
         decide::{self, Batch, FreeNumbers, Shortage, Undecided, Verdict},
         known::Keys,
@@ -31,34 +30,15 @@ use crate::{
     threads::block_if_many,
 };
 
-/// How many dry runs are under way at a time. The others wait, for batches that are to be stored come first.
-const AT_ONCE: usize = 2;
 /// How many callers are remembered; those that were not heard of for longest are forgotten.
 const CALLERS_REMEMBERED: usize = 10_000;
 const MINUTE: Duration = Duration::from_mins(1);
 /// How long the line in the journal may take, by the database's clock.
 const LINE_WITHIN: TimeDelta = TimeDelta::seconds(10);
 
-/// How many dry runs there may be.
+/// Limits the dry runs of each caller without a login: who guesses ids and phones must not guess fast.
 #[derive(Debug)]
-pub struct Limits {
-    at_once: FairSemaphore,
-    /// Of callers without a login.
-    rate: RateLimiter,
-}
-
-impl Limits {
-    pub fn new(per_minute: u32) -> Self {
-        Self {
-            at_once: FairSemaphore::new(AT_ONCE),
-            rate: RateLimiter::new(per_minute),
-        }
-    }
-}
-
-/// Who guesses ids and phones must not guess fast.
-#[derive(Debug)]
-struct RateLimiter {
+pub struct RateLimiter {
     /// Between two dry runs of a caller that has used up the minute's worth.
     every: Option<Duration>,
     /// When each caller's minute's worth will be used up.
@@ -66,7 +46,7 @@ struct RateLimiter {
 }
 
 impl RateLimiter {
-    fn new(per_minute: u32) -> Self {
+    pub fn new(per_minute: u32) -> Self {
         Self {
             every: MINUTE.checked_div(per_minute),
             callers: Cache::new(CALLERS_REMEMBERED),
@@ -116,11 +96,11 @@ impl Intake {
     pub async fn dry_run(&self, batch: RawBatch) -> Result<Reply, Unavailable> {
         let inner = &self.inner;
         let share = batch.memory.share();
-        if batch.login.is_none() && !inner.dry_runs.rate.allows(share, batch.complete_at) {
+        if batch.login.is_none() && !inner.dry_run_rate.allows(share, batch.complete_at) {
             return Err(Unavailable::Overloaded);
         }
         let size = Size::of(&batch.body);
-        let _permit = inner.dry_runs.at_once.acquire(share, 1).await?;
+        let _permit = inner.gates.dry_runs.acquire(share, 1).await?;
         let _of_its_size = inner.gates.pass(share, &batch.body).await?;
         let reader = Arc::clone(inner);
         let (job, _) = size.run(move || Job::read(batch, &reader)).await?;

@@ -12,11 +12,11 @@ use super::{
     conflict::ConflictKeys,
     isolate::store_alone,
     job::{Job, Pending, Processed, Responder},
-    lanes::{Group, LaneFull, Ready, Ticket, Waiting},
+    lanes::{Lane, LaneFull, Ready, Waiting},
     settle::Open,
     transaction::transact,
 };
-use crate::{order::decide::Decision, telemetry::metrics::Retry};
+use crate::{config::Publication, order::decide::Decision, telemetry::metrics::Retry};
 
 /// So long a transaction that keeps others waiting waits for somebody's lock. Other writers hold theirs for as long as the
 /// disk takes.
@@ -30,6 +30,7 @@ pub fn submit(
     responder: Responder,
 ) -> Result<(), Unavailable> {
     let job = Arc::new(job);
+    let publication = Arc::clone(&job.publication);
     let waiting = Waiting {
         keys,
         orders: job.elements.len(),
@@ -37,46 +38,59 @@ pub fn submit(
         since: job.queued_at,
         until: job.store_until,
         met_lock: false,
-        batch: Pending {
-            job: Arc::clone(&job),
-            responder,
-        },
+        batch: Pending { job, responder },
     };
-    let ready = inner.lanes.submit(&job.publication.name, waiting);
-    start(inner, ready.map_err(|LaneFull| Unavailable::Overloaded)?);
+    let submitted = inner.lanes.submit(&publication.name, waiting);
+    let (displaced, ready) = submitted.map_err(|LaneFull| Unavailable::Overloaded)?;
+    start(inner, &publication, ready);
+    if let Some(displaced) = displaced {
+        // A caller that hung up hears nothing.
+        let _ = displaced.responder.send(Err(Unavailable::Overloaded));
+    }
     Ok(())
 }
 
-fn start(inner: &Arc<Inner>, ready: Ready<Pending>) {
-    for Group { ticket, waiting } in ready.groups {
+fn start(inner: &Arc<Inner>, publication: &Arc<Publication>, ready: Ready<Pending>) {
+    for group in ready.groups {
         let under_way = UnderWay {
             inner: Arc::clone(inner),
-            ticket,
+            publication: Arc::clone(publication),
+            id: group.id,
+            is_patient: group.is_patient,
             is_over: false,
         };
-        tokio::spawn(store_and_answer(under_way, waiting));
+        tokio::spawn(store_and_answer(under_way, group.waiting));
     }
-    // A caller that hung up hears nothing.
-    for pending in ready.late {
-        let _ = pending.responder.send(Err(Unavailable::Storage));
-    }
-    if let Some(displaced) = ready.displaced {
-        let _ = displaced.responder.send(Err(Unavailable::Overloaded));
+    for late in ready.late {
+        let _ = late.responder.send(Err(Unavailable::Storage));
     }
 }
 
 /// A group that is being stored. Dropped before its end, by a panic, it frees its keys and starts what waits.
 struct UnderWay {
     inner: Arc<Inner>,
-    ticket: Ticket,
+    publication: Arc<Publication>,
+    /// By which the lane knows it.
+    id: u64,
+    is_patient: bool,
     is_over: bool,
 }
 
 impl UnderWay {
+    fn lane<R>(&self, work: impl FnOnce(&mut Lane<Pending>) -> R) -> R {
+        self.inner.lanes.lane(&self.publication.name, work)
+    }
+
+    /// Changes its lane, and starts what may be written then.
+    fn change_lane(&self, change: impl FnOnce(&mut Lane<Pending>)) {
+        let ready = self.inner.lanes.change(&self.publication.name, change);
+        start(&self.inner, &self.publication, ready);
+    }
+
     /// It is over. The batches in `again` are to be tried again, by a patient writer.
     fn end(mut self, again: Vec<Waiting<Pending>>) {
         self.is_over = true;
-        start(&self.inner, self.inner.lanes.end(&self.ticket, again));
+        self.change_lane(|lane| lane.end(self.id, again));
     }
 }
 
@@ -86,10 +100,10 @@ impl Drop for UnderWay {
             return;
         }
         if thread::panicking() {
-            start(&self.inner, self.inner.lanes.end(&self.ticket, Vec::new()));
+            self.change_lane(|lane| lane.end(self.id, Vec::new()));
         } else {
             // The runtime shuts down, and nothing starts in it any more.
-            self.inner.lanes.abandon(&self.ticket);
+            self.lane(|lane| lane.end(self.id, Vec::new()));
         }
     }
 }
@@ -98,7 +112,7 @@ async fn store_and_answer(under_way: UnderWay, group: Vec<Waiting<Pending>>) {
     let inner = &*under_way.inner;
     // Those who may wait long for locks take turns among all publications.
     let mut permit = None;
-    if under_way.ticket.is_patient() {
+    if under_way.is_patient {
         permit = inner.lock_waiters.acquire().await.ok();
     }
     let (outcomes, open) = Storing::new(&under_way, &group).store().await;
@@ -128,10 +142,7 @@ async fn store_and_answer(under_way: UnderWay, group: Vec<Waiting<Pending>>) {
     }
     // What was cut off may yet be stored: until that is settled, whatever conflicts with it waits.
     respond();
-    start(
-        &under_way.inner,
-        inner.lanes.leave_writer(&under_way.ticket),
-    );
+    under_way.change_lane(|lane| lane.leave_writer(under_way.id));
     for open in open {
         open.settle(&inner.store, &inner.lock_waiters).await;
     }
@@ -179,7 +190,7 @@ impl<'a> Storing<'a> {
     async fn store(mut self) -> (Vec<BatchOutcome>, Vec<Open>) {
         let metrics = &self.under_way.inner.metrics;
         // A batch that made way for a lock was counted when it was first here.
-        if !self.is_patient() {
+        if !self.under_way.is_patient {
             for waiting in self.group {
                 metrics.queue.observe(waiting.since.elapsed().as_secs_f64());
             }
@@ -203,16 +214,19 @@ impl<'a> Storing<'a> {
 
     /// Stores batches in one transaction.
     async fn together(&mut self, left: &[usize]) -> Result<(), GoOn> {
-        let UnderWay { inner, ticket, .. } = self.under_way;
+        let under_way = self.under_way;
+        let inner = &*under_way.inner;
         let jobs = left.iter().map(|at| Arc::clone(&self.group[*at].batch.job));
         let jobs: Vec<Arc<Job>> = jobs.collect();
         let first = &self.group[left[0]];
         let on_progress = |progress: Progress<'_>| match progress {
             Progress::Decided(decision) => {
                 let unchanged = unchanged_clients(inner, decision);
-                start(inner, inner.lanes.decided(ticket, unchanged));
+                under_way.change_lane(|lane| lane.decided(under_way.id, unchanged));
             }
-            Progress::Again(attempts) => inner.lanes.lost_race(ticket, first, attempts),
+            Progress::Again(attempts) => {
+                under_way.lane(|lane| lane.lost_race(under_way.id, first, attempts));
+            }
         };
         let options = Options {
             lock_patience: self.lock_patience(),
@@ -291,35 +305,31 @@ impl<'a> Storing<'a> {
         }
     }
 
-    fn is_patient(&self) -> bool {
-        self.under_way.ticket.is_patient()
-    }
-
     /// `None`: as long as `lock_timeout` says.
     fn lock_patience(&self) -> Option<Duration> {
-        (!self.is_patient()).then_some(LOCK_PATIENCE)
+        (!self.under_way.is_patient).then_some(LOCK_PATIENCE)
     }
 
     fn is_stored(&mut self, at: usize, processed: Processed) {
-        if self.is_patient() {
-            let UnderWay { inner, ticket, .. } = self.under_way;
-            inner.lanes.met_no_lock(ticket, &self.group[at]);
+        if self.under_way.is_patient {
+            let waiting = &self.group[at];
+            self.under_way.lane(|lane| lane.met_no_lock(waiting));
         }
         self.outcomes[at] = BatchOutcome::Response(Ok(processed));
     }
 
     fn failed(&mut self, at: usize, failure: &Failure) {
-        let UnderWay { inner, ticket, .. } = self.under_way;
         if let Failure::Locked = failure {
-            inner.lanes.met_lock(ticket, &self.group[at]);
-            if !self.is_patient() {
+            let waiting = &self.group[at];
+            self.under_way.lane(|lane| lane.met_lock(waiting));
+            if !self.under_way.is_patient {
                 self.outcomes[at] = BatchOutcome::MetLock;
                 return;
             }
         }
         let why = match failure {
             Failure::NoResponse(_, why) => *why,
-            Failure::TooMuch => Unavailable::AnswerTooLarge(inner.answer_bytes),
+            Failure::TooMuch => Unavailable::AnswerTooLarge(self.under_way.inner.answer_bytes),
             _ => Unavailable::Storage,
         };
         self.outcomes[at] = BatchOutcome::Response(Err(why));

@@ -61,7 +61,7 @@ struct Inner {
     gates: Gates,
     /// Limits who may wait long for locks, of all publications together: the other connections are for those who need not.
     lock_waiters: Semaphore,
-    dry_runs: dry_run::Limits,
+    dry_run_rate: dry_run::RateLimiter,
     /// How long after a batch came PostgreSQL may begin to store it. Whatever it has begun it ends within its own timeout,
     /// and all that before the answer's deadline (contract §1).
     store_within: Duration,
@@ -155,7 +155,7 @@ impl Intake {
                 lanes: Lanes::new(config.limits.waiting_batches, config.limits.coalesce),
                 gates: Gates::new(),
                 lock_waiters: Semaphore::new((config.database.connections / 3).max(1) as usize),
-                dry_runs: dry_run::Limits::new(config.limits.dry_runs_per_minute),
+                dry_run_rate: dry_run::RateLimiter::new(config.limits.dry_runs_per_minute),
                 store_within: to_store * 9 / 10,
                 settle_within: times.answer * 9 / 10,
                 answer_bytes: config.limits.answer_bytes,
@@ -230,7 +230,7 @@ impl Inner {
         }
     }
 
-    /// This is in the journal now, and so many orders found no room there.
+    /// Notes what is in the journal now, and how many orders were not kept there.
     fn journaled(&self, publication: &str, write: &Write<'_>, not_kept: usize) {
         let bytes = write.batches.iter().map(|batch| batch.kept_bytes).sum();
         if bytes > 0 {

@@ -29,7 +29,7 @@ struct Treatment {
     size: Size,
     /// The longest body of that size.
     most_bytes: usize,
-    /// So many threads read the body and write the response, if the machine has as many. Starting a thread takes longer
+    /// How many threads read the body and write the response, if the machine has as many. Starting a thread takes longer
     /// than reading a small body.
     threads: usize,
     /// Whether they do so away from the threads that serve everybody.
@@ -58,6 +58,8 @@ const TREATMENTS: [Treatment; 4] = [
 const BYTES_AT_ONCE: usize = 8 * MIB;
 /// While the database stores one, another is read or answered.
 const HUGE_AT_ONCE: usize = 2;
+/// Of any size. Others wait, for batches that are to be stored come first.
+const DRY_RUNS_AT_ONCE: usize = 2;
 
 /// A response of up to this many bytes is written even if no memory is left for it.
 pub const SMALL_RESPONSE: usize = 64 * KIB;
@@ -110,11 +112,12 @@ impl Size {
     }
 }
 
-/// Limits how many batches are under way, by their size.
+/// Limits how many batches are under way.
 #[derive(Debug)]
 pub struct Gates {
     bytes: FairSemaphore,
     huge: FairSemaphore,
+    pub dry_runs: FairSemaphore,
 }
 
 impl Gates {
@@ -122,6 +125,7 @@ impl Gates {
         Self {
             bytes: FairSemaphore::new(BYTES_AT_ONCE),
             huge: FairSemaphore::new(HUGE_AT_ONCE),
+            dry_runs: FairSemaphore::new(DRY_RUNS_AT_ONCE),
         }
     }
 

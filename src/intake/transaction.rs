@@ -68,7 +68,7 @@ pub async fn transact(
     Err(Failure::Unavailable)
 }
 
-/// Whoever was faster is done by now, or soon. Chance keeps two from meeting again and again, the more of it the longer a
+/// Those who were faster are done by now, or soon. Chance keeps two from meeting again and again, the more of it the longer a
 /// crowd lasts. It is as random as a UUID.
 fn pause(attempt: u32) -> Duration {
     let longest = Duration::from_millis(1 << attempt.min(6)).min(LONGEST_PAUSE);

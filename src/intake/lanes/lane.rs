@@ -17,7 +17,7 @@ const WRITERS: usize = 2;
 const MOST_OPEN: usize = 4;
 /// How long small batches may overtake a large one.
 const MAY_BE_OVERTAKEN: Duration = Duration::from_secs(2);
-/// After so many lost races a large batch is overtaken no more.
+/// How many races a large batch may lose before it is overtaken no more.
 const RACES_LOST: u32 = 2;
 /// How long records are remembered that somebody's lock was met on, and how many.
 const LOCKS_REMEMBERED: Duration = Duration::from_secs(30);
@@ -40,9 +40,29 @@ pub struct Waiting<T> {
     pub batch: T,
 }
 
+/// Batches to be stored in one transaction.
+#[derive(Debug)]
+pub struct Group<T> {
+    /// By which its lane knows it until [`Lane::end`].
+    pub id: u64,
+    /// It may wait for somebody's lock, because it keeps nobody else waiting.
+    pub is_patient: bool,
+    pub waiting: Vec<Waiting<T>>,
+}
+
+/// What to do once the lanes' mutex is released: a runtime that shuts down drops a task the moment it is spawned, and the
+/// task takes the mutex as it is dropped.
+#[must_use]
+#[derive(Debug)]
+pub struct Ready<T> {
+    pub groups: Vec<Group<T>>,
+    /// Too late to be stored.
+    pub late: Vec<T>,
+}
+
 /// The kinds of writers that a publication has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writer {
+enum Writer {
     /// For small batches, several at once.
     Shared,
     /// For a large batch.
@@ -98,6 +118,30 @@ impl<T> Waiting<T> {
     }
 }
 
+/// Keys of what waits in front of others.
+#[derive(Default)]
+struct InFront {
+    /// No batch that shares one of these may pass.
+    blocked: HashSet<u64>,
+    /// Nor may a large batch that shares one of these.
+    blocked_for_large: HashSet<u64>,
+}
+
+impl InFront {
+    fn add<T>(&mut self, waiting: &Waiting<T>, now: Instant) {
+        self.blocked.extend(&waiting.keys.orders);
+        if waiting.is_large() && now < waiting.since + MAY_BE_OVERTAKEN {
+            self.blocked_for_large.extend(&waiting.keys.clients);
+        } else {
+            self.blocked.extend(&waiting.keys.clients);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.blocked.len() + self.blocked_for_large.len()
+    }
+}
+
 /// Too many wait already.
 #[derive(Debug)]
 pub struct LaneFull;
@@ -114,13 +158,31 @@ impl<T> Lane<T> {
         &mut self,
         waiting: Waiting<T>,
         most_waiting: usize,
-    ) -> Result<Option<Waiting<T>>, LaneFull> {
+    ) -> Result<Option<T>, LaneFull> {
         let mut displaced = None;
         if self.waiting.len() >= most_waiting {
-            displaced = Some(self.displace(waiting.wide_network).ok_or(LaneFull)?);
+            let room = self.displace(waiting.wide_network);
+            displaced = Some(room.ok_or(LaneFull)?.batch);
         }
         self.waiting.push_back(waiting);
         Ok(displaced)
+    }
+
+    /// Takes out of the queue what may be written now.
+    pub fn start(&mut self, coalesce: bool) -> Ready<T> {
+        let now = Instant::now();
+        let mut ready = Ready {
+            groups: Vec::new(),
+            late: Vec::new(),
+        };
+        while let Some((writer, waiting)) = self.next_group(coalesce, now, &mut ready.late) {
+            ready.groups.push(Group {
+                id: self.run(writer, &waiting),
+                is_patient: writer == Writer::Patient,
+                waiting,
+            });
+        }
+        ready
     }
 
     /// Too many wait: takes out the last batch of the wide network with most of them, if the newcomer's has fewer.
@@ -139,7 +201,7 @@ impl<T> Lane<T> {
     }
 
     /// Takes the batches of the next transaction out of the queue, and those for which it is too late.
-    pub fn next_group(
+    fn next_group(
         &mut self,
         coalesce: bool,
         now: Instant,
@@ -153,51 +215,33 @@ impl<T> Lane<T> {
         let mut group: Vec<Waiting<T>> = Vec::new();
         let mut orders = 0;
         let mut named: HashSet<u64> = HashSet::new();
-        // Keys of what waits in front and may not be overtaken: by anybody, or by large batches.
-        let mut blocked: HashSet<u64> = HashSet::new();
-        let mut blocked_for_large: HashSet<u64> = HashSet::new();
+        let mut in_front = InFront::default();
         let mut at = 0;
         while let Some(waiting) = self.waiting.get(at) {
             if now >= waiting.until {
                 late.extend(self.waiting.remove(at).map(|waiting| waiting.batch));
                 continue;
             }
-            let keys = &waiting.keys;
-            let is_taken = |key| {
-                self.busy.contains(key) || self.insisted.contains(key) || blocked.contains(key)
-            };
-            let is_taken_from_large =
-                |key| self.undecided.contains(key) || blocked_for_large.contains(key);
-            let conflicts = keys.iter().any(is_taken)
-                || keys.orders.iter().any(|key| named.contains(key))
-                || (waiting.is_large() && keys.clients.iter().any(is_taken_from_large));
-            let its_writer = if waiting.met_lock || self.is_locked(keys, now) {
-                Writer::Patient
-            } else if waiting.is_large() {
-                Writer::Large
-            } else {
-                Writer::Shared
-            };
+            let its_writer = self.writer_for(waiting, now);
             let fits = if group.is_empty() {
                 running[its_writer as usize] < WRITERS
             } else {
                 its_writer == Writer::Shared && orders + waiting.orders <= ORDERS_PER_TRANSACTION
             };
-            if conflicts || !fits {
-                blocked.extend(&keys.orders);
-                if waiting.is_large() && now < waiting.since + MAY_BE_OVERTAKEN {
-                    blocked_for_large.extend(&keys.clients);
-                } else {
-                    blocked.extend(&keys.clients);
-                }
-                if blocked.len() + blocked_for_large.len() > FAR_ENOUGH {
+            let is_named = |key| named.contains(key);
+            if !fits
+                || self.must_wait(waiting, &in_front)
+                || waiting.keys.orders.iter().any(is_named)
+            {
+                in_front.add(waiting, now);
+                if in_front.len() > FAR_ENOUGH {
                     break;
                 }
                 at += 1;
                 continue;
             }
             orders += waiting.orders;
-            named.extend(&keys.orders);
+            named.extend(&waiting.keys.orders);
             writer = its_writer;
             group.extend(self.waiting.remove(at));
             if writer != Writer::Shared || !coalesce {
@@ -207,8 +251,30 @@ impl<T> Lane<T> {
         (!group.is_empty()).then_some((writer, group))
     }
 
+    fn writer_for(&self, waiting: &Waiting<T>, now: Instant) -> Writer {
+        let is_locked = |key| self.locked.get(key).is_some_and(|until| now < *until);
+        if waiting.met_lock || waiting.keys.iter().any(is_locked) {
+            Writer::Patient
+        } else if waiting.is_large() {
+            Writer::Large
+        } else {
+            Writer::Shared
+        }
+    }
+
+    /// Whether it conflicts with a batch that is being written, or with one in front that it may not overtake.
+    fn must_wait(&self, waiting: &Waiting<T>, in_front: &InFront) -> bool {
+        let is_taken = |key| {
+            self.busy.contains(key) || self.insisted.contains(key) || in_front.blocked.contains(key)
+        };
+        let is_taken_from_large =
+            |key| self.undecided.contains(key) || in_front.blocked_for_large.contains(key);
+        waiting.keys.iter().any(is_taken)
+            || (waiting.is_large() && waiting.keys.clients.iter().any(is_taken_from_large))
+    }
+
     /// Notes that a group is under way. Returns the group's id.
-    pub fn run(&mut self, writer: Writer, group: &[Waiting<T>]) -> u64 {
+    fn run(&mut self, writer: Writer, group: &[Waiting<T>]) -> u64 {
         let is_large = group.iter().any(Waiting::is_large);
         let mut keys = ConflictKeys::default();
         for waiting in group {
@@ -269,7 +335,7 @@ impl<T> Lane<T> {
         }
     }
 
-    /// The group has lost so many races. If it is a large batch that was overtaken for long enough, those that are not under
+    /// The group has lost `races_lost` races. If it is a large batch that was overtaken for long enough, those that are not under
     /// way yet wait for its clients: it reads and decides for long, and could lose every race.
     pub fn lost_race(&mut self, id: u64, waiting: &Waiting<T>, races_lost: u32) {
         let may_be_overtaken =
@@ -284,8 +350,11 @@ impl<T> Lane<T> {
         }
     }
 
-    /// The group is over.
-    pub fn end(&mut self, id: u64) {
+    /// The group is over. The batches in `again` go back to the front of the queue.
+    pub fn end(&mut self, id: u64, again: Vec<Waiting<T>>) {
+        for waiting in again.into_iter().rev() {
+            self.waiting.push_front(waiting);
+        }
         let Some(running) = self.running.remove(&id) else {
             return;
         };
@@ -298,11 +367,6 @@ impl<T> Lane<T> {
         if running.insists {
             self.insisted.clear();
         }
-    }
-
-    fn is_locked(&self, keys: &ConflictKeys, now: Instant) -> bool {
-        let is_remembered = |key| self.locked.get(key).is_some_and(|until| now < *until);
-        !self.locked.is_empty() && keys.iter().any(is_remembered)
     }
 
     /// The batch met somebody's lock.

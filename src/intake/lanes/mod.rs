@@ -21,13 +21,11 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 mod lane;
 
-use lane::{Lane, Writer};
-pub use lane::{LaneFull, Waiting};
+pub use lane::{Lane, LaneFull, Ready, Waiting};
 
 /// The lanes of all publications.
 #[derive(Debug)]
@@ -37,41 +35,6 @@ pub struct Lanes<T> {
     most_waiting: usize,
     /// Whether small batches share transactions (`limits.coalesce`).
     coalesce: bool,
-}
-
-/// What to do once the lanes' mutex is released: a runtime that shuts down drops a task the moment it is spawned, and the task
-/// takes the mutex as it is dropped.
-#[must_use]
-#[derive(Debug)]
-pub struct Ready<T> {
-    /// Each to be stored in one transaction.
-    pub groups: Vec<Group<T>>,
-    /// Too late to be stored.
-    pub late: Vec<T>,
-    /// Displaced by a batch of a smaller crowd.
-    pub displaced: Option<T>,
-}
-
-/// Batches that share a transaction.
-#[derive(Debug)]
-pub struct Group<T> {
-    pub ticket: Ticket,
-    pub waiting: Vec<Waiting<T>>,
-}
-
-/// Stands for a group until [`Lanes::end`].
-#[derive(Debug)]
-pub struct Ticket {
-    publication: String,
-    id: u64,
-    writer: Writer,
-}
-
-impl Ticket {
-    /// Whether it may wait for somebody's lock, because it keeps nobody else waiting.
-    pub fn is_patient(&self) -> bool {
-        self.writer == Writer::Patient
-    }
 }
 
 impl<T> Lanes<T> {
@@ -92,72 +55,27 @@ impl<T> Lanes<T> {
         lanes.iter().map(length).collect()
     }
 
-    /// Queues a batch.
-    pub fn submit(&self, publication: &str, waiting: Waiting<T>) -> Result<Ready<T>, LaneFull> {
+    /// Queues a batch, perhaps in the place of one of a larger crowd, which is returned.
+    pub fn submit(
+        &self,
+        publication: &str,
+        waiting: Waiting<T>,
+    ) -> Result<(Option<T>, Ready<T>), LaneFull> {
         self.lane(publication, |lane| {
             let displaced = lane.queue(waiting, self.most_waiting)?;
-            Ok(Ready {
-                displaced: displaced.map(|waiting| waiting.batch),
-                ..self.start(lane, publication)
-            })
+            Ok((displaced, lane.start(self.coalesce)))
         })
     }
 
-    /// See [`Lane::decided`].
-    pub fn decided(&self, ticket: &Ticket, unchanged: impl Iterator<Item = u64>) -> Ready<T> {
-        self.lane(&ticket.publication, |lane| {
-            lane.decided(ticket.id, unchanged);
-            self.start(lane, &ticket.publication)
+    /// Changes a publication's lane, and takes out of its queue what may be written then.
+    pub fn change(&self, publication: &str, change: impl FnOnce(&mut Lane<T>)) -> Ready<T> {
+        self.lane(publication, |lane| {
+            change(lane);
+            lane.start(self.coalesce)
         })
     }
 
-    /// See [`Lane::leave_writer`].
-    pub fn leave_writer(&self, ticket: &Ticket) -> Ready<T> {
-        self.lane(&ticket.publication, |lane| {
-            lane.leave_writer(ticket.id);
-            self.start(lane, &ticket.publication)
-        })
-    }
-
-    /// The group is over. The batches in `again` go back to the front of the queue.
-    pub fn end(&self, ticket: &Ticket, again: Vec<Waiting<T>>) -> Ready<T> {
-        self.lane(&ticket.publication, |lane| {
-            lane.end(ticket.id);
-            for waiting in again.into_iter().rev() {
-                lane.waiting.push_front(waiting);
-            }
-            self.start(lane, &ticket.publication)
-        })
-    }
-
-    /// The group came to nothing, and nothing is to start after it.
-    pub fn abandon(&self, ticket: &Ticket) {
-        self.lane(&ticket.publication, |lane| lane.end(ticket.id));
-    }
-
-    /// See [`Lane::lost_race`].
-    pub fn lost_race(&self, ticket: &Ticket, waiting: &Waiting<T>, races_lost: u32) {
-        self.lane(&ticket.publication, |lane| {
-            lane.lost_race(ticket.id, waiting, races_lost);
-        });
-    }
-
-    /// See [`Lane::met_lock`].
-    pub fn met_lock(&self, ticket: &Ticket, waiting: &Waiting<T>) {
-        self.lane(&ticket.publication, |lane| lane.met_lock(waiting));
-    }
-
-    /// See [`Lane::met_no_lock`].
-    pub fn met_no_lock(&self, ticket: &Ticket, waiting: &Waiting<T>) {
-        self.lane(&ticket.publication, |lane| lane.met_no_lock(waiting));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Lane<T>>> {
-        // Nothing under this lock can leave a lane half changed.
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lane<R>(&self, publication: &str, work: impl FnOnce(&mut Lane<T>) -> R) -> R {
+    pub fn lane<R>(&self, publication: &str, work: impl FnOnce(&mut Lane<T>) -> R) -> R {
         let mut lanes = self.lock();
         if let Some(lane) = lanes.get_mut(publication) {
             return work(lane);
@@ -165,22 +83,8 @@ impl<T> Lanes<T> {
         work(lanes.entry(publication.to_owned()).or_default())
     }
 
-    /// Takes out of the queue what may be written now.
-    fn start(&self, lane: &mut Lane<T>, publication: &str) -> Ready<T> {
-        let now = Instant::now();
-        let mut ready = Ready {
-            groups: Vec::new(),
-            late: Vec::new(),
-            displaced: None,
-        };
-        while let Some((writer, waiting)) = lane.next_group(self.coalesce, now, &mut ready.late) {
-            let ticket = Ticket {
-                publication: publication.to_owned(),
-                id: lane.run(writer, &waiting),
-                writer,
-            };
-            ready.groups.push(Group { ticket, waiting });
-        }
-        ready
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Lane<T>>> {
+        // Nothing under this lock can leave a lane half changed.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use super::Kind;
 use crate::{config::Publication, order::decide::FreeNumbers};
 
-/// The least that is reserved at a time. A restart leaves at most so many unused.
+/// The fewest that are reserved at a time, and what a restart leaves unused where little happens.
 const SMALLEST_BLOCK: usize = 32;
 /// The most that is reserved ahead of need under load.
 const LARGEST_BLOCK: usize = 4096;

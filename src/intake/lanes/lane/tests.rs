@@ -111,7 +111,7 @@ fn a_large_batch_that_lost_two_races_keeps_small_ones_from_its_clients_until_it_
         .extend([waiting(1, &[2], &[7], 0), waiting(1, &[3], &[6], 0)]);
     assert_eq!(next(&mut lane), (vec![3], Some(Writer::Shared), 0));
     assert_eq!(next(&mut lane), (vec![], None, 0));
-    lane.end(id);
+    lane.end(id, Vec::new());
     assert_eq!(next(&mut lane), (vec![2], Some(Writer::Shared), 0));
 }
 
@@ -129,7 +129,7 @@ fn once_a_transaction_has_decided_nobody_waits_for_the_clients_that_it_leaves_un
         lane.decided(id, [8].into_iter());
         assert_eq!(next(&mut lane), (vec![3], Some(Writer::Large), 0));
         assert_eq!(next(&mut lane), (vec![], None, 0));
-        lane.end(id);
+        lane.end(id, Vec::new());
         assert_eq!(next(&mut lane), (vec![2], Some(Writer::Large), 0));
     }
 }
@@ -181,14 +181,14 @@ fn what_met_a_lock_goes_to_a_patient_writer_and_keeps_nobody_waiting() {
     // Patient writers take one batch each.
     lane.run(Writer::Shared, &[]);
     for id in busy {
-        lane.end(id);
+        lane.end(id, Vec::new());
     }
     assert_eq!(next(&mut lane), (vec![1], Some(Writer::Patient), 0));
     lane.busy.insert(1);
     assert_eq!(next(&mut lane), (vec![4], Some(Writer::Patient), 0));
     assert_eq!(next(&mut lane), (vec![3], Some(Writer::Patient), 0));
     assert_eq!(next(&mut lane), (vec![], None, 0));
-    lane.end(shared);
+    lane.end(shared, Vec::new());
 }
 
 #[test]
@@ -207,6 +207,6 @@ fn a_transaction_with_an_open_outcome_leaves_its_writer_and_keeps_its_keys() {
     assert_eq!(lane.under_way(), 1);
     let (names, _) = run(&mut lane).expect("a free writer");
     assert_eq!(names, [4], "the other waits for the same order");
-    lane.end(first);
+    lane.end(first, Vec::new());
     assert_eq!(run(&mut lane), None, "all writers are busy again");
 }
