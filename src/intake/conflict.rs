@@ -70,3 +70,51 @@ impl KeyHasher {
         .flatten()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::{Rules, wire};
+
+    #[test]
+    fn batches_conflict_on_an_order_a_client_or_a_guests_phone() {
+        let hasher = KeyHasher::default();
+        let keys = |order: &str| {
+            let element = wire::parse(order, &Rules::with_limits(500, 100), usize::MAX);
+            ConflictKeys {
+                orders: hasher.order(&element).collect(),
+                clients: hasher.client_of(&element).collect(),
+            }
+        };
+        let guest = r#"{"id": "a", "client": {"phone": "+7 900 000-00-00"}}"#;
+        for (one, other, conflict) in [
+            (r#"{"id": "a"}"#, r#"{"id": "a"}"#, true),
+            (r#"{"id": "a"}"#, r#"{"id": "b"}"#, false),
+            (r#"{"external_id": 7}"#, r#"{"external_id": 7}"#, true),
+            (r#"{"id": "7"}"#, r#"{"external_id": 7}"#, false),
+            (
+                r#"{"client": {"id": "a"}}"#,
+                r#"{"client": {"id": "a"}}"#,
+                true,
+            ),
+            (r#"{"client": {"id": "a"}}"#, r#"{"id": "a"}"#, false),
+            (
+                guest,
+                r#"{"id": "b", "client": {"phone": "89000000000"}}"#,
+                true,
+            ),
+            // A guest is never matched with a registered client.
+            (
+                guest,
+                r#"{"id": "b", "client": {"id": "c", "phone": "89000000000"}}"#,
+                false,
+            ),
+        ] {
+            assert_eq!(
+                keys(one).conflicts_with(&keys(other)),
+                conflict,
+                "{one} {other}"
+            );
+        }
+    }
+}
