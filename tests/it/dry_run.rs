@@ -20,13 +20,7 @@ const TABLES: [&str; 11] = [
 
 impl TestApp {
     async fn check_with(&self, query: &str, batch: &Value) -> Answer {
-        let address = format!("http://{}{ORDERS}?{query}", self.address);
-        let request = reqwest::Client::new().post(address);
-        Answer::of(request.body(batch.to_string())).await
-    }
-
-    async fn check(&self, batch: &Value) -> Answer {
-        self.check_with("dry_run=true", batch).await
+        self.post_to(&format!("{ORDERS}?{query}"), batch).await
     }
 
     /// Everything that is stored, as text, but for the journal's lines: a dry run has one.
@@ -188,14 +182,8 @@ async fn a_dry_run_is_asked_for_in_plain_words_or_not_at_all() {
         assert_eq!(app.count("orders").await, orders, "{query}");
     }
     // Whatever the address looks like otherwise.
-    let odd = format!(
-        "http://{}/DemoDelivery/HS/aquadeliveri/getordersurl/?dry_run=true",
-        app.address
-    );
-    let request = reqwest::Client::new().post(odd);
-    Answer::of(request.body(json!([order("B")]).to_string()))
-        .await
-        .order("B");
+    let odd = "/DemoDelivery/HS/aquadeliveri/getordersurl/?dry_run=true";
+    app.post_to(odd, &json!([order("B")])).await.order("B");
     assert_eq!(app.count("orders").await, 3);
 }
 

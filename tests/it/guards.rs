@@ -210,14 +210,10 @@ async fn past_the_days_budget_rejected_orders_are_counted_and_not_kept_and_good_
     assert_eq!(beside.metric(not_kept).await, 1);
     // Another publication has a day of its own.
     let other = "/%D0%B4%D0%BE%D1%81%D1%82%D0%B0%D0%B2%D0%BA%D0%B0/hs/AquaDeliveri/getOrdersURL";
-    let address = format!("http://{}{other}", beside.address);
-    let batch = json!([rejected("bad 5", 60_000)]).to_string();
-    let answer = reqwest::Client::new()
-        .post(address)
-        .body(batch)
-        .send()
+    let answer = beside
+        .post_to(other, &json!([rejected("bad 5", 60_000)]))
         .await;
-    assert_eq!(answer.unwrap().status(), 200);
+    assert_eq!(answer.status, 200);
     assert_eq!(app.count("journal_rejected").await, 3);
 }
 
@@ -297,13 +293,7 @@ async fn whoever_guesses_an_id_or_a_phone_is_answered_what_he_sent() {
     let mut by_order = order("first");
     by_order["client"] = json!({ "id": "c-1" });
     let batch = json!([by_id, by_number, by_order]);
-    let address = format!(
-        "http://{}{}?dry_run=true",
-        app.address,
-        crate::support::app::ORDERS
-    );
-    let tried = reqwest::Client::new().post(address).body(batch.to_string());
-    let tried = crate::support::app::Answer::of(tried).await;
+    let tried = app.check(&batch).await;
     let stored = app.post(&batch).await;
     for answer in [&tried, &stored] {
         for secret in secrets {
@@ -408,13 +398,7 @@ async fn a_batch_whose_answer_would_be_too_large_is_413_and_nothing_of_it_is_sto
         (app.count("orders").await, app.count("journal_batch").await),
         before
     );
-    let address = format!(
-        "http://{}{}?dry_run=true",
-        app.address,
-        crate::support::app::ORDERS
-    );
-    let tried = reqwest::Client::new().post(address).body(batch.to_string());
-    assert_eq!(crate::support::app::Answer::of(tried).await.status, 413);
+    assert_eq!(app.check(&batch).await.status, 413);
     // In parts it is taken, and a text that JSON makes longer is counted as it is written.
     let few = json!(batch.as_array().unwrap()[..10]);
     let answer = app.post(&few).await;
@@ -466,13 +450,7 @@ async fn no_batch_has_more_read_than_it_may_be_answered() {
     let both = json!([{ "id": "1" }, { "id": "2" }]);
     let answer = app.post(&both).await;
     assert_eq!(answer.status, 413, "{}", answer.text);
-    let address = format!(
-        "http://{}{}?dry_run=true",
-        app.address,
-        crate::support::app::ORDERS
-    );
-    let tried = reqwest::Client::new().post(address).body(both.to_string());
-    assert_eq!(crate::support::app::Answer::of(tried).await.status, 413);
+    assert_eq!(app.check(&both).await.status, 413);
     // One at a time is fine, and beside one another, too.
     let one = json!([order("1")]);
     let two = json!([order("2")]);
@@ -569,17 +547,9 @@ async fn where_there_is_no_room_for_an_answer_the_batch_is_503_and_nothing_of_it
 #[tokio::test]
 async fn a_dry_run_has_its_line_in_the_journal_and_an_address_so_many_in_a_minute() {
     let app = TestApp::with(|config| config.limits.dry_runs_per_minute = 3).await;
-    let url = format!(
-        "http://{}{}?dry_run=true",
-        app.address,
-        crate::support::app::ORDERS
-    );
     let mut statuses = Vec::new();
     for n in 0..5 {
-        let request = reqwest::Client::new()
-            .post(&url)
-            .body(json!([order(&n.to_string())]).to_string());
-        let answer = crate::support::app::Answer::of(request).await;
+        let answer = app.check(&json!([order(&n.to_string())])).await;
         statuses.push(answer.status.as_u16());
     }
     assert_eq!(statuses, [200, 200, 200, 503, 503]);

@@ -43,9 +43,7 @@ fn order_with_addresses(id: &str, list: Value) -> Value {
 /// Posts to another publication, or by another name.
 async fn post_to(app: &TestApp, publication: &str, batch: &Value) -> Answer {
     let path = ORDERS.replace("demodelivery", publication);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let url = format!("http://{}{path}", app.address);
-    Answer::of(client.post(url).body(batch.to_string())).await
+    app.post_to(&path, batch).await
 }
 
 fn first_numbers(first: FirstNumbers) -> impl FnOnce(&mut Config) {

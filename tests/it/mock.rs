@@ -180,12 +180,9 @@ async fn an_order_is_rejected_in_any_encoding_and_the_others_keep_their_texts() 
 async fn a_batch_that_is_only_checked_meets_its_faults_apart_from_the_same_sent() {
     let app = TestApp::mock("unavailable=1,reject-one").await;
     let batch = json!([order("A-1"), order("A-2")]);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let url = format!("http://{}{ORDERS}?dry_run=true", app.address);
-    let check = || Answer::of(client.post(&url).body(batch.to_string()));
-    is_refused(&check().await, 503, "storage_unavailable");
+    is_refused(&app.check(&batch).await, 503, "storage_unavailable");
     is_refused(&app.post(&batch).await, 503, "storage_unavailable");
-    let answer = check().await;
+    let answer = app.check(&batch).await;
     assert_eq!(answer.faults("A-1"), ["total: required"]);
     assert_eq!(answer.order("A-2")["id"], json!(null));
     assert_eq!(app.count("orders").await, 0);

@@ -179,8 +179,7 @@ async fn warnings_and_dry_runs_are_as_described() {
     let warned = changed(order_with_everything(), "/external_id", json!("000-123"));
     let warned = changed(warned, "/shipping_address/user_address_id", json!(7));
     let batch = json!([warned, guest_order("guest", "89191234567"), order("B"), {}]);
-    let address = format!("http://{}{ORDERS}?dry_run=true", app.address);
-    let checked = Answer::of(reqwest::Client::new().post(address).body(batch.to_string())).await;
+    let checked = app.check(&batch).await;
     assert_eq!(checked.order("B")["id"], Value::Null);
     is_a("DryRunAnswer", &checked.body);
     is_no("Answer", &checked.body);

@@ -410,17 +410,8 @@ async fn a_line_that_shares_a_transaction_with_new_orders_counts_in_the_days_bud
 #[tokio::test]
 async fn a_dry_run_counts_remarks_and_keeps_no_body() {
     let app = TestApp::start().await;
-    let address = format!(
-        "http://{}/demodelivery/hs/AquaDeliveri/getOrdersURL?dry_run=true",
-        app.address
-    );
-    let batch = json!([with_remark("a-1")]).to_string();
-    let answer = reqwest::Client::new()
-        .post(address)
-        .body(batch)
-        .send()
-        .await;
-    assert_eq!(answer.unwrap().status(), 200);
+    let answer = app.check(&json!([with_remark("a-1")])).await;
+    assert_eq!(answer.status, 200);
     let line: (bool, i32) = sqlx::query_as("SELECT dry_run, with_remarks FROM journal_batch")
         .fetch_one(&app.pool())
         .await

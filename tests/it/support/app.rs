@@ -175,6 +175,17 @@ impl TestApp {
         values.next().map_or(0, |value| value.parse().unwrap())
     }
 
+    /// Posts a batch to another path.
+    pub async fn post_to(&self, path: &str, batch: &Value) -> Answer {
+        let request = self.client.post(format!("http://{}{path}", self.address));
+        Answer::of(request.body(batch.to_string())).await
+    }
+
+    /// Has a batch checked, and not stored.
+    pub async fn check(&self, batch: &Value) -> Answer {
+        self.post_to(&format!("{ORDERS}?dry_run=true"), batch).await
+    }
+
     /// Posts one order and expects it to be accepted.
     pub async fn accept(&self, order: &Value) -> Value {
         let id = order["id"].as_str().unwrap();
