@@ -13,7 +13,6 @@ use super::{
 };
 use crate::order::{
     fault::{FaultCode, Hint},
-    list::List,
     model::{Address, BankAccount, Client, ClientPrice, ClientType},
 };
 
@@ -436,7 +435,7 @@ impl Picture<'_> {
         }
 
         let problems = self.out.problems.len();
-        let mut after = before.cloned().unwrap_or_else(|| new_client(number));
+        let mut after = before.cloned().unwrap_or_else(|| Client::new(number));
         apply(entry, &mut after);
         for address in &entry.addresses {
             self.address(address, &mut after);
@@ -616,29 +615,6 @@ fn tally(counts: &mut Counts, is_new: bool) {
         counts.new += 1;
     } else {
         counts.changed += 1;
-    }
-}
-
-fn new_client(number: i32) -> Client {
-    Client {
-        number,
-        version: 1,
-        sender_id: None,
-        guest_phone: None,
-        username: String::new(),
-        phone: None,
-        phones: Vec::new(),
-        email: None,
-        comment: None,
-        // Contract §6: a new client without an account number gets its own number.
-        account_number: Some(i64::from(number)),
-        kind: ClientType::default(),
-        bank_account: None,
-        legal_address: Vec::new(),
-        coins_amount: Decimal::ZERO,
-        loyalty_system_is_active: None,
-        addresses: List::default(),
-        prices: List::default(),
     }
 }
 

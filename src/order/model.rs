@@ -282,7 +282,7 @@ impl Address {
 }
 
 impl Client {
-    /// A client of whom nothing is known but our number, which is its account number too.
+    /// A client of whom nothing is known but our number, which is its account number too (contract §6).
     #[must_use]
     pub fn new(number: i32) -> Self {
         Self {

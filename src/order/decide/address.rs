@@ -73,15 +73,12 @@ impl Picture<'_, '_, '_> {
         sent: &SentAddress,
         warnings: &mut Vec<Warning>,
     ) -> Destination {
-        let path = Path::ROOT.field("shipping_address");
         let by_number = sent
             .number
             .and_then(|number| self.by_number(client, number));
         if by_number.is_none() && (sent.number.is_some() || sent.impossible_number) {
-            warnings.push(Warning::new(
-                &path.field("user_address_id"),
-                WarningCode::AddressNotFound,
-            ));
+            let field = "shipping_address.user_address_id";
+            warnings.push(Warning::new(&field, WarningCode::AddressNotFound));
             self.round.looked_at_addresses |= sent.number.is_some();
         }
         let number = self.clients.records[client].after.number;
@@ -124,7 +121,7 @@ impl Picture<'_, '_, '_> {
             self.round.kept_an_address = true;
             let number = order.address_number;
             if number.is_none() {
-                warnings.push(Warning::new(&path, WarningCode::TooMany));
+                warnings.push(Warning::new(&"shipping_address", WarningCode::TooMany));
             }
             return Destination {
                 number,
@@ -146,7 +143,7 @@ impl Picture<'_, '_, '_> {
             .map_or(Found::New, Found::There);
         let number = self.put_address(client, &found, sent);
         if number.is_none() {
-            warnings.push(Warning::new(&path, WarningCode::TooMany));
+            warnings.push(Warning::new(&"shipping_address", WarningCode::TooMany));
         }
         Destination {
             number,

@@ -162,7 +162,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         };
         let warnings = &mut taken.warnings;
         if keeps_client || !element.missing.is_empty() {
-            warnings.push(Warning::new(&Path::ROOT, WarningCode::KeptAsStored));
+            warnings.push(Warning::new(&"", WarningCode::KeptAsStored));
         }
         let client = match &sent.client {
             Some(client) if !keeps_client => {

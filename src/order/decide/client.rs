@@ -7,7 +7,7 @@ use super::{
     order::{apply, put},
 };
 use crate::order::{
-    fault::{Path, Warning, WarningCode},
+    fault::{Warning, WarningCode},
     identity::{Found, Identity},
     model::ClientType,
     wire::{ClientKey, SentClient},
@@ -26,11 +26,8 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
             ignores_number,
         } = self.clients.find(key);
         if ignores_number {
-            let path = Path::ROOT.field("client");
-            warnings.push(Warning::new(
-                &path.field("external_id"),
-                WarningCode::ExternalIdIgnored,
-            ));
+            let field = "client.external_id";
+            warnings.push(Warning::new(&field, WarningCode::ExternalIdIgnored));
         }
         let index = match found {
             Found::There(index) => index,

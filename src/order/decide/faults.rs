@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::apply::Picture;
 use crate::order::{
-    fault::{Fault, FaultCode, Hint, Path},
+    fault::{Fault, FaultCode, Hint},
     identity::Found,
     model::{Client, Order, Status},
     wire::Element,
@@ -12,12 +12,12 @@ use crate::order::{
 
 /// An order that the database did not take.
 pub(super) fn of_database() -> Fault {
-    conflict(&Path::ROOT)
+    conflict("")
 }
 
-pub(super) fn conflict(field: &Path<'_>) -> Fault {
+fn conflict(field: &str) -> Fault {
     Fault {
-        field: field.to_string(),
+        field: field.to_owned(),
         code: FaultCode::Conflict,
         hint: Hint::None,
     }
@@ -34,18 +34,18 @@ pub(super) fn against(picture: &Picture<'_, '_, '_>, element: &Element) -> Vec<F
         && known.is_none_or(|order| order.number != number)
         && picture.is_an_orders(number)
     {
-        faults.push(conflict(&Path::ROOT.field("external_id")));
+        faults.push(conflict("external_id"));
     }
     // A cancellation keeps the client that its order has.
     if picture.clients.lacks_name(element) && !(known.is_some() && element.cancels()) {
         faults.push(Fault {
-            field: Path::ROOT.field("client").field("username").to_string(),
+            field: "client.username".to_owned(),
             code: FaultCode::Required,
             hint: Hint::None,
         });
     }
     if known.is_some_and(|order| is_finished_and_of_another(picture, order, element)) {
-        faults.push(conflict(&Path::ROOT.field("id")));
+        faults.push(conflict("id"));
     }
     faults
 }

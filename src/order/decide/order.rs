@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::address::Destination;
 use crate::order::{
     content::OrderContent,
-    fault::{Path, Warning, WarningCode},
+    fault::{Warning, WarningCode},
     list::List,
     model::Order,
     wire::{Element, Sent, SentItem, SentOrder},
@@ -23,31 +23,21 @@ pub(super) fn change(
     destination: Option<Destination>,
     warnings: &mut Vec<Warning>,
 ) {
-    let root = Path::ROOT;
     // Another order's number is a clash and came no further; one that is nobody's is left alone (contract §4).
     if element
         .external_id
         .is_some_and(|number| number != order.number)
     {
-        warnings.push(Warning::new(
-            &root.field("external_id"),
-            WarningCode::ExternalIdIgnored,
-        ));
+        warnings.push(Warning::new(&"external_id", WarningCode::ExternalIdIgnored));
     }
     if order.status.may_become(sent.status) {
         put(order, &sent.status, |o| &o.status, |o| &mut o.status);
     } else {
-        warnings.push(Warning::new(
-            &root.field("status"),
-            WarningCode::StatusNotChanged,
-        ));
+        warnings.push(Warning::new(&"status", WarningCode::StatusNotChanged));
     }
     if order.client_number != client_number {
         Arc::make_mut(order).client_number = client_number;
-        warnings.push(Warning::new(
-            &root.field("client"),
-            WarningCode::ClientChanged,
-        ));
+        warnings.push(Warning::new(&"client", WarningCode::ClientChanged));
     }
     if let Some(Destination { number, content }) = destination {
         put(
