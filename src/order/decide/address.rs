@@ -7,7 +7,7 @@ use crate::order::{
     address_index::AddressIndex,
     fault::{Path, Warning, WarningCode},
     identity::{Found, Identity, Number},
-    model::{Address, AddressContent},
+    model::{Address, AddressContent, Order},
     wire::SentAddress,
 };
 
@@ -65,7 +65,7 @@ impl Picture<'_, '_, '_> {
         number
     }
 
-    /// Finds or makes the order's address (contract §4: never another client's).
+    /// Where an order goes: finds or makes an address of its client's (contract §4: never another client's).
     pub(super) fn shipping_address(
         &mut self,
         order: Option<usize>,
@@ -73,81 +73,70 @@ impl Picture<'_, '_, '_> {
         sent: &SentAddress,
         warnings: &mut Vec<Warning>,
     ) -> Destination {
-        let by_number = sent
-            .number
-            .and_then(|number| self.by_number(client, number));
-        if by_number.is_none() && (sent.number.is_some() || sent.impossible_number) {
+        // An order that was another client's is sent anew.
+        let number = self.clients.records[client].after.number;
+        let order = order.map(|order| Arc::clone(&self.orders[order].after));
+        let order = order.filter(|order| order.client_number == number);
+        let by_number = (sent.number).and_then(|number| self.by_number(client, number));
+        if let Some(at) = by_number {
+            return self.numbered_address(order.as_deref(), client, at, sent);
+        }
+        if sent.number.is_some() || sent.impossible_number {
             let field = "shipping_address.user_address_id";
             warnings.push(Warning::new(&field, WarningCode::AddressNotFound));
             self.round.looked_at_addresses |= sent.number.is_some();
         }
-        let number = self.clients.records[client].after.number;
-        let order = order
-            .map(|order| &self.orders[order].after)
-            .filter(|order| order.client_number == number);
-        if let Some(at) = by_number {
-            // The number says which address of the client's, the rest what that is now. An order that goes there already
-            // has what was sent applied to its own copy, for the client's address may say something else by now.
-            let own = order
-                .filter(|order| order.address_number == sent.number)
-                .map(|order| {
-                    sent.changes(&order.shipping_address).then(|| {
-                        let mut content = order.shipping_address.clone();
-                        sent.apply(&mut content);
-                        content
-                    })
-                });
-            let is_same_door =
-                sent.is_at(&self.clients.records[client].after.addresses[at].content);
-            self.put_address(client, &Found::There(at), sent);
-            self.round.looked_at_addresses = true;
-            let content = own.unwrap_or_else(|| {
-                // The flat of one house is not that of another.
-                if !is_same_door {
-                    return Some(sent.content());
-                }
-                let address = &self.clients.records[client].after.addresses[at];
-                Some(address.content.clone())
-            });
-            return Destination {
-                number: sent.number,
-                content,
-            };
-        }
-        if let Some(order) = order
+        if let Some(order) = &order
             && !sent.changes(&order.shipping_address)
         {
             // It goes where it went, whatever has become of that address of the client's.
             self.round.kept_an_address = true;
-            let number = order.address_number;
-            if number.is_none() {
-                warnings.push(Warning::new(&"shipping_address", WarningCode::TooMany));
-            }
             return Destination {
-                number,
+                number: order.address_number,
                 content: None,
             };
         }
-        // At the same door what did not come stays: only its spelling changed, or a part of it.
-        let respelled = order
-            .map(|order| &order.shipping_address)
-            .filter(|own| sent.is_at(own))
-            .map(|own| {
-                let mut content = own.clone();
-                sent.apply(&mut content);
-                content
-            });
         self.round.looked_at_addresses = true;
-        let found = self
-            .by_content(client, sent)
-            .map_or(Found::New, Found::There);
-        let number = self.put_address(client, &found, sent);
-        if number.is_none() {
-            warnings.push(Warning::new(&"shipping_address", WarningCode::TooMany));
-        }
+        let found = self.by_content(client, sent);
+        let number = self.put_address(client, &found.map_or(Found::New, Found::There), sent);
+        // At the same door what did not come stays: only its spelling changed, or a part of it.
+        let at_same_door = order.filter(|order| sent.is_at(&order.shipping_address));
+        let content = at_same_door.map(|order| sent.applied_to(&order.shipping_address));
         Destination {
             number,
-            content: Some(respelled.unwrap_or_else(|| sent.content())),
+            content: Some(content.unwrap_or_else(|| sent.content())),
+        }
+    }
+
+    /// Where an order goes whose number of an address is one of its client's: the number says which address, the rest what that
+    /// is now.
+    fn numbered_address(
+        &mut self,
+        order: Option<&Order>,
+        client: usize,
+        at: usize,
+        sent: &SentAddress,
+    ) -> Destination {
+        let was = &self.clients.records[client].after.addresses[at];
+        let is_same_door = sent.is_at(&was.content);
+        self.put_address(client, &Found::There(at), sent);
+        self.round.looked_at_addresses = true;
+        let content = match order.filter(|order| order.address_number == sent.number) {
+            // It goes there already: its own copy is changed, for the client's address may say something else by now.
+            Some(order) => {
+                let own = &order.shipping_address;
+                sent.changes(own).then(|| sent.applied_to(own))
+            }
+            None if is_same_door => {
+                let address = &self.clients.records[client].after.addresses[at];
+                Some(address.content.clone())
+            }
+            // The flat of one house is not that of another.
+            None => Some(sent.content()),
+        };
+        Destination {
+            number: sent.number,
+            content,
         }
     }
 

@@ -184,6 +184,9 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             .shipping_address
             .as_ref()
             .map(|address| self.shipping_address(known, client, address, warnings));
+        if destination.as_ref().is_some_and(|to| to.number.is_none()) {
+            warnings.push(Warning::new(&"shipping_address", WarningCode::TooMany));
+        }
         let items = sent.items.as_deref().filter(|items| !items.is_empty());
         let items = items.map(|items| (items, self.products(items, warnings)));
         let client_number = self.clients.records[client].after.number;

@@ -310,6 +310,13 @@ impl SentAddress {
         self.floor.apply(&mut stored.floor);
         self.room.apply(&mut stored.room);
     }
+
+    /// A stored content, overwritten so.
+    pub fn applied_to(&self, stored: &AddressContent) -> AddressContent {
+        let mut content = stored.clone();
+        self.apply(&mut content);
+        content
+    }
 }
 
 impl SentOrder {
