@@ -74,7 +74,7 @@ enum Writer {
 #[derive(Debug)]
 pub struct Lane<T> {
     pub waiting: VecDeque<Waiting<T>>,
-    /// The groups under way, by their tickets.
+    /// The groups under way, by their ids.
     running: HashMap<u64, Running>,
     next_id: u64,
     /// Keys of what is being written.
@@ -82,7 +82,7 @@ pub struct Lane<T> {
     /// Client keys of large batches that are not decided yet. Only other large ones wait for them.
     undecided: HashSet<u64>,
     /// Client keys of a large batch that may not be overtaken any more; of one at a time.
-    insisted: HashSet<u64>,
+    protected: HashSet<u64>,
     /// Keys of batches that met somebody's lock, and until when they are remembered.
     locked: HashMap<u64, Instant>,
 }
@@ -92,8 +92,8 @@ struct Running {
     writer: Writer,
     keys: ConflictKeys,
     is_large: bool,
-    /// Whether the lane's `insisted` is its own.
-    insists: bool,
+    /// Whether the lane's `protected` is its own.
+    is_protected: bool,
     /// Its outcome is open: it keeps its keys and has left its writer to others.
     is_open: bool,
 }
@@ -106,7 +106,7 @@ impl<T> Default for Lane<T> {
             next_id: 0,
             busy: HashSet::new(),
             undecided: HashSet::new(),
-            insisted: HashSet::new(),
+            protected: HashSet::new(),
             locked: HashMap::new(),
         }
     }
@@ -265,7 +265,9 @@ impl<T> Lane<T> {
     /// Whether it conflicts with a batch that is being written, or with one in front that it may not overtake.
     fn must_wait(&self, waiting: &Waiting<T>, in_front: &InFront) -> bool {
         let is_taken = |key| {
-            self.busy.contains(key) || self.insisted.contains(key) || in_front.blocked.contains(key)
+            self.busy.contains(key)
+                || self.protected.contains(key)
+                || in_front.blocked.contains(key)
         };
         let is_taken_from_large =
             |key| self.undecided.contains(key) || in_front.blocked_for_large.contains(key);
@@ -293,7 +295,7 @@ impl<T> Lane<T> {
             writer,
             keys,
             is_large,
-            insists: false,
+            is_protected: false,
             is_open: false,
         };
         self.running.insert(id, running);
@@ -342,11 +344,11 @@ impl<T> Lane<T> {
             races_lost < RACES_LOST && waiting.since.elapsed() < MAY_BE_OVERTAKEN;
         if waiting.is_large()
             && !may_be_overtaken
-            && self.insisted.is_empty()
+            && self.protected.is_empty()
             && let Some(running) = self.running.get_mut(&id)
         {
-            self.insisted.extend(&waiting.keys.clients);
-            running.insists = true;
+            self.protected.extend(&waiting.keys.clients);
+            running.is_protected = true;
         }
     }
 
@@ -364,8 +366,8 @@ impl<T> Lane<T> {
         for key in &running.keys.clients {
             self.free_client(*key, running.is_large);
         }
-        if running.insists {
-            self.insisted.clear();
+        if running.is_protected {
+            self.protected.clear();
         }
     }
 

@@ -105,7 +105,7 @@ fn a_large_batch_that_lost_two_races_keeps_small_ones_from_its_clients_until_it_
         .expect("a group");
     let id = lane.run(writer, &group);
     lane.lost_race(id, &group[0], 1);
-    assert!(lane.insisted.is_empty(), "one race is not enough");
+    assert!(lane.protected.is_empty(), "one race is not enough");
     lane.lost_race(id, &group[0], RACES_LOST);
     lane.waiting
         .extend([waiting(1, &[2], &[7], 0), waiting(1, &[3], &[6], 0)]);
