@@ -1,11 +1,13 @@
-//! What an integrator reads and tries: `/docs`, `/try` and `/openapi.json`. Files of our own and nothing from elsewhere; the
-//! pages fetch the description and lay it out, so they say what it says.
+//! What an integrator reads and tries: `/docs`, `/try` and `/openapi.json`. The pages fetch the description and lay it out,
+//! so they say what it says; they load nothing from elsewhere.
 
+mod answer;
 mod openapi;
-mod order;
+mod operation;
 mod schema;
+mod sent;
 
-pub use self::openapi::{EXAMPLE_REQUEST, document};
+pub use self::{openapi::document, operation::EXAMPLE_REQUEST};
 use crate::config::Limits;
 use axum::{
     Router,
@@ -21,7 +23,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const JSON: &str = "application/json; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// Addresses, kinds and texts.
+/// Paths, content types and texts.
 const FILES: [(&str, &str, &str); 7] = [
     ("/docs", HTML, include_str!("pages/docs.html")),
     ("/docs/docs.js", SCRIPT, include_str!("pages/docs.js")),
@@ -32,7 +34,7 @@ const FILES: [(&str, &str, &str); 7] = [
     ("/docs/try.js", SCRIPT, include_str!("pages/try.js")),
 ];
 
-/// Nothing but our own files is loaded, run or asked; nobody puts the pages into a frame.
+/// Only our own files are loaded, run or fetched; nobody puts the pages into a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

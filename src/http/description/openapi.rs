@@ -1,20 +1,20 @@
-//! The call as an `OpenAPI` 3.1 document: fields from what the parser reads, codes, texts and limits from where they live.
+//! The endpoint as an `OpenAPI` 3.1 document, made of the reader's own fields, of the codes and of the limits.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, Header, HttpMethod, InfoBuilder, ObjectBuilder,
-    OneOfBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, RefOr, Required,
-    ResponseBuilder, Schema,
-    example::ExampleBuilder,
+    ComponentsBuilder, HttpMethod, InfoBuilder, ObjectBuilder, OneOfBuilder, OpenApi,
+    OpenApiBuilder, PathItem, PathsBuilder, RefOr, Schema,
     extensions::ExtensionsBuilder,
-    path::{OperationBuilder, ParameterBuilder, ParameterIn},
-    request_body::RequestBodyBuilder,
-    schema::{AnyOf, AnyOfBuilder, Type},
-    security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    schema::Type,
+    security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
-use super::order;
-use super::schema::{always, answered, both, list, map, named, no_entries, of_run, value, word};
+use super::{
+    answer::{self, message},
+    operation::{Verbatim, operation},
+    schema::{always, answered, both, list, map, named, no_entries, of_run, word},
+    sent,
+};
 use crate::{
     config::Limits,
     http::failure::Failure,
@@ -24,44 +24,11 @@ use crate::{
     },
 };
 
-/// The document's own example.
-pub const EXAMPLE_REQUEST: &str = include_str!("../../../tests/data/example-request.json");
-/// What the demo answers to it.
-const EXAMPLE_ANSWER: &str = include_str!("example-answer.json");
-
-const JSON: &str = "application/json";
-
-/// The document, laid out for reading, with these limits in it.
-///
-/// # Errors
-/// None that a limit could cause; the library cannot know.
+/// The document, laid out for reading, with these limits in it. No limit can cause an error, but the library cannot know.
 pub fn document(limits: &Limits) -> serde_json::Result<String> {
     let mut verbatim = Verbatim::default();
     let text = build(limits, &mut verbatim).to_pretty_json()?;
     verbatim.fill(text)
-}
-
-/// JSON that goes into the document as it is written: a [`Value`] would put its keys in the alphabet's order.
-#[derive(Default)]
-struct Verbatim(Vec<String>);
-
-impl Verbatim {
-    /// Stands in for this text until [`Self::fill`].
-    fn put(&mut self, text: impl Into<String>) -> Value {
-        self.0.push(text.into());
-        Value::String(Self::mark(self.0.len() - 1))
-    }
-
-    fn mark(place: usize) -> String {
-        format!("\u{1}{place}\u{1}")
-    }
-
-    fn fill(self, mut document: String) -> serde_json::Result<String> {
-        for (place, text) in self.0.iter().enumerate() {
-            document = document.replace(&serde_json::to_string(&Self::mark(place))?, text.trim());
-        }
-        Ok(document)
-    }
 }
 
 fn build(limits: &Limits, verbatim: &mut Verbatim) -> OpenApi {
@@ -86,192 +53,6 @@ fn build(limits: &Limits, verbatim: &mut Verbatim) -> OpenApi {
         )
         .components(Some(components(limits).build()))
         .build()
-}
-
-fn operation(limits: &Limits, verbatim: &mut Verbatim) -> OperationBuilder {
-    let parameter = |name: &str, place, required, schema: RefOr<Schema>, about| {
-        ParameterBuilder::new()
-            .name(name)
-            .parameter_in(place)
-            .required(required)
-            .schema(Some(schema))
-            .description(Some(both(about)))
-    };
-    let text = || ObjectBuilder::new().schema_type(Type::String).into();
-    let megabytes = limits.body_bytes / (1024 * 1024);
-    let mut operation = OperationBuilder::new()
-        .operation_id(Some("getOrdersURL"))
-        .summary(Some("Принять пакет заказов / Take a batch of orders"))
-        .description(Some(format!(
-            "Тело — JSON-массив заказов, не больше {megabytes} МиБ ({} байт) после распаковки и {} заказов. UTF-8 или charset из Content-Type; \
-             gzip, deflate, br, zstd. Ответ 200 — пакет обработан: каждый заказ либо сохранён, либо отклонён со всеми ошибками. \
-             Ответ 503 — ничего не сохранено, повторите.\n\n\
-             The body is a JSON array of orders, at most {megabytes} MiB ({} bytes) decompressed and {} orders. UTF-8 or the charset of \
-             Content-Type; gzip, deflate, br, zstd. 200: the batch was processed, each order is stored or rejected with all its \
-             faults. 503: nothing is stored, try again.",
-            limits.body_bytes, limits.batch_orders, limits.body_bytes, limits.batch_orders,
-        )))
-        .parameter(parameter(
-            "publication",
-            ParameterIn::Path,
-            Required::True,
-            text(),
-            ("Имя публикации, без учёта регистра", "The publication's name, whatever its case"),
-        ))
-        .parameter(parameter(
-            "dry_run",
-            ParameterIn::Query,
-            Required::False,
-            ObjectBuilder::new().schema_type(Type::Boolean).default(Some(json!(false))).into(),
-            (
-                "true — только проверить: ответ тот же, но ни один заказ не сохраняется, а ещё не выданные номера — null",
-                "true: check only: the same answer, but no order is stored, and numbers not given yet are null",
-            ),
-        ))
-        .parameter(parameter(
-            "Accept-Language",
-            ParameterIn::Header,
-            Required::False,
-            text(),
-            ("Язык текстов: ru (по умолчанию) или en", "The texts' language: ru (the default) or en"),
-        ))
-        .parameter(parameter(
-            "X-Request-Id",
-            ParameterIn::Header,
-            Required::False,
-            text(),
-            ("Ваш номер запроса; возвращается в ответе", "Your id of the request; the answer repeats it"),
-        ))
-        .security(SecurityRequirement::new::<_, [&str; 0], &str>("basic", []))
-        // An anonymous publication.
-        .security(SecurityRequirement::default())
-        .request_body(Some(
-            RequestBodyBuilder::new()
-                .required(Some(Required::True))
-                .content(
-                    JSON,
-                    ContentBuilder::new()
-                        .schema(Some(named("Batch")))
-                        .examples_from_iter([(
-                            "document",
-                            ExampleBuilder::new()
-                                .summary("Пример из документа / The document's example")
-                                .value(Some(verbatim.put(EXAMPLE_REQUEST))),
-                        )])
-                        .build(),
-                )
-                .build(),
-        ))
-        .response("200", processed(verbatim));
-    let mut failures = Failure::all(limits).to_vec();
-    failures.sort_by_key(|failure| failure.status());
-    for alike in failures.chunk_by(|one, other| one.status() == other.status()) {
-        operation = operation.response(alike[0].status().as_str(), failed(alike, verbatim));
-    }
-    operation
-}
-
-fn header(about: Both) -> Header {
-    Header::new(value([Type::String], about))
-}
-
-fn request_id() -> Header {
-    header((
-        "Номер запроса: ваш или наш",
-        "The request's id: yours or ours",
-    ))
-}
-
-fn processed(verbatim: &mut Verbatim) -> ResponseBuilder {
-    ResponseBuilder::new()
-        .description(both((
-            "Пакет обработан, что бы ни стало с каждым заказом",
-            "The batch was processed, whatever became of each order",
-        )))
-        .header("X-Request-Id", request_id())
-        .header(
-            "X-Dry-Run",
-            header((
-                "true, если это была проверка; иначе заголовка нет",
-                "true where this was a dry run; else it is not there",
-            )),
-        )
-        .content(
-            JSON,
-            ContentBuilder::new()
-                .schema(Some(RefOr::T(Schema::AnyOf(
-                    AnyOfBuilder::from(AnyOf::new())
-                        .item(named("Answer"))
-                        .item(named("DryRunAnswer"))
-                        .build(),
-                ))))
-                .examples_from_iter([(
-                    "demo",
-                    ExampleBuilder::new()
-                        .summary("Ответ на пример / The example's answer")
-                        .value(Some(verbatim.put(EXAMPLE_ANSWER))),
-                )])
-                .build(),
-        )
-}
-
-/// The answer to the failures of one status.
-fn failed(failures: &[Failure], verbatim: &mut Verbatim) -> ResponseBuilder {
-    let mut codes: Vec<_> = failures.iter().map(|failure| failure.code()).collect();
-    codes.dedup();
-    let examples: Vec<_> = failures
-        .iter()
-        .enumerate()
-        .map(|(place, failure)| {
-            // Several failures may have one code.
-            let nth = failures[..place]
-                .iter()
-                .filter(|other| other.code() == failure.code())
-                .count();
-            let name = if nth == 0 {
-                failure.code().to_owned()
-            } else {
-                format!("{}_{}", failure.code(), nth + 1)
-            };
-            let example = ExampleBuilder::new()
-                .summary(failure.message(Language::Ru))
-                .value(Some(verbatim.put(failure.in_json(Language::Ru))));
-            (name, example)
-        })
-        .collect();
-    let mut response = ResponseBuilder::new()
-        .description(codes.join(", "))
-        .header("X-Request-Id", request_id())
-        .content(
-            JSON,
-            ContentBuilder::new()
-                .schema(Some(named("Failure")))
-                .examples_from_iter(examples)
-                .build(),
-        );
-    for failure in failures {
-        if let Some((name, value)) = failure.header() {
-            let mut schema = ObjectBuilder::new().schema_type(Type::String);
-            if let Ok(value) = value.to_str() {
-                schema = schema.examples([value]);
-            }
-            response = response.header(header_name(name.as_str()), Header::new(schema));
-        }
-    }
-    response
-}
-
-/// `retry-after` as people write it.
-fn header_name(name: &str) -> String {
-    let words = name.split('-').map(|word| {
-        let (first, rest) = word.split_at(1);
-        if word == "www" {
-            word.to_uppercase()
-        } else {
-            first.to_uppercase() + rest
-        }
-    });
-    words.collect::<Vec<_>>().join("-")
 }
 
 /// A code with what it says, in both languages.
@@ -399,10 +180,10 @@ fn components(limits: &Limits) -> ComponentsBuilder {
             ),
         )
         .schema("Failure", failure());
-    components = order::sent_schemas(components, limits);
-    components = order::shared_schemas(components);
+    components = sent::schemas(components, limits);
+    components = answer::shared_schemas(components);
     for dry in [false, true] {
-        components = order::answered_schemas(components, dry);
+        components = answer::order_schemas(components, dry);
         components = entries(components, dry);
     }
     components
@@ -414,7 +195,7 @@ fn failure() -> ObjectBuilder {
         [
             ("field", word([""], ("Всегда пусто", "Always empty")).into()),
             ("code", named("FailureCode")),
-            ("message", order::message()),
+            ("message", message()),
         ],
     );
     answered(
@@ -428,7 +209,7 @@ fn failure() -> ObjectBuilder {
                 "data",
                 answered(("Всегда пусто", "Always empty"), []).into(),
             ),
-            ("message", order::message()),
+            ("message", message()),
             (
                 "errors",
                 list(
@@ -522,7 +303,7 @@ fn entries(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
             [
                 ("success", always(false)),
                 ("data", no_entries(("Всегда пусто", "Always empty"))),
-                ("message", order::message()),
+                ("message", message()),
                 (
                     "errors",
                     list(
@@ -539,6 +320,8 @@ fn entries(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::config::{Config, Environment};
 

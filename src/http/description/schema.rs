@@ -157,8 +157,8 @@ pub fn described(name: &str, about: Both) -> Any {
 }
 
 /// A value of an answer, of these types.
-pub fn value<const N: usize>(types: [Type; N], about: Both) -> Any {
-    of(types.into_iter().collect(), about).into()
+pub fn value(types: &[Type], about: Both) -> Any {
+    of(types.iter().cloned().collect(), about).into()
 }
 
 /// The schema of that name, or null.
@@ -170,17 +170,8 @@ pub fn or_null(name: &str, about: Both) -> Any {
         .into()
 }
 
-/// A moment of an answer.
-pub fn local_moment(about: Both) -> Any {
-    local(Type::String.into(), about)
-}
-
-/// The same, or null.
-pub fn local_moment_or_null(about: Both) -> Any {
-    local(SchemaType::from_iter([Type::String, Type::Null]), about)
-}
-
-fn local(types: SchemaType, about: Both) -> Any {
+/// A moment of an answer, of these types.
+pub fn local_moment(types: SchemaType, about: Both) -> Any {
     of(types, about)
         .pattern(Some(
             "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$",
@@ -223,9 +214,9 @@ pub fn sent<'f>(about: Both, fields: impl Iterator<Item = (&'f str, bool, Any)>)
 }
 
 /// An answered object: every key, always, and no other.
-pub fn answered<'n>(
+pub fn answered<'f>(
     about: Both,
-    fields: impl IntoIterator<Item = (&'n str, Any)>,
+    fields: impl IntoIterator<Item = (&'f str, Any)>,
 ) -> ObjectBuilder {
     let mut object = of(Type::Object.into(), about)
         .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
