@@ -127,3 +127,119 @@ pub fn changes<'d>(decision: &'d Decision<'_>) -> Changes<'d> {
         .sort_unstable_by_key(|change| (change.order_number, change.position));
     changes
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::order::world::{World, address, order};
+
+    /// The rows that a batch writes: `order 100 v1` is one that was read with version 1, `+` one that was not there.
+    fn written(world: &mut World, orders: &[Value]) -> Vec<String> {
+        let how = |version: i32| match version {
+            0 => "+".to_owned(),
+            version => format!("v{version}"),
+        };
+        world.send_and(orders, |_, decision| {
+            let changes = changes(decision);
+            let mut rows = Vec::new();
+            for (version, client) in &changes.clients {
+                rows.push(format!("client {} {}", client.number, how(*version)));
+            }
+            for (is_new, client, address) in &changes.addresses {
+                let how = if *is_new { "+" } else { "changed" };
+                rows.push(format!("address {} of {client} {how}", address.number));
+            }
+            for (version, order) in &changes.orders {
+                rows.push(format!("order {} {}", order.number, how(*version)));
+            }
+            for item in &changes.items {
+                let how = if item.is_new { "+" } else { "changed" };
+                rows.push(format!("line {} {how}", item.position));
+            }
+            for (_, count) in &changes.shortened {
+                rows.push(format!("lines after {count} -"));
+            }
+            rows
+        })
+    }
+
+    fn with(field: &str, value: Value) -> Value {
+        let mut order = order("a", &[], 2);
+        order[field] = value;
+        order
+    }
+
+    #[test]
+    fn what_is_new_or_differs_is_written_and_nothing_else() {
+        let named = |house: usize| {
+            let mut address = address(house);
+            address["id"] = json!("home");
+            address
+        };
+        let client = |name: &str| json!({ "id": "one", "username": name });
+        let sent = [
+            (
+                "a new order, with its client",
+                order("a", &[], 2),
+                vec![
+                    "client 100 +",
+                    "address 100 of 100 +",
+                    "order 100 +",
+                    "line 0 +",
+                    "line 1 +",
+                ],
+            ),
+            ("the same again", order("a", &[], 2), vec![]),
+            (
+                "a field of the order",
+                with("total", json!(2)),
+                vec!["order 100 v1"],
+            ),
+            (
+                "a name",
+                with("client", client("Два")),
+                vec!["client 100 v1"],
+            ),
+            (
+                "an address: its client is changed with it",
+                order("a", &[named(2)], 2),
+                vec!["client 100 v1", "address 101 of 100 +"],
+            ),
+            (
+                "a line less",
+                order("a", &[], 1),
+                vec!["order 100 v1", "lines after 1 -"],
+            ),
+            (
+                "a line more",
+                order("a", &[], 3),
+                vec!["order 100 v1", "line 2 +"],
+            ),
+        ];
+        for (what, order, rows) in sent {
+            let mut world = World::default();
+            if !what.starts_with("a new order") {
+                written(&mut world, &[self::order("a", &[], 2)]);
+            }
+            assert_eq!(written(&mut world, &[order]), rows, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_change_that_is_taken_back_in_its_batch_writes_nothing() {
+        let mut world = World::default();
+        written(&mut world, &[order("a", &[], 2)]);
+        let batch = [with("total", json!(2)), order("a", &[], 2)];
+        assert_eq!(written(&mut world, &batch), [""; 0]);
+    }
+
+    #[test]
+    fn records_come_in_an_order_that_all_writers_share() {
+        let mut world = World::default();
+        let rows = written(&mut world, &[order("b", &[], 1), order("a", &[], 1)]);
+        let orders = rows.iter().filter(|row| row.starts_with("order"));
+        assert_eq!(orders.collect::<Vec<_>>(), ["order 101 +", "order 100 +"]);
+    }
+}

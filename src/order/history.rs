@@ -96,3 +96,63 @@ fn of_item(item: &OrderItem) -> Map<String, Value> {
         "order_product_id": item.order_product_id,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::world::{World, address, order};
+
+    #[test]
+    fn a_change_is_told_from_what_to_what_and_nothing_else_is() {
+        let line = |price: u32| json!({ "product_id": "w", "price": price, "quantity": 1 });
+        let changed = [
+            (vec![], json!({})),
+            (
+                vec![("status", json!("approved")), ("total", json!("2.50"))],
+                json!({ "status": ["new", "approved"], "total": ["1", "2.5"] }),
+            ),
+            (
+                vec![
+                    ("comment", json!("позвонить")),
+                    ("payment_status", json!(1)),
+                ],
+                json!({ "comment": [null, "позвонить"], "payment_status": [false, true] }),
+            ),
+            (
+                vec![("shipping_address", address(2))],
+                json!({
+                    "shipping_address": [100, 101],
+                    "shipping_address.house": ["1", "2"],
+                }),
+            ),
+            (
+                vec![("order_item_list", json!([line(5)]))],
+                json!({ "order_item_list[0].price": ["1", "5"] }),
+            ),
+            (
+                vec![("order_item_list", json!([line(1), line(5)]))],
+                json!({ "order_item_list[1]": [null, {
+                    "product_id": "w", "id": null, "external_id": null, "product": 1, "name": null,
+                    "price": "5", "quantity": 1, "order_product_id": null,
+                }] }),
+            ),
+            (
+                vec![("client", json!({ "id": "two", "username": "Два" }))],
+                json!({ "client": [100, 101], "shipping_address": [100, 101] }),
+            ),
+        ];
+        for (fields, told) in changed {
+            let mut world = World::default();
+            world.send(&[order("a", &[], 1)]);
+            let mut sent = order("a", &[], 1);
+            for (field, value) in fields {
+                sent[field] = value;
+            }
+            let changes = world.send_and(&[sent], |_, decision| {
+                let record = &decision.orders[0];
+                changes(record.before.expect("it is stored"), &record.after)
+            });
+            assert_eq!(changes, told);
+        }
+    }
+}

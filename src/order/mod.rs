@@ -26,6 +26,8 @@ pub(crate) mod raw;
 pub mod reply;
 pub mod sent_only;
 pub mod wire;
+#[cfg(test)]
+mod world;
 
 /// What a publication's settings say about reading and answering its orders (contract §1, §3).
 #[derive(Debug, Clone)]

@@ -615,3 +615,42 @@ pub fn address_name(content: &AddressContent, district: Option<&str>) -> String 
     }
     name
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::order::world::read;
+
+    #[test]
+    fn an_entry_has_the_id_as_it_came_and_else_its_place() {
+        let keys_of = |ids: &[Value]| {
+            let orders: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
+            let elements = read(&orders);
+            (keys(&elements), keys_as_sent(&elements))
+        };
+        let as_they_are = |ids: &[&str]| {
+            let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+            (ids.clone(), ids)
+        };
+        for (ids, keys) in [
+            (
+                vec![json!("b"), json!("a"), json!("b")],
+                as_they_are(&["b", "a"]),
+            ),
+            (
+                vec![json!(""), json!("a"), json!(0)],
+                as_they_are(&["#0", "a", "#2"]),
+            ),
+            (vec![json!(null), json!("#0")], as_they_are(&["##0", "#0"])),
+            (
+                vec![json!(" 68 ")],
+                (vec!["68".into()], vec![" 68 ".into()]),
+            ),
+            (vec![json!("68.0"), json!(" 68.0")], as_they_are(&["68.0"])),
+        ] {
+            assert_eq!(keys_of(&ids), keys, "{ids:?}");
+        }
+    }
+}

@@ -1,5 +1,4 @@
 mod rules;
-mod world;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,13 +6,13 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::order::world::{MANY, World, address, answer, order, read};
 use crate::order::{
     diff,
     fault::{FaultCode, Hint},
     model::Status,
     wire::ClientKey,
 };
-use world::{MANY, World, address, answer, order, read};
 
 fn nothing_known() -> Known {
     Known {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{MOST_ADDRESSES, World, address, order};
+use crate::order::world::{MOST_ADDRESSES, World, address, order};
 
 /// What is stored, what comes then, and what becomes of the last order of that.
 struct Rule {

@@ -1,14 +1,20 @@
 //! A store without a database, for one publication.
 
-use super::super::*;
-use serde_json::{Value, json};
+use std::{collections::HashSet, sync::Arc};
 
-use crate::order::{
-    Rules, diff,
+use chrono::DateTime;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Rules,
+    decide::{Batch, Decision, FreeNumbers, decide},
+    diff,
     fault::Language,
-    known::Keys,
+    known::{Keys, Known},
+    model::{Client, Order},
     reply::{Envelope, Stored},
-    wire,
+    wire::{self, Element},
 };
 
 pub(super) const MANY: usize = 60_000;
@@ -138,11 +144,22 @@ impl World {
 
     /// Takes one batch in; says what it is answered.
     pub(super) fn send(&mut self, orders: &[Value]) -> Value {
+        self.send_and(orders, |elements, decision| {
+            answer(elements, decision, true)
+        })
+    }
+
+    /// Takes one batch in; says what `then` makes of the decision.
+    pub(super) fn send_and<T>(
+        &mut self,
+        orders: &[Value],
+        then: impl FnOnce(&[Element], &Decision<'_>) -> T,
+    ) -> T {
         let elements = read(orders);
         let known = self.known(&[&elements]);
         let decision = self.decide(&known, &[&elements]);
         self.store(&decision);
-        answer(&elements, &decision, true)
+        then(&elements, &decision)
     }
 
     fn decide<'k>(&self, known: &'k Known, batches: &[&[Element]]) -> Decision<'k> {
