@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_change_is_told_from_what_to_what_and_nothing_else_is() {
         let line = |price: u32| json!({ "product_id": "w", "price": price, "quantity": 1 });
-        let changed = [
+        let cases = [
             (vec![], json!({})),
             (
                 vec![("status", json!("approved")), ("total", json!("2.50"))],
@@ -141,7 +141,7 @@ mod tests {
                 json!({ "client": [100, 101], "shipping_address": [100, 101] }),
             ),
         ];
-        for (fields, told) in changed {
+        for (fields, told) in cases {
             let mut world = World::default();
             world.send(&[order("a", &[], 1)]);
             let mut sent = order("a", &[], 1);
