@@ -70,7 +70,6 @@ struct Inner {
     settle_within: Duration,
     /// `limits.answer_bytes`
     answer_bytes: usize,
-    journal_budget: journal::Budget,
     kept_today: journal::KeptToday,
     /// The disk of the private cluster.
     disk: Option<DiskWatch>,
@@ -159,8 +158,7 @@ impl Intake {
                 store_within: to_store * 9 / 10,
                 settle_within: times.answer * 9 / 10,
                 answer_bytes: config.limits.answer_bytes,
-                journal_budget: journal::Budget::new(config.journal.rejected_bytes_per_day),
-                kept_today: journal::KeptToday::new(),
+                kept_today: journal::KeptToday::new(config.journal.rejected_bytes_per_day),
                 disk: (config.database.url.is_none())
                     .then(|| DiskWatch::new(&config.database.data_dir)),
                 stopped: AtomicBool::new(false),
@@ -225,20 +223,14 @@ impl Inner {
     /// How many bytes the journal may take besides the receipts of what is stored.
     async fn journal_room(&self, publication: &str) -> usize {
         match self.space() {
-            Space::Enough => self.journal_budget.left(&self.store, publication).await,
+            Space::Enough => self.kept_today.bytes_left(&self.store, publication).await,
             Space::Scarce | Space::Full => 0,
         }
     }
 
     /// Notes what is in the journal now, and how many orders were not kept there.
     fn journaled(&self, publication: &str, write: &Write<'_>, not_kept: usize) {
-        let bytes = write.batches.iter().map(|batch| batch.kept_bytes).sum();
-        if bytes > 0 {
-            self.journal_budget.used(publication, bytes);
-        }
-        for row in &write.kept {
-            self.kept_today.add(publication, row);
-        }
+        self.kept_today.add(publication, write);
         if not_kept > 0 {
             self.metrics.not_kept(publication, not_kept);
         }

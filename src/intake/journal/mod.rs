@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-mod budget;
+mod kept_today;
 mod versions;
 
-pub use budget::{Budget, KeptToday};
+pub use kept_today::KeptToday;
 use versions::{Position, Versions, outcomes};
 
 use super::job::{Job, accepted};

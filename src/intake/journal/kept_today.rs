@@ -1,4 +1,4 @@
-//! How much a publication's day may still keep, and what it has kept already.
+//! What the journal has kept today: bytes, against the day's budget, and texts, against repetition.
 
 use std::{
     collections::HashMap,
@@ -10,18 +10,22 @@ use std::{
 use chrono::{NaiveDate, NaiveTime, Utc};
 use quick_cache::sync::Cache;
 
-use crate::store::{KeptRow, Store};
+use crate::store::{Store, Write};
 
 /// How long we go by our own count of a day's bytes. Other instances write, too.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// How many texts of orders with remarks are remembered; those that did not come for longest are forgotten.
 const REMEMBERED: usize = 20_000;
 
-/// What each publication's day has used so far.
 #[derive(Debug)]
-pub struct Budget {
+pub struct KeptToday {
     bytes_per_day: usize,
+    /// By publication.
     days: Mutex<HashMap<String, Day>>,
+    /// Texts of orders with remarks. Sites send an unchanged order again and again: each instance keeps it once a day, so
+    /// that it does not use up what others need.
+    texts: Cache<u64, ()>,
+    hasher: RandomState,
 }
 
 #[derive(Debug)]
@@ -31,11 +35,13 @@ struct Day {
     asked_at: Instant,
 }
 
-impl Budget {
+impl KeptToday {
     pub fn new(bytes_per_day: usize) -> Self {
         Self {
             bytes_per_day,
             days: Mutex::default(),
+            texts: Cache::new(REMEMBERED),
+            hasher: RandomState::new(),
         }
     }
 
@@ -45,7 +51,7 @@ impl Budget {
     }
 
     /// How many bytes the publication's day has left.
-    pub async fn left(&self, store: &Store, publication: &str) -> usize {
+    pub async fn bytes_left(&self, store: &Store, publication: &str) -> usize {
         let date = Utc::now().date_naive();
         let known = self
             .days()
@@ -72,7 +78,7 @@ impl Budget {
         match asked {
             Ok(bytes) => (day.date, day.bytes) = (date, bytes),
             Err(error) => {
-                // What is written next will say what is wrong with the database; the budget goes by what we know.
+                // What is written next will say what is wrong with the database; until then our own count has to do.
                 tracing::debug!(error = %error.in_full(), "the journal's bytes are not known");
                 if day.date != date {
                     (day.date, day.bytes) = (date, 0);
@@ -82,41 +88,26 @@ impl Budget {
         day.bytes
     }
 
-    pub fn used(&self, publication: &str, bytes: usize) {
-        if let Some(day) = self.days().get_mut(publication) {
-            day.bytes = day.bytes.saturating_add(bytes);
-        }
-    }
-}
-
-/// Texts of orders with remarks that were kept today. Sites send an unchanged order again and again: each instance keeps it
-/// once a day, so that it does not use up what others need.
-#[derive(Debug)]
-pub struct KeptToday {
-    texts: Cache<u64, ()>,
-    hasher: RandomState,
-}
-
-impl KeptToday {
-    pub fn new() -> Self {
-        Self {
-            texts: Cache::new(REMEMBERED),
-            hasher: RandomState::new(),
-        }
-    }
-
-    fn key(&self, publication: &str, body: &str) -> u64 {
-        self.hasher
-            .hash_one((publication, Utc::now().date_naive(), body))
-    }
-
+    /// Whether this text of an order with remarks was kept.
     pub fn has(&self, publication: &str, body: &str) -> bool {
         self.texts.get(&self.key(publication, body)).is_some()
     }
 
-    pub fn add(&self, publication: &str, row: &KeptRow<'_>) {
-        if row.warnings.is_some() {
+    /// Notes what was written.
+    pub fn add(&self, publication: &str, write: &Write<'_>) {
+        let bytes: usize = write.batches.iter().map(|batch| batch.kept_bytes).sum();
+        if bytes > 0
+            && let Some(day) = self.days().get_mut(publication)
+        {
+            day.bytes = day.bytes.saturating_add(bytes);
+        }
+        for row in write.kept.iter().filter(|row| row.warnings.is_some()) {
             self.texts.insert(self.key(publication, row.body), ());
         }
+    }
+
+    fn key(&self, publication: &str, body: &str) -> u64 {
+        let date = Utc::now().date_naive();
+        self.hasher.hash_one((publication, date, body))
     }
 }
