@@ -5,7 +5,7 @@
 -- that is new, without statistics, it takes every publication for a single row, and would walk all of its rows for
 -- every batch.
 --
--- Rows of all kinds share columns that are named after their type only, and read.rs says what each means: a column of
+-- Rows of all kinds share columns that are named after their type only, and read/row.rs says what each means: a column of
 -- its own for everything makes twice as many, and PostgreSQL prepares each of them in each branch for every batch,
 -- which took a third of the time that a single order's reading takes. For the same reason what is but a number comes
 -- as an array in the first row. A client found by its number as well as by its id comes twice.
@@ -13,7 +13,7 @@
 -- Clients are asked for with a stamp, the one that the service has in its cache (client_cache.rs) or ''. Where the row
 -- still has it, nothing of the client is sent but its number and the stamp.
 --
--- What stands between `part` and `end` is left out where the batch names nothing of the kind (read.rs): PostgreSQL
+-- What stands between `part` and `end` is left out where the batch names nothing of the kind (read/statement.rs): PostgreSQL
 -- prepares every part for every batch, whether it finds something to do or not. The clients that orders have are nearly
 -- always those that the batch names; where they are not, it is read again with them.
 --
