@@ -9,8 +9,7 @@ use std::{
 /// Keyed anew in every process, so that nobody can make his share collide with another's.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Whom an address stands for: under IPv6 a caller has a whole /64 to choose from.
-#[must_use]
+/// The network that counts as one caller: an IPv4 address; a /64 of IPv6, for a caller may choose any address in it.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -20,8 +19,7 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What one customer of a provider easily has of addresses: a /24 of IPv4, a /48 of IPv6.
-#[must_use]
+/// The network that one customer of a provider easily gets: a /24 of IPv4, a /48 of IPv6.
 pub fn wide_network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & !0xff).into(),
@@ -29,38 +27,34 @@ pub fn wide_network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A publication, a wide network in it, and a network in that. The same network is another share in another publication:
-/// a proxy that the settings do not name speaks for the senders of all of them.
+/// A publication, a wide network in it, and a network in that. The same network has another share in another publication: a
+/// proxy that the settings do not name speaks for the senders of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Share {
-    /// From the widest to the narrowest, as hashes of all that is above and of itself.
+    /// Hashes, from the widest level to the narrowest; each of itself and of all above it.
     pub(crate) levels: [u64; 3],
 }
 
 impl Share {
     /// Of a caller of that publication. The address is the sender's, not a trusted proxy's.
-    #[must_use]
     pub fn new(publication: &str, address: IpAddr) -> Self {
-        let wide = wide_network_of(address);
+        let wide_network = wide_network_of(address);
+        let network = network_of(address);
         Self {
             levels: [
                 HASHER.hash_one(publication),
-                HASHER.hash_one((publication, wide)),
-                HASHER.hash_one((publication, wide, network_of(address))),
+                HASHER.hash_one((publication, wide_network)),
+                HASHER.hash_one((publication, wide_network, network)),
             ],
         }
     }
-}
 
-impl Share {
-    /// The wide network in its publication, as a hash.
-    #[must_use]
+    /// The wide network in its publication.
     pub fn wide_network(&self) -> u64 {
         self.levels[1]
     }
 
-    /// The network in its publication, as a hash.
-    #[must_use]
+    /// The network in its publication.
     pub fn network(&self) -> u64 {
         self.levels[2]
     }
@@ -75,25 +69,20 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_counts_as_one_address() {
-        assert_eq!(
-            network_of(address("2001:db8:1:2:3:4:5:6")),
-            network_of(address("2001:db8:1:2::1"))
-        );
-        assert_ne!(
-            network_of(address("2001:db8:1:3::1")),
-            network_of(address("2001:db8:1:2::1"))
-        );
-        assert_eq!(network_of(address("192.0.2.1")), address("192.0.2.1"));
-    }
-
-    #[test]
-    fn a_wide_network_is_a_24_or_a_48() {
-        assert_eq!(wide_network_of(address("192.0.2.77")), address("192.0.2.0"));
-        assert_eq!(
-            wide_network_of(address("2001:db8:1:ffff::1")),
-            address("2001:db8:1::")
-        );
+    fn a_network_is_an_address_or_a_64_and_a_wide_one_a_24_or_a_48() {
+        for (from, network, wide_network) in [
+            ("192.0.2.77", "192.0.2.77", "192.0.2.0"),
+            ("192.0.2.0", "192.0.2.0", "192.0.2.0"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::", "2001:db8:1::"),
+            ("2001:db8:1:2::1", "2001:db8:1:2::", "2001:db8:1::"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::", "2001:db8:1::"),
+            ("2001:db8:1:ffff::1", "2001:db8:1:ffff::", "2001:db8:1::"),
+            ("::1", "::", "::"),
+        ] {
+            assert_eq!(network_of(address(from)), address(network), "{from}");
+            let wide = wide_network_of(address(from));
+            assert_eq!(wide, address(wide_network), "{from}");
+        }
     }
 
     #[test]

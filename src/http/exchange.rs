@@ -54,7 +54,7 @@ pub struct Facts {
     pub dry_run: bool,
     /// Bytes of the body after decompression.
     pub bytes: usize,
-    /// Elements in the batch; entries in the answer once there is one.
+    /// Elements in the batch; entries in the response once there is one.
     pub orders: usize,
     pub accepted: usize,
     pub rejected: usize,
@@ -76,7 +76,7 @@ impl Facts {
 }
 
 /// Gives the request its id, runs it, and finishes its response.
-pub async fn answer(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+pub async fn layer(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let exchange = Exchange::begin(&request);
     // In its own task: a panic becomes a 500 and not a dropped connection, and a batch whose caller hangs up is
     // still taken to its end and has its log line.
@@ -263,7 +263,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new(&config));
         let router = Router::new()
             .route("/", get(defect))
-            .layer(from_fn_with_state(Arc::clone(&metrics), answer));
+            .layer(from_fn_with_state(Arc::clone(&metrics), layer));
         let request = Request::get("/")
             .header(X_REQUEST_ID, "mine")
             .header(header::ACCEPT_LANGUAGE, "en")

@@ -172,7 +172,7 @@ fn docs_router(limits: &Limits) -> Router {
 fn overloaded_router(metrics: Arc<Metrics>) -> Router {
     Router::new()
         .fallback(async || Failure::Overloaded)
-        .layer(from_fn_with_state(metrics, exchange::answer))
+        .layer(from_fn_with_state(metrics, exchange::layer))
 }
 
 /// Other methods get a 405 that explains the endpoint.
@@ -187,7 +187,7 @@ fn with_exchange(router: Router<Arc<App>>, app: Arc<App>) -> Router {
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(WORTH_COMPRESSING));
     router
-        .layer(from_fn_with_state(metrics, exchange::answer))
+        .layer(from_fn_with_state(metrics, exchange::layer))
         .layer(compression)
         .with_state(app)
 }

@@ -69,8 +69,8 @@ async fn process(
     let intake = app.intake.get().ok_or(Failure::StorageUnavailable)?;
     let batch = read(app, &head, body, caller, exchange, sender, facts).await?;
     let deadline = batch.complete_at + app.config.times.answer;
-    // The intake's database work runs in its own task, with shorter deadlines than this one: dropping it here is
-    // harmless, and nothing lands after this answer.
+    // The intake's database work runs in its own task, with shorter deadlines than this one: dropping it here is harmless,
+    // and nothing is stored after this response.
     let reply = async {
         if facts.dry_run {
             intake.dry_run(batch).await

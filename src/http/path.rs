@@ -5,42 +5,31 @@ use percent_encoding::percent_decode_str;
 
 use crate::order::invisible::is_invisible;
 
-/// The fixed part of the orders' path, as the router knows it.
+/// What follows the publication, as the router knows it.
 const ORDERS: [&str; 3] = ["hs", "AquaDeliveri", "getOrdersURL"];
-/// The same with the publication before it.
 pub const ORDERS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/getOrdersURL";
 
-/// A request's target spelled as the router has it. `None` where it is spelled so already.
+/// The request's URI as the router knows it; `None` where it is spelled so already.
 ///
-/// Several slashes are one, and slashes and blanks at the end are nothing: addresses are put together and copied by hand. The
-/// fixed part of the orders' path may have any case and escapes. The publication and the query stay as they came.
-#[must_use]
+/// Several slashes count as one, and slashes and blanks at the end as nothing: URLs are put together and copied by hand. What
+/// follows the publication may have any case and escapes. The publication and the query stay as they came.
 pub fn canonical(uri: &Uri) -> Option<Uri> {
-    let path = without_blanks_at_its_end(uri.path().strip_prefix('/')?);
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-    let is_the_orders = {
-        let mut fixed = segments.clone().skip(1);
-        ORDERS.iter().all(|name| {
-            fixed
-                .next()
-                .is_some_and(|segment| is_spelled(segment, name))
-        }) && fixed.next().is_none()
-    };
+    let path = trim_end(uri.path().strip_prefix('/')?);
+    let segments = || path.split('/').filter(|segment| !segment.is_empty());
+    let is_orders = segments().count() == 1 + ORDERS.len()
+        && segments()
+            .skip(1)
+            .zip(ORDERS)
+            .all(|(segment, name)| is_spelling_of(segment, name));
+    let kept = if is_orders { 1 } else { usize::MAX };
+    let fixed = ORDERS.into_iter().filter(|_| is_orders);
     let mut spelled = String::with_capacity(uri.path().len());
-    if is_the_orders {
-        let publication = segments.next().unwrap_or_default();
-        for segment in [publication].into_iter().chain(ORDERS) {
-            spelled.push('/');
-            spelled.push_str(segment);
-        }
-    } else {
-        for segment in segments {
-            spelled.push('/');
-            spelled.push_str(segment);
-        }
-        if spelled.is_empty() {
-            spelled.push('/');
-        }
+    for segment in segments().take(kept).chain(fixed) {
+        spelled.push('/');
+        spelled.push_str(segment);
+    }
+    if spelled.is_empty() {
+        spelled.push('/');
     }
     if spelled == uri.path() {
         return None;
@@ -54,19 +43,19 @@ pub fn canonical(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-fn is_spelled(segment: &str, name: &str) -> bool {
+fn is_spelling_of(segment: &str, name: &str) -> bool {
     let segment = percent_decode_str(segment).decode_utf8();
     segment.is_ok_and(|segment| segment.eq_ignore_ascii_case(name))
 }
 
-/// Cuts blanks and slashes off a path's end, also escaped blanks: what a copied address brings along.
-fn without_blanks_at_its_end(mut path: &str) -> &str {
+/// Cuts slashes and blanks off a path's end, also escaped blanks, which a copied URL brings along.
+fn trim_end(mut path: &str) -> &str {
     let is_blank = |char: char| char.is_whitespace() || is_invisible(char);
-    // One character of those takes up to three bytes, each escaped as `%20` is.
+    // One such character takes up to three bytes, each escaped as `%20` is.
     let escaped_blank = |path: &str| {
         [3, 6, 9].into_iter().find(|length| {
-            let at = path.len().checked_sub(*length);
-            let Some(escaped) = at.and_then(|at| path.get(at..)) else {
+            let start = path.len().checked_sub(*length);
+            let Some(escaped) = start.and_then(|start| path.get(start..)) else {
                 return false;
             };
             let Ok(text) = percent_decode_str(escaped).decode_utf8() else {
@@ -84,8 +73,67 @@ fn without_blanks_at_its_end(mut path: &str) -> &str {
     }
 }
 
-/// The publication's name as the address has it. Where its escapes are no UTF-8 it is a name that nobody bears.
+/// The publication's name in a path. Where its escapes are no UTF-8, no publication has that name.
 pub fn publication_of(uri: &Uri) -> String {
     let segment = uri.path().split('/').nth(1).unwrap_or_default();
     percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_orders_path_may_be_spelled_in_many_ways() {
+        const ORDERS: &str = "/shop/hs/AquaDeliveri/getOrdersURL";
+        for (path, due) in [
+            (ORDERS, ORDERS),
+            ("/shop/HS/aquadeliveri/GETORDERSURL", ORDERS),
+            ("//shop///hs/AquaDeliveri//getOrdersURL/", ORDERS),
+            ("/shop/%68s/AquaDeliveri/getOrdersURL", ORDERS),
+            ("/shop/hs/AquaDeliveri/getOrdersURL%20/%C2%A0", ORDERS),
+            ("/shop/hs/AquaDeliveri/getOrdersURL%E2%80%8B", ORDERS),
+            (
+                "/shop/hs/AquaDeliveri/getOrdersURL/?a=/b//c",
+                "/shop/hs/AquaDeliveri/getOrdersURL?a=/b//c",
+            ),
+            // The publication stays as it came.
+            (
+                "/%D0%B6%2FA/hs/aquadeliveri/getordersurl",
+                "/%D0%B6%2FA/hs/AquaDeliveri/getOrdersURL",
+            ),
+            // Other paths keep their case.
+            ("/", "/"),
+            ("//", "/"),
+            ("/%20", "/"),
+            ("/HealthZ/", "/HealthZ"),
+            ("/shop/hs/aquadeliveri", "/shop/hs/aquadeliveri"),
+            (
+                "/a/shop/HS/AquaDeliveri/getOrdersURL",
+                "/a/shop/HS/AquaDeliveri/getOrdersURL",
+            ),
+            (
+                "/shop/h%FF/AquaDeliveri/getOrdersURL",
+                "/shop/h%FF/AquaDeliveri/getOrdersURL",
+            ),
+        ] {
+            let uri: Uri = path.parse().expect("a URI");
+            let spelled = canonical(&uri);
+            assert_eq!(spelled.as_ref().unwrap_or(&uri), due, "{path}");
+            assert_eq!(spelled.is_none(), path == due, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_publication_is_the_first_segment_unescaped() {
+        for (path, due) in [
+            ("/shop/hs/AquaDeliveri/getOrdersURL", "shop"),
+            ("/%D0%BC%D0%B0%D0%B3/hs", "маг"),
+            ("/a%2Fb/hs", "a/b"),
+            ("/a%FF/hs", "a\u{FFFD}"),
+            ("/", ""),
+        ] {
+            assert_eq!(publication_of(&path.parse().expect("a URI")), due);
+        }
+    }
 }

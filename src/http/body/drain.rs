@@ -37,8 +37,8 @@ impl DrainableBody {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what is left, within bounds, so that a caller who sends everything before it listens sees the answer
-    /// and can use the connection again. `false`: there is more, and the connection must close.
+    /// Reads what is left, within bounds, so that a caller who sends everything before it reads gets the response and can use
+    /// the connection again. `false`: there is more, and the connection must close.
     pub async fn drain(mut self, waits_to_be_asked: bool) -> bool {
         {
             let reading = self.lock();

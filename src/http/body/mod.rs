@@ -39,7 +39,7 @@ use crate::{
 /// Reads bodies: within the memory that is left, and large ones one after the other.
 #[derive(Debug, Clone)]
 pub struct Bodies {
-    /// For bodies and the answers to them.
+    /// For bodies and the responses to them.
     pub memory: MemoryBudget,
     /// See [`UNPACKED_AT_ONCE`].
     unpacking: FairSemaphore,
@@ -56,9 +56,9 @@ pub struct Elements {
     pub ranges: Vec<Range<usize>>,
     /// Bytes of the body after decompression.
     pub bytes: usize,
-    /// When the whole body had come: from then on the time of the answer counts.
+    /// When the whole body had come: from then on `times.answer` counts.
     pub complete_at: Instant,
-    /// To be kept as long as the batch and its answer.
+    /// To be kept as long as the batch and its response.
     pub memory: Reservation,
 }
 

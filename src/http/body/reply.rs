@@ -1,4 +1,4 @@
-//! A batch's answer on its way out, piece by piece.
+//! A batch's response on its way out, piece by piece.
 
 use std::{
     convert::Infallible,

@@ -218,7 +218,7 @@ mod tests {
         let long = "9".repeat(100_000);
         let text = format!("{{\"{long}1\":1,\"{long}\":2,\"{long}1\":3}}");
         assert_eq!(elements(&text), ["2", "3"]);
-        // One key time and again takes no room.
+        // A key that repeats takes no memory.
         let text = format!("{{{}\"1\":2}}", "\"1\":1,".repeat(100_000));
         assert_eq!(elements(&text), ["2"]);
         for (text, looks_like) in [

@@ -1,4 +1,4 @@
-//! Schemas, written short: what a field of a sent order may be, and what a field of an answer is.
+//! Short ways to write schemas, of what is sent and of what is answered.
 
 use serde_json::Value;
 use utoipa::openapi::{

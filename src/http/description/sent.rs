@@ -11,7 +11,7 @@ use crate::{
     order::fields::{self, Both, Field, Kind},
 };
 
-/// Everything that is sent: the document's own form, with what else is read told in words.
+/// Everything that is sent: the document's own form, and in words what else is read.
 pub fn schemas(components: ComponentsBuilder, limits: &Limits) -> ComponentsBuilder {
     let batch = list(
         Type::Array.into(),

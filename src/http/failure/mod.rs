@@ -61,7 +61,7 @@ pub enum Failure {
     BodyTooLarge(usize),
     /// 413 `batch_too_large`: more orders than this.
     BatchTooLarge(usize),
-    /// 413 `batch_too_large`: its answer would take more bytes than this.
+    /// 413 `batch_too_large`: its response would take more bytes than this.
     AnswerTooLarge(usize),
     /// 500 `internal_error`: a defect of ours; its cause is in the log.
     Internal,
@@ -212,7 +212,7 @@ impl Failure {
     }
 }
 
-/// A failure leaves the handlers as an extension of an empty response: only [`super::exchange::answer`] knows the caller's
+/// A failure leaves the handlers as an extension of an empty response: only [`super::exchange::layer`] knows the caller's
 /// language and writes the envelope.
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {

@@ -43,7 +43,7 @@ pub(super) fn protocol(headers: Duration) -> http1::Builder {
         .timer(TokioTimer::new())
         .header_read_timeout(headers)
         .max_buf_size(READ_BUFFER)
-        // A caller that closes its sending side after the request still gets its answer.
+        // A caller that closes its sending side after the request still gets its response.
         .half_close(true);
     protocol
 }
@@ -68,7 +68,7 @@ impl Endpoint {
         stopping: watch::Receiver<()>,
         slot: &Slot,
     ) {
-        // An answer must not wait for the acknowledgement of the one before.
+        // A response must not wait for the acknowledgement of the one before.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
@@ -129,7 +129,7 @@ impl Endpoint {
         if let Err(error) = ended {
             tracing::debug!(%error, "connection broken off");
         }
-        // A stop waits for answers, not for callers who keep idle connections open.
+        // A stop waits for responses, not for callers who keep idle connections open.
         if !is_closing && !is_deaf {
             tokio::select! {
                 () = linger(stream) => {}
@@ -146,7 +146,7 @@ fn is_timed_out(error: &hyper::Error) -> bool {
 }
 
 /// Closes our side and waits for the caller to close theirs. Hanging up on a caller that still sends a body would
-/// reset the connection, and the answer that says why would be lost on its way.
+/// reset the connection, and the response that says why would be lost.
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     if stream.shutdown().await.is_ok() {
         let mut rest = stream.take(LINGER_BYTES);

@@ -1,5 +1,5 @@
-//! Connections: who may have one, for how long, and how it ends. Every caller's time and room is bounded here, so that
-//! none takes them from the others (contract §1).
+//! Connections: who may have one, for how long, and how it ends. What a caller can take up of them is bounded here, so that no
+//! caller takes them from the others (contract §1).
 
 pub mod address;
 mod connection;
@@ -35,7 +35,7 @@ const OUT_OF_SOCKETS: Duration = Duration::from_millis(200);
 /// Everything one listener needs.
 pub(super) struct Listener {
     pub router: Router,
-    /// What connections over the limit are answered with.
+    /// What connections over the limit get.
     pub overloaded: Router,
     pub slots: Arc<Slots>,
     pub trusted_proxies: Arc<[IpNet]>,

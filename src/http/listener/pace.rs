@@ -1,4 +1,4 @@
-//! Writing to callers who must keep up a pace: one that takes too little of its answers for too long is hung up on.
+//! Writing to callers who must keep up a pace: one that reads its responses too slowly for too long is hung up on.
 
 use std::{
     io,
@@ -14,12 +14,12 @@ use tokio::{
 
 const MIB: u32 = 1024 * 1024;
 
-/// How slowly a caller may take what is written to it.
+/// How slowly a caller may read.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// It may keep us waiting for so long …
     pub patience: Duration,
-    /// … and for so long more with each MiB that it takes, though never more than `patience` at a time.
+    /// … and for so long more with each MiB that it reads, though never more than `patience` at a time.
     pub each_mib: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Patience {
         }
     }
 
-    /// The caller took so many bytes.
+    /// The caller read so many bytes.
     fn took(&mut self, bytes: usize) {
         if self.is_waiting {
             self.took_at(bytes, Instant::now());
@@ -65,7 +65,7 @@ impl Patience {
         self.left = self.left.saturating_add(earned).min(self.pace.patience);
     }
 
-    /// The caller takes nothing from now on: when that ends our patience.
+    /// The caller reads nothing from now on. Returns when our patience ends.
     fn waits(&mut self, now: Instant) -> Instant {
         let left = self.left.saturating_add(now - self.since);
         self.left = left.min(self.pace.patience);
@@ -77,17 +77,15 @@ impl Patience {
 
 /// A stream whose other end must keep up with a [`Pace`]. Writing to one that does not is [`io::ErrorKind::TimedOut`].
 ///
-/// Only the time counts in which there is something to write and the caller does not take it; the time in which there is
-/// nothing gives patience back.
+/// Only the time counts in which there is something to write and the caller does not read it; time in which there is nothing
+/// to write gives patience back.
 pub struct Paced<S> {
     stream: S,
     patience: Patience,
-    /// Goes off when it has kept us waiting too long.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Paced<S> {
-    /// A stream to somebody who has taken everything so far.
     pub fn new(stream: S, pace: Pace) -> Self {
         Self {
             stream,
@@ -96,7 +94,7 @@ impl<S> Paced<S> {
         }
     }
 
-    /// The caller takes nothing at the moment.
+    /// The caller reads nothing at the moment.
     fn waits<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if !self.patience.is_waiting {
             let end = self.patience.waits(Instant::now());
@@ -191,7 +189,7 @@ mod tests {
         each_mib: Duration::from_secs(1024),
     };
 
-    /// Whether a caller who takes 1 KiB each time that so much has passed gets all of an answer.
+    /// Whether a caller who takes 1 KiB each time that so much has passed gets all of a response.
     fn gets_it(each: Duration, kib: usize) -> bool {
         let mut now = Instant::now();
         let mut patience = Patience::new(PACE, now);

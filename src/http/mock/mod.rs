@@ -41,7 +41,7 @@ const X_MOCK_FAULT: HeaderName = HeaderName::from_static("x-mock-fault");
 
 /// Of so many orders one is rejected.
 const ONE_OF: usize = 10;
-/// What is taken out of an order that is to be rejected: required of every order but a cancellation, whoever sends it
+/// What is taken out of an order that is to be rejected: required of every order but a cancellation, from any sender
 /// (contract §3, §5).
 const TAKEN_OUT: &str = "total";
 /// So many batches may be on their way through their faults; past that all start anew.
@@ -61,7 +61,7 @@ pub(super) struct Mock {
 /// What goes wrong with one request.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Injected {
-    /// One of the three that leave no answer of the service's own.
+    /// One of the three that replace the service's own response.
     instead: Option<FaultKind>,
     reject_one: bool,
     delay: Option<Duration>,
@@ -104,7 +104,7 @@ impl Mock {
     /// What goes wrong this time, and counts it. `batch` is its path and its bytes.
     fn due(&self, faults: &Faults, batch: (&str, &[u8])) -> Injected {
         let key = self.keys.hash_one((&faults.0, batch));
-        // Counts alone: they are right whoever panicked.
+        // Counts alone: they are right after a panic, too.
         let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let before = all.remove(&key).unwrap_or(vec![0; faults.0.len()]);
         let mut counts = before.clone();
@@ -130,7 +130,7 @@ impl Mock {
             FaultKind::LostAnswer,
         ];
         let instead = instead.into_iter().find_map(|kind| inject(kind, true));
-        // The verdict of a lost answer is given again: a rejected order is rejected, whether its sender heard of it or not.
+        // The verdict of a lost response is given again: a rejected order is rejected, whether its sender heard of it or not.
         let reject_one = inject(FaultKind::RejectOne, instead.is_none()).is_some();
         if counts != before {
             if all.len() >= COUNTED {
@@ -191,7 +191,7 @@ fn spoilt(element: &str) -> Option<String> {
     serde_json::to_string(&fields).ok()
 }
 
-/// Makes go wrong what the sender, or whoever started the mock, wants.
+/// Injects the faults that the sender, or the mock's command line, asks for.
 pub(super) async fn inject(
     State(mock): State<Arc<Mock>>,
     request: Request,
@@ -200,7 +200,7 @@ pub(super) async fn inject(
     let faults = match mock.wanted(request.headers()) {
         Ok(faults) => faults,
         Err(misspelt) => {
-            // A mistake in the use of the mock, not an answer that the service has.
+            // A mistake in the use of the mock, not a response that the service has.
             let text = format!("X-Mock-Fault: {misspelt}\n\n{GRAMMAR}\n");
             return (StatusCode::BAD_REQUEST, text).into_response();
         }
@@ -245,7 +245,7 @@ pub(super) async fn inject(
     }
 }
 
-/// The answer, of which nothing arrives. (A failure's envelope would be written further out.)
+/// The response, of which nothing arrives. (An outer layer would write a failure's envelope.)
 fn lost(response: Response) -> Response {
     let (mut head, _body) = response.into_parts();
     head.extensions.remove::<Failure>();
