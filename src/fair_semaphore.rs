@@ -171,6 +171,7 @@ impl FairSemaphore {
         Some(self.permit(share, permits))
     }
 
+    /// For permits that are held already, or for none yet.
     pub(crate) fn permit(&self, share: &Share, permits: usize) -> Permit {
         Permit {
             semaphore: self.clone(),
