@@ -1,391 +1,29 @@
-//! Rows -> what they say of districts, products and clients, every bad line with its reason.
-//!
-//! Lines that name the same record are one: each brings an address, a price, another sender's id. A record is taken
-//! whole or not at all, so one bad line refuses the others of its record too.
+//! Reads a row's values, and notes what is wrong with them.
 
 use std::collections::{BTreeSet, HashMap};
 
 use rust_decimal::Decimal;
 
 use super::{
-    Kind, Problem, Totals,
-    table::{Columns, Group, Row, Rows, Value},
+    columns::BANK_ACCOUNT,
+    merge::{Key, Record},
+    records::{Address, Client, District, Price, Product},
 };
-use crate::order::{
-    Rules,
-    amount::{self, Invalid},
-    fault::{FaultCode, Hint},
-    flag,
-    model::{AddressContent, ClientType},
-    phone,
-    wire::Sent,
+use crate::{
+    catalogue::{
+        Kind, Problem,
+        table::{Row, Value},
+    },
+    order::{
+        Rules,
+        amount::{self, Invalid},
+        fault::{FaultCode, Hint},
+        flag,
+        model::ClientType,
+        phone,
+        wire::Sent,
+    },
 };
-
-pub static DISTRICT: Columns = Columns {
-    plain: &["number", "name"],
-    groups: &[],
-    keys: &["number"],
-};
-
-pub static PRODUCT: Columns = Columns {
-    plain: &["number", "sender_ids", "name", "active"],
-    groups: &[],
-    keys: &["number", "sender_ids"],
-};
-
-pub static CLIENT: Columns = Columns {
-    plain: &[
-        "number",
-        "sender_id",
-        "username",
-        "type",
-        "phone",
-        "phones",
-        "email",
-        "comment",
-        "account_number",
-        "legal_address",
-        "coins_amount",
-        "loyalty_system_is_active",
-    ],
-    groups: &[
-        Group {
-            name: "bank_account",
-            columns: &BANK_ACCOUNT,
-            many: false,
-        },
-        Group {
-            name: "addresses",
-            columns: &[
-                "number",
-                "sender_id",
-                "city",
-                "street",
-                "house",
-                "str",
-                "entrance",
-                "floor",
-                "room",
-                "district",
-            ],
-            many: true,
-        },
-        Group {
-            name: "prices",
-            columns: &["product", "price", "active"],
-            many: true,
-        },
-    ],
-    keys: &["number", "sender_id"],
-};
-
-/// The document's six keys, in their order.
-const BANK_ACCOUNT: [&str; 6] = [
-    "inn",
-    "kpp",
-    "account_number",
-    "correspondent_account",
-    "bik",
-    "bank_name",
-];
-
-/// What a file says of a district.
-#[derive(Debug, Clone, PartialEq)]
-pub struct District {
-    /// Its first line.
-    pub line: usize,
-    pub number: Option<i32>,
-    /// Required of a new one.
-    pub name: Option<String>,
-}
-
-/// What a file says of a product.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Product {
-    /// Its first line.
-    pub line: usize,
-    /// Its number; else one of `sender_ids` tells which product is meant.
-    pub number: Option<i32>,
-    /// Ids that are to mean this product, besides those that do already.
-    pub sender_ids: Vec<String>,
-    /// Required of a new one.
-    pub name: Option<String>,
-    /// Sold?
-    pub active: Sent<bool>,
-}
-
-/// What a file says of a client.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Client {
-    /// Its first line.
-    pub line: usize,
-    pub number: Option<i32>,
-    pub sender_id: Option<String>,
-    /// Required of a new one.
-    pub username: Option<String>,
-    /// Person or company.
-    pub kind: Sent<ClientType>,
-    /// E.164.
-    pub phone: Sent<String>,
-    /// E.164.
-    pub phones: Sent<Vec<String>>,
-    pub email: Sent<String>,
-    pub comment: Sent<String>,
-    pub account_number: Option<i64>,
-    /// The document's six keys, in their order.
-    pub bank_account: [Sent<String>; 6],
-    pub legal_address: Sent<Vec<String>>,
-    /// Bonus balance.
-    pub coins_amount: Sent<Decimal>,
-    /// Its own setting.
-    pub loyalty_system_is_active: Sent<bool>,
-    /// Added or changed; none is removed.
-    pub addresses: Vec<Address>,
-    /// Added or changed; none is removed.
-    pub prices: Vec<Price>,
-}
-
-/// What a file says of an address of a client.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Address {
-    pub line: usize,
-    /// Its number; else `sender_id`, else the content tells which address is meant.
-    pub number: Option<i32>,
-    pub sender_id: Option<String>,
-    /// Required of a new one.
-    pub city: Option<String>,
-    /// Required of a new one.
-    pub street: Option<String>,
-    /// Required of a new one.
-    pub house: Option<String>,
-    /// Required of a new one.
-    pub str: Option<String>,
-    pub entrance: Sent<String>,
-    pub floor: Sent<String>,
-    /// Flat or office.
-    pub room: Sent<String>,
-    /// A district's number.
-    pub district: Sent<i32>,
-}
-
-impl Address {
-    /// Its content as if nothing were stored; `Err` names what is missing.
-    pub(super) fn content(&self) -> Result<AddressContent, Vec<&'static str>> {
-        if let (Some(city), Some(street), Some(house), Some(str)) =
-            (&self.city, &self.street, &self.house, &self.str)
-        {
-            return Ok(AddressContent {
-                city: city.clone(),
-                street: street.clone(),
-                house: house.clone(),
-                str: str.clone(),
-                entrance: self.entrance.value().cloned(),
-                floor: self.floor.value().cloned(),
-                room: self.room.value().cloned(),
-            });
-        }
-        let fields = [
-            (&self.city, "city"),
-            (&self.street, "street"),
-            (&self.house, "house"),
-            (&self.str, "str"),
-        ];
-        let missing = fields.into_iter().filter(|(field, _)| field.is_none());
-        Err(missing.map(|(_, name)| name).collect())
-    }
-
-    /// Overwrites a stored content field by field.
-    pub(super) fn apply(&self, stored: &mut AddressContent) {
-        let set = |stored: &mut String, told: &Option<String>| {
-            if let Some(told) = told {
-                stored.clone_from(told);
-            }
-        };
-        set(&mut stored.city, &self.city);
-        set(&mut stored.street, &self.street);
-        set(&mut stored.house, &self.house);
-        set(&mut stored.str, &self.str);
-        self.entrance.apply(&mut stored.entrance);
-        self.floor.apply(&mut stored.floor);
-        self.room.apply(&mut stored.room);
-    }
-}
-
-/// A client's own price.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Price {
-    pub line: usize,
-    /// A product's number.
-    pub product: i32,
-    /// Roubles.
-    pub price: Decimal,
-    /// In force?
-    pub active: Sent<bool>,
-}
-
-/// What files say, of one kind or of several that are to be taken together.
-#[derive(Debug, Default)]
-pub struct Entries {
-    pub districts: Vec<District>,
-    pub products: Vec<Product>,
-    pub clients: Vec<Client>,
-    pub problems: Vec<Problem>,
-    /// How many records are left out for a bad line.
-    pub totals: Totals,
-}
-
-impl Entries {
-    /// Adds a file.
-    pub fn add(&mut self, kind: Kind, table: Rows, rules: &Rules) {
-        let Rows { rows, mut problems } = table;
-        let no_rows = problems.len();
-        let mut reader = Reader {
-            kind,
-            rules,
-            problems: &mut problems,
-        };
-        let refused = match kind {
-            Kind::Districts => reader.records(rows, Reader::district, &mut self.districts),
-            Kind::Products => reader.records(rows, Reader::product, &mut self.products),
-            Kind::Clients => reader.records(rows, Reader::client, &mut self.clients),
-        };
-        self.totals.of(kind).refused += refused + no_rows;
-        self.problems.append(&mut problems);
-    }
-}
-
-/// What tells two lines of one record that they are.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Number(i32),
-    SenderId(String),
-}
-
-/// A record that several lines may tell of.
-trait Record {
-    fn line(&self) -> usize;
-    fn keys(&self) -> Vec<Key>;
-    /// Takes over what a later line says; returns the columns in which the two differ.
-    fn merge(&mut self, later: Self) -> Vec<&'static str>;
-}
-
-/// A later line repeats what the first says, or leaves it empty.
-fn same<T: PartialEq>(first: &mut Option<T>, later: Option<T>) -> bool {
-    match (&*first, later) {
-        (_, None) => true,
-        (None, later) => {
-            *first = later;
-            true
-        }
-        (Some(first), Some(later)) => *first == later,
-    }
-}
-
-/// As [`same`], where being empty says something too.
-fn same_sent<T: PartialEq>(first: &mut Sent<T>, later: Sent<T>) -> bool {
-    match (&*first, later) {
-        (_, Sent::Absent | Sent::Null) => true,
-        (Sent::Absent, later) => {
-            *first = later;
-            true
-        }
-        (first, later) => *first == later,
-    }
-}
-
-/// The names of those that are not the same.
-fn differing<const N: usize>(fields: [(&'static str, bool); N]) -> Vec<&'static str> {
-    let differing = fields.into_iter().filter(|(_, same)| !same);
-    differing.map(|(name, _)| name).collect()
-}
-
-impl Record for District {
-    fn line(&self) -> usize {
-        self.line
-    }
-
-    fn keys(&self) -> Vec<Key> {
-        self.number.map(Key::Number).into_iter().collect()
-    }
-
-    fn merge(&mut self, later: Self) -> Vec<&'static str> {
-        differing([("name", same(&mut self.name, later.name))])
-    }
-}
-
-impl Record for Product {
-    fn line(&self) -> usize {
-        self.line
-    }
-
-    fn keys(&self) -> Vec<Key> {
-        let ids = self.sender_ids.iter().cloned().map(Key::SenderId);
-        ids.chain(self.number.map(Key::Number)).collect()
-    }
-
-    fn merge(&mut self, later: Self) -> Vec<&'static str> {
-        for id in later.sender_ids {
-            if !self.sender_ids.contains(&id) {
-                self.sender_ids.push(id);
-            }
-        }
-        differing([
-            ("number", same(&mut self.number, later.number)),
-            ("name", same(&mut self.name, later.name)),
-            ("active", same_sent(&mut self.active, later.active)),
-        ])
-    }
-}
-
-impl Record for Client {
-    fn line(&self) -> usize {
-        self.line
-    }
-
-    fn keys(&self) -> Vec<Key> {
-        let id = self.sender_id.iter().cloned().map(Key::SenderId);
-        id.chain(self.number.map(Key::Number)).collect()
-    }
-
-    fn merge(&mut self, later: Self) -> Vec<&'static str> {
-        self.addresses.extend(later.addresses);
-        self.prices.extend(later.prices);
-        let mut bank_account = true;
-        for (first, later) in self.bank_account.iter_mut().zip(later.bank_account) {
-            bank_account &= same_sent(first, later);
-        }
-        differing([
-            ("number", same(&mut self.number, later.number)),
-            ("sender_id", same(&mut self.sender_id, later.sender_id)),
-            ("username", same(&mut self.username, later.username)),
-            ("type", same_sent(&mut self.kind, later.kind)),
-            ("phone", same_sent(&mut self.phone, later.phone)),
-            ("phones", same_sent(&mut self.phones, later.phones)),
-            ("email", same_sent(&mut self.email, later.email)),
-            ("comment", same_sent(&mut self.comment, later.comment)),
-            (
-                "account_number",
-                same(&mut self.account_number, later.account_number),
-            ),
-            ("bank_account", bank_account),
-            (
-                "legal_address",
-                same_sent(&mut self.legal_address, later.legal_address),
-            ),
-            (
-                "coins_amount",
-                same_sent(&mut self.coins_amount, later.coins_amount),
-            ),
-            (
-                "loyalty_system_is_active",
-                same_sent(
-                    &mut self.loyalty_system_is_active,
-                    later.loyalty_system_is_active,
-                ),
-            ),
-        ])
-    }
-}
 
 const INTEGER: Hint = Hint::Expected("целое число", "an integer");
 const NUMBER: Hint = Hint::Expected("число", "a number");
@@ -396,15 +34,15 @@ const FLAG: Hint = Hint::Allowed("true, false, 1, 0, да, нет");
 const PHONE: Hint = Hint::Allowed("+79191991919, 89191991919, 79191991919, 9191991919");
 const INT_RANGE: &str = "1 … 2147483647";
 
-struct Reader<'r> {
-    kind: Kind,
-    rules: &'r Rules,
-    problems: &'r mut Vec<Problem>,
+pub(super) struct Reader<'r> {
+    pub(super) kind: Kind,
+    pub(super) rules: &'r Rules,
+    pub(super) problems: &'r mut Vec<Problem>,
 }
 
 impl Reader<'_> {
     /// Reads all rows; returns how many records are left out.
-    fn records<T: Record>(
+    pub(super) fn records<T: Record>(
         &mut self,
         rows: Vec<Row>,
         read: fn(&mut Self, &Row) -> T,
@@ -595,7 +233,7 @@ impl Reader<'_> {
         sent.value().cloned()
     }
 
-    fn district(&mut self, row: &Row) -> District {
+    pub(super) fn district(&mut self, row: &Row) -> District {
         let number = self.number(row, "number");
         District {
             line: row.line,
@@ -604,7 +242,7 @@ impl Reader<'_> {
         }
     }
 
-    fn product(&mut self, row: &Row) -> Product {
+    pub(super) fn product(&mut self, row: &Row) -> Product {
         let problems = self.problems.len();
         let number = self.number(row, "number").value().copied();
         let sender_ids = self.list(row, "sender_ids", |_, value| text(value, 255));
@@ -628,7 +266,7 @@ impl Reader<'_> {
         self.problem(row.line, String::new(), reason);
     }
 
-    fn client(&mut self, row: &Row) -> Client {
+    pub(super) fn client(&mut self, row: &Row) -> Client {
         let problems = self.problems.len();
         let number = self.number(row, "number").value().copied();
         let sender_id = self.text(row, "sender_id", 255).value().cloned();

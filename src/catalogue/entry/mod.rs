@@ -1,0 +1,48 @@
+//! Rows -> what they say of districts, products and clients, every bad line with its reason.
+//!
+//! Lines that name the same record are one: each brings an address, a price, another sender's id. A record is taken
+//! whole or not at all, so one bad line refuses the others of its record too.
+
+use self::reader::Reader;
+pub use self::{
+    columns::{CLIENT, DISTRICT, PRODUCT},
+    records::{Address, Client, District, Price, Product},
+};
+use super::{Kind, Problem, Totals, table::Rows};
+use crate::order::Rules;
+
+mod columns;
+mod merge;
+mod reader;
+mod records;
+
+/// What files say, of one kind or of several that are to be taken together.
+#[derive(Debug, Default)]
+pub struct Entries {
+    pub districts: Vec<District>,
+    pub products: Vec<Product>,
+    pub clients: Vec<Client>,
+    pub problems: Vec<Problem>,
+    /// How many records are left out for a bad line.
+    pub totals: Totals,
+}
+
+impl Entries {
+    /// Adds a file.
+    pub fn add(&mut self, kind: Kind, table: Rows, rules: &Rules) {
+        let Rows { rows, mut problems } = table;
+        let no_rows = problems.len();
+        let mut reader = Reader {
+            kind,
+            rules,
+            problems: &mut problems,
+        };
+        let refused = match kind {
+            Kind::Districts => reader.records(rows, Reader::district, &mut self.districts),
+            Kind::Products => reader.records(rows, Reader::product, &mut self.products),
+            Kind::Clients => reader.records(rows, Reader::client, &mut self.clients),
+        };
+        self.totals.of(kind).refused += refused + no_rows;
+        self.problems.append(&mut problems);
+    }
+}
