@@ -99,12 +99,7 @@ pub(super) async fn run_until(
         async move { database::open(&config.database).await }
     });
     let mut opened = None;
-    let serving = async {
-        match faults {
-            None => http::serve(listener, app, tls, stop).await,
-            Some(faults) => http::serve_with_faults(listener, app, faults, tls, stop).await,
-        }
-    };
+    let serving = http::serve(listener, app, faults, tls, stop);
     let busy = tokio::select! {
         busy = serving => Ok(busy),
         failure = work(&config, demos, addresses, &intake, metrics, &mut opening, &mut opened) => Err(failure),

@@ -48,28 +48,8 @@ use crate::{
 const WORTH_COMPRESSING: u64 = 1024;
 
 /// Serves senders until `shutdown` resolves, then lets running requests finish for at most `config.times.stop`.
-/// Returns how many connections were still busy when that time was over.
+/// Returns how many connections were still busy when that time was over. Faults are the mock's alone.
 pub async fn serve(
-    listener: TcpListener,
-    app: Arc<App>,
-    tls: Option<Tls>,
-    shutdown: impl Future<Output = ()>,
-) -> usize {
-    serve_orders(listener, app, None, tls, shutdown).await
-}
-
-/// The same with faults at every sender's wish: for `aqua-orders mock` and nothing else.
-pub async fn serve_with_faults(
-    listener: TcpListener,
-    app: Arc<App>,
-    faults: Faults,
-    tls: Option<Tls>,
-    shutdown: impl Future<Output = ()>,
-) -> usize {
-    serve_orders(listener, app, Some(faults), tls, shutdown).await
-}
-
-async fn serve_orders(
     listener: TcpListener,
     app: Arc<App>,
     faults: Option<Faults>,
@@ -123,7 +103,7 @@ pub async fn serve_operator(
 
 // A request passes the layers from the last to the first.
 
-/// Every route and layer of the senders' listener. Faults are the mock's alone.
+/// Every route and layer of the senders' listener.
 fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
     let limits = &app.config.limits;
     let failures = Failure::all(limits).map(Failure::code);

@@ -1,15 +1,19 @@
 //! The order as it is sent (contract §3).
 
-use utoipa::openapi::{ComponentsBuilder, schema::Type};
-
-use super::schema::{
-    Any, Optional, Required, amount, both, checkout, flag, integer, list, moment, named, one_of,
-    phone, sent, sent_list, text,
+use serde_json::Value;
+use utoipa::openapi::{
+    ArrayBuilder, ComponentsBuilder, KnownFormat, ObjectBuilder, SchemaFormat,
+    schema::{SchemaType, Type},
 };
+
+use super::schema::{Any, both, list, named, sent, value};
 use crate::{
     config::Limits,
     order::fields::{self, Both, Field, Kind},
 };
+
+/// How a moment begins.
+const MOMENT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}";
 
 /// Everything that is sent: the document's own form, and in words what else is read.
 pub fn schemas(components: ComponentsBuilder, limits: &Limits) -> ComponentsBuilder {
@@ -32,42 +36,73 @@ pub fn schemas(components: ComponentsBuilder, limits: &Limits) -> ComponentsBuil
 }
 
 fn sent_field(field: &Field, limits: &Limits) -> Any {
-    let need = if field.is_required {
-        Required
-    } else {
-        Optional
-    };
     let about = match also_read(field.kind) {
         Some((ru, en)) => format!("{}. {ru}\n\n{}. {en}", field.about.0, field.about.1),
         None => both(field.about),
     };
+    // `null` and `""` clear an optional field.
+    let null = (!field.is_required).then_some(Type::Null);
+    let least = field.is_required.then_some(1);
+    let types =
+        |types: &[Type]| -> SchemaType { types.iter().cloned().chain(null.clone()).collect() };
+    let object = |allowed: &[Type]| {
+        let object = ObjectBuilder::new().schema_type(types(allowed));
+        object.description(Some(about.clone()))
+    };
+    let text = |longest| {
+        let text = object(&[Type::String]).min_length(least);
+        text.max_length(Some(longest)).into()
+    };
+    let list = |items: Any, most| {
+        ArrayBuilder::new()
+            .schema_type(types(&[Type::Array]))
+            .items(items)
+            .min_items(least)
+            .max_items(Some(most))
+            .description(Some(about.clone()))
+            .into()
+    };
     match field.kind {
-        Kind::Identity | Kind::Id => text(need, fields::LONGEST_ID, about),
-        Kind::OurNumber => integer(need, (1, i64::from(i32::MAX)), about),
-        Kind::Text(usual) => text(need, usual, about),
-        Kind::Amount(whole_digits) => amount(need, whole_digits, about),
-        Kind::Integer(least, most) => integer(need, (least, most), about),
-        Kind::Flag => flag(need, about),
-        Kind::Checkout => checkout(need, fields::LONGEST_ID, about),
-        Kind::Moment => moment(need, about),
-        Kind::Phone => phone(need, about),
-        Kind::Phones => sent_list(
-            need,
-            phone(Required, both(("Телефон", "Phone"))),
-            limits.client_addresses,
-            about,
-        ),
-        Kind::OneOf(words) => one_of(need, words, about),
-        Kind::Object(name) => named(name),
-        Kind::List(name) => {
-            let most = if name == fields::ORDER_ITEM.name {
-                limits.order_items
-            } else {
-                limits.client_addresses
-            };
-            sent_list(need, named(name), most, about)
+        Kind::Identity | Kind::Id => text(fields::LONGEST_ID),
+        Kind::Text(usual) => text(usual),
+        Kind::OurNumber => integer(object(&[Type::Integer]), 1, i64::from(i32::MAX)),
+        Kind::Integer(least, most) => integer(object(&[Type::Integer]), least, most),
+        Kind::Amount(whole_digits) => {
+            let most = 10_f64.powi(whole_digits.cast_signed()) - 0.01;
+            let amount = object(&[Type::Number]).minimum(Some(0));
+            amount.maximum(Some(most)).into()
         }
+        Kind::Flag => object(&[Type::Boolean]).into(),
+        Kind::Checkout => {
+            let checkout = object(&[Type::String, Type::Boolean]);
+            checkout.max_length(Some(fields::LONGEST_ID)).into()
+        }
+        Kind::Moment => object(&[Type::String]).pattern(Some(MOMENT)).into(),
+        Kind::Phone => object(&[Type::String]).into(),
+        Kind::Phones => {
+            let phone = value(&[Type::String], ("Телефон", "Phone"));
+            list(phone, limits.client_addresses)
+        }
+        Kind::OneOf(words) => {
+            let words = words.split(", ").map(Value::from);
+            let null = null.as_ref().map(|_| Value::Null);
+            let word = object(&[Type::String]);
+            word.enum_values(Some(words.chain(null))).into()
+        }
+        Kind::Object(name) => named(name),
+        Kind::List(name) if name == fields::ORDER_ITEM.name => {
+            list(named(name), limits.order_items)
+        }
+        Kind::List(name) => list(named(name), limits.client_addresses),
     }
+}
+
+fn integer(integer: ObjectBuilder, least: i64, most: i64) -> Any {
+    if (least, most) == (i64::MIN, i64::MAX) {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
+        return integer.format(Some(format)).into();
+    }
+    integer.minimum(Some(least)).maximum(Some(most)).into()
 }
 
 /// What is read of a kind besides the document's own form (contract §3).

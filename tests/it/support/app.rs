@@ -9,10 +9,7 @@ use std::{
 use aqua_orders::{
     config::Config,
     database::Servers,
-    http::{
-        App, listener::tls::Tls, mock::Faults, operator::Operator, serve, serve_operator,
-        serve_with_faults,
-    },
+    http::{App, listener::tls::Tls, mock::Faults, operator::Operator, serve, serve_operator},
     intake::Intake,
     store::Store,
     telemetry::metrics::Metrics,
@@ -69,15 +66,11 @@ impl Running {
             // A dropped sender means the test is over.
             let _ = stopped.await;
         };
-        let served = match faults {
-            None => tokio::spawn(serve(listener, app, tls, stopped)),
-            Some(faults) => tokio::spawn(serve_with_faults(listener, app, faults, tls, stopped)),
-        };
         Self {
             address,
             operators_address,
             stop,
-            served,
+            served: tokio::spawn(serve(listener, app, faults, tls, stopped)),
         }
     }
 }
