@@ -10,7 +10,7 @@ use crate::{
     config::{Journal, Publication},
     store::{
         Error, Store,
-        journal::{Cursor, KeptCursor},
+        journal::remove::{BatchCursor, KeptCursor},
     },
 };
 
@@ -60,7 +60,7 @@ pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Resu
     }
     // After the kept orders: a batch stays as long as one of its orders does.
     if let Some(before) = days_ago(settings.keep_batches) {
-        let mut cursor = Cursor::START;
+        let mut cursor = BatchCursor::START;
         while let Some(last) = store
             .remove_batches(publication, before, cursor, STEP)
             .await?

@@ -1,4 +1,4 @@
-//! The journal as an operator reads it, and how it is kept from growing for ever. Each statement names one publication.
+//! The journal as an operator reads it. Each statement names one publication.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use super::{Error, Store};
 use crate::order::fault::{Language, usual_message};
+
+pub mod remove;
 
 /// What an operator looks for.
 #[derive(Debug, Clone, Default)]
@@ -137,36 +139,6 @@ pub struct Creation {
     pub received_at: Option<DateTime<Utc>>,
     pub request_id: Option<String>,
     pub login: Option<String>,
-}
-
-/// Where one step of removing batches ended, for the next.
-#[derive(Debug, Clone, Copy)]
-pub struct Cursor {
-    received_at: DateTime<Utc>,
-    batch: Uuid,
-}
-
-impl Cursor {
-    /// Before every batch.
-    pub const START: Self = Self {
-        received_at: DateTime::UNIX_EPOCH,
-        batch: Uuid::nil(),
-    };
-}
-
-/// The same of the kept orders.
-#[derive(Debug, Clone, Copy)]
-pub struct KeptCursor {
-    batch: Uuid,
-    position: i32,
-}
-
-impl KeptCursor {
-    /// Before every kept order.
-    pub const START: Self = Self {
-        batch: Uuid::nil(),
-        position: -1,
-    };
 }
 
 impl Store {
@@ -346,123 +318,5 @@ impl Store {
     pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
         let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(self.pool());
         self.in_time(now).await.map_err(Error::of_statement)
-    }
-
-    /// Removes changes from before then, `step` at most; says how many.
-    ///
-    /// # Errors
-    /// Trying again is safe.
-    pub async fn remove_changes(
-        &self,
-        publication: &str,
-        before: DateTime<Utc>,
-        step: i64,
-    ) -> Result<u64, Error> {
-        let removed = sqlx::query!(
-            "DELETE FROM journal_change
-             WHERE publication = $1 AND (order_number, version) IN (
-                 SELECT order_number, version FROM journal_change
-                 WHERE publication = $1 AND made_at < $2 ORDER BY made_at LIMIT $3)",
-            publication,
-            before,
-            step,
-        )
-        .execute(self.pool());
-        let removed = self.in_time(removed).await.map_err(Error::of_statement)?;
-        Ok(removed.rows_affected())
-    }
-
-    /// Removes kept orders from before then. A batch's id tells when it was made (UUID v7); of one whose maker had a
-    /// wrong clock, `stored_at` tells better. Looks at `step` of them behind `after`; says where it ended, and `None` at the
-    /// end.
-    ///
-    /// # Errors
-    /// Trying again is safe.
-    pub async fn remove_kept(
-        &self,
-        publication: &str,
-        before: DateTime<Utc>,
-        after: KeptCursor,
-        step: i64,
-    ) -> Result<Option<KeptCursor>, Error> {
-        let last = sqlx::query_as!(
-            KeptCursor,
-            "WITH old AS MATERIALIZED (
-                 SELECT batch, position FROM journal_rejected
-                 WHERE publication = $1 AND batch < $2 AND (batch, position) > ($3::uuid, $4::int)
-                 ORDER BY batch, position LIMIT $5
-             ), removed AS (
-                 DELETE FROM journal_rejected r
-                 WHERE publication = $1 AND (batch, position) IN (SELECT batch, position FROM old)
-                   -- By the database's clock, too: an instance may have had a wrong one.
-                   AND (SELECT b.stored_at FROM journal_batch b
-                        WHERE b.publication = $1 AND b.batch = r.batch) < $6
-             )
-             SELECT batch, position FROM old ORDER BY batch DESC, position DESC LIMIT 1",
-            publication,
-            first_id_at(before),
-            after.batch,
-            after.position,
-            step,
-            before,
-        )
-        .fetch_optional(self.pool());
-        self.in_time(last).await.map_err(Error::of_statement)
-    }
-
-    /// Removes batches from before then, but for those of which an order is kept. Looks at `step` of them behind
-    /// `after`; says where it ended, and `None` at the end.
-    ///
-    /// # Errors
-    /// Trying again is safe.
-    pub async fn remove_batches(
-        &self,
-        publication: &str,
-        before: DateTime<Utc>,
-        after: Cursor,
-        step: i64,
-    ) -> Result<Option<Cursor>, Error> {
-        let last = sqlx::query_as!(
-            Cursor,
-            "WITH old AS MATERIALIZED (
-                 SELECT received_at, batch FROM journal_batch
-                 WHERE publication = $1 AND received_at < $2 AND (received_at, batch) > ($3, $4::uuid)
-                 ORDER BY received_at, batch LIMIT $5
-             ), removed AS (
-                 DELETE FROM journal_batch b
-                 WHERE publication = $1 AND batch IN (SELECT batch FROM old) AND stored_at < $2
-                   AND NOT EXISTS (SELECT FROM journal_rejected r WHERE r.publication = $1 AND r.batch = b.batch)
-             )
-             SELECT received_at, batch FROM old ORDER BY received_at DESC, batch DESC LIMIT 1",
-            publication,
-            before,
-            after.received_at,
-            after.batch,
-            step,
-        )
-        .fetch_optional(self.pool());
-        self.in_time(last).await.map_err(Error::of_statement)
-    }
-}
-
-/// Batches made at that moment or later have no lower id than this.
-fn first_id_at(moment: DateTime<Utc>) -> Uuid {
-    let milliseconds = u64::try_from(moment.timestamp_millis()).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(milliseconds, &[0; 10]).into_uuid()
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::TimeDelta;
-
-    use super::*;
-
-    #[test]
-    fn a_batchs_id_tells_on_which_side_of_a_moment_it_was_made() {
-        let now = Utc::now();
-        let id = Uuid::now_v7();
-        assert!(first_id_at(now - TimeDelta::seconds(1)) < id);
-        assert!(first_id_at(now + TimeDelta::seconds(1)) > id);
-        assert!(first_id_at(DateTime::<Utc>::MIN_UTC) < id);
     }
 }
