@@ -312,7 +312,7 @@ impl Warning {
         })
     }
 
-    /// Whether something that came was not taken as it came: left out, rounded or shortened. The journal keeps such an order
+    /// Whether something that came was not taken as it came: left out, not added, rounded or shortened. The journal keeps such an order
     /// (contract §7).
     #[must_use]
     pub fn is_loss(&self) -> bool {
@@ -325,10 +325,10 @@ impl Warning {
             | C::ExternalIdIgnored
             | C::PaymentTypeUnknown
             | C::ClientChanged
-            | C::KeptAsStored
-            | C::TooMany => false,
+            | C::KeptAsStored => false,
             C::TooLong => !matches!(self.hint, Hint::Kept(_)),
-            C::Rounded
+            C::TooMany
+            | C::Rounded
             | C::Required
             | C::WrongType
             | C::OutOfRange

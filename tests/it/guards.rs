@@ -78,13 +78,28 @@ async fn a_client_keeps_so_many_addresses_and_an_order_to_one_more_keeps_it_itse
         .await;
     assert_eq!(versions, [1]);
 
+    // The journal has what was not added, as it came.
+    let operator = Operator::of(&app.database);
+    let remarks = ["journal", "remarks", "--json", "--code", "too_many"];
+    let kept = operator.run(remarks).await.done();
+    let kept: Vec<Value> = kept
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let mut orders: Vec<(&Value, &Value)> = kept
+        .iter()
+        .map(|kept| (&kept["order"], &kept["body"]))
+        .collect();
+    orders.sort_by_key(|(order, _)| order.as_str());
+    let [second, third] = [&batch[1], &batch[2]].map(|order| json!(order.to_string()));
+    assert_eq!(orders, [(&json!("2"), &second), (&json!("3"), &third)]);
+
     // Sent to another house it moves, and back to one that the client has.
     let moved = app.accept(&to_house("2", 5)).await;
     assert_eq!(moved["shipping_address"]["house"], "5");
     let back = app.accept(&to_house("2", 1)).await;
     assert_eq!(back["shipping_address"]["house"], "1");
     assert!(back["shipping_address"]["id"].is_i64());
-    let operator = Operator::of(&app.database);
     let history = operator.run(["journal", "order", "2"]).await.done();
     assert!(history.contains("Эжва, Мира, 5"), "{history}");
     let shown = operator.run(["order", "show", "2"]).await.done();
