@@ -20,11 +20,13 @@ use axum::{
     Router,
     handler::Handler,
     middleware::from_fn_with_state,
+    response::Response,
     routing::{MethodRouter, get, post},
 };
 use ipnet::IpNet;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
+use tower::util::MapResponseLayer;
 use tower_http::{
     CompressionLevel,
     compression::{CompressionLayer, predicate::SizeAbove},
@@ -144,8 +146,7 @@ fn operator_router(operator: Operator) -> Router {
 
 /// The pages for integrators, for either listener.
 fn docs_router(limits: &Limits) -> Router {
-    description::router(limits)
-        .layer(CompressionLayer::new().compress_when(SizeAbove::new(WORTH_COMPRESSING)))
+    compressing(description::router(limits), CompressionLevel::Default)
 }
 
 /// What connections over the limit get, whatever they ask for.
@@ -163,11 +164,29 @@ fn post_only<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Ar
 /// What senders' requests have in common: an id, a log line, an envelope for failures, compression.
 fn with_exchange(router: Router<Arc<App>>, app: Arc<App>) -> Router {
     let metrics = Arc::clone(&app.metrics);
+    let router = router.layer(from_fn_with_state(metrics, exchange::layer));
+    compressing(router, CompressionLevel::Fastest).with_state(app)
+}
+
+/// Compresses responses for whoever takes them so. Where a caller takes neither that nor plain text (`identity;q=0`), the layer
+/// would turn any status into 406, a stored batch's too: it is plain text then, under its own status.
+fn compressing<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    quality: CompressionLevel,
+) -> Router<S> {
     let compression = CompressionLayer::new()
-        .quality(CompressionLevel::Fastest)
+        .quality(quality)
         .compress_when(SizeAbove::new(WORTH_COMPRESSING));
-    router
-        .layer(from_fn_with_state(metrics, exchange::layer))
-        .layer(compression)
-        .with_state(app)
+    let keep_status = MapResponseLayer::new(|mut response: Response| {
+        let status = response.status();
+        response.extensions_mut().insert(status);
+        response
+    });
+    let restore_status = MapResponseLayer::new(|mut response: http::Response<_>| {
+        if let Some(status) = response.extensions_mut().remove() {
+            *response.status_mut() = status;
+        }
+        response
+    });
+    router.layer((restore_status, compression, keep_status))
 }

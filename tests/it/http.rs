@@ -1039,6 +1039,49 @@ async fn answers_are_compressed_when_the_caller_asks() {
     assert_eq!(tiny.header("content-encoding"), None);
 }
 
+#[tokio::test]
+async fn no_accept_encoding_changes_a_status_and_where_nothing_is_acceptable_the_answer_is_plain() {
+    let service = Service::demo().await;
+    let batch = format!("[{}1]", "1,".repeat(99));
+    let plain = service.post("", &batch).await;
+    for (accepted, coding) in [
+        ("identity;q=0", None),
+        ("identity; Q=0.000", None),
+        ("*;q=0", None),
+        ("compress, *;q=0", None),
+        ("identity;q=0, *;q=0", None),
+        ("gzip;q=0, br;q=0, deflate;q=0, zstd;q=0, *;q=0", None),
+        ("identity;q=0\r\nAccept-Encoding: *;q=0", None),
+        ("gzip, *;q=0", Some("gzip")),
+        ("identity;q=0, br", Some("br")),
+        ("identity;q=0, *;q=0.1, zstd;q=0.5", Some("zstd")),
+    ] {
+        let headers = format!("Accept-Encoding: {accepted}\r\n");
+        let answer = service.post(&headers, &batch).await;
+        assert_eq!(answer.status, 200, "{accepted}");
+        assert_eq!(answer.header("content-encoding"), coding, "{accepted}");
+        assert_eq!(answer.body == plain.body, coding.is_none(), "{accepted}");
+
+        service
+            .post(&headers, "{")
+            .await
+            .refused(400, "malformed_json");
+        let answer = service.ask(post("/nobody/hs/AquaDeliveri/getOrdersURL", &headers, "[]"));
+        let answer = answer.await;
+        answer.refused(401, "unauthorized");
+        assert!(answer.header("www-authenticate").is_some(), "{accepted}");
+        let unknown = service.ask(post("/", &headers, "[]")).await;
+        unknown.refused(404, "not_found");
+        let get = format!("GET {ORDERS} HTTP/1.1\r\nHost: test\r\n{headers}\r\n");
+        let answer = service.ask(get).await;
+        answer.refused(405, "method_not_allowed");
+        assert_eq!(answer.header("allow"), Some("POST"), "{accepted}");
+        let large = format!("[{}1]", "1,".repeat(5000));
+        let answer = service.post(&headers, large).await;
+        answer.refused(413, "batch_too_large");
+    }
+}
+
 // --- Senders' habits ---
 
 #[tokio::test]
