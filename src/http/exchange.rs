@@ -104,7 +104,7 @@ impl Exchange {
 
     async fn run(self, request: Request, next: Next, metrics: Arc<Metrics>) -> Response {
         let (mut head, body) = request.into_parts();
-        let waits_to_be_asked = expects_continue(&head.headers);
+        let expects_continue = expects_continue(&head.headers);
         let body = DrainableBody::new(body);
         head.extensions.insert(self.clone());
         let response = next
@@ -113,13 +113,13 @@ impl Exchange {
         let mut response = self.finish(response, &metrics);
         // A caller that was too slow once is not waited for again.
         let timed_out = response.status() == StatusCode::REQUEST_TIMEOUT;
-        if timed_out || !body.drain(waits_to_be_asked).await {
+        if timed_out || !body.drain(expects_continue).await {
             close(&mut response);
         }
         response
     }
 
-    /// Writes the envelope of a failure, the id and the log line.
+    /// Writes a failure's envelope and the id, and records the request.
     fn finish(&self, mut response: Response, metrics: &Metrics) -> Response {
         let facts = response
             .extensions_mut()
@@ -132,33 +132,45 @@ impl Exchange {
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
+        self.record(response.status(), failure, &facts, metrics);
+        response
+    }
+
+    /// Counts the request, ends its trace and writes its log line.
+    fn record(
+        &self,
+        status: StatusCode,
+        failure: Option<Failure>,
+        facts: &Facts,
+        metrics: &Metrics,
+    ) {
         let took = self.started.elapsed();
-        let done = if facts.dry_run { CHECKED } else { PROCESSED };
-        let outcome = failure.map_or(done, Failure::code);
-        metrics.answered(outcome, facts.publication.is_some(), took);
         let code = failure.map(Failure::code);
+        let done = if facts.dry_run { CHECKED } else { PROCESSED };
+        let is_known = facts.is_known();
+        metrics.answered(code.unwrap_or(done), facts.publication.is_some(), took);
         let publication = facts.publication.as_ref().map(|known| known.name.as_str());
         let trace_id = traces::answered(
             self.caller.as_ref(),
             &Answered {
                 begin: self.started,
-                status: response.status().as_u16(),
+                status: status.as_u16(),
                 request_id: &self.request_id,
                 code,
                 publication,
                 orders: (facts.orders, facts.accepted, facts.rejected),
                 stages: &facts.stages,
-                is_known: facts.is_known(),
+                is_known,
             },
         );
         // A stranger, also on a publication that anybody may post to, could fill the disk with lines at no cost. A defect of
         // ours is always logged.
-        if let Some(kind) = code
-            && !facts.is_known()
+        if let Some(code) = code
+            && !is_known
             && failure != Some(Failure::Internal)
-            && !metrics.strangers_lines.is_written(kind)
+            && !metrics.strangers_lines.is_written(code)
         {
-            return response;
+            return;
         }
         // Counts and names of publications only: nothing that says who ordered what (contract §7).
         tracing::info!(
@@ -173,12 +185,11 @@ impl Exchange {
             dry_run = facts.dry_run.then_some(true),
             bytes = facts.bytes,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            status = response.status().as_u16(),
+            status = status.as_u16(),
             code,
             trace_id,
             "answered"
         );
-        response
     }
 }
 

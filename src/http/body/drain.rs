@@ -39,14 +39,14 @@ impl DrainableBody {
 
     /// Reads what is left, within bounds, so that a caller who sends everything before it reads gets the response and can use
     /// the connection again. `false`: there is more, and the connection must close.
-    pub async fn drain(mut self, waits_to_be_asked: bool) -> bool {
+    pub async fn drain(mut self, expects_continue: bool) -> bool {
         {
             let reading = self.lock();
             if reading.ended {
                 return true;
             }
             // Reading would ask for a body that nobody wants, and one past the bound ends in closing anyway.
-            if (waits_to_be_asked && !reading.begun)
+            if (expects_continue && !reading.begun)
                 || reading.body.size_hint().lower() > DRAINED_BYTES
             {
                 return false;

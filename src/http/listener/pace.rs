@@ -109,29 +109,18 @@ impl<S> Paced<S> {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    fn written(
+    fn progress<T>(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        match written {
-            Poll::Ready(Ok(bytes)) => {
-                self.patience.took(bytes);
-                Poll::Ready(Ok(bytes))
-            }
-            Poll::Ready(error) => Poll::Ready(error),
-            Poll::Pending => self.waits(cx),
+        progress: Poll<io::Result<T>>,
+        bytes: impl FnOnce(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
+        match &progress {
+            Poll::Ready(Ok(done)) => self.patience.took(bytes(done)),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => return self.waits(cx),
         }
-    }
-
-    fn done(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
-        match done {
-            Poll::Ready(done) => {
-                self.patience.took(0);
-                Poll::Ready(done)
-            }
-            Poll::Pending => self.waits(cx),
-        }
+        progress
     }
 }
 
@@ -152,7 +141,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buffer);
-        self.written(cx, written)
+        self.progress(cx, written, |bytes| *bytes)
     }
 
     fn poll_write_vectored(
@@ -161,7 +150,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
-        self.written(cx, written)
+        self.progress(cx, written, |bytes| *bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -170,12 +159,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.stream).poll_flush(cx);
-        self.done(cx, done)
+        self.progress(cx, done, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.done(cx, done)
+        self.progress(cx, done, |()| 0)
     }
 }
 
