@@ -234,33 +234,6 @@ fn entries(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
     } else {
         ("Ответ на пакет", "The answer to a batch")
     };
-    let accepted = answered(
-        ("Заказ сохранён", "The order is stored"),
-        [
-            ("success", always(true)),
-            (
-                "data",
-                list(
-                    Type::Array.into(),
-                    named(&of("AnsweredOrder")),
-                    (1, 1),
-                    ("Заказ, как он сохранён", "The order as stored"),
-                ),
-            ),
-        ],
-    )
-    .property(
-        "warnings",
-        list(
-            Type::Array.into(),
-            named("Warning"),
-            (1, usize::MAX),
-            (
-                "Есть, когда есть что сказать",
-                "There where there is something to say",
-            ),
-        ),
-    );
     let entry = OneOfBuilder::new()
         .item(named(&of("Accepted")))
         .item(named("Rejected"))
@@ -289,32 +262,63 @@ fn entries(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
             ),
         )
         .schema(of("Entry"), entry)
-        .schema(of("Accepted"), accepted);
+        .schema(of("Accepted"), accepted(dry));
     if dry {
         return components;
     }
-    components.schema(
-        "Rejected",
-        answered(
+    components.schema("Rejected", rejected())
+}
+
+fn accepted(dry: bool) -> ObjectBuilder {
+    answered(
+        ("Заказ сохранён", "The order is stored"),
+        [
+            ("success", always(true)),
             (
-                "Заказ не принят; до исправления повторять незачем",
-                "The order was not taken; there is no use in sending it again unchanged",
-            ),
-            [
-                ("success", always(false)),
-                ("data", no_entries(("Всегда пусто", "Always empty"))),
-                ("message", message()),
-                (
-                    "errors",
-                    list(
-                        Type::Array.into(),
-                        named("Fault"),
-                        (1, usize::MAX),
-                        ("Все ошибки заказа", "All faults of the order"),
-                    ),
+                "data",
+                list(
+                    Type::Array.into(),
+                    named(&of_run("AnsweredOrder", dry)),
+                    (1, 1),
+                    ("Заказ, как он сохранён", "The order as stored"),
                 ),
-            ],
+            ),
+        ],
+    )
+    .property(
+        "warnings",
+        list(
+            Type::Array.into(),
+            named("Warning"),
+            (1, usize::MAX),
+            (
+                "Есть, когда есть что сказать",
+                "There where there is something to say",
+            ),
         ),
+    )
+}
+
+fn rejected() -> ObjectBuilder {
+    answered(
+        (
+            "Заказ не принят; до исправления повторять незачем",
+            "The order was not taken; there is no use in sending it again unchanged",
+        ),
+        [
+            ("success", always(false)),
+            ("data", no_entries(("Всегда пусто", "Always empty"))),
+            ("message", message()),
+            (
+                "errors",
+                list(
+                    Type::Array.into(),
+                    named("Fault"),
+                    (1, usize::MAX),
+                    ("Все ошибки заказа", "All faults of the order"),
+                ),
+            ),
+        ],
     )
 }
 

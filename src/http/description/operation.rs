@@ -49,15 +49,6 @@ impl Verbatim {
 }
 
 pub fn operation(limits: &Limits, verbatim: &mut Verbatim) -> OperationBuilder {
-    let parameter = |name: &str, parameter_in, required, schema: RefOr<Schema>, about| {
-        ParameterBuilder::new()
-            .name(name)
-            .parameter_in(parameter_in)
-            .required(required)
-            .schema(Some(schema))
-            .description(Some(both(about)))
-    };
-    let text = || ObjectBuilder::new().schema_type(Type::String).into();
     let megabytes = limits.body_bytes / (1024 * 1024);
     let mut operation = OperationBuilder::new()
         .operation_id(Some("getOrdersURL"))
@@ -71,37 +62,6 @@ pub fn operation(limits: &Limits, verbatim: &mut Verbatim) -> OperationBuilder {
              faults. 503: nothing is stored, try again.",
             limits.body_bytes, limits.batch_orders, limits.body_bytes, limits.batch_orders,
         )))
-        .parameter(parameter(
-            "publication",
-            ParameterIn::Path,
-            Required::True,
-            text(),
-            ("Имя публикации, без учёта регистра", "The publication's name, whatever its case"),
-        ))
-        .parameter(parameter(
-            "dry_run",
-            ParameterIn::Query,
-            Required::False,
-            ObjectBuilder::new().schema_type(Type::Boolean).default(Some(json!(false))).into(),
-            (
-                "true — только проверить: ответ тот же, но ни один заказ не сохраняется, а ещё не выданные номера — null",
-                "true: check only: the same answer, but no order is stored, and numbers not given yet are null",
-            ),
-        ))
-        .parameter(parameter(
-            "Accept-Language",
-            ParameterIn::Header,
-            Required::False,
-            text(),
-            ("Язык текстов: ru (по умолчанию) или en", "The texts' language: ru (the default) or en"),
-        ))
-        .parameter(parameter(
-            "X-Request-Id",
-            ParameterIn::Header,
-            Required::False,
-            text(),
-            ("Ваш номер запроса; возвращается в ответе", "Your id of the request; the answer repeats it"),
-        ))
         .security(SecurityRequirement::new::<_, [&str; 0], &str>("basic", []))
         // An anonymous publication.
         .security(SecurityRequirement::default())
@@ -124,12 +84,70 @@ pub fn operation(limits: &Limits, verbatim: &mut Verbatim) -> OperationBuilder {
                 .build(),
         ))
         .response("200", processed(verbatim));
+    for parameter in parameters() {
+        operation = operation.parameter(parameter);
+    }
     let mut failures = Failure::all(limits).to_vec();
     failures.sort_by_key(|failure| failure.status());
     for alike in failures.chunk_by(|one, other| one.status() == other.status()) {
         operation = operation.response(alike[0].status().as_str(), failed(alike, verbatim));
     }
     operation
+}
+
+fn parameters() -> [ParameterBuilder; 4] {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let flag = ObjectBuilder::new().schema_type(Type::Boolean);
+    [
+        (
+            "publication",
+            ParameterIn::Path,
+            Required::True,
+            text(),
+            (
+                "Имя публикации, без учёта регистра",
+                "The publication's name, whatever its case",
+            ),
+        ),
+        (
+            "dry_run",
+            ParameterIn::Query,
+            Required::False,
+            flag.default(Some(json!(false))),
+            (
+                "true — только проверить: ответ тот же, но ни один заказ не сохраняется, а ещё не выданные номера — null",
+                "true: check only: the same answer, but no order is stored, and numbers not given yet are null",
+            ),
+        ),
+        (
+            "Accept-Language",
+            ParameterIn::Header,
+            Required::False,
+            text(),
+            (
+                "Язык текстов: ru (по умолчанию) или en",
+                "The texts' language: ru (the default) or en",
+            ),
+        ),
+        (
+            "X-Request-Id",
+            ParameterIn::Header,
+            Required::False,
+            text(),
+            (
+                "Ваш номер запроса; возвращается в ответе",
+                "Your id of the request; the answer repeats it",
+            ),
+        ),
+    ]
+    .map(|(name, parameter_in, required, schema, about)| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(parameter_in)
+            .required(required)
+            .schema(Some(schema))
+            .description(Some(both(about)))
+    })
 }
 
 fn content<N: Into<String>>(
