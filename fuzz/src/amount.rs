@@ -1,6 +1,9 @@
 //! Numbers: a text in, the same number out, digit by digit (contract §3).
 
-use aqua_orders::order::amount::{Invalid, Number, parse, parse_whole};
+use aqua_orders::order::{
+    amount::{Invalid, Number, parse, parse_whole},
+    invisible::is_invisible,
+};
 use rust_decimal::Decimal;
 
 /// Past this an exponent only says "far out of range"; writing its zeros would take all the time.
@@ -26,18 +29,15 @@ pub fn check(input: &[u8]) {
 fn amount(text: &str, digits: u32) {
     let read = parse(text, digits);
     let Some(plain) = plain(text) else {
-        // A comma, or blanks between groups: it is the number that it is without them.
+        // Written by people: it is the number that it is without groups and currency.
         if read != Err(Invalid::NotANumber) {
-            let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-            assert!(
-                bare != text || text.contains(','),
-                "{text:?} was read as {read:?}"
-            );
-            assert_eq!(read, parse(&bare.replacen(',', ".", 1), digits), "{text:?}");
+            let bare = bare(text);
+            assert_ne!(bare, text, "was read as {read:?}");
+            assert_eq!(read, parse(&bare, digits), "{text:?}");
         }
         return;
     };
-    let (value, is_rounded) = plain.rounded();
+    let (value, is_rounded) = plain.rounded(2);
     let fits = value.is_some_and(|value| (0..10_i128.pow(digits + 2)).contains(&value));
     match read {
         Ok(read) => {
@@ -60,17 +60,39 @@ fn amount(text: &str, digits: u32) {
 
 fn whole(text: &str, min: i64, max: i64) {
     let read = parse_whole(text, min, max);
-    let expected = match plain(text.trim()) {
-        None => Err(Invalid::NotANumber),
-        Some(plain) if !plain.fraction.is_empty() => Err(Invalid::NotANumber),
-        Some(plain) => match plain.text().parse::<i128>() {
-            Ok(whole) if (i128::from(min)..=i128::from(max)).contains(&whole) => {
-                Ok(i64::try_from(whole).expect("between two i64"))
-            }
-            _ => Err(Invalid::OutOfRange),
-        },
+    let Some(plain) = plain(text) else {
+        if read != Err(Invalid::NotANumber) {
+            let bare = bare(text);
+            assert_ne!(bare, text, "was read as {read:?}");
+            assert_eq!(read, parse_whole(&bare, min, max), "{text:?}");
+        }
+        return;
+    };
+    let expected = match plain.rounded(0) {
+        (_, true) => Err(Invalid::NotANumber),
+        (Some(whole), _) if (i128::from(min)..=i128::from(max)).contains(&whole) => {
+            Ok(i64::try_from(whole).expect("between two i64"))
+        }
+        _ => Err(Invalid::OutOfRange),
     };
     assert_eq!(read, expected, "{text:?} from {min} to {max}");
+}
+
+/// Without what stands around and between its digits.
+fn bare(text: &str) -> String {
+    let is_seen = |c: &char| !c.is_whitespace() && !is_invisible(*c);
+    let mut bare: String = text.chars().filter(is_seen).collect();
+    let end = bare
+        .rfind(|c: char| c.is_ascii_digit())
+        .map_or(0, |at| at + 1);
+    if bare[end..].chars().any(char::is_alphabetic) || bare.ends_with('₽') {
+        bare.truncate(end);
+    }
+    if bare.contains('.') || bare.matches(',').count() > 1 {
+        bare.replace(',', "")
+    } else {
+        bare.replace(',', ".")
+    }
 }
 
 /// As JSON.
@@ -87,21 +109,19 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// In hundredths, rounded half away from zero, and whether that is more than a binary float's noise. `None` where it is
+    /// Times `10^scale`, rounded half away from zero, and whether that is more than a binary float's noise. `None` where it is
     /// larger than anything that is asked for.
-    fn rounded(&self) -> (Option<i128>, bool) {
-        let (kept, cut) = match self.fraction.len() {
-            0..=2 => (format!("{:0<2}", self.fraction), ""),
-            _ => (self.fraction[..2].to_owned(), &self.fraction[2..]),
-        };
+    fn rounded(&self, scale: usize) -> (Option<i128>, bool) {
+        let padded = format!("{:0<scale$}", self.fraction);
+        let (kept, cut) = padded.split_at(scale);
         let is_up = cut.starts_with(['5', '6', '7', '8', '9']);
         // Less than 0.000001 to either side; there are no needless zeros at its end.
         let is_noise = cut.is_empty()
-            || cut.starts_with("0000")
+            || cut.starts_with(&"000000"[scale..])
             || cut
-                .strip_prefix("9999")
+                .strip_prefix(&"999999"[scale..])
                 .is_some_and(|rest| !rest.is_empty());
-        let value = format!("{}{kept}", self.whole).parse::<i128>().ok();
+        let value = format!("0{}{kept}", self.whole).parse::<i128>().ok();
         let sign = if self.negative { -1 } else { 1 };
         (
             value.map(|value| sign * (value + i128::from(is_up))),
@@ -132,7 +152,7 @@ fn digits<'t>(text: &mut &'t str) -> &'t str {
     digits
 }
 
-/// Reads `[+-]digits[.digits][e[+-]digits]`.
+/// Reads `[+-]digits[.digits][e[+-]digits]`; the digits of one side of the point may lack.
 pub fn plain(text: &str) -> Option<Plain> {
     let mut rest = text;
     let negative = rest.starts_with('-');
@@ -142,7 +162,6 @@ pub fn plain(text: &str) -> Option<Plain> {
     if let Some(behind) = rest.strip_prefix('.') {
         rest = behind;
         fraction = digits(&mut rest);
-        (!fraction.is_empty()).then_some(())?;
     }
     let mut exponent = 0;
     if let Some(behind) = rest.strip_prefix(['e', 'E']) {
@@ -154,7 +173,7 @@ pub fn plain(text: &str) -> Option<Plain> {
         let far = far.parse().unwrap_or(i64::MAX / 2).min(1_000_000_000);
         exponent = if down { -far } else { far };
     }
-    (!whole.is_empty() && rest.is_empty()).then_some(())?;
+    (whole.len() + fraction.len() > 0 && rest.is_empty()).then_some(())?;
 
     let all: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
     let first = all.iter().position(|digit| *digit != b'0');

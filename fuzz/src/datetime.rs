@@ -24,11 +24,10 @@ pub fn check(input: &[u8]) {
     };
     let zone = ZONES[usize::from(*zone) % ZONES.len()];
     let text = String::from_utf8_lossy(text);
-    let read = parse(&text, zone);
+    let read = parse(&text, zone).ok();
     if is_empty_date(&text) {
-        let beginnings = ["0001-01-01", "0000-00-00", "01.01.0001"];
-        let text = text.trim_start();
-        assert!(beginnings.iter().any(|empty| text.starts_with(empty)));
+        let beginnings = ["0001-01-01", "0000-00-00", "01.01.0001", "1.1.0001"];
+        assert!(beginnings.iter().any(|empty| text.contains(empty)));
     }
     if is_chronos(&text) {
         let expected = rfc_3339(&text).filter(|moment| is_printable(*moment, zone));
@@ -52,7 +51,7 @@ pub fn prints(moment: DateTime<Utc>, zone: Tz) {
     let out = print(moment, zone);
     let expected = moment.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S");
     assert_eq!(out, expected.to_string());
-    let again = parse(&out, zone).unwrap_or_else(|| panic!("{out} does not come in again"));
+    let again = parse(&out, zone).unwrap_or_else(|_| panic!("{out} does not come in again"));
     assert_eq!(print(again, zone), out);
     // Of an hour that comes twice it is the first, else the same.
     assert!(
@@ -70,35 +69,20 @@ fn is_printable(moment: DateTime<Utc>, zone: Tz) -> bool {
 /// Whether chrono may say what a text means: it has a zone as RFC 3339 has it and seconds, is no leap second, which chrono
 /// keeps and we move on, and not 24:00, which only we know.
 fn is_chronos(text: &str) -> bool {
-    let (Some(seconds), Some(behind)) = (text.get(16..19), text.get(19..)) else {
+    let (Some(moment), Some(behind)) = (text.get(..19), text.get(19..)) else {
         return false;
     };
     let zone = behind.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
     text.is_ascii()
-        && seconds.starts_with(':')
-        && seconds != ":60"
-        && text.get(11..13) != Some("24")
+        && is_plain(moment)
+        && !moment.ends_with(":60")
+        && &moment[11..13] != "24"
         && (zone.starts_with(['Z', 'z']) || zone.get(3..4) == Some(":"))
         && text.trim() == text
 }
 
-/// What chrono makes of it, to the microsecond.
-fn rfc_3339(text: &str) -> Option<DateTime<Utc>> {
-    let moment = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-    moment.with_nanosecond(moment.nanosecond() / 1_000 * 1_000)
-}
-
-/// A text of the plain form is a moment of its zone, whatever the clocks did.
-fn local(text: &str, zone: Tz, read: Option<DateTime<Utc>>) {
-    // Beside the plain form there are others of that length; unit tests hold them.
-    let is_plain = text.len() == 19 && text.is_ascii() && text.trim() == text;
-    if !is_plain
-        || text.as_bytes()[2] == b'.'
-        || &text[11..13] == "24"
-        || text[16..].starts_with(['+', '-'])
-    {
-        return;
-    }
+/// Whether it has the form `2019-11-06 11:00:00`, whatever its digits are.
+fn is_plain(text: &str) -> bool {
     let form = |b: u8| {
         if b.is_ascii_digit() {
             '0'
@@ -107,16 +91,27 @@ fn local(text: &str, zone: Tz, read: Option<DateTime<Utc>>) {
         }
     };
     let form: String = text.bytes().map(form).collect();
-    let expected = matches!(
+    matches!(
         &*form,
         "0000-00-00 00:00:00" | "0000-00-00T00:00:00" | "0000-00-00t00:00:00"
     )
-    .then(|| {
-        NaiveDateTime::parse_from_str(&text.replace(['T', 't'], " "), "%Y-%m-%d %H:%M:%S").ok()
-    })
-    .flatten()
+}
+
+/// What chrono makes of it, to the microsecond.
+fn rfc_3339(text: &str) -> Option<DateTime<Utc>> {
+    let moment = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    moment.with_nanosecond(moment.nanosecond() / 1_000 * 1_000)
+}
+
+/// A text of the plain form is a moment of its zone, whatever the clocks did. Unit tests hold the other forms.
+fn local(text: &str, zone: Tz, read: Option<DateTime<Utc>>) {
+    if !is_plain(text) || &text[11..13] == "24" {
+        return;
+    }
+    let expected =
+        NaiveDateTime::parse_from_str(&text.replace(['T', 't'], " "), "%Y-%m-%d %H:%M:%S").ok();
     // A second 60 is the second after it, wherever it stands.
-    .filter(|_| !text.ends_with(":60"));
+    let expected = expected.filter(|_| !text.ends_with(":60"));
     let Some(expected) = expected else {
         assert!(
             read.is_none() || text.ends_with(":60"),

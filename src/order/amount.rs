@@ -6,6 +6,8 @@ use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::invisible::is_blank;
+
 /// Why a text is not the number that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invalid {
@@ -26,7 +28,8 @@ struct Exact<'a> {
     exponent: i64,
 }
 
-/// Splits `-12.50e3`. Takes what JSON takes, and besides what a numeric string of PHP's may have: a plus, zeros in front.
+/// Splits `-12.50e3`. Takes what JSON takes, and besides what a numeric string of PHP's may have: a plus, zeros in front, no
+/// digit on one side of the point.
 fn split(text: &str) -> Option<Exact<'_>> {
     let (negative, rest) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -49,25 +52,15 @@ fn split(text: &str) -> Option<Exact<'_>> {
             )
         }
     };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        None => (mantissa, ""),
-        Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
-        Some(_) => return None,
-    };
-    if whole.is_empty()
-        || !whole
-            .bytes()
-            .chain(fraction.bytes())
-            .all(|b| b.is_ascii_digit())
-    {
-        return None;
-    }
-    Some(Exact {
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exact = Exact {
         negative,
         whole,
         fraction,
         exponent,
-    })
+    };
+    let has_digits = exact.digits().next().is_some();
+    (has_digits && exact.digits().all(|b| b.is_ascii_digit())).then_some(exact)
 }
 
 impl Exact<'_> {
@@ -126,11 +119,13 @@ impl Exact<'_> {
         Some(value)
     }
 
-    /// `value × 10^scale`, rounded half away from zero, and whether what was rounded off is more than a binary float's noise:
-    /// a ten-thousandth of the last unit that is kept, or more. `None` where no `i64` holds it.
-    fn rounded(&self, scale: u32) -> Option<(i64, bool)> {
+    /// `value × 10^scale`, rounded half away from zero. `None` where no `i64` holds it.
+    fn rounded(&self, scale: u32) -> Option<Rounded> {
         if let Some(value) = self.scaled(scale) {
-            return Some((value, false));
+            return Some(Rounded {
+                value,
+                is_loss: false,
+            });
         }
         let (length, keep) = self.lengths(scale);
         if self.is_whole(scale) {
@@ -138,26 +133,51 @@ impl Exact<'_> {
         }
         let kept = usize::try_from(keep.max(0)).ok()?;
         let value = self.counted(self.digits().take(kept), keep - length)?;
-        // What is cut off begins with these, and something other than zero is in it.
-        let zeros = usize::try_from((-keep).clamp(0, 5)).ok()?;
-        let mut cut = std::iter::repeat_n(b'0', zeros).chain(self.digits().skip(kept));
-        let mut first = [b'0'; 4];
-        for digit in &mut first {
-            *digit = cut.next().unwrap_or(b'0');
-        }
-        let is_up = first[0] >= b'5';
-        let is_noise = match &first {
-            b"0000" => true,
-            b"9999" => cut.any(|digit| digit != b'0'),
-            _ => false,
-        };
-        let step = match (is_up, self.negative) {
+        let cut = self.cut(scale);
+        let step = match (cut.is_up, self.negative) {
             (false, _) => 0,
             (true, false) => 1,
             (true, true) => -1,
         };
-        Some((value.checked_add(step)?, !is_noise))
+        Some(Rounded {
+            value: value.checked_add(step)?,
+            is_loss: !cut.is_noise,
+        })
     }
+
+    /// What rounding cuts off a number that is not whole at that scale.
+    fn cut(&self, scale: u32) -> Cut {
+        let (_, keep) = self.lengths(scale);
+        let kept = usize::try_from(keep.max(0)).unwrap_or(usize::MAX);
+        // It begins with these, and something other than zero is in it.
+        let zeros = usize::try_from(-keep.min(0)).map_or(NOISE, |zeros| zeros.min(NOISE));
+        let mut cut = std::iter::repeat_n(b'0', zeros).chain(self.digits().skip(kept));
+        let mut first = [b'0'; NOISE];
+        let first = &mut first[usize::try_from(scale).unwrap_or_default()..];
+        for digit in &mut *first {
+            *digit = cut.next().unwrap_or(b'0');
+        }
+        let is_noise = first.iter().all(|digit| *digit == b'0')
+            || first.iter().all(|digit| *digit == b'9') && cut.any(|digit| digit != b'0');
+        Cut {
+            is_up: first[0] >= b'5',
+            is_noise,
+        }
+    }
+}
+
+/// What is less than one at this decimal is a binary float's noise: less than 0.000001.
+const NOISE: usize = 6;
+
+struct Rounded {
+    value: i64,
+    /// Whether more was rounded off than a binary float's noise.
+    is_loss: bool,
+}
+
+struct Cut {
+    is_up: bool,
+    is_noise: bool,
 }
 
 /// The digits of a whole number: `68` for `68`, `68.0` and `6.8e1`. `None` where it is none, or has more digits than `most`.
@@ -207,28 +227,83 @@ pub struct Amount {
     pub is_rounded: bool,
 }
 
-/// Reads an amount in roubles, from 0 to below `10^whole_digits`; also with a decimal comma, and with blanks between groups
-/// of three digits. More than two decimals are rounded half away from zero (contract §3).
+/// Reads an amount in roubles, from 0 to below `10^whole_digits`; also as people and PHP write it ([`written_plainly`]), and with
+/// a currency behind it. More than two decimals are rounded half away from zero (contract §3).
 ///
 /// # Errors
 /// [`Invalid::NotANumber`] or [`Invalid::OutOfRange`].
 pub fn parse(text: &str, whole_digits: u32) -> Result<Amount, Invalid> {
-    let plain = if is_plain(text) {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(without_groups(text).ok_or(Invalid::NotANumber)?)
-    };
-    let (hundredths, is_rounded) = split(&plain)
+    let plain = written_plainly(text)
+        .or_else(|| written_plainly(without_currency(text)?))
+        .ok_or(Invalid::NotANumber)?;
+    let Rounded { value, is_loss } = split(&plain)
         .ok_or(Invalid::NotANumber)?
         .rounded(2)
         .ok_or(Invalid::OutOfRange)?;
-    if hundredths < 0 || hundredths >= 10_i64.pow(whole_digits + 2) {
+    if value < 0 || value >= 10_i64.pow(whole_digits + 2) {
         return Err(Invalid::OutOfRange);
     }
     Ok(Amount {
-        value: Decimal::new(hundredths, 2).normalize(),
-        is_rounded,
+        value: Decimal::new(value, 2).normalize(),
+        is_rounded: is_loss,
     })
+}
+
+/// What people and 1C write behind an amount.
+const CURRENCY: [&str; 6] = ["руб", "руб.", "р", "р.", "₽", "rub"];
+
+/// `710` of `710 руб.`
+fn without_currency(text: &str) -> Option<&str> {
+    let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
+    let (number, word) = text.split_at_checked(end)?;
+    let word = word.trim_matches(is_blank).to_lowercase();
+    CURRENCY.contains(&&*word).then_some(number)
+}
+
+/// A number as JSON may write it: `1234.56` for `1 234,56` and `1,234.56`.
+///
+/// A point is the decimal point; without one a comma is, if it is the only one. Before it there may be blanks between groups of
+/// three digits, or commas: `7 10` is no number.
+fn written_plainly(text: &str) -> Option<Cow<'_, str>> {
+    if is_plain(text) {
+        return Some(Cow::Borrowed(text));
+    }
+    let text = text.trim_matches(is_blank);
+    let point = if text.contains('.') {
+        Some('.')
+    } else {
+        (text.matches(',').count() == 1).then_some(',')
+    };
+    let (whole, fraction) = point
+        .and_then(|point| text.split_once(point))
+        .unwrap_or((text, ""));
+    let (sign, whole) = whole.split_at(whole.starts_with(['-', '+']).into());
+    let has_commas = whole.contains(',');
+    let is_between = |c: char| {
+        if has_commas {
+            c == ','
+        } else {
+            c.is_whitespace()
+        }
+    };
+    let mut plain = String::with_capacity(text.len());
+    plain.push_str(sign);
+    for (place, group) in whole.split(is_between).enumerate() {
+        let is_group = match place {
+            // Only a first group may be longer, where no other follows.
+            0 => group.len() == whole.len() || (1..=3).contains(&group.len()),
+            _ => group.len() == 3,
+        };
+        if !is_group || !group.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        plain.push_str(group);
+    }
+    if point.is_some() {
+        plain.push('.');
+        plain.push_str(fraction);
+    }
+    is_plain(fraction).then_some(Cow::Owned(plain))
 }
 
 /// Written with nothing but what a JSON number may have.
@@ -237,43 +312,19 @@ fn is_plain(text: &str) -> bool {
         .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'))
 }
 
-/// `1 234,56` as `1234.56`. A blank stands before three digits and behind at least one, so `7 10` is no number.
-fn without_groups(text: &str) -> Option<String> {
-    let text = text.trim();
-    let (whole, fraction) = text.split_once([',', '.']).unwrap_or((text, ""));
-    let mut plain = String::with_capacity(text.len());
-    for (place, group) in whole.split(char::is_whitespace).enumerate() {
-        let digits = group.strip_prefix(['-', '+']).filter(|_| place == 0);
-        let digits = digits.unwrap_or(group);
-        let is_group = if place > 0 {
-            digits.len() == 3
-        } else {
-            // Only a first group may be longer, where no other follows.
-            digits.len() <= 3 || group.len() == whole.len()
-        };
-        if !is_group || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        plain.push_str(group);
-    }
-    if whole.len() < text.len() {
-        plain.push('.');
-        plain.push_str(fraction);
-    }
-    Some(plain)
-}
-
-/// Reads a whole number; `2.0` and `"2.00"` are whole, as PHP prints them.
+/// Reads a whole number, in any spelling of an amount; `2.0` and `"2,000"` are whole, as PHP and 1C print them, and so is what is
+/// off by no more than a binary float's noise.
 ///
 /// # Errors
 /// [`Invalid::NotANumber`] for a broken one, [`Invalid::OutOfRange`] for one outside `min..=max`.
 pub fn parse_whole(text: &str, min: i64, max: i64) -> Result<i64, Invalid> {
-    let exact = split(text.trim()).ok_or(Invalid::NotANumber)?;
-    match exact.scaled(0) {
-        Some(value) if (min..=max).contains(&value) => Ok(value),
-        Some(_) => Err(Invalid::OutOfRange),
-        None if exact.is_whole(0) => Err(Invalid::OutOfRange),
-        None => Err(Invalid::NotANumber),
+    let plain = written_plainly(text).ok_or(Invalid::NotANumber)?;
+    let exact = split(&plain).ok_or(Invalid::NotANumber)?;
+    match exact.rounded(0) {
+        Some(Rounded { is_loss: true, .. }) => Err(Invalid::NotANumber),
+        Some(Rounded { value, .. }) if (min..=max).contains(&value) => Ok(value),
+        None if !exact.is_whole(0) && !exact.cut(0).is_noise => Err(Invalid::NotANumber),
+        Some(_) | None => Err(Invalid::OutOfRange),
     }
 }
 
@@ -328,9 +379,45 @@ mod tests {
     #[test]
     fn what_is_no_amount_is_told_apart_from_what_is_out_of_range() {
         for text in [
-            "", "-", "abc", ".5", "5.", "5,", ",5", "1e", "1e+", "0x10", "NaN", "Infinity", "--1",
-            "1.2.3", "1,2,3", "1.234,5", "е1", "1e+-2", "1e-+2", " ", "7 10", "1234 567", "1 23",
-            " 1  000", "1 000 00", "- 5", "1 -000",
+            "",
+            "-",
+            "abc",
+            ".",
+            ",",
+            "-.",
+            "1e",
+            "1e+",
+            "0x10",
+            "NaN",
+            "Infinity",
+            "--1",
+            "1.2.3",
+            "1,2,3",
+            "1.234,5",
+            "е1",
+            "1e+-2",
+            "1e-+2",
+            " ",
+            "7 10",
+            "1234 567",
+            "1 23",
+            " 1  000",
+            "1 000 00",
+            "- 5",
+            "1 -000",
+            ",234.5",
+            "1234,567.8",
+            "1,23.4",
+            "1,234 567",
+            "1 234,567.8",
+            "1,234,56",
+            "1,,234.5",
+            "1,234,5",
+            "7.1.0 руб",
+            "руб",
+            "710 долл.",
+            "7 10 руб.",
+            "710 руб. 50 коп.",
         ] {
             assert_eq!(parse(text, 10), Err(Invalid::NotANumber), "{text}");
         }
@@ -358,6 +445,22 @@ mod tests {
             (" 710 ", "710"),
             ("+12 345", "12345"),
             ("12345,6", "12345.6"),
+            ("\u{feff}710\u{200b}", "710"),
+            (".50", "0.5"),
+            (",50", "0.5"),
+            ("5.", "5"),
+            ("5,", "5"),
+            // PHP's number_format.
+            ("1,234.00", "1234"),
+            ("1,234,567.8", "1234567.8"),
+            ("1,234,567", "1234567"),
+            ("999,999.", "999999"),
+            ("710 руб.", "710"),
+            ("710,50 руб", "710.5"),
+            ("710.50 руб.", "710.5"),
+            ("1 234,56\u{a0}₽", "1234.56"),
+            ("710р.", "710"),
+            ("710 RUB", "710"),
         ] {
             let amount = parse(sent, 10).unwrap_or_else(|e| panic!("{sent}: {e:?}"));
             assert_eq!(amount.value, left.parse().expect("a decimal"), "{sent}");
@@ -373,6 +476,7 @@ mod tests {
             ("0.004", "0", true),
             ("0.995", "1", true),
             ("1,2345", "1.23", true),
+            ("1,234", "1.23", true),
             ("0.001", "0", true),
             ("-0.001", "0", true),
             ("5e-3", "0.01", true),
@@ -425,7 +529,33 @@ mod tests {
     fn whole_numbers_may_come_with_a_zero_fraction() {
         assert_eq!(parse_whole("2.00", 1, 10), Ok(2));
         assert_eq!(parse_whole("2e0", 1, 10), Ok(2));
-        assert_eq!(parse_whole("2.5", 1, 10), Err(Invalid::NotANumber));
+        for (text, whole) in [
+            ("2,000", 2),
+            ("2,0", 2),
+            (" 1 000 ", 1_000),
+            ("1\u{a0}068", 1_068),
+            ("1,234.00", 1_234),
+            ("1.9999999999999998", 2),
+            ("2.0000000000000004", 2),
+            ("0.9999991", 1),
+            ("2.0000009", 2),
+        ] {
+            assert_eq!(parse_whole(text, 1, 2_000), Ok(whole), "{text}");
+        }
+        for text in [
+            "2.5", "2,5", "1,234", "1.999999", "2.000001", "7 10", "2 шт", "1.5e-9",
+        ] {
+            let read = parse_whole(text, 1, 10);
+            assert_eq!(
+                read,
+                Err(if text == "1.5e-9" {
+                    Invalid::OutOfRange
+                } else {
+                    Invalid::NotANumber
+                }),
+                "{text}"
+            );
+        }
         assert_eq!(parse_whole("0", 1, 10), Err(Invalid::OutOfRange));
         assert_eq!(
             parse_whole("99999999999999999999", 1, 10),

@@ -8,6 +8,142 @@ use chrono::{
 };
 use chrono_tz::Tz;
 
+use super::invisible::{is_blank, is_invisible};
+
+/// Why a text is no moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Invalid {
+    /// It has no form that we read.
+    Form,
+    /// It has one, but no calendar or clock shows it in the years 1 to 9999: 31 February, 25:00.
+    NoSuchMoment,
+}
+
+/// Reads RFC 3339 with a zone (also as `+0300`, `+03` or `UTC`), or `YYYY-MM-DD[[T ]HH:MM[:SS]]` or `DD.MM.YYYY[ HH:MM[:SS]]` in
+/// the publication's time. Without a time it is midnight; `24:00` is the next one.
+///
+/// The result has microseconds at most, as PostgreSQL keeps them. A local time that a clock change leaves out is read
+/// as PHP does, one hour later; one that comes twice is the first. A leap second is the second after it.
+///
+/// # Errors
+/// [`Invalid`]
+pub fn parse(text: &str, timezone: Tz) -> Result<DateTime<Utc>, Invalid> {
+    let written = if text.is_ascii() {
+        Written::of(text)
+    } else {
+        // Copied from a page or a message: blanks of other widths, and marks that nobody sees.
+        let visible = text.chars().filter(|c| !is_invisible(*c));
+        let plain = |c: char| if c.is_whitespace() { ' ' } else { c };
+        Written::of(&visible.map(plain).collect::<String>())
+    };
+    let written = written.ok_or(Invalid::Form)?;
+    written.moment(timezone).ok_or(Invalid::NoSuchMoment)
+}
+
+/// The numbers of a moment as they are written, whether or not there is such a moment.
+struct Written {
+    year: u32,
+    month: u32,
+    day: u32,
+    time: Time,
+    zone: Option<Offset>,
+}
+
+#[derive(Default)]
+struct Time {
+    hour: u32,
+    minute: u32,
+    second: u32,
+    micros: u32,
+}
+
+struct Offset {
+    is_west: bool,
+    hours: u32,
+    minutes: u32,
+}
+
+impl Written {
+    fn of(text: &str) -> Option<Self> {
+        let mut rest = text.trim().as_bytes();
+        let rest = &mut rest;
+        let is_dotted = rest.iter().take(3).any(|b| *b == b'.');
+        let [year, month, day] = if is_dotted {
+            dotted_date(rest)?
+        } else {
+            iso_date(rest)?
+        };
+        let mut written = Self {
+            year,
+            month,
+            day,
+            time: Time::default(),
+            zone: None,
+        };
+        if rest.is_empty() {
+            return Some(written);
+        }
+        // JavaScript's ru-RU writes `06.11.2019, 11:00:00`.
+        let has_mark = one_of(rest, if is_dotted { b"," } else { b"Tt" }).is_some();
+        (blanks(rest) || has_mark).then_some(())?;
+        written.time = time(rest)?;
+        blanks(rest);
+        if !is_dotted && !rest.is_empty() {
+            written.zone = Some(offset(rest)?);
+        }
+        rest.is_empty().then_some(written)
+    }
+
+    fn moment(&self, timezone: Tz) -> Option<DateTime<Utc>> {
+        let year = i32::try_from(self.year).ok()?;
+        let date = NaiveDate::from_ymd_opt(year, self.month, self.day)?;
+        let local = date
+            .and_time(NaiveTime::MIN)
+            .checked_add_signed(self.time.since_midnight()?)?;
+        let moment = match &self.zone {
+            None => from_local(local, timezone)?,
+            Some(offset) => local.checked_sub_signed(offset.delta()?)?.and_utc(),
+        };
+        // Both ends must print with four digits of a year, in UTC (the database) and in local time (the answer).
+        let printable = |year| (1..=9999).contains(&year);
+        (printable(moment.year()) && printable(moment.with_timezone(&timezone).year()))
+            .then_some(moment)
+    }
+}
+
+impl Time {
+    fn since_midnight(&self) -> Option<TimeDelta> {
+        let Self {
+            hour,
+            minute,
+            second,
+            micros,
+        } = *self;
+        let is_midnight = hour == 24 && (minute, second, micros) == (0, 0, 0);
+        if minute > 59 || second > 60 || (hour > 23 && !is_midnight) {
+            return None;
+        }
+        let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+        Some(TimeDelta::seconds(seconds) + TimeDelta::microseconds(i64::from(micros)))
+    }
+}
+
+impl Offset {
+    const UTC: Self = Self {
+        is_west: false,
+        hours: 0,
+        minutes: 0,
+    };
+
+    fn delta(&self) -> Option<TimeDelta> {
+        if self.hours > 23 || self.minutes > 59 {
+            return None;
+        }
+        let offset = TimeDelta::minutes(i64::from(self.hours * 60 + self.minutes));
+        Some(if self.is_west { -offset } else { offset })
+    }
+}
+
 /// Cuts `N` digits off the front.
 fn digits(text: &mut &[u8], n: usize) -> Option<u32> {
     let (head, tail) = text.split_at_checked(n)?;
@@ -15,6 +151,12 @@ fn digits(text: &mut &[u8], n: usize) -> Option<u32> {
     head.iter().try_fold(0, |value, b| {
         b.is_ascii_digit().then(|| value * 10 + u32::from(b - b'0'))
     })
+}
+
+/// Cuts one digit or two off the front.
+fn short(text: &mut &[u8]) -> Option<u32> {
+    let is_two = text.get(1).is_some_and(u8::is_ascii_digit);
+    digits(text, if is_two { 2 } else { 1 })
 }
 
 /// Cuts one of these bytes off the front.
@@ -26,68 +168,34 @@ fn one_of(text: &mut &[u8], bytes: &[u8]) -> Option<u8> {
     })
 }
 
-/// Reads RFC 3339 with a zone (also as `+0300` or `+03`), or `YYYY-MM-DD[T ]HH:MM[:SS]` or `DD.MM.YYYY[ HH:MM[:SS]]` in the
-/// publication's time. `24:00` is the next midnight.
-///
-/// The result has microseconds at most, as PostgreSQL keeps them. A local time that a clock change leaves out is read
-/// as PHP does, one hour later; one that comes twice is the first. A leap second is the second after it.
-///
-/// `None` when the text has another form, names no real moment, or one outside the years 1 to 9999.
-#[must_use]
-pub fn parse(text: &str, timezone: Tz) -> Option<DateTime<Utc>> {
-    let mut rest = text.trim().as_bytes();
-    let rest = &mut rest;
-    let moment = if rest.get(2) == Some(&b'.') {
-        from_local(dotted(rest)?, timezone)?
-    } else {
-        let date = iso_date(rest)?;
-        one_of(rest, b"Tt ")?;
-        let hour = digits(rest, 2)?;
-        let midnight = date.and_time(NaiveTime::MIN);
-        let local = midnight.checked_add_signed(time_of_day(rest, hour)?)?;
-        match one_of(rest, b"Zz+-") {
-            None => from_local(local, timezone)?,
-            Some(sign) => local.checked_sub_signed(offset(rest, sign)?)?.and_utc(),
-        }
-    };
-    // Both ends must print with four digits of a year, in UTC (the database) and in local time (the answer).
-    let printable = |year| (1..=9999).contains(&year);
-    (rest.is_empty()
-        && printable(moment.year())
-        && printable(moment.with_timezone(&timezone).year()))
-    .then_some(moment)
+/// Cuts the blanks off the front, and says whether there were any.
+fn blanks(text: &mut &[u8]) -> bool {
+    let all = *text;
+    *text = all.trim_ascii_start();
+    text.len() < all.len()
 }
 
 /// Cuts `YYYY-MM-DD` off the front.
-fn iso_date(rest: &mut &[u8]) -> Option<NaiveDate> {
+fn iso_date(rest: &mut &[u8]) -> Option<[u32; 3]> {
     let year = digits(rest, 4)?;
     one_of(rest, b"-")?;
     let month = digits(rest, 2)?;
     one_of(rest, b"-")?;
-    let day = digits(rest, 2)?;
-    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
+    Some([year, month, digits(rest, 2)?])
 }
 
-/// Cuts `DD.MM.YYYY[ HH:MM[:SS]]` off the front, as 1C shows it: there an hour below ten has one digit.
-fn dotted(rest: &mut &[u8]) -> Option<NaiveDateTime> {
-    let day = digits(rest, 2)?;
+/// Cuts `DD.MM.YYYY` off the front.
+fn dotted_date(rest: &mut &[u8]) -> Option<[u32; 3]> {
+    let day = short(rest)?;
     one_of(rest, b".")?;
-    let month = digits(rest, 2)?;
+    let month = short(rest)?;
     one_of(rest, b".")?;
-    let year = digits(rest, 4)?;
-    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
-    let midnight = date.and_time(NaiveTime::MIN);
-    if rest.is_empty() {
-        return Some(midnight);
-    }
-    one_of(rest, b" ")?;
-    let hour_digits = if rest.get(1) == Some(&b':') { 1 } else { 2 };
-    let hour = digits(rest, hour_digits)?;
-    midnight.checked_add_signed(time_of_day(rest, hour)?)
+    Some([digits(rest, 4)?, month, day])
 }
 
-/// Cuts `:MM[:SS[.fraction]]` off the front, what stands behind an hour: the time since midnight.
-fn time_of_day(rest: &mut &[u8], hour: u32) -> Option<TimeDelta> {
+/// Cuts `HH:MM[:SS[.fraction]]` off the front.
+fn time(rest: &mut &[u8]) -> Option<Time> {
+    let hour = short(rest)?;
     one_of(rest, b":")?;
     let minute = digits(rest, 2)?;
     let mut second = 0;
@@ -105,27 +213,31 @@ fn time_of_day(rest: &mut &[u8], hour: u32) -> Option<TimeDelta> {
             any.then_some(())?;
         }
     }
-    let is_midnight = hour == 24 && (minute, second, micros) == (0, 0, 0);
-    if minute > 59 || second > 60 || (hour > 23 && !is_midnight) {
-        return None;
-    }
-    let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
-    Some(TimeDelta::seconds(seconds) + TimeDelta::microseconds(i64::from(micros)))
+    Some(Time {
+        hour,
+        minute,
+        second,
+        micros,
+    })
 }
 
-/// Cuts what stands behind a zone's sign off the front: `03:00`, `0300` or `03`; nothing behind a `Z`.
-fn offset(rest: &mut &[u8], sign: u8) -> Option<TimeDelta> {
+/// Cuts a zone off the front: `Z`, `UTC`, `+03:00`, `+0300` or `+03`.
+fn offset(rest: &mut &[u8]) -> Option<Offset> {
+    if rest.eq_ignore_ascii_case(b"UTC") {
+        *rest = &[];
+        return Some(Offset::UTC);
+    }
+    let sign = one_of(rest, b"Zz+-")?;
     if matches!(sign, b'Z' | b'z') {
-        return Some(TimeDelta::zero());
+        return Some(Offset::UTC);
     }
     let hours = digits(rest, 2)?;
     let has_minutes = one_of(rest, b":").is_some() || !rest.is_empty();
-    let minutes = if has_minutes { digits(rest, 2)? } else { 0 };
-    if hours > 23 || minutes > 59 {
-        return None;
-    }
-    let offset = TimeDelta::minutes(i64::from(hours * 60 + minutes));
-    Some(if sign == b'-' { -offset } else { offset })
+    Some(Offset {
+        is_west: sign == b'-',
+        hours,
+        minutes: if has_minutes { digits(rest, 2)? } else { 0 },
+    })
 }
 
 fn from_local(local: NaiveDateTime, timezone: Tz) -> Option<DateTime<Utc>> {
@@ -147,8 +259,8 @@ fn from_local(local: NaiveDateTime, timezone: Tz) -> Option<DateTime<Utc>> {
 /// Whether this is a date that says "no date": 1C's `0001-01-01…`, as it shows it too, or `0000-00-00…` as `MySQL` has it.
 #[must_use]
 pub fn is_empty_date(text: &str) -> bool {
-    let text = text.trim_start();
-    ["0001-01-01", "0000-00-00", "01.01.0001"]
+    let text = text.trim_start_matches(is_blank);
+    ["0001-01-01", "0000-00-00", "01.01.0001", "1.1.0001"]
         .iter()
         .any(|empty| text.starts_with(empty))
 }
@@ -192,7 +304,8 @@ mod tests {
     const MOSCOW: Tz = chrono_tz::Europe::Moscow;
 
     fn there_and_back(text: &str) -> Option<String> {
-        parse(text, MOSCOW).map(|moment| print(moment, MOSCOW))
+        let moment = parse(text, MOSCOW).ok()?;
+        Some(print(moment, MOSCOW))
     }
 
     #[test]
@@ -210,7 +323,30 @@ mod tests {
             ("2019-11-06T11:00:00-0130", "2019-11-06 15:30:00"),
             ("2019-11-06T11:00:00.5+03", "2019-11-06 11:00:00"),
             ("2019-11-06T11:00+03", "2019-11-06 11:00:00"),
+            ("2019-11-06", "2019-11-06 00:00:00"),
             ("06.11.2019", "2019-11-06 00:00:00"),
+            ("6.11.2019", "2019-11-06 00:00:00"),
+            ("06.1.2019", "2019-01-06 00:00:00"),
+            ("6.1.2019 9:05", "2019-01-06 09:05:00"),
+            ("06.11.2019, 11:00:00", "2019-11-06 11:00:00"),
+            ("06.11.2019,11:00", "2019-11-06 11:00:00"),
+            ("2019-11-06 9:05", "2019-11-06 09:05:00"),
+            ("2019-11-06T9:05:00Z", "2019-11-06 12:05:00"),
+            ("2019-11-06 11:00:00 +0300", "2019-11-06 11:00:00"),
+            ("2019-11-06 11:00:00 +03:00", "2019-11-06 11:00:00"),
+            ("2019-11-06 11:00:00 -01", "2019-11-06 15:00:00"),
+            ("2019-11-06 11:00:00 UTC", "2019-11-06 14:00:00"),
+            ("2019-11-06 11:00:00utc", "2019-11-06 14:00:00"),
+            ("2019-11-06   11:00  Z", "2019-11-06 14:00:00"),
+            ("2019-11-06\t11:00", "2019-11-06 11:00:00"),
+            (
+                "\u{a0}2019-11-06\u{a0}\u{202f}11:00\u{3000}",
+                "2019-11-06 11:00:00",
+            ),
+            (
+                "\u{feff}06.11.2019\u{200e}, 11\u{200b}:00",
+                "2019-11-06 11:00:00",
+            ),
             ("06.11.2019 11:00", "2019-11-06 11:00:00"),
             ("06.11.2019 9:05:07", "2019-11-06 09:05:07"),
             ("06.11.2019 09:05:07", "2019-11-06 09:05:07"),
@@ -228,34 +364,54 @@ mod tests {
     fn what_is_no_moment_is_refused() {
         for text in [
             "",
-            "2019-11-06",
+            "\u{feff}",
             "06.11.19",
-            "6.11.2019",
+            "2019-1-6",
             "06.11.2019T11:00",
             "06.11.2019 11:00 +03",
-            "31.02.2019",
+            "06.11.2019,",
+            "06.11.201911:00",
+            "2019-11-06, 11:00",
+            "2019-11-06 11",
+            "2019-11-06 11:00 MSK",
+            "2019-11-06 11:00 UTC+3",
             "2019-11-06T11",
-            "2019-13-01T00:00:00",
-            "2019-02-29T00:00:00",
-            "2019-11-06T24:00:01",
-            "2019-11-06T24:01",
-            "2019-11-06T25:00:00",
-            "2019-11-06T11:60:00",
+            "2019-11-06T",
+            "2019-11-06T110:00",
+            "2019-11-06T1:0",
             "2019-11-06T11:00:00Z x",
             "2019-11-06T11:00:00+3",
             "2019-11-06T11:00:00+3:00",
             "2019-11-06T11:00:00+030",
             "2019-11-06T11:00:00+03:",
             "2019-11-06T11:00:00+03000",
-            "2019-11-06T9:00:00",
             "2019-11-06T11:00:00.Z",
+            "２019-11-06T11:00:00",
+            "31.02.2019 завтра",
+        ] {
+            assert_eq!(parse(text, MOSCOW), Err(Invalid::Form), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_the_form_of_a_moment_and_is_none_is_told_apart() {
+        for text in [
+            "2019-02-30 11:00",
+            "2019-13-01",
+            "31.02.2019",
+            "0.11.2019",
+            "2019-13-01T00:00:00",
+            "2019-02-29T00:00:00",
+            "2019-11-06T24:00:01",
+            "2019-11-06T24:01",
+            "2019-11-06T25:00:00",
+            "2019-11-06T11:60:00",
+            "2019-11-06T11:00:61",
             "2019-11-06T11:00:00+24:00",
             "9999-12-31T23:59:59Z",
             "0000-01-01T00:00:00",
-            "２019-11-06T11:00:00",
-            "2019-11-06T11:00:61",
         ] {
-            assert_eq!(there_and_back(text), None, "{text}");
+            assert_eq!(parse(text, MOSCOW), Err(Invalid::NoSuchMoment), "{text}");
         }
     }
 
@@ -281,7 +437,9 @@ mod tests {
             "0000-00-00 00:00:00",
             "0000-00-00",
             "01.01.0001 0:00:00",
+            "1.1.0001 0:00",
             " 0001-01-01T00:00:00",
+            "\u{feff}0001-01-01",
         ] {
             assert!(is_empty_date(text), "{text}");
         }

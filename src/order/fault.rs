@@ -177,6 +177,8 @@ pub enum Hint {
     Kept(usize),
     /// Of a text longer than this many characters: it is cut there.
     Cut(usize),
+    /// Written as a moment is, and there is none such.
+    NoSuchMoment,
     /// A NUL in a text.
     Nul,
     /// Of several phones, or one with an extension, the first number counts.
@@ -233,6 +235,12 @@ fn fault_message(field: &str, code: FaultCode, hint: Hint, language: Language) -
         (En, C::NotAllowed, _) => "not allowed".into(),
         (Ru, C::InvalidFormat, H::Allowed(forms)) => format!("неверный формат, можно так: {forms}"),
         (En, C::InvalidFormat, H::Allowed(forms)) => format!("invalid format, use one of: {forms}"),
+        (Ru, C::InvalidFormat, H::NoSuchMoment) => {
+            "такой даты или времени нет (годы с 1 по 9999)".into()
+        }
+        (En, C::InvalidFormat, H::NoSuchMoment) => {
+            "there is no such date or time (years 1 to 9999)".into()
+        }
         (Ru, C::InvalidFormat, _) => "неверный формат".into(),
         (En, C::InvalidFormat, _) => "invalid format".into(),
         (Ru, C::InvalidRange, _) => "конец раньше начала".into(),

@@ -325,6 +325,12 @@ fn amount(pointer: &str, shown_at: &str, digits: usize, need: Need) -> Vec<Row> 
             (r#""1 234,56""#, "1234.56"),
             (r#""1\u00a0234\u202f567.5""#, "1234567.5"),
             (r#"" 1 000 ""#, "1000"),
+            (r#""1,234.00""#, "1234"),
+            (r#""1,234,567.8""#, "1234567.8"),
+            (r#"".50""#, "0.5"),
+            (r#""5.""#, "5"),
+            (r#""710 руб.""#, "710"),
+            (r#""1 234,50 ₽""#, "1234.5"),
             // The noise of a binary float.
             ("27964.000000000004", "27964"),
             ("0.30000000000000004", "0.3"),
@@ -335,6 +341,7 @@ fn amount(pointer: &str, shown_at: &str, digits: usize, need: Need) -> Vec<Row> 
     for (sent, left) in [
         ("118.3333", "118.33"),
         (r#""118,335""#, "118.34"),
+        (r#""1,234""#, "1.23"),
         (r#""0.005""#, "0.01"),
         ("0.004", "0"),
         ("0.000001", "0"),
@@ -406,7 +413,18 @@ fn integer(pointer: &str, shown_at: &str, min: i64, max: i64, need: Need) -> Vec
     rows.extend(taken(
         pointer,
         shown_at,
-        &[(r#"" 3 ""#, "3"), (r#""2.000""#, "2")],
+        &[
+            (r#"" 3 ""#, "3"),
+            (r#""2.000""#, "2"),
+            // 1C's own way to write 2.
+            (r#""2,000""#, "2"),
+            (r#""2,0""#, "2"),
+            (r#""1 000""#, "1000"),
+            (r#""1\u00a0068""#, "1068"),
+            // The noise of a binary float.
+            ("1.9999999999999998", "2"),
+            (r#""2.0000000000000004""#, "2"),
+        ],
     ));
     rows.extend(need.unread(
         pointer,
@@ -415,7 +433,17 @@ fn integer(pointer: &str, shown_at: &str, min: i64, max: i64, need: Need) -> Vec
     ));
     rows.extend(need.unread(
         pointer,
-        &["1.5", r#""1.5""#, r#""1,0""#, r#""three""#, "true", "[1]"],
+        &[
+            "1.5",
+            r#""1.5""#,
+            r#""1,5""#,
+            r#""1,234""#,
+            "1.999999",
+            r#""2 шт""#,
+            r#""three""#,
+            "true",
+            "[1]",
+        ],
         "wrong_type",
     ));
     rows.extend(need.nothing(pointer, &["[]", "{}", "false"], "wrong_type"));
@@ -498,6 +526,18 @@ fn datetime(pointer: &str, shown_at: &str, need: Need) -> Vec<Row> {
             (r#""2026-11-06T14:30:15+03""#, r#""2026-11-06 14:30:15""#),
             (r#""06.11.2026 17:30:15""#, r#""2026-11-06 17:30:15""#),
             (r#""06.11.2026 17:30""#, r#""2026-11-06 17:30:00""#),
+            (r#""06.11.2026, 17:30:15""#, r#""2026-11-06 17:30:15""#),
+            (r#""6.11.2026 17:30""#, r#""2026-11-06 17:30:00""#),
+            (r#""2026-11-06 14:30:15 +0300""#, r#""2026-11-06 14:30:15""#),
+            (
+                r#""2026-11-06 14:30:15 +03:00""#,
+                r#""2026-11-06 14:30:15""#,
+            ),
+            (r#""2026-11-06 14:30:15 UTC""#, r#""2026-11-06 17:30:15""#),
+            (
+                r#""\ufeff 2026-11-06\u00a0 17:30\u200b""#,
+                r#""2026-11-06 17:30:00""#,
+            ),
             (
                 r#""2026-11-06T13:00:00.5-00:30""#,
                 r#""2026-11-06 16:30:00""#,
@@ -507,8 +547,8 @@ fn datetime(pointer: &str, shown_at: &str, need: Need) -> Vec<Row> {
     rows.extend(need.unread(
         pointer,
         &[
-            r#""2026-11-06""#,
             r#""2026-02-29T17:30:00Z""#,
+            r#""2026-13-01""#,
             r#""2026-11-06T24:00:01Z""#,
             r#""2026-11-06T17:60:00Z""#,
             r#""2026-11-06T17:30:15+25:00""#,
@@ -787,6 +827,20 @@ async fn the_fields_of_an_order_at_their_bounds_and_just_past_them() {
     rows.extend(datetime("/created_at", "/created_at", Need::Optional));
     for absent in [ABSENT, "null", r#""""#, r#""0001-01-01T00:00:00""#] {
         rows.push(row("/created_at", absent, []));
+    }
+    for (pointer, sent, left) in [
+        ("/created_at", "2026-11-06", "2026-11-06 00:00:00"),
+        ("/created_at", "6.11.2026 9:05", "2026-11-06 09:05:00"),
+        ("/shipping_date_from", "2026-11-06", "2026-11-06 00:00:00"),
+        ("/shipping_date_from", "06.11.2026", "2026-11-06 00:00:00"),
+        (
+            "/shipping_date_from",
+            "2026-11-06 9:05",
+            "2026-11-06 09:05:00",
+        ),
+        ("/shipping_date_to", "2026-11-07", "2026-11-07 00:00:00"),
+    ] {
+        rows.extend(taken(pointer, pointer, &[(&quoted(sent), &quoted(left))]));
     }
     for pointer in ["/shipping_date_from", "/shipping_date_to"] {
         rows.extend(required(pointer));

@@ -121,11 +121,11 @@ fn moment(text: &str, zone: Tz) -> Result<DateTime<Utc>, CommandError> {
     };
     let day = || {
         let day: NaiveDate = text.parse().ok()?;
-        datetime::parse(&format!("{day} 00:00"), zone)
+        datetime::parse(&format!("{day} 00:00"), zone).ok()
     };
     ago()
         .or_else(day)
-        .or_else(|| datetime::parse(text, zone))
+        .or_else(|| datetime::parse(text, zone).ok())
         .ok_or_else(|| {
             format!(
                 "{text} is no moment: write 30m, 2h, 3d, 2w, 2026-11-25 or \"2026-11-25 14:00\""

@@ -126,20 +126,20 @@ fn also_read(kind: Kind) -> Option<Both> {
             "A number is read, too; what is longer is kept up to 1,000 characters, with the warning too_long",
         ),
         Kind::Amount(_) => (
-            "Читается и строка, с запятой и пробелами между тысячами; больше двух знаков округляется, с предупреждением rounded",
-            "A string is read, too, with a comma and with blanks between thousands; more than two decimals are rounded, with the warning rounded",
+            "Читается и строка: \"710,00\", \"1 234,56\", \"1,234.56\", \"710 руб.\"; больше двух знаков округляется, с предупреждением rounded",
+            "A string is read, too: \"710,00\", \"1 234,56\", \"1,234.56\", \"710 руб.\"; more than two decimals are rounded, with the warning rounded",
         ),
         Kind::Integer(..) => (
-            "Читаются и \"2\", 2.0, \"2.000\"",
-            "\"2\", 2.0 and \"2.000\" are read, too",
+            "Читаются и \"2\", 2.0, \"2,000\", \"1 068\"; 1.5 целым не станет",
+            "\"2\", 2.0, \"2,000\" and \"1 068\" are read, too; 1.5 is no whole number",
         ),
         Kind::Flag => (
             "Читаются и 1, 0, \"true\", \"yes\", \"да\", \"истина\" и обратные им",
             "1, 0, \"true\", \"yes\", \"да\", \"истина\" and their opposites are read, too",
         ),
         Kind::Moment => (
-            "Читаются и +0300, +03, без пояса — местное время публикации, 06.11.2019 11:00, 24:00",
-            "+0300 and +03 are read, too; without a zone it is the publication's local time; so are 06.11.2019 11:00 and 24:00",
+            "Читаются и +0300, +03, без пояса — местное время публикации, 06.11.2019 11:00, 24:00; день без времени — его полночь",
+            "+0300 and +03 are read, too; without a zone it is the publication's local time; so are 06.11.2019 11:00 and 24:00; a day without a time is its midnight",
         ),
         Kind::Phone | Kind::Phones => (
             "+79191991919, 89191991919, 79191991919, 9191991919 или + и 8–15 цифр; читается и число, пробелы, дефисы, точки и скобки можно; из нескольких номеров — первый, с предупреждением invalid_format",

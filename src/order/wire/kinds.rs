@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use super::Sent;
+pub use crate::order::invisible::is_blank;
 use crate::order::{
     Rules,
     amount::{self, Invalid},
@@ -14,7 +15,6 @@ use crate::order::{
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     fields::{Field, KEPT_TEXT, Kind, LONGEST_ID, ORDER, Object},
     flag,
-    invisible::is_invisible,
     model::Checkout,
     phone::{self, Phone},
     raw::{self, Value},
@@ -518,9 +518,12 @@ impl<'r> Reader<'r> {
             if datetime::is_empty_date(&text) {
                 return Ok(None);
             }
-            datetime::parse(&text, r.rules.timezone)
-                .map(Some)
-                .ok_or(Unread(FaultCode::InvalidFormat, MOMENT))
+            let hint = match datetime::parse(&text, r.rules.timezone) {
+                Ok(moment) => return Ok(Some(moment)),
+                Err(datetime::Invalid::Form) => MOMENT,
+                Err(datetime::Invalid::NoSuchMoment) => Hint::NoSuchMoment,
+            };
+            Err(Unread(FaultCode::InvalidFormat, hint))
         })
     }
 
@@ -619,11 +622,6 @@ fn number_as_text(number: &str) -> Result<String, Unread> {
         return Err(Unread(FaultCode::InvalidFormat, Hint::None));
     }
     Ok(number.to_owned())
-}
-
-/// What stands around an id without being part of it: blanks of every width and what cannot be seen.
-pub fn is_blank(c: char) -> bool {
-    c.is_whitespace() || is_invisible(c)
 }
 
 /// Reads a number, which may come in a text.
