@@ -83,10 +83,10 @@ fn publications(config: &Config) {
             Access::Users(users) => format!("{} user(s)", users.len()),
             Access::Anonymous => "anybody who reaches it".into(),
         };
-        let from = if publication.allow_from.is_empty() {
-            "anywhere".into()
-        } else {
+        let from = if publication.is_bound_to_networks() {
             format!("{} network(s)", publication.allow_from.len())
+        } else {
+            "anywhere".into()
         };
         good(format!(
             "publication {}: {who} may post, from {from}",

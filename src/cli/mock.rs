@@ -59,6 +59,8 @@ name = "demodelivery"
 aliases = ["demodelivery_web"]
 anonymous = true
 anonymous_from_anywhere = true
+# As a publication with a login answers: nothing here is anybody's secret.
+answers_stored = true
 loyalty_system_is_active = true
 first_order_number = 50894
 first_client_number = 1000

@@ -345,6 +345,53 @@ mod tests {
     }
 
     #[test]
+    fn a_network_that_is_everybody_binds_nobody() {
+        for everybody in ["0.0.0.0/0", "::/0", "10.0.0.0/8\", \"0.0.0.0/0"] {
+            let networks = format!("{ANONYMOUS}allow_from = [\"{everybody}\"]\n");
+            for beyond in [
+                "listen = \"0.0.0.0:8888\"",
+                "trusted_proxies = [\"127.0.0.1\"]",
+            ] {
+                let open = format!("{beyond}\n{networks}");
+                let report = report(&open);
+                assert!(
+                    report.starts_with("aqua.toml:5: an anonymous publication"),
+                    "{report}"
+                );
+                assert!(report.contains("/0\", which is everybody"), "{report}");
+                assert!(report.contains("smaller networks"), "{report}");
+                let said = parse(&format!("{open}anonymous_from_anywhere = true\n"));
+                let publication = &said.expect("said in so many words").publications[0];
+                assert!(publication.anonymous_from_anywhere && !publication.rules.answers_stored);
+            }
+            let here = &parse(&networks).expect("loopback").publications[0];
+            assert!(!here.rules.answers_stored && !here.is_bound_to_networks());
+        }
+        let users = format!(
+            "listen = \"0.0.0.0:8888\"\n[[publication]]\nname = \"a\"\nallow_from = [\"0.0.0.0/0\"]\n\
+             users = [{{ login = \"site\", password_hash = \"{HASH}\" }}]\n"
+        );
+        let known = &parse(&users).expect("users").publications[0];
+        assert!(known.rules.answers_stored);
+    }
+
+    #[test]
+    fn what_is_said_to_be_open_from_anywhere_shows_nothing_stored_wherever_it_listens() {
+        let answers_stored = |more: &str| {
+            let config = parse(&format!("{ANONYMOUS}{more}")).expect("a config");
+            config.publications[0].rules.answers_stored
+        };
+        assert!(answers_stored(""));
+        assert!(!answers_stored("anonymous_from_anywhere = true\n"));
+        assert!(answers_stored(
+            "anonymous_from_anywhere = true\nanswers_stored = true\n"
+        ));
+        assert!(answers_stored(
+            "anonymous_from_anywhere = true\nallow_from = [\"10.0.0.0/8\"]\n"
+        ));
+    }
+
+    #[test]
     fn the_environment_overrides_the_file() {
         let environment = Environment {
             database_url: Some(Secret::new("postgres://somebody:hidden@db/aqua")),

@@ -52,6 +52,11 @@ pub(super) fn networks(section: &mut Section<'_>, key: &'static str) -> Vec<IpNe
     networks
 }
 
+/// The first of these that is all addresses of its family: with it among them they bind nobody.
+pub(super) fn everybody(networks: &[IpNet]) -> Option<&IpNet> {
+    networks.iter().find(|network| network.prefix_len() == 0)
+}
+
 /// From where senders reach the service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reach {

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::{
     file::{At, Section, closest},
     limits::Limits,
-    network::{Reach, networks},
+    network::{Reach, everybody, networks},
     user::{NO_PLAIN_PASSWORDS, User},
 };
 use crate::order::{Rules, phone::Region};
@@ -20,7 +20,7 @@ pub struct Publication {
     pub access: Access,
     /// Networks that may post; empty = any.
     pub allow_from: Vec<IpNet>,
-    /// Whether anybody anywhere may post: it is anonymous, without networks, and reached from beyond this machine, by
+    /// Whether anybody anywhere may post: it is anonymous, bound to no networks, and reached from beyond this machine, by
     /// itself or through a proxy.
     pub anonymous_from_anywhere: bool,
     /// How its orders are read and answered.
@@ -90,7 +90,8 @@ impl Publication {
             .filter_map(|written| names.take(&section, "aliases", &written))
             .collect();
         let allow_from = networks(&mut section, "allow_from");
-        let access = Access::read(&mut section, !allow_from.is_empty(), reach);
+        let from_anywhere = section.flag("anonymous_from_anywhere");
+        let access = Access::read(&mut section, &allow_from, from_anywhere, reach);
         let timezone = section.parsed("timezone", timezone);
         let phone_region = section.parsed("phone_region", |text| {
             text.parse::<Region>().map_err(str::to_owned)
@@ -120,9 +121,11 @@ impl Publication {
             ("password", NO_PLAIN_PASSWORDS),
             ("timezones", "write `timezone`, one for each publication"),
         ]);
-        let anonymous_from_anywhere = matches!(access, Access::Anonymous)
-            && allow_from.is_empty()
-            && reach.reached_by_anybody().is_some();
+        let is_open = matches!(access, Access::Anonymous) && !bind(&allow_from);
+        let anonymous_from_anywhere = is_open && reach.reached_by_anybody().is_some();
+        // On loopback, too, where the settings say so: a proxy that nobody declared makes it anywhere.
+        let says_so = from_anywhere || everybody(&allow_from).is_some();
+        let shows_what_was_sent = anonymous_from_anywhere || (is_open && says_so);
         Self {
             name: name.unwrap_or_default(),
             aliases,
@@ -134,7 +137,7 @@ impl Publication {
                 phone_region: phone_region.unwrap_or_default(),
                 payment_types,
                 loyalty_system_is_active,
-                answers_stored: answers_stored || !anonymous_from_anywhere,
+                answers_stored: answers_stored || !shows_what_was_sent,
                 max_order_items: limits.order_items,
                 max_client_addresses: limits.client_addresses,
             },
@@ -142,6 +145,16 @@ impl Publication {
             demo_data,
         }
     }
+
+    /// Whether callers come from networks that the settings name.
+    #[must_use]
+    pub fn is_bound_to_networks(&self) -> bool {
+        bind(&self.allow_from)
+    }
+}
+
+fn bind(allow_from: &[IpNet]) -> bool {
+    !allow_from.is_empty() && everybody(allow_from).is_none()
 }
 
 /// The names and aliases that are in use, lower-cased, and how each was written first.
@@ -192,11 +205,15 @@ fn timezone(text: &str) -> Result<chrono_tz::Tz, String> {
 }
 
 impl Access {
-    fn read(section: &mut Section<'_>, has_networks: bool, reach: Reach) -> Self {
+    fn read(
+        section: &mut Section<'_>,
+        allow_from: &[IpNet],
+        from_anywhere: bool,
+        reach: Reach,
+    ) -> Self {
         let problems = section.problems;
         let anonymous_at = section.at("anonymous").unwrap_or(section.at);
         let anonymous = section.flag("anonymous");
-        let from_anywhere = section.flag("anonymous_from_anywhere");
         let users_at = section.at("users");
         let like = "a list of users, as in [{ login = \"site\", password_hash = \"$argon2id$…\" }]";
         // Where it is anonymous, too: a typing mistake inside is reported all the same.
@@ -214,14 +231,22 @@ impl Access {
                 );
             }
             if let Some((whom, instead)) = reach.reached_by_anybody()
-                && !has_networks
+                && !bind(allow_from)
                 && !from_anywhere
             {
+                let (at, but, networks) = match everybody(allow_from) {
+                    None => (anonymous_at, String::new(), "`allow_from`"),
+                    Some(all) => (
+                        section.at("allow_from").unwrap_or(anonymous_at),
+                        format!(" (`allow_from` has \"{all}\", which is everybody)"),
+                        "smaller networks",
+                    ),
+                };
                 problems.add(
-                    anonymous_at,
+                    at,
                     format!(
-                        "an anonymous publication would take orders from anybody who reaches {whom}: give it `users` or \
-                         `allow_from`, {instead}, or say `anonymous_from_anywhere = true`"
+                        "an anonymous publication would take orders from anybody who reaches {whom}{but}: give it `users` or \
+                         {networks}, {instead}, or say `anonymous_from_anywhere = true`"
                     ),
                 );
             }

@@ -65,7 +65,7 @@ impl Facts {
     /// Whether the caller is more than a stranger who found an open publication.
     fn is_known(&self) -> bool {
         self.login.is_some()
-            || (self.publication.as_ref()).is_some_and(|known| !known.allow_from.is_empty())
+            || (self.publication.as_ref()).is_some_and(|known| known.is_bound_to_networks())
     }
 
     /// The request waited for this from `begin` until now.

@@ -1,6 +1,7 @@
 //! Cost follows size (contract §1): what a stranger sends takes no more of us than it brought, and the journal no more of
 //! the disk than a day may take.
 
+use aqua_orders::config::{Config, Environment};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -336,6 +337,31 @@ async fn whoever_guesses_an_id_or_a_phone_is_answered_what_he_sent() {
     .await
     .unwrap();
     assert_eq!(kept, ("Анна Секретная".into(), "позвонить дочери".into()));
+}
+
+#[tokio::test]
+async fn on_loopback_too_a_publication_said_to_be_open_shows_a_stranger_nothing_stored() {
+    for (said, shows) in [
+        ("anonymous_from_anywhere = true", false),
+        ("allow_from = ['0.0.0.0/0', '::/0']", false),
+        (
+            "anonymous_from_anywhere = true\nanswers_stored = true",
+            true,
+        ),
+        ("", true),
+    ] {
+        let text = format!("[[publication]]\nname = 'demodelivery'\nanonymous = true\n{said}\n");
+        let parsed = Config::parse("aqua.toml".as_ref(), &text, &Environment::default()).unwrap();
+        let app = TestApp::with(|config| config.publications = parsed.publications).await;
+        with_a_client_of_many_words(&app).await;
+        let removed = app
+            .post(&json!([{ "id": "first", "status": "removed" }]))
+            .await;
+        removed.order("first");
+        for secret in ["Секретная", "9191991919", "secret", "Тайный"] {
+            assert_eq!(removed.text.contains(secret), shows, "{said}: {secret}");
+        }
+    }
 }
 
 #[tokio::test]
