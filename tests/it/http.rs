@@ -11,7 +11,7 @@ use async_compression::{
     tokio::write::{BrotliEncoder, DeflateEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder},
     zstd::CParameter,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::support::{
-    app::ORDERS,
+    app::{Answer, ORDERS, TestApp, changed, order},
     config::demo_config,
     postgres::database,
     talk::{PATIENCE, Service, post},
@@ -560,6 +560,47 @@ async fn the_charset_of_content_type_is_honoured() {
         "{}",
         answer.message()
     );
+}
+
+#[tokio::test]
+async fn utf_8_under_a_single_byte_charsets_name_is_read_as_utf_8() {
+    let app = TestApp::start().await;
+    for (number, (name, encoding)) in [
+        ("iso-8859-1", encoding_rs::WINDOWS_1252),
+        ("us-ascii", encoding_rs::WINDOWS_1252),
+        ("windows-1251", encoding_rs::WINDOWS_1251),
+        ("cp866", encoding_rs::IBM866),
+        ("koi8-r", encoding_rs::KOI8_R),
+        ("iso-8859-5", encoding_rs::ISO_8859_5),
+        ("macintosh", encoding_rs::MACINTOSH),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let order = |kind: &str| {
+            let order = order(&format!("{kind} {number}"));
+            changed(order, "/comment", "Кутузова, 21")
+        };
+        let send = async |order: &Value, bytes: Vec<u8>| {
+            let content_type = format!("application/json; charset={name}");
+            let request = app.request().header("Content-Type", content_type);
+            let answer = Answer::of(request.body(bytes)).await;
+            let id = order["id"].as_str().unwrap();
+            assert_eq!(answer.order(id)["comment"], "Кутузова, 21", "{name}");
+            let city = &answer.order(id)["shipping_address"]["city"];
+            assert_eq!(city, &order["shipping_address"]["city"], "{name}");
+        };
+        let meant = order("utf-8");
+        let bytes = json!([meant]).to_string().into_bytes();
+        send(&meant, bytes).await;
+        // What is in that charset is read by its name as before.
+        let labelled = order("own");
+        let text = json!([labelled]).to_string();
+        let (bytes, _, has_unknown) = encoding.encode(&text);
+        if !has_unknown {
+            send(&labelled, bytes.into_owned()).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::http::failure::{
 /// A text's charset, as the headers have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charset {
-    /// It is this one; UTF-8 where none is named.
+    /// It is this one; UTF-8 where none is named, or where a single-byte one is and the text is UTF-8.
     Named(&'static Encoding),
     /// This one, unless the text is UTF-8: `Content-Encoding` names it, where a compression was due.
     UnlessUtf8(&'static Encoding),
@@ -63,8 +63,9 @@ impl Charset {
             Some((charset, bom)) => (Self::Named(charset), bom),
             None => (self, 0),
         };
+        // Nor is UTF-8 a text that anybody wrote in one, so a label that names one over UTF-8 is a mistake.
         let bytes = match charset {
-            Self::Named(other) if other != UTF_8 => bytes,
+            Self::Named(other) if other != UTF_8 && !other.is_single_byte() => bytes,
             _ => match String::from_utf8(bytes) {
                 Ok(mut text) => {
                     text.drain(..bom);
@@ -153,6 +154,18 @@ mod tests {
         );
         assert_eq!(text(b"\xEF\xBB\xBF[]", UTF_8), Ok("[]".into()));
         assert_eq!(text(b"\xEF\xBB\xBF[]", windows_1251), Ok("[]".into()));
+        assert_eq!(
+            text("[\"Кут\"]".as_bytes(), windows_1251),
+            Ok("[\"Кут\"]".into())
+        );
+        let both = text(b"[\"\xD0\x9A\xCA\"]", windows_1251);
+        assert_eq!(both, Ok("[\"РљК\"]".into()), "as a whole it is no UTF-8");
+        let shift_jis = Encoding::for_label(b"shift_jis").expect("a charset");
+        assert_eq!(
+            text(b"\xC2\xB1", shift_jis),
+            Ok("ﾂｱ".into()),
+            "no single bytes"
+        );
         assert_eq!(text(b"\xFE\xFF\x04\x1A", UTF_8), Ok("К".into()));
         assert_eq!(text(b"\xFF\xFE\x1A\x04", UTF_8), Ok("К".into()));
         assert_eq!(
