@@ -246,7 +246,7 @@ async fn the_message_of_a_400_says_what_came_instead() {
     let gzip = compressed(GzipEncoder::new(Vec::new()), b"[{\"id\":\"1\"}]").await;
     let multipart = "--x\r\nContent-Disposition: form-data; name=\"orders\"\r\n\r\n[]\r\n--x--";
     // A body, the code, the place where JSON ends, and words of both languages.
-    let cases: [(&[u8], &str, &str, &str, &str); 23] = [
+    let cases: [(&[u8], &str, &str, &str, &str); 25] = [
         (
             b"",
             "malformed_json",
@@ -347,6 +347,20 @@ async fn the_message_of_a_400_says_what_came_instead() {
             "",
             "под ключом «orders»",
             "under the key \"orders\"",
+        ),
+        (
+            b"{\"data\":{\"orders\":[{}]}}",
+            "not_an_array",
+            "",
+            "под ключом «data.orders»",
+            "under the key \"data.orders\"",
+        ),
+        (
+            b"{\"v\":{\"x\":1},\"orders\":{\"0\":{},\"2\":{}}}",
+            "not_an_array",
+            "",
+            "список в нём под ключом «orders»",
+            "the list under the key \"orders\"",
         ),
         (
             b"{\"v\":1,\"data<b>\": [1]}",

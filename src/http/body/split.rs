@@ -19,10 +19,18 @@ use crate::{
 /// Finds the array's elements in `text`, as ranges of bytes. It checks JSON's grammar alone, and without recursion: a lone
 /// surrogate, `1e400` or nesting without end spoils the element that has it and no other (contract §2).
 pub fn split(text: &str, most_orders: usize) -> Result<Vec<Range<usize>>, Failure> {
+    split_to(LEVELS_SEARCHED, text, most_orders)
+}
+
+/// So deep in an object a 400 tells the list's keys: `{"data":{"result":{"orders":[…]}}}`.
+const LEVELS_SEARCHED: usize = 3;
+
+fn split_to(levels: usize, text: &str, most_orders: usize) -> Result<Vec<Range<usize>>, Failure> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let mut too_many = false;
     let visitor = ElementRanges {
         text,
+        levels,
         most_orders,
         too_many: &mut too_many,
     };
@@ -44,6 +52,8 @@ pub fn split(text: &str, most_orders: usize) -> Result<Vec<Range<usize>>, Failur
 /// pay for finding out.
 struct ElementRanges<'a> {
     text: &'a str,
+    /// How many levels of objects may be searched, this one included.
+    levels: usize,
     most_orders: usize,
     too_many: &'a mut bool,
 }
@@ -81,7 +91,7 @@ impl<'de> Visitor<'de> for ElementRanges<'_> {
         while let Some(key) = fields.next_key::<&RawValue>()? {
             let Some(position) = ListKey::of(key.get()) else {
                 drop(list);
-                return not_a_list(key, fields).map(Err);
+                return not_a_list(key, fields, self.levels, self.most_orders).map(Err);
             };
             let range = self.range(fields.next_value()?);
             // The last of equal keys counts.
@@ -102,8 +112,10 @@ impl<'de> Visitor<'de> for ElementRanges<'_> {
 fn not_a_list<'de, A: MapAccess<'de>>(
     first: &'de RawValue,
     mut fields: A,
+    levels: usize,
+    most_orders: usize,
 ) -> Result<LooksLike, A::Error> {
-    let mut looks_like = LooksLike::Object;
+    let (mut here, mut deeper) = (None, None);
     let mut key = Some(first);
     while let Some(this) = key {
         let value: &RawValue = fields.next_value()?;
@@ -112,12 +124,35 @@ fn not_a_list<'de, A: MapAccess<'de>>(
             while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(LooksLike::Object);
         }
-        if looks_like == LooksLike::Object && value.get().starts_with('[') {
-            looks_like = LooksLike::ListUnder(SafeName::of(&name));
+        if here.is_none() {
+            match list_in(value.get(), levels, most_orders) {
+                Some(inside) if inside.is_empty() => here = Some(SafeName::of(&name)),
+                Some(inside) if deeper.is_none() => {
+                    deeper = Some(SafeName::of(&format!("{name}.{inside}")));
+                }
+                _ => {}
+            }
         }
         key = fields.next_key()?;
     }
-    Ok(looks_like)
+    Ok(here
+        .or(deeper)
+        .map_or(LooksLike::Object, LooksLike::ListUnder))
+}
+
+/// The path of keys to the list in this value; empty where it is the list itself.
+fn list_in(value: &str, levels: usize, most_orders: usize) -> Option<String> {
+    if value.starts_with('[') {
+        return Some(String::new());
+    }
+    if levels == 1 || !value.starts_with('{') {
+        return None;
+    }
+    match split_to(levels - 1, value, most_orders) {
+        Ok(_) | Err(Failure::BatchTooLarge(_)) => Some(String::new()),
+        Err(Failure::NotAnArray(LooksLike::ListUnder(key))) => Some(key.to_string()),
+        Err(_) => None,
+    }
 }
 
 /// `serde_json` counts a column in bytes; people and editors count characters.
@@ -221,10 +256,20 @@ mod tests {
         // A key that repeats takes no memory.
         let text = format!("{{{}\"1\":2}}", "\"1\":1,".repeat(100_000));
         assert_eq!(elements(&text), ["2"]);
+        let under = |key| LooksLike::ListUnder(SafeName::of(key));
         for (text, looks_like) in [
             ("{}", LooksLike::Object),
             (r#"{"1":1,"a":2}"#, LooksLike::Object),
-            (r#"{"a":[],"1":1}"#, LooksLike::ListUnder(SafeName::of("a"))),
+            (r#"{"a":[],"1":1}"#, under("a")),
+            (r#"{"a":{"b":[1]}}"#, under("a.b")),
+            (r#"{"a":{},"b":{"c":1,"d":{"e":[]}}}"#, under("b.d.e")),
+            (r#"{"a":{"b":[]},"c":[],"d":[]}"#, under("c")),
+            (r#"{"a":{"0":1,"1":1,"b":1}}"#, LooksLike::Object),
+            (r#"{"a":{"b":{"c":{"d":[]}}}}"#, LooksLike::Object),
+            (r#"{"a":{"0":1,"1":2}}"#, under("a")),
+            (r#"{"a":{"b":{"7":1}}}"#, under("a.b")),
+            (r#"{"a":{"0":1,"b":2}}"#, LooksLike::Object),
+            (r#"{"a":{"id":1,"order_item_list":[]}}"#, LooksLike::Object),
         ] {
             assert_eq!(
                 split(text, 10),

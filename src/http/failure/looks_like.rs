@@ -33,7 +33,7 @@ pub enum LooksLike {
     Compressed,
     /// One object, an order most likely.
     Object,
-    /// An object with a list under this key.
+    /// An object with a list under this key, or this path of keys.
     ListUnder(SafeName),
     /// A JSON text inside a JSON string.
     JsonInText,

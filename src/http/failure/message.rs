@@ -45,10 +45,10 @@ impl Failure {
             ),
             Self::NotAnArray(LooksLike::ListUnder(key)) => filled(
                 format!(
-                    "Ожидается JSON-массив заказов, а пришёл объект, и массив в нём под ключом «{key}»: пришлите сам массив."
+                    "Ожидается JSON-массив заказов, а пришёл объект, и список в нём под ключом «{key}»: пришлите сам список."
                 ),
                 format!(
-                    "A JSON array of orders is expected, and an object came that has the array under the key \"{key}\": send the array itself."
+                    "A JSON array of orders is expected, and an object came that has the list under the key \"{key}\": send the list itself."
                 ),
             ),
             Self::NotAnArray(LooksLike::JsonInText) => fixed(
