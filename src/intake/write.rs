@@ -14,9 +14,10 @@ use super::{
 };
 use crate::{
     order::{
-        decide::{Decision, Record, Verdict},
+        decide::{Decision, Verdict},
         diff, history,
         model::Order,
+        record::Record,
     },
     store::{ChangeRow, Write},
 };

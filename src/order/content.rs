@@ -3,9 +3,20 @@
 //! A new optional field of the order begins here; `docs/ARCHITECTURE.md` says where it goes on.
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{model::Checkout, wire::Sent};
+use super::sent::Sent;
+
+/// `ask_for_checkout`: kept and echoed as sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Checkout {
+    /// `true` or `false`
+    Flag(bool),
+    /// `bill`, `agreement` or another text.
+    Text(String),
+}
 
 /// An order's optional content, as stored.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,8 +1,9 @@
 //! What a decision changes, as rows to write: only what is new or differs from what is stored.
 
 use super::{
-    decide::{Decision, Record},
+    decide::Decision,
     model::{Address, Client, Order, OrderItem},
+    record::Record,
 };
 
 /// A line to write.

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    decide::Record,
     model::Client,
+    record::Record,
     wire::{ClientKey, Element},
 };
 
@@ -118,7 +118,15 @@ impl<'a: 'e, 'e> Clients<'a, 'e> {
         element.names_client()
             && !element.has_username
             && element.client.is_registered()
-            && !matches!(self.find(&element.client).found, Found::There(_))
+            && self.named(element).is_none()
+    }
+
+    /// The known client that an element names.
+    pub(super) fn named(&self, element: &Element) -> Option<&Client> {
+        match self.find(&element.client).found {
+            Found::There(index) => Some(&self.records[index].after),
+            Found::Adopt(_) | Found::New => None,
+        }
     }
 
     pub(super) fn by_number(&self, number: i32) -> Option<usize> {

@@ -23,7 +23,9 @@ pub mod list_key;
 pub mod model;
 pub mod phone;
 pub(crate) mod raw;
+pub mod record;
 pub mod reply;
+pub mod sent;
 pub mod sent_only;
 pub mod wire;
 #[cfg(test)]

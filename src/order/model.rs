@@ -95,16 +95,6 @@ impl ClientType {
     }
 }
 
-/// `ask_for_checkout`: kept and echoed as sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Checkout {
-    /// `true` or `false`
-    Flag(bool),
-    /// `bill`, `agreement` or another text.
-    Text(String),
-}
-
 /// An order as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
@@ -304,6 +294,12 @@ impl Client {
             addresses: List::default(),
             prices: List::default(),
         }
+    }
+
+    /// Its phones, wherever they stand.
+    pub fn all_phones(&self) -> impl Iterator<Item = &str> {
+        let first = self.phone.iter().chain(&self.guest_phone);
+        first.chain(&self.phones).map(String::as_str)
     }
 
     /// How long its texts are, without those of its addresses and prices.

@@ -58,6 +58,9 @@ pub fn sent_only(
         let (Some(sent), Outcome::Taken(taken)) = (&element.order, outcome) else {
             continue;
         };
+        if !taken.has_content {
+            continue;
+        }
         total = sent.total.or(total);
         shipping_dates = sent.shipping_dates.or(shipping_dates);
         if let Some(created_at) = sent.created_at {

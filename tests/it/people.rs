@@ -505,8 +505,38 @@ async fn a_cancellation_that_names_somebody_unknown_keeps_the_orders_client() {
         "removed",
     );
     let answer = app.post(&json!([sent])).await;
-    assert_eq!(answer.warnings_but_of_products("a"), [": kept_as_stored"]);
+    assert_eq!(
+        answer.warnings_but_of_products("a"),
+        [": kept_as_stored", "client.username: required"]
+    );
     assert_eq!(answer.order("a"), &changed(first, "/status", "removed"));
+}
+
+#[tokio::test]
+async fn a_strangers_cancellation_under_a_reused_id_writes_nothing_of_his_into_the_client() {
+    let app = TestApp::start().await;
+    let full = order_of(registered("one", "9191991911"), "a", "new");
+    let first = app.accept(&full).await;
+    for client in [
+        json!({ "id": "unknown" }),
+        json!({ "username": "Чужой" }),
+        registered("two", "9191991912"),
+    ] {
+        let sent = json!({
+            "id": "a", "status": "removed", "comment": "чужой", "client": client,
+            "shipping_address": address("9"),
+        });
+        let answer = app.post(&json!([sent])).await;
+        assert_eq!(
+            answer.order("a"),
+            &changed(first.clone(), "/status", "removed"),
+            "{client}"
+        );
+    }
+    let kept: i64 = app
+        .value("SELECT count(*) FROM journal_rejected WHERE warnings IS NOT NULL")
+        .await;
+    assert_eq!(kept, 3, "what was not taken is in the journal");
 }
 
 // The stories that the contract came with.

@@ -1,7 +1,7 @@
 //! Lines that name the same record are one record.
 
 use super::records::{Client, District, Product};
-use crate::order::wire::Sent;
+use crate::order::sent::Sent;
 
 /// What tells two lines of one record that they are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -21,7 +21,7 @@ use crate::{
         flag,
         model::ClientType,
         phone,
-        wire::Sent,
+        sent::Sent,
     },
 };
 

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use crate::order::{
     model::{AddressContent, ClientType},
-    wire::Sent,
+    sent::Sent,
 };
 
 /// What a file says of a district.

@@ -6,8 +6,9 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     intake::job::Job,
     order::{
-        decide::{Decision, Outcome, Record, Verdict},
+        decide::{Decision, Outcome, Verdict},
         model::{Client, Order},
+        record::Record,
         wire::Element,
     },
 };

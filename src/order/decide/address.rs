@@ -200,6 +200,8 @@ impl Picture<'_, '_, '_> {
             return Some(client.addresses[at].number);
         }
         if client.addresses.len() >= self.most_addresses {
+            // Its id may become another one's further on.
+            self.round.may_differ = true;
             return None;
         }
         let number = match *found {

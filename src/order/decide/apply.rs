@@ -12,15 +12,16 @@ use uuid::Uuid;
 use super::{
     Record, Taken, faults,
     numbers::{AllNumbers, FreeNumbers, Shortage},
-    order::{change, new_order, put_content, put_items},
+    order::{change, change_status, new_order, put_content, put_items},
 };
 use crate::order::{
     address_index::AddressIndex,
+    content::OrderContent,
     fault::{Fault, Path, Warning, WarningCode},
     identity::Clients,
     known::Known,
     model::{Client, Order},
-    wire::{Element, SentItem},
+    wire::{Element, SentItem, SentOrder},
 };
 
 /// The stored records as they become.
@@ -145,6 +146,49 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             .ok_or_else(|| vec![faults::of_database()])
     }
 
+    /// Takes nothing of a cancellation but the status.
+    fn cancel(
+        &mut self,
+        order: usize,
+        element: &Element,
+        sent: &SentOrder,
+        warnings: &mut Vec<Warning>,
+    ) {
+        if self.clients.lacks_name(element) {
+            warnings.push(Warning::new(&"client.username", WarningCode::Required));
+        } else if !element.has_unreadable_client {
+            warnings.push(Warning::new(&"client", WarningCode::NotAllowed));
+        }
+        change_status(&mut self.orders[order].after, element, sent, warnings);
+    }
+
+    /// An open order that comes with another client moves. What the first one said of it is not for somebody else.
+    fn move_to_client(
+        &mut self,
+        order: usize,
+        client: usize,
+        element: &Element,
+        warnings: &mut Vec<Warning>,
+    ) {
+        let order = &mut self.orders[order].after;
+        let client = &self.clients.records[client].after;
+        if order.client_number == client.number {
+            return;
+        }
+        warnings.push(Warning::new(&"client", WarningCode::ClientChanged));
+        // Finished further on it is not the other client's any more.
+        self.round.may_differ = true;
+        let owner = self.clients.by_number(order.client_number);
+        let owner = owner.map(|owner| &self.clients.records[owner].after);
+        let is_same_person =
+            owner.is_some_and(|owner| faults::share_a_phone(owner, Some(client), element));
+        let order = Arc::make_mut(order);
+        order.client_number = client.number;
+        if !is_same_person {
+            order.content = OrderContent::default();
+        }
+    }
+
     fn apply(
         &mut self,
         element: &'e Element,
@@ -152,34 +196,35 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
     ) -> Option<(usize, Taken)> {
         let (id, sent) = (element.id.as_deref()?, element.order.as_ref()?);
         let known = self.order_by_id.get(id).copied();
-        // A cancelled order keeps its client where we do not know the one it came with, who may be made further on.
-        let keeps_client = self.clients.lacks_name(element);
-        self.round.may_differ |= keeps_client;
-
         let mut taken = Taken {
             warnings: element.warnings.clone(),
-            addresses: None,
+            ..Taken::default()
         };
         let warnings = &mut taken.warnings;
+        let keeps_client = faults::keeps_client(self, element);
         if keeps_client || !element.missing.is_empty() {
             warnings.push(Warning::new(&"", WarningCode::KeptAsStored));
         }
-        let client = match &sent.client {
-            Some(client) if !keeps_client => {
-                let index = self.client(&element.client, client, warnings);
-                let path = Path::ROOT.field("client");
-                let list = path.field("addresses");
-                let addresses = client.addresses.iter().enumerate();
-                let numbers = addresses
-                    .map(|(at, address)| self.address(index, address, list.index(at), warnings));
-                taken.addresses = Some(numbers.collect());
-                index
-            }
-            _ => {
-                let order = &self.orders[known?].after;
-                self.clients.by_number(order.client_number)?
-            }
+        if keeps_client {
+            // Whom it names may be made further on.
+            self.round.may_differ = true;
+            self.cancel(known?, element, sent, warnings);
+            return Some((known?, taken));
+        }
+        let client = if let Some(client) = &sent.client {
+            let index = self.client(&element.client, client, warnings);
+            let path = Path::ROOT.field("client");
+            let list = path.field("addresses");
+            let addresses = client.addresses.iter().enumerate();
+            let numbers = addresses
+                .map(|(at, address)| self.address(index, address, list.index(at), warnings));
+            taken.addresses = Some(numbers.collect());
+            index
+        } else {
+            let order = &self.orders[known?].after;
+            self.clients.by_number(order.client_number)?
         };
+        taken.has_content = true;
         let destination = sent
             .shipping_address
             .as_ref()
@@ -189,14 +234,13 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         }
         let items = sent.items.as_deref().filter(|items| !items.is_empty());
         let items = items.map(|items| (items, self.products(items, warnings)));
-        let client_number = self.clients.records[client].after.number;
         let index = if let Some(index) = known {
+            self.move_to_client(index, client, element, warnings);
             let order = &mut self.orders[index].after;
             let moves = destination.as_ref().is_some_and(|to| to.content.is_some());
             self.round.may_differ |= moves && self.round.kept_an_address;
-            // Finished further on it is not the other client's any more.
-            self.round.may_differ |= order.client_number != client_number;
-            change(order, element, sent, client_number, destination, warnings);
+            change_status(order, element, sent, warnings);
+            change(order, sent, destination);
             index
         } else {
             let number = match element.external_id {
@@ -209,7 +253,7 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
                 (self.new_uuid)(),
                 id,
                 sent,
-                client_number,
+                self.clients.records[client].after.number,
                 destination,
                 received_at,
             )?;

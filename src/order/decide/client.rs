@@ -25,10 +25,6 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
             found,
             ignores_number,
         } = self.clients.find(key);
-        if ignores_number {
-            let field = "client.external_id";
-            warnings.push(Warning::new(&field, WarningCode::ExternalIdIgnored));
-        }
         let index = match found {
             Found::There(index) => index,
             Found::Adopt(number) => self.clients.add(key, number),
@@ -38,6 +34,11 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
                 self.clients.add(key, number)
             }
         };
+        let own_number = self.clients.records[index].after.number;
+        if ignores_number || key.guest_number.is_some_and(|number| number != own_number) {
+            let field = "client.external_id";
+            warnings.push(Warning::new(&field, WarningCode::ExternalIdIgnored));
+        }
         if let Some(id) = &key.id {
             // Whoever came as that guest before is a new one, sent again.
             self.round.may_differ |= self.clients.take_id(index, id);

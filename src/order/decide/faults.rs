@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use super::apply::Picture;
 use crate::order::{
     fault::{Fault, FaultCode, Hint},
-    identity::Found,
     model::{Client, Order, Status},
     wire::Element,
 };
@@ -36,50 +35,58 @@ pub(super) fn against(picture: &Picture<'_, '_, '_>, element: &Element) -> Vec<F
     {
         faults.push(conflict("external_id"));
     }
-    // A cancellation keeps the client that its order has.
-    if picture.clients.lacks_name(element) && !(known.is_some() && element.cancels()) {
+    if keeps_client(picture, element) {
+        return faults;
+    }
+    if picture.clients.lacks_name(element) {
         faults.push(Fault {
             field: "client.username".to_owned(),
             code: FaultCode::Required,
             hint: Hint::None,
         });
     }
-    if known.is_some_and(|order| is_finished_and_of_another(picture, order, element)) {
+    // A finished order is not overwritten by a stranger's: a shop that is set up anew counts from 1 again.
+    if let Some(order) = known
+        && matches!(order.status, Status::Completed | Status::Removed)
+        && element.names_client()
+        && is_of_another(picture, order, element)
+    {
         faults.push(conflict("id"));
     }
     faults
 }
 
-/// A finished order is not overwritten by a stranger's: a shop that is set up anew counts from 1 again. A guest may have
-/// registered since, and is known by the phone.
-fn is_finished_and_of_another(
-    picture: &Picture<'_, '_, '_>,
-    order: &Order,
-    element: &Element,
-) -> bool {
-    let is_finished = matches!(order.status, Status::Completed | Status::Removed);
-    if !is_finished || element.order.as_ref().is_none_or(|sent| !sent.is_new()) {
+/// Whether an element cancels a known order and does not say, or not well enough, whose it is: somebody else's cancellation under
+/// a reused id may lack anything. Nothing of it is taken but the status.
+pub(super) fn keeps_client(picture: &Picture<'_, '_, '_>, element: &Element) -> bool {
+    let Some(order) = picture.order(element).filter(|_| element.cancels()) else {
         return false;
-    }
-    let client = |index: usize| &*picture.clients.records[index].after;
-    let owner = picture.clients.by_number(order.client_number).map(client);
-    let named = match picture.clients.find(&element.client).found {
-        Found::There(index) => Some(client(index)),
-        Found::Adopt(_) | Found::New => None,
     };
+    if element.has_unreadable_client || picture.clients.lacks_name(element) {
+        return true;
+    }
+    let is_whole = element.missing.is_empty() || !element.names_client();
+    !is_whole
+        && picture.clients.named(element).map(|named| named.number) != Some(order.client_number)
+}
+
+/// Whether an element names another client than its order has, and no phone in common: a guest may have registered since.
+fn is_of_another(picture: &Picture<'_, '_, '_>, order: &Order, element: &Element) -> bool {
+    let named = picture.clients.named(element);
     if named.is_some_and(|named| named.number == order.client_number) {
         return false;
     }
-    let owners: HashSet<&str> = owner.into_iter().flat_map(phones).collect();
+    let owner = picture.clients.by_number(order.client_number);
+    let owner = owner.map(|owner| &*picture.clients.records[owner].after);
+    !owner.is_some_and(|owner| share_a_phone(owner, named, element))
+}
+
+/// Whether the owner of an order has a phone in common with what comes: with the element itself, or the client it names.
+pub(super) fn share_a_phone(owner: &Client, named: Option<&Client>, element: &Element) -> bool {
+    let owners: HashSet<&str> = owner.all_phones().collect();
     let sent = element.client.phone.as_deref().into_iter();
     let mut theirs = sent
         .chain(element.phones())
-        .chain(named.into_iter().flat_map(phones));
-    !theirs.any(|phone| owners.contains(phone))
-}
-
-/// All phones of a known client.
-fn phones(client: &Client) -> impl Iterator<Item = &str> {
-    let first = client.phone.iter().chain(&client.guest_phone);
-    first.chain(&client.phones).map(String::as_str)
+        .chain(named.into_iter().flat_map(Client::all_phones));
+    theirs.any(|phone| owners.contains(phone))
 }

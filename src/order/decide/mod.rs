@@ -13,7 +13,7 @@ mod order;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, hash::Hash, mem, sync::Arc};
+use std::{collections::HashSet, hash::Hash, mem};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -24,6 +24,7 @@ use super::{
     fault::{Fault, Remark, Warning, WarningCode},
     known::Known,
     model::{Client, Order},
+    record::Record,
     wire::Element,
 };
 
@@ -72,6 +73,8 @@ pub enum Outcome {
 pub struct Taken {
     /// Its warnings.
     pub warnings: Vec<Warning>,
+    /// False of a cancellation of which nothing but the status was taken.
+    pub has_content: bool,
     /// The numbers of its client's addresses. `None` where nothing of its client was taken: a cancellation that came without one,
     /// or with one that we do not know.
     pub addresses: Option<AddressNumbers>,
@@ -150,45 +153,6 @@ impl Verdict {
         }
         let mut told = HashSet::new();
         all.filter(|one| told.insert(*one)).collect()
-    }
-}
-
-/// An order or a client before and after the batch.
-#[derive(Debug)]
-pub struct Record<'a, T> {
-    /// As stored; `None` for a new one.
-    pub before: Option<&'a Arc<T>>,
-    /// As it is to be; the stored one itself while nothing of it has changed.
-    pub after: Arc<T>,
-}
-
-impl<'a, T: PartialEq> Record<'a, T> {
-    pub(super) fn stored(stored: &'a Arc<T>) -> Self {
-        Self {
-            before: Some(stored),
-            after: Arc::clone(stored),
-        }
-    }
-
-    pub(super) fn new(record: T) -> Self {
-        Self {
-            before: None,
-            after: Arc::new(record),
-        }
-    }
-
-    /// Its version once this is stored; `version` tells that of a stored one.
-    #[must_use]
-    pub fn version(&self, version: impl Fn(&T) -> i32) -> i32 {
-        let stored = self.before.map_or(0, |before| version(before));
-        stored + i32::from(!self.is_unchanged())
-    }
-
-    /// Whether there is nothing to write.
-    #[must_use]
-    pub fn is_unchanged(&self) -> bool {
-        self.before
-            .is_some_and(|before| Arc::ptr_eq(before, &self.after) || *before == self.after)
     }
 }
 

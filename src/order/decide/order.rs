@@ -11,19 +11,18 @@ use crate::order::{
     fault::{Warning, WarningCode},
     list::List,
     model::Order,
-    wire::{Element, Sent, SentItem, SentOrder},
+    sent::Sent,
+    wire::{Element, SentItem, SentOrder},
 };
 
-/// Changes a known order, but for what [`put_content`] does.
-pub(super) fn change(
+/// Takes an element's status if it goes forward, and leaves a number alone that is nobody's.
+pub(super) fn change_status(
     order: &mut Arc<Order>,
     element: &Element,
     sent: &SentOrder,
-    client_number: i32,
-    destination: Option<Destination>,
     warnings: &mut Vec<Warning>,
 ) {
-    // Another order's number is a clash and came no further; one that is nobody's is left alone (contract §4).
+    // Another order's number is a clash and came no further (contract §4).
     if element
         .external_id
         .is_some_and(|number| number != order.number)
@@ -35,10 +34,10 @@ pub(super) fn change(
     } else {
         warnings.push(Warning::new(&"status", WarningCode::StatusNotChanged));
     }
-    if order.client_number != client_number {
-        Arc::make_mut(order).client_number = client_number;
-        warnings.push(Warning::new(&"client", WarningCode::ClientChanged));
-    }
+}
+
+/// Changes the rest of a known order, but for what [`put_content`] does.
+pub(super) fn change(order: &mut Arc<Order>, sent: &SentOrder, destination: Option<Destination>) {
     if let Some(Destination { number, content }) = destination {
         put(
             order,

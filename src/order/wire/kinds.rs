@@ -6,18 +6,18 @@ use std::{borrow::Cow, fmt::Display, ops::Range};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use super::Sent;
 pub use crate::order::invisible::is_blank;
 use crate::order::{
     Rules,
     amount::{self, Invalid},
+    content::Checkout,
     datetime,
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     fields::{Field, KEPT_TEXT, Kind, LONGEST_ID, ORDER, Object},
     flag,
-    model::Checkout,
     phone::{self, Phone},
     raw::{self, Value},
+    sent::Sent,
 };
 
 const TEXT: Hint = Hint::Expected("строка", "a string");

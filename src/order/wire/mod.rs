@@ -17,85 +17,10 @@ use super::{
     content::SentContent,
     fault::{Fault, Warning},
     model::{AddressContent, ClientType, OrderItem, Status},
+    sent::Sent,
 };
 use kinds::Reader;
 pub(crate) use kinds::{PLACEHOLDER, is_blank};
-
-/// A field that need not come: absent keeps what is stored, null clears it (contract §5).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sent<T> {
-    /// Not there: the stored value stays.
-    Absent,
-    /// It says "nothing" (contract §3): the stored value goes.
-    Null,
-    /// The new value.
-    Value(T),
-}
-
-impl<T: Clone> Sent<T> {
-    /// The value after this was applied to the stored one.
-    pub fn apply(&self, stored: &mut Option<T>) {
-        match self {
-            Self::Absent => {}
-            Self::Null => *stored = None,
-            Self::Value(value) => *stored = Some(value.clone()),
-        }
-    }
-
-    /// As [`Self::apply`], for fields that fall back to a default.
-    pub fn apply_or(&self, stored: &mut T, default: T) {
-        match self {
-            Self::Absent => {}
-            Self::Null => *stored = default,
-            Self::Value(value) => *stored = value.clone(),
-        }
-    }
-
-    /// The value after this was applied to the stored one, of a field that falls back to a default.
-    pub fn applied<'s>(&'s self, stored: &'s T, default: &'s T) -> &'s T {
-        match self {
-            Self::Absent => stored,
-            Self::Null => default,
-            Self::Value(value) => value,
-        }
-    }
-
-    /// Whether [`Self::apply`] would change the stored value.
-    pub fn changes(&self, stored: Option<&T>) -> bool
-    where
-        T: PartialEq,
-    {
-        match self {
-            Self::Absent => false,
-            Self::Null => stored.is_some(),
-            Self::Value(value) => stored != Some(value),
-        }
-    }
-
-    /// Whether [`Self::apply_or`] would change the stored value.
-    pub fn changes_or(&self, stored: &T, default: &T) -> bool
-    where
-        T: PartialEq,
-    {
-        self.applied(stored, default) != stored
-    }
-
-    /// The value, if one came.
-    pub fn into_value(self) -> Option<T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Absent | Self::Null => None,
-        }
-    }
-
-    /// The same, to look at.
-    pub fn value(&self) -> Option<&T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Absent | Self::Null => None,
-        }
-    }
-}
 
 /// One element of a batch, read.
 #[derive(Debug, Clone)]
@@ -112,6 +37,8 @@ pub struct Element {
     pub client: ClientKey,
     /// Whether `client.username` has a value.
     pub has_username: bool,
+    /// Of a cancellation whose client came and could not be read.
+    pub has_unreadable_client: bool,
     /// All that is wrong with it by itself.
     pub faults: Vec<Fault>,
     /// Of an order that comes as `removed`: what is wrong with it unless we know the order, which is then cancelled with what
@@ -154,6 +81,8 @@ pub struct ClientKey {
     pub external_id: Option<i32>,
     /// E.164; the key of a guest.
     pub phone: Option<String>,
+    /// Our number that came along with a guest's placeholder id. It finds nobody, and may be the guest's own.
+    pub guest_number: Option<i32>,
 }
 
 impl ClientKey {
@@ -320,11 +249,6 @@ impl SentAddress {
 }
 
 impl SentOrder {
-    /// Whether it comes as new.
-    pub(super) fn is_new(&self) -> bool {
-        self.status == Status::New
-    }
-
     /// The sender's ids of products that its lines name.
     pub fn product_ids(&self) -> impl Iterator<Item = &str> {
         self.items.iter().flatten().flat_map(|item| {

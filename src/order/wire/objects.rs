@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    ClientKey, Element, Sent, SentAddress, SentClient, SentItem, SentOrder,
+    ClientKey, Element, SentAddress, SentClient, SentItem, SentOrder,
     kinds::{Given, OBJECT, Reader},
 };
 use crate::order::{
@@ -12,6 +12,7 @@ use crate::order::{
     fields::{ADDRESS, CLIENT, ORDER, ORDER_ITEM, SHIPPING_ADDRESS},
     model::{ClientType, Status},
     raw::{self, Value},
+    sent::Sent,
 };
 
 impl Reader<'_> {
@@ -24,6 +25,7 @@ impl Reader<'_> {
             external_id: None,
             client: ClientKey::default(),
             has_username: false,
+            has_unreadable_client: false,
             faults: Vec::new(),
             missing: Vec::new(),
             warnings: Vec::new(),
@@ -102,6 +104,9 @@ impl Reader<'_> {
         let count_of_returned_bottles = self.integer(bottles, root);
         let ask_for_checkout = self.checkout(checkout, root);
         let items = self.items(items, root);
+        let has_client = client.raw.is_some_and(
+            |raw| matches!(raw::value(raw), Value::Object(object) if !raw::is_empty(object)),
+        );
         let client = self.client(client, root, read);
         let shipping_address = self.shipping_address(shipping_address, root);
 
@@ -118,6 +123,7 @@ impl Reader<'_> {
             read.missing = self.take_missing(behind);
             if client.is_none() {
                 read.client = ClientKey::default();
+                read.has_unreadable_client = has_client;
             }
         }
         // Where anything that must come is missing there is a fault, or it is a cancellation.
@@ -216,9 +222,7 @@ impl Reader<'_> {
             && as_sent(id).is_some()
             && self.is_phone(phone)
         {
-            read.client.external_id = None;
-            let path = path.field("external_id");
-            self.warn(&path, WarningCode::ExternalIdIgnored, Hint::None);
+            read.client.guest_number = read.client.external_id.take();
         }
         // A registered client's name is missed later, where it turns out that we do not know the client.
         let is_guest = !read.client.is_registered() && !has_bad_id;

@@ -8,10 +8,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::rows::BatchRow;
-use crate::order::{
-    diff::Changes,
-    model::{AddressContent, Checkout},
-};
+use crate::order::{content::Checkout, diff::Changes, model::AddressContent};
 
 /// A number for PostgreSQL's `int`; what does not fit is refused by the column's own checks.
 pub(super) fn int(number: usize) -> i32 {

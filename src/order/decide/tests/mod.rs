@@ -345,8 +345,12 @@ fn read_all(orders: &[(Value, bool)]) -> Vec<Element> {
         {
             element.missing = vec![missing("total")];
             (sent.total, sent.items) = (None, Some(Vec::new()));
+            // Some name whose they are and not where they go, some neither, some both.
             if element.external_id.is_none() {
-                (sent.client, sent.shipping_address) = (None, None);
+                sent.client = None;
+            }
+            if element.external_id.is_none_or(|number| number % 2 == 0) {
+                sent.shipping_address = None;
             }
         }
     }

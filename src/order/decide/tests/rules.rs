@@ -318,6 +318,110 @@ fn identity() {
             ),
         },
         Rule {
+            says: "Whatever its status says.",
+            stored: vec![finished("a", registered("one", "9191991911"))],
+            sent: vec![finished("a", registered("two", "9191991912"))],
+            becomes: Rejected(vec!["id: conflict"]),
+        },
+        Rule {
+            says: "An order that moves to a stranger has nothing of what the first client said.",
+            stored: vec![of(
+                "a",
+                json!({ "comment": "код 12", "coins": 5, "payment_status": true }),
+            )],
+            sent: vec![of_client("a", registered("two", "9191991912"))],
+            becomes: Accepted(
+                vec!["client: client_changed"],
+                vec![
+                    ("/comment", Value::Null),
+                    ("/coins", Value::Null),
+                    ("/payment_status", json!(false)),
+                ],
+            ),
+        },
+        Rule {
+            says: "An order that moves to the same person, registered since, keeps it.",
+            stored: vec![{
+                let mut order = of_client("a", guest("9191991911"));
+                order["comment"] = json!("код 12");
+                order
+            }],
+            sent: vec![of_client("a", registered("one", "9191991911"))],
+            becomes: Accepted(
+                vec!["client: client_changed"],
+                vec![("/comment", json!("код 12"))],
+            ),
+        },
+        Rule {
+            says: "A cancellation that does not say well whose it is takes nothing but the status.",
+            stored: vec![of("a", json!({ "comment": "код 12" }))],
+            sent: vec![json!({
+                "id": "a", "status": "removed", "comment": "чужой",
+                "client": { "id": "unknown", "email": "who@example.org" }, "shipping_address": address(9),
+            })],
+            becomes: Accepted(
+                vec![": kept_as_stored", "client.username: required"],
+                vec![
+                    ("/status", json!("removed")),
+                    ("/comment", json!("код 12")),
+                    ("/client/external_id", json!("one")),
+                    ("/client/email", Value::Null),
+                    ("/shipping_address/house", json!("1")),
+                    ("/client/addresses/0/house", json!("1")),
+                ],
+            ),
+        },
+        Rule {
+            says: "Nor does one that names somebody else and lacks the rest.",
+            stored: vec![plain("a")],
+            sent: vec![
+                json!({ "id": "a", "status": "removed", "client": registered("two", "9191991912") }),
+            ],
+            becomes: Accepted(
+                vec![": kept_as_stored", "client: not_allowed"],
+                vec![
+                    ("/status", json!("removed")),
+                    ("/client/external_id", json!("one")),
+                ],
+            ),
+        },
+        Rule {
+            says: "Nor one whose client cannot be read.",
+            stored: vec![plain("a")],
+            sent: vec![json!({
+                "id": "a", "status": "removed", "client": { "username": "Кто-то" }, "shipping_address": address(9),
+            })],
+            becomes: Accepted(
+                vec!["client.phone: required", ": kept_as_stored"],
+                vec![
+                    ("/status", json!("removed")),
+                    ("/shipping_address/house", json!("1")),
+                ],
+            ),
+        },
+        Rule {
+            says: "A guest's own number, sent back with a placeholder id, is no number of somebody else's.",
+            stored: vec![of_client("a", guest("9191991911"))],
+            sent: vec![of_client(
+                "b",
+                json!({
+                    "id": 0, "external_id": 100, "username": "Гость", "phone": "9191991911",
+                }),
+            )],
+            becomes: Accepted(vec![], vec![("/client/id", json!(100))]),
+        },
+        Rule {
+            says: "Any other number that comes so is ignored.",
+            stored: vec![of_client("a", guest("9191991911"))],
+            sent: vec![of_client(
+                "b",
+                json!({
+                    "id": 0, "external_id": 100, "username": "Другой", "phone": "9191991912",
+                }),
+            )],
+            becomes: Accepted(vec![NUMBER_IGNORED], vec![("/client/id", json!(101))]),
+        },
+        Rule {
             says: "An open order that comes with another client moves.",
             stored: vec![plain("a")],
             sent: vec![of_client("a", registered("two", "9191991912"))],
