@@ -181,8 +181,8 @@ pub enum Hint {
     NoSuchMoment,
     /// A NUL in a text.
     Nul,
-    /// Of several phones, or one with an extension, the first number counts.
-    FirstPhone,
+    /// Beside a phone's number there are words, an extension or another number: that first number counts.
+    OnlyNumber,
 }
 
 /// One fault of an order.
@@ -395,9 +395,9 @@ impl Warning {
                 "символ NUL (\\u0000) отброшен",
                 "the character NUL (\\u0000) is left out",
             ),
-            (C::InvalidFormat, H::FirstPhone) => (
-                "за номером есть что-то ещё, взят только он",
-                "something follows the number, only the number was taken",
+            (C::InvalidFormat, H::OnlyNumber) => (
+                "кроме номера есть что-то ещё, взят только он",
+                "there is more than the number, only the number was taken",
             ),
             (C::TooLong, H::Kept(most)) => {
                 return match language {

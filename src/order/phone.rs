@@ -36,24 +36,26 @@ impl FromStr for Region {
 pub struct Phone {
     /// `+79191991919`
     pub e164: String,
-    /// Something stood behind the number, an extension or a second number, and was left out.
-    pub goes_on: bool,
+    /// Something else stood in the text, words, an extension or a second number, and was left out.
+    pub has_more: bool,
 }
 
 /// No phone has more digits.
 const MOST_DIGITS: usize = 15;
+/// Nor are more dialled: `810` comes before a phone abroad.
+const MOST_DIALLED: usize = MOST_DIGITS + 3;
+
+/// What is written in front of a phone and says no more than that it is one.
+const LABELS: [&str; 5] = ["тел", "телефон", "т", "tel", "phone"];
 
 /// Reads a phone in any spelling of contract §3, or `None` where it is none.
 ///
-/// Spaces, dashes, dots and brackets are dropped wherever they stand. Of a text that goes on behind a whole number the number
-/// counts: the longest that ends where its text could end.
+/// Spaces, dashes, dots, brackets and quotes are dropped wherever they stand, and so are words in front. Of a text that goes on
+/// behind a whole number the number counts: the longest that ends where its text could end.
 #[must_use]
 pub fn parse(text: &str, region: Region) -> Option<Phone> {
-    let text = text.trim_start_matches(is_filling);
-    let text = match text.get(..4) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => &text[4..],
-        _ => text,
-    };
+    let start = text.find(|c: char| c == '+' || c.is_ascii_digit())?;
+    let (front, text) = text.split_at_checked(start)?;
     let mut sent = String::with_capacity("+79191991919".len());
     // The number as far as the last gap before which it was whole.
     let mut whole_before: Option<String> = None;
@@ -64,14 +66,14 @@ pub fn parse(text: &str, region: Region) -> Option<Phone> {
         if is_digit && is_in_gap {
             let number = e164(&sent, region);
             // Behind +7 and ten digits no number goes on, however many digits a plus allows.
-            if number.as_deref().is_some_and(is_russian) && sent.starts_with('+') {
+            if number.as_deref().is_some_and(is_russian) && sent.len() > "89191991919".len() {
                 return Phone::of(number?, true);
             }
             whole_before = number.or(whole_before);
         }
         match c {
             '+' if sent.is_empty() => sent.push('+'),
-            _ if is_digit && sent.len() <= MOST_DIGITS => sent.push(c),
+            _ if is_digit && sent.len() <= MOST_DIALLED => sent.push(c),
             _ if is_filling(c) => {
                 is_in_gap = true;
                 continue;
@@ -93,9 +95,16 @@ pub fn parse(text: &str, region: Region) -> Option<Phone> {
         is_in_gap = false;
     }
     match e164(&sent, region) {
-        Some(number) => Phone::of(number, false),
+        Some(number) => Phone::of(number, !is_label(front)),
         None => Phone::of(whole_before?, true),
     }
+}
+
+/// Whether nothing is said in front of a phone but that it is one.
+fn is_label(front: &str) -> bool {
+    let word = front.trim_matches(|c: char| is_filling(c) || c == ':');
+    let is_short = word.len() <= "телефон".len();
+    word.is_empty() || is_short && LABELS.contains(&&*word.to_lowercase())
 }
 
 /// `+7` and ten digits.
@@ -104,31 +113,44 @@ fn is_russian(e164: &str) -> bool {
 }
 
 impl Phone {
-    /// `None` where all digits are equal, or the last ten: people type that where a form insists on a phone.
-    fn of(e164: String, goes_on: bool) -> Option<Self> {
-        let digits = e164.trim_start_matches('+');
-        let last = digits.get(digits.len().saturating_sub(10)..);
-        let is_placeholder = last.is_some_and(|last| {
-            let mut bytes = last.bytes();
-            let first = bytes.next();
-            bytes.all(|byte| Some(byte) == first)
-        });
-        (!is_placeholder).then_some(Self { e164, goes_on })
+    /// `None` where the last ten digits are equal, or all are zeros: people type that where a form insists on a phone.
+    fn of(e164: String, has_more: bool) -> Option<Self> {
+        let digits = e164.trim_start_matches('+').as_bytes();
+        let last = digits.get(digits.len().saturating_sub(10)..)?;
+        let is_one_digit = last.iter().all(|digit| Some(digit) == last.first());
+        let is_placeholder = is_one_digit && (last.len() == 10 || last.first() == Some(&b'0'));
+        (!is_placeholder).then_some(Self { e164, has_more })
     }
 }
 
 /// The E.164 form of a number of which nothing is left but its digits and a plus; `None` where it is no whole number.
 fn e164(sent: &str, region: Region) -> Option<String> {
-    if let Some(digits) = sent.strip_prefix('+') {
-        return (8..=MOST_DIGITS)
-            .contains(&digits.len())
-            .then(|| sent.to_owned());
+    let is_national = region != Region::International;
+    match (sent.len(), sent.as_bytes().first()?) {
+        (10, b'0'..=b'9') if is_national => return Some(["+7", sent].concat()),
+        (11, b'7' | b'8') if is_national => return Some(["+7", &sent[1..]].concat()),
+        _ => {}
     }
-    match (region, sent.len(), sent.as_bytes().first()) {
-        (Region::Ru | Region::Kz, 10, _) => Some(format!("+7{sent}")),
-        (Region::Ru | Region::Kz, 11, Some(b'7' | b'8')) => Some(format!("+7{}", &sent[1..])),
-        _ => None,
+    let digits = sent
+        .strip_prefix('+')
+        .or_else(|| dialled_abroad(sent, is_national))?;
+    if !(8..=MOST_DIGITS).contains(&digits.len()) {
+        return None;
     }
+    // Behind +7 some write the 8 that is dialled inside the country, too.
+    let twice = digits.strip_prefix("78").filter(|rest| rest.len() == 10);
+    Some(match twice {
+        Some(national) => ["+7", national].concat(),
+        None => ["+", digits].concat(),
+    })
+}
+
+/// What stands behind the digits that are dialled for a plus: `00`, from Russia and Kazakhstan `810`.
+fn dialled_abroad(sent: &str, is_national: bool) -> Option<&str> {
+    let from_here = || sent.strip_prefix("810").filter(|_| is_national);
+    let digits = sent.strip_prefix("00").or_else(from_here)?;
+    // No country's code begins with zero.
+    (!digits.starts_with('0')).then_some(digits)
 }
 
 /// A stored phone as the document answers it (contract §6): ten national digits where it is Russian, else E.164.
@@ -150,24 +172,26 @@ pub fn answered(e164: &str, region: Region) -> &str {
     }
 }
 
-/// What people and address books put between the digits: spaces of every width, dashes, dots, brackets, and the invisible
-/// marks that come along when a phone is copied from a contact card or typed with emoji digits.
+/// What people, address books and spreadsheets put around and between the digits: spaces of every width, dashes, dots, brackets,
+/// quotes, a wave where one waits for a tone, and the invisible marks that come along when a phone is copied from a contact card
+/// or typed with emoji digits.
 fn is_filling(c: char) -> bool {
     let dot = matches!(c, '.' | '\u{b7}' | '\u{2022}');
     let bracket = matches!(c, '(' | ')' | '[' | ']' | '{' | '}');
     let dash = matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}')
         || matches!(c, '\u{fe58}' | '\u{fe63}' | '\u{ff0d}');
-    c.is_whitespace() || dot || bracket || dash || is_invisible(c)
+    let quote = matches!(c, '\'' | '"' | '`' | '\u{2018}'..='\u{201f}' | '«' | '»');
+    c.is_whitespace() || dot || bracket || dash || quote || c == '~' || is_invisible(c)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Phone, Region, answered};
 
-    /// A phone behind which nothing stands.
+    /// A phone beside which nothing stands.
     fn parse(text: &str, region: Region) -> Option<String> {
         super::parse(text, region)
-            .filter(|phone| !phone.goes_on)
+            .filter(|phone| !phone.has_more)
             .map(|phone| phone.e164)
     }
 
@@ -188,6 +212,19 @@ mod tests {
             "tel:+79191991919",
             " TEL: 8 919 199-19-19",
             "8\u{fe0f}919\u{200b}1991919",
+            "0079191991919",
+            "00 7 (919) 199-19-19",
+            "+7 8 (919) 199-19-19",
+            "+789191991919",
+            "8~10 7 919 199-19-19",
+            "тел. 89191991919",
+            "Тел:+7 919 199-19-19",
+            "ТЕЛЕФОН 9191991919",
+            "т. 8 (919) 199-19-19",
+            "phone: 9191991919",
+            "'89191991919",
+            "\"9191991919\"",
+            "«8 919 199-19-19»",
         ] {
             for region in [Region::Ru, Region::Kz] {
                 assert_eq!(
@@ -220,6 +257,54 @@ mod tests {
     }
 
     #[test]
+    fn what_is_dialled_for_a_plus_is_one() {
+        for (text, due) in [
+            ("8 10 375 29 123-45-67", "+375291234567"),
+            ("8~10375291234567", "+375291234567"),
+            ("810375291234567", "+375291234567"),
+            ("00375 29 123-45-67", "+375291234567"),
+            ("810 44 20 7946 0958", "+442079460958"),
+            ("00442079460958", "+442079460958"),
+            ("00123456789012345", "+123456789012345"),
+            ("810123456789012345", "+123456789012345"),
+        ] {
+            for region in [Region::Ru, Region::Kz, Region::International] {
+                let is_read = region != Region::International || text.starts_with('0');
+                let due = is_read.then_some(due);
+                assert_eq!(parse(text, region).as_deref(), due, "{text} in {region:?}");
+            }
+        }
+        // Ten digits, or eleven behind an 8, are national first.
+        for text in ["81012345678", "0012345678"] {
+            let phone = parse(text, Region::Ru).expect(text);
+            assert!(phone.starts_with("+7") && phone.len() == 12, "{phone}");
+        }
+        for text in [
+            "001234567",
+            "000079191991919",
+            "8100375291234567",
+            "0012345678901234567",
+        ] {
+            assert_eq!(super::parse(text, Region::Ru), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn eight_equal_digits_are_a_phone_and_ten_are_none() {
+        for text in ["+11111111", "+999999999", "+00000001"] {
+            assert_eq!(parse(text, Region::Ru).as_deref(), Some(text));
+        }
+        for text in [
+            "+00000000",
+            "+0000000000000",
+            "+1111111111",
+            "00999999999999",
+        ] {
+            assert_eq!(super::parse(text, Region::Ru), None, "{text}");
+        }
+    }
+
+    #[test]
     fn ten_digits_are_national_whatever_they_start_with() {
         for first in '0'..='9' {
             let digits = format!("{first}123456780");
@@ -244,7 +329,6 @@ mod tests {
             "919199191",
             "99191991919",
             "891919919190",
-            "0079191991919",
             "8919199191x",
             "7919199191доб",
             "+7919199191x",
@@ -252,13 +336,13 @@ mod tests {
             "++79191991919",
             "٩١٩١٩٩١٩١٩",
             "нет телефона",
-            "тел. 9191991919",
+            "тел. 12",
+            "тел. ++79191991919",
             "12 доб. 9191991919",
             "9999999999",
             "+7 000 000-00-00",
             "80000000000",
             "+1111111111",
-            "+11111111",
             "+1 (000) 000-0000",
             "0000000000, 9191991919",
         ] {
@@ -272,8 +356,16 @@ mod tests {
     }
 
     #[test]
-    fn of_a_text_that_goes_on_after_a_whole_number_that_first_number_counts() {
+    fn of_a_text_that_says_more_than_a_number_the_first_whole_number_counts() {
         for text in [
+            "Иван 89191991919",
+            "Иван: +7 (919) 199-19-19",
+            "моб. 89191991919",
+            "тел. Анны 9191991919",
+            "тел. 9191991919 доб. 12",
+            "+7 8 919 199-19-19 12",
+            "007 919 199-19-19 12",
+            "8 10 7 919 199-19-19 12",
             "9191991919 доб. 12",
             "+7 (919) 199-19-19 доб. 12",
             "89191991919доб.12",
@@ -294,14 +386,14 @@ mod tests {
             let phone = super::parse(text, Region::Ru).unwrap_or_else(|| panic!("{text:?}"));
             let due = Phone {
                 e164: "+79191991919".into(),
-                goes_on: true,
+                has_more: true,
             };
             assert_eq!(phone, due, "{text:?}");
         }
         let many = "+44 20 7946 0958 44 20 7946 0959";
         let phone = super::parse(many, Region::International).expect("a phone");
         assert!(
-            phone.goes_on && phone.e164.starts_with("+442079460958"),
+            phone.has_more && phone.e164.starts_with("+442079460958"),
             "{phone:?}"
         );
     }

@@ -581,7 +581,7 @@ fn datetime(pointer: &str, shown_at: &str, need: Need) -> Vec<Row> {
 }
 
 /// Spellings of a phone and how it leaves.
-const PHONES: [(&str, &str); 18] = [
+const PHONES: [(&str, &str); 26] = [
     (r#""+79191991919""#, r#""9191991919""#),
     (r#""89191991919""#, r#""9191991919""#),
     (r#""79191991919""#, r#""9191991919""#),
@@ -600,10 +600,19 @@ const PHONES: [(&str, &str); 18] = [
     (r#""tel:+7-919-199-19-19""#, r#""9191991919""#),
     (r#""8\ufe0f919\u200b1991919""#, r#""9191991919""#),
     ("9191991919.0", r#""9191991919""#),
+    (r#""8 10 375 29 123-45-67""#, r#""+375291234567""#),
+    (r#""8~10375291234567""#, r#""+375291234567""#),
+    ("810375291234567", r#""+375291234567""#),
+    (r#""0079191991919""#, r#""9191991919""#),
+    (r#""+7 8 (919) 199-19-19""#, r#""9191991919""#),
+    (r#""+789191991919""#, r#""9191991919""#),
+    (r#""тел. 89191991919""#, r#""9191991919""#),
+    (r#""'89191991919""#, r#""9191991919""#),
 ];
 
-/// Behind a whole number stands something else: the number counts, and that is said.
-const PHONES_THAT_GO_ON: [(&str, &str); 6] = [
+/// Beside a whole number stands something else: the number counts, and that is said.
+const PHONES_WITH_MORE: [(&str, &str); 7] = [
+    (r#""Иван 89191991919""#, r#""9191991919""#),
     (r#""9191991919 доб. 12""#, r#""9191991919""#),
     (r#""+7 (919) 199-19-19 доб. 12""#, r#""9191991919""#),
     (r#""9191991919, 9191991918""#, r#""9191991919""#),
@@ -632,7 +641,7 @@ const NO_PHONES: [&str; 13] = [
 fn phones(need: Need) -> Vec<Row> {
     let pointer = "/client/phone";
     let mut rows = taken(pointer, "/client/phones/0", &PHONES);
-    for (sent, left) in PHONES_THAT_GO_ON {
+    for (sent, left) in PHONES_WITH_MORE {
         let left = shown("/client/phones/0", left);
         rows.push(row(pointer, sent, [left, told(pointer, "invalid_format")]));
     }
@@ -1271,7 +1280,7 @@ async fn the_fields_of_a_client_at_their_bounds_and_just_past_them() {
             ],
         ));
     }
-    for (sent, left) in PHONES_THAT_GO_ON {
+    for (sent, left) in PHONES_WITH_MORE {
         rows.push(row(
             "/client/phones",
             format!("[{sent}]"),

@@ -276,7 +276,7 @@ impl Reader<'_> {
         let phone_of = |reader: &Self, value: &Value| match value {
             Value::Text(text) | Value::Number(text) => {
                 phone::parse(text, reader.rules.phone_region)
-                    .filter(|phone| !phone.goes_on)
+                    .filter(|phone| !phone.has_more)
                     .map(|phone| phone.e164)
                     .ok_or((FaultCode::InvalidFormat, PHONE))
             }
@@ -371,7 +371,7 @@ fn digits(value: &Value) -> Option<String> {
         return None;
     };
     let mut text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    // With a point as well the comma would be a separator of thousands, or the point one: guessing costs money.
+    // With a point as well, or another one, the comma may stand between thousands: `amount` knows.
     if !text.contains('.') && text.matches(',').count() == 1 {
         text = text.replace(',', ".");
     }

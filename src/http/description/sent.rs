@@ -142,8 +142,8 @@ fn also_read(kind: Kind) -> Option<Both> {
             "+0300 and +03 are read, too; without a zone it is the publication's local time; so are 06.11.2019 11:00 and 24:00; a day without a time is its midnight",
         ),
         Kind::Phone | Kind::Phones => (
-            "+79191991919, 89191991919, 79191991919, 9191991919 или + и 8–15 цифр; читается и число, пробелы, дефисы, точки и скобки можно; из нескольких номеров — первый, с предупреждением invalid_format",
-            "+79191991919, 89191991919, 79191991919, 9191991919 or + and 8 to 15 digits; a number is read, too; blanks, dashes, dots and brackets may be in it; of several the first counts, with the warning invalid_format",
+            "+79191991919, 89191991919, 79191991919, 9191991919 или + и 8–15 цифр; читается и число, пробелы, дефисы, точки, скобки и слова перед номером можно, 810 и 00 — то же, что +; из нескольких номеров — первый, с предупреждением invalid_format",
+            "+79191991919, 89191991919, 79191991919, 9191991919 or + and 8 to 15 digits; a number is read, too; blanks, dashes, dots, brackets and words before it may be there, 810 and 00 stand for +; of several the first counts, with the warning invalid_format",
         ),
         Kind::Checkout | Kind::OneOf(_) | Kind::Object(_) => return None,
         Kind::List(_) => (

@@ -550,8 +550,8 @@ impl<'r> Reader<'r> {
 
     fn said_phone(&mut self, value: Value<'_>, path: Path<'_>) -> Read<String> {
         let phone = self.read_phone(value)?;
-        if phone.goes_on {
-            self.warn(&path, WarningCode::InvalidFormat, Hint::FirstPhone);
+        if phone.has_more {
+            self.warn(&path, WarningCode::InvalidFormat, Hint::OnlyNumber);
         }
         Ok(Some(phone.e164))
     }

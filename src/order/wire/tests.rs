@@ -125,6 +125,7 @@ fn any_values() -> Vec<Value> {
         json!("2026-13-01"),
         json!("вчера"),
         json!("8 (919) 199-19-19 доб. 12"),
+        json!("тел. 8 (919) 199-19-19"),
         json!("00000000-0000-0000-0000-000000000000"),
         json!("78e66cef-ae2c-11e6-9bf1-f8a9634f667f"),
         json!("ж".repeat(300)),
@@ -482,8 +483,8 @@ fn messages_say_what_is_so_in_both_languages() {
         (
             "/client/phone",
             json!("89191991919 доб. 12"),
-            "за номером есть что-то ещё, взят только он",
-            "something follows the number, only the number was taken",
+            "кроме номера есть что-то ещё, взят только он",
+            "there is more than the number, only the number was taken",
         ),
     ] {
         assert_eq!(told(pointer, value), [ru, en], "{pointer}");
