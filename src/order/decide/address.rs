@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::apply::Picture;
+use super::picture::Picture;
 use crate::order::{
     address_index::AddressIndex,
     fault::{Path, Warning, WarningCode},

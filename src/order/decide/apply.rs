@@ -1,134 +1,22 @@
-//! The stored records as they become, element by element.
+//! What an element does to the stored records.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    mem,
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::{
-    Record, Taken, faults,
-    numbers::{AllNumbers, FreeNumbers, Shortage},
+    Taken, faults,
     order::{change, change_status, new_order, put_content, put_items},
+    picture::Picture,
 };
 use crate::order::{
-    address_index::AddressIndex,
     content::OrderContent,
     fault::{Fault, Path, Warning, WarningCode},
-    identity::Clients,
-    known::Known,
-    model::{Client, Order},
+    record::Record,
     wire::{Element, SentItem, SentOrder},
 };
 
-/// The stored records as they become.
-pub(super) struct Picture<'a, 'e, 'n> {
-    known: &'a Known,
-    pub(super) numbers: AllNumbers<'n>,
-    new_uuid: fn() -> Uuid,
-    pub(super) orders: Vec<Record<'a, Order>>,
-    order_by_id: HashMap<&'e str, usize>,
-    order_numbers: BTreeSet<i32>,
-    pub(super) clients: Clients<'a, 'e>,
-    pub(super) address_numbers: BTreeSet<i32>,
-    /// A client is given no more addresses.
-    pub(super) most_addresses: usize,
-    /// Of clients with long lists, by their index.
-    pub(super) address_indexes: HashMap<usize, AddressIndex>,
-    pub(super) round: Round,
-}
-
-/// What happened while a batch was applied once.
-#[derive(Default)]
-pub(super) struct Round {
-    /// An address was looked for by its content, or one became an order's by its number.
-    pub looked_at_addresses: bool,
-    /// An order stayed where it goes, whatever has become of that address of the client's.
-    pub kept_an_address: bool,
-    /// Applied again the batch may do something else: something was changed after it was looked at, or refused for
-    /// something that a later element may bring.
-    pub may_differ: bool,
-}
-
-impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
-    pub(super) fn new(
-        known: &'a Known,
-        free: &'n mut FreeNumbers,
-        elements: impl Iterator<Item = &'e Element>,
-        most_addresses: usize,
-        new_uuid: fn() -> Uuid,
-    ) -> Self {
-        let mut picture = Self {
-            known,
-            numbers: AllNumbers::new(free, elements),
-            new_uuid,
-            orders: Vec::with_capacity(known.orders.len()),
-            order_by_id: HashMap::new(),
-            order_numbers: known.order_numbers.clone(),
-            clients: Clients::of(&known.clients),
-            address_numbers: known.address_numbers.clone(),
-            most_addresses,
-            address_indexes: HashMap::new(),
-            round: Round::default(),
-        };
-        for order in &known.orders {
-            let index = picture.orders.len();
-            picture.order_by_id.insert(&order.sender_id, index);
-            picture.order_numbers.insert(order.number);
-            picture.orders.push(Record::stored(order));
-        }
-        picture
-    }
-
-    /// The records as they are to be, unless numbers were missing. Numbers that nobody got are given back.
-    #[expect(clippy::type_complexity, reason = "orders and clients")]
-    pub(super) fn finish(
-        self,
-    ) -> Result<(Vec<Record<'a, Order>>, Vec<Record<'a, Client>>), Shortage> {
-        let shortage = self.numbers.shortage();
-        if shortage != Shortage::default() {
-            return Err(shortage);
-        }
-        let AllNumbers {
-            orders,
-            clients,
-            addresses,
-        } = self.numbers;
-        orders.give_back(|number| self.order_numbers.contains(&number));
-        clients.give_back(|number| self.clients.has_number(number));
-        addresses.give_back(|number| self.address_numbers.contains(&number));
-        Ok((self.orders, self.clients.records))
-    }
-
-    /// The order that an element names, as it is.
-    pub(super) fn order(&self, element: &Element) -> Option<&Order> {
-        let index = self.order_by_id.get(element.id.as_deref()?)?;
-        Some(&self.orders[*index].after)
-    }
-
-    /// Whether that number is an order's, whosever.
-    pub(super) fn is_an_orders(&self, number: i32) -> bool {
-        self.order_numbers.contains(&number)
-    }
-
-    /// Ends a round of applying a batch. Says whether another one may do something else.
-    pub(super) fn end_round(&mut self) -> bool {
-        mem::take(&mut self.round).may_differ
-    }
-
-    /// All records as they are.
-    pub(super) fn state(&self) -> (Vec<Arc<Order>>, Vec<Arc<Client>>) {
-        let orders = self.orders.iter();
-        let clients = self.clients.records.iter();
-        (
-            orders.map(|record| Arc::clone(&record.after)).collect(),
-            clients.map(|record| Arc::clone(&record.after)).collect(),
-        )
-    }
-
+impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
     /// Takes an element whole, and says which order it is; or tells its faults and changes nothing.
     pub(super) fn take(
         &mut self,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    apply::Picture,
     order::{apply, put},
+    picture::Picture,
 };
 use crate::order::{
     fault::{Warning, WarningCode},

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::apply::Picture;
+use super::picture::Picture;
 use crate::order::{
     fault::{Fault, FaultCode, Hint},
     model::{Client, Order, Status},

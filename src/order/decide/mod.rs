@@ -10,6 +10,7 @@ mod client;
 mod faults;
 mod numbers;
 mod order;
+mod picture;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +19,8 @@ use std::{collections::HashSet, hash::Hash, mem};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use self::apply::Picture;
 pub use self::numbers::{FreeNumbers, Shortage};
+use self::picture::Picture;
 use super::{
     fault::{Fault, Remark, Warning, WarningCode},
     known::Known,
