@@ -18,6 +18,10 @@ pub fn check(input: &[u8]) {
                 );
                 first_of_several(&text, &phone.e164, region);
             }
+            // There a placeholder ends, too, and nothing is left.
+            None if whole.as_deref().is_some_and(|whole| {
+                whole.len() > 12 && expected(&whole[..12], region).is_none()
+            }) => {}
             read => assert_eq!(
                 read.as_ref().map(|phone| &phone.e164),
                 whole.as_ref(),
@@ -73,7 +77,10 @@ pub fn comes_in_again(e164: &str, region: Region) {
             "{text} in {region:?}"
         );
     }
-    // Spaces, dashes and brackets change nothing, wherever they stand.
+    // Spaces, dashes and brackets change nothing, wherever they stand; but behind +7 and ten digits a gap ends the number.
+    if out.starts_with("+7") && out.len() > 12 {
+        return;
+    }
     let spread: String = out.chars().flat_map(|c| [' ', c, '-', '(', ')']).collect();
     assert_eq!(whole(&spread, region).as_deref(), Some(e164), "{spread:?}");
 }

@@ -1032,6 +1032,23 @@ async fn the_fields_of_an_order_at_their_bounds_and_just_past_them() {
             shown("/order_item_list/1/quantity", "10"),
         ],
     ));
+    // XML has no lists of one.
+    rows.push(row(
+        "/order_item_list",
+        line(3),
+        [
+            shown("/order_item_list/0/quantity", "3"),
+            shown("/order_item_list/0/product_id", "28"),
+        ],
+    ));
+    rows.push(row(
+        "/order_item_list",
+        r#"{"product_id":"water-19","quantity":1.5}"#,
+        [
+            refused("order_item_list[0].price: required"),
+            refused("order_item_list[0].quantity: wrong_type"),
+        ],
+    ));
     for no_object in ["[null]", "[5]", r#"["x"]"#, "[[]]"] {
         rows.push(row(
             "/order_item_list",
@@ -1061,9 +1078,16 @@ async fn the_fields_of_an_order_at_their_bounds_and_just_past_them() {
         "/client",
         &[
             ("[]", "wrong_type"),
+            ("[5]", "wrong_type"),
+            ("[{},{}]", "wrong_type"),
             (r#""x""#, "wrong_type"),
             ("5", "wrong_type"),
         ],
+    ));
+    rows.push(row(
+        "/client",
+        r#"[{"username":"Анна","phone":"9191991919"}]"#,
+        [shown("/client/username", r#""Анна""#)],
     ));
     rows.push(row(
         "/client",
@@ -1081,6 +1105,11 @@ async fn the_fields_of_an_order_at_their_bounds_and_just_past_them() {
             (r#""x""#, "wrong_type"),
             ("5", "wrong_type"),
         ],
+    ));
+    rows.push(row(
+        "/shipping_address",
+        r#"[ {"city":"Эжва","street":"Мира","house":"1а","str":"Эжва, Мира, 1а"} ]"#,
+        [shown("/shipping_address/house", r#""1а""#)],
     ));
     rows.push(row(
         "/shipping_address",
@@ -1358,6 +1387,11 @@ async fn the_fields_of_a_client_at_their_bounds_and_just_past_them() {
     ));
     rows.push(row(
         addresses,
+        good,
+        [shown("/client/addresses/0/str", r#""Ленина 1""#)],
+    ));
+    rows.push(row(
+        addresses,
         format!(r#"{{"7":{good},"0":{{}}}}"#),
         [
             shown("/client/addresses/0/str", r#""Ленина 1""#),
@@ -1610,6 +1644,28 @@ async fn the_documents_misspelling_of_email_counts_where_email_says_nothing() {
             "right@example.org",
             "{id}"
         );
+    }
+}
+
+#[tokio::test]
+async fn phones_of_which_none_can_be_read_leave_the_stored_ones_and_an_empty_list_clears_them() {
+    let app = app().await;
+    let phones = |phones: Value| changed(order("1"), "/client/phones", phones);
+    let kept = app.accept(&phones(json!(["9191991919"]))).await;
+    assert_eq!(kept["client"]["phones"], json!(["9191991919"]));
+    for junk in [
+        json!("нет"),
+        json!(["нет"]),
+        json!([true, null, "0000000000"]),
+        json!({ "0": "нет" }),
+    ] {
+        let still = app.accept(&phones(junk.clone())).await;
+        assert_eq!(still["client"]["phones"], json!(["9191991919"]), "{junk}");
+    }
+    for clears in [json!([]), json!([null, ""]), json!(null)] {
+        let cleared = app.accept(&phones(clears.clone())).await;
+        assert_eq!(cleared["client"]["phones"], json!([]), "{clears}");
+        app.accept(&phones(json!(["9191991919"]))).await;
     }
 }
 

@@ -145,10 +145,14 @@ fn also_read(kind: Kind) -> Option<Both> {
             "+79191991919, 89191991919, 79191991919, 9191991919 или + и 8–15 цифр; читается и число, пробелы, дефисы, точки, скобки и слова перед номером можно, 810 и 00 — то же, что +; из нескольких номеров — первый, с предупреждением invalid_format",
             "+79191991919, 89191991919, 79191991919, 9191991919 or + and 8 to 15 digits; a number is read, too; blanks, dashes, dots, brackets and words before it may be there, 810 and 00 stand for +; of several the first counts, with the warning invalid_format",
         ),
-        Kind::Checkout | Kind::OneOf(_) | Kind::Object(_) => return None,
+        Kind::Checkout | Kind::OneOf(_) => return None,
+        Kind::Object(_) => (
+            "Читается и список из одного объекта",
+            "A list of one object is read, too",
+        ),
         Kind::List(_) => (
-            "Читается и объект, все ключи которого — целые числа (так PHP пишет массив с пропусками)",
-            "An object whose keys are all whole numbers is read, too (PHP writes an array with holes so)",
+            "Читается и объект, все ключи которого — целые числа (так PHP пишет массив с пропусками), и одна запись без списка",
+            "An object whose keys are all whole numbers is read, too (PHP writes an array with holes so), and so is one entry without its list",
         ),
     })
 }

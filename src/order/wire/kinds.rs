@@ -13,7 +13,7 @@ use crate::order::{
     content::Checkout,
     datetime,
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
-    fields::{Field, KEPT_TEXT, Kind, LONGEST_ID, ORDER, Object},
+    fields::{ADDRESS, Field, KEPT_TEXT, Kind, LONGEST_ID, ORDER, ORDER_ITEM, Object},
     flag,
     phone::{self, Phone},
     raw::{self, Value},
@@ -558,23 +558,32 @@ impl<'r> Reader<'r> {
 
     /// A list of phones, each once; one phone alone is a list, too. What is no phone is left out.
     pub fn phones(&mut self, given: Given<'_>, parent: Path<'_>) -> Sent<Vec<String>> {
-        self.field(given, parent, |r, value, path| {
+        let mut is_unread = false;
+        let sent = self.field(given, parent, |r, value, path| {
             if matches!(value, Value::Text(_) | Value::Number(_)) {
                 let phone = r.said_phone(value, path)?;
                 return Ok(Some(phone.into_iter().collect()));
             }
-            let list = list(&value, r.rules.max_client_addresses)?;
+            let list = list(&value, given.field.kind, r.rules.max_client_addresses)?;
             let mut phones: Vec<String> = Vec::with_capacity(list.len());
             for (index, raw) in list.into_iter().enumerate() {
                 let path = path.index(index);
                 match r.said(raw::value(raw), path, Self::said_phone) {
                     Ok(Some(phone)) if !phones.contains(&phone) => phones.push(phone),
                     Ok(_) => {}
-                    Err(unread) => r.unread(raw, path, false, unread),
+                    Err(unread) => {
+                        r.unread(raw, path, false, unread);
+                        is_unread = true;
+                    }
                 }
             }
             Ok(Some(phones))
-        })
+        });
+        match sent {
+            // What cannot be read changes nothing, whether it stands alone or in a list.
+            Sent::Value(phones) if phones.is_empty() && is_unread => Sent::Absent,
+            sent => sent,
+        }
     }
 
     /// A list's entries, none of them read yet.
@@ -584,7 +593,10 @@ impl<'r> Reader<'r> {
         parent: Path<'_>,
         most: usize,
     ) -> Sent<Vec<&'a str>> {
-        self.field(given, parent, |_, value, _| list(&value, most).map(Some))
+        let kind = given.field.kind;
+        self.field(given, parent, |_, value, _| {
+            list(&value, kind, most).map(Some)
+        })
     }
 
     /// An object's fields, where the value is one.
@@ -596,6 +608,11 @@ impl<'r> Reader<'r> {
     ) -> Option<[Given<'a>; N]> {
         let fields = self.field(given, parent, |_, value, _| match value {
             Value::Object(object) => Ok(Some(Self::fields(object, kind))),
+            // PHP's (array) and a converter from XML make a list of one object.
+            Value::Array(array) => match *raw::entries(array, 1) {
+                [one] if one.starts_with('{') => Ok(Some(Self::fields(one, kind))),
+                _ => Err(Unread(FaultCode::WrongType, OBJECT)),
+            },
             _ => Err(Unread(FaultCode::WrongType, OBJECT)),
         });
         fields.into_value()
@@ -632,16 +649,29 @@ fn number<T>(
     value.as_digits().map_or(Err(Invalid::NotANumber), read)
 }
 
-fn list<'a>(value: &Value<'a>, most: usize) -> Result<Vec<&'a str>, Unread> {
+fn list<'a>(value: &Value<'a>, kind: Kind, most: usize) -> Result<Vec<&'a str>, Unread> {
     let entries = match value {
         Value::Array(array) => raw::entries(array, most),
-        Value::Object(object) => {
-            raw::numbered(object).ok_or(Unread(FaultCode::WrongType, ARRAY))?
-        }
+        Value::Object(object) => raw::numbered(object)
+            .or_else(|| is_entry(object, kind).then(|| vec![*object]))
+            .ok_or(Unread(FaultCode::WrongType, ARRAY))?,
         _ => return Err(Unread(FaultCode::WrongType, ARRAY)),
     };
     if entries.len() > most {
         return Err(Unread(FaultCode::TooMany, Hint::Max(most)));
     }
     Ok(entries)
+}
+
+/// Whether an object is itself an entry of such a list, as converters write a list of one from XML: it has a field of one.
+fn is_entry(object: &str, kind: Kind) -> bool {
+    match kind {
+        Kind::List(name) if name == ORDER_ITEM.name => has_any(object, ORDER_ITEM.names),
+        Kind::List(name) if name == ADDRESS.name => has_any(object, ADDRESS.names),
+        _ => false,
+    }
+}
+
+fn has_any<const N: usize>(object: &str, names: [&str; N]) -> bool {
+    raw::fields(object, names).iter().any(Option::is_some)
 }

@@ -363,6 +363,45 @@ fn what_comes_with_a_cancellation_and_is_not_taken_is_said() {
 }
 
 #[test]
+fn an_entry_alone_is_a_list_of_one_and_a_list_of_one_object_that_object() {
+    let one = json!({ "product_id": "a", "price": 1, "quantity": 2 });
+    for (field, value) in [
+        ("order_item_list", one.clone()),
+        ("client", json!([object("Client")])),
+        ("shipping_address", json!([object("ShippingAddress")])),
+    ] {
+        let mut order = object("Order");
+        order[field] = value.clone();
+        let element = read(&order);
+        assert_eq!(
+            (element.faults, element.warnings),
+            (vec![], vec![]),
+            "{field}"
+        );
+    }
+    let mut order = object("Order");
+    order["client"]["addresses"] = object("Address");
+    let element = read(&order);
+    assert_eq!(element.warnings, []);
+    assert_eq!(
+        element.order.map(|order| order.client_addresses().len()),
+        Some(1)
+    );
+    // Told where it would stand in the list.
+    let mut order = object("Order");
+    order["order_item_list"] = json!({ "product_id": "a", "price": 1 });
+    assert_eq!(read(&order).faults[0].field, "order_item_list[0].quantity");
+    for no_entry in [json!({}), json!({ "a": {} }), json!({ "product": one })] {
+        order["order_item_list"] = no_entry;
+        let fault = &read(&order).faults[0];
+        assert_eq!(
+            (&*fault.field, fault.code),
+            ("order_item_list", FaultCode::WrongType)
+        );
+    }
+}
+
+#[test]
 fn codes_of_another_system_are_no_numbers_of_ours_and_no_placeholder_names_anybody() {
     for (sent, number) in [
         (json!("000017845"), None),
