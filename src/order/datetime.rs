@@ -19,7 +19,7 @@ pub enum Invalid {
     NoSuchMoment,
 }
 
-/// Reads RFC 3339 with a zone (also as `+0300`, `+03` or `UTC`), or `YYYY-MM-DD[[T ]HH:MM[:SS]]` or `DD.MM.YYYY[ HH:MM[:SS]]` in
+/// Reads RFC 3339 with a zone (also as `+0300`, `+03` or `UTC`), or `YYYY-MM-DD[T ]HH:MM[:SS]` or `DD.MM.YYYY[ HH:MM[:SS]]` in
 /// the publication's time. Without a time it is midnight; `24:00` is the next one.
 ///
 /// The result has microseconds at most, as PostgreSQL keeps them. A local time that a clock change leaves out is read
@@ -81,7 +81,8 @@ impl Written {
             zone: None,
         };
         if rest.is_empty() {
-            return Some(written);
+            // 1C shows a day alone so; an ISO date must have its time (contract §3).
+            return is_dotted.then_some(written);
         }
         // JavaScript's ru-RU writes `06.11.2019, 11:00:00`.
         let has_mark = one_of(rest, if is_dotted { b"," } else { b"Tt" }).is_some();
@@ -323,7 +324,6 @@ mod tests {
             ("2019-11-06T11:00:00-0130", "2019-11-06 15:30:00"),
             ("2019-11-06T11:00:00.5+03", "2019-11-06 11:00:00"),
             ("2019-11-06T11:00+03", "2019-11-06 11:00:00"),
-            ("2019-11-06", "2019-11-06 00:00:00"),
             ("06.11.2019", "2019-11-06 00:00:00"),
             ("6.11.2019", "2019-11-06 00:00:00"),
             ("06.1.2019", "2019-01-06 00:00:00"),
@@ -366,6 +366,7 @@ mod tests {
             "",
             "\u{feff}",
             "06.11.19",
+            "2019-11-06",
             "2019-1-6",
             "06.11.2019T11:00",
             "06.11.2019 11:00 +03",
@@ -397,7 +398,7 @@ mod tests {
     fn what_has_the_form_of_a_moment_and_is_none_is_told_apart() {
         for text in [
             "2019-02-30 11:00",
-            "2019-13-01",
+            "2019-13-01 00:00",
             "31.02.2019",
             "0.11.2019",
             "2019-13-01T00:00:00",

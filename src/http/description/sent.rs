@@ -138,8 +138,8 @@ fn also_read(kind: Kind) -> Option<Both> {
             "1, 0, \"true\", \"yes\", \"да\", \"истина\" and their opposites are read, too",
         ),
         Kind::Moment => (
-            "Читаются и +0300, +03, без пояса — местное время публикации, 06.11.2019 11:00, 24:00; день без времени — его полночь",
-            "+0300 and +03 are read, too; without a zone it is the publication's local time; so are 06.11.2019 11:00 and 24:00; a day without a time is its midnight",
+            "Читаются и +0300, +03, без пояса — местное время публикации, 06.11.2019 11:00, 24:00; 06.11.2019 — его полночь",
+            "+0300 and +03 are read, too; without a zone it is the publication's local time; so are 06.11.2019 11:00 and 24:00; 06.11.2019 is its midnight",
         ),
         Kind::Phone | Kind::Phones => (
             "+79191991919, 89191991919, 79191991919, 9191991919 или + и 8–15 цифр; читается и число, пробелы, дефисы, точки, скобки и слова перед номером можно, 810 и 00 — то же, что +; из нескольких номеров — первый, с предупреждением invalid_format",
