@@ -283,27 +283,24 @@ impl Model {
                     found = Some(order.client);
                     warnings.retain(|warning| !warning.starts_with("client."));
                     warnings.push(": kept_as_stored");
+                    warnings.push("client.username: required");
                 }
                 _ => faults.push("client.username: required"),
             }
         }
+        let is_a_strangers = self.orders.get(&out.id).is_some_and(|order| {
+            let theirs = &self.clients[order.client].phone;
+            let named = found.and_then(|client| self.clients[client].phone.as_ref());
+            let mut phones = [out.phone.as_ref(), named].into_iter().flatten();
+            found != Some(order.client) && !phones.any(|phone| Some(phone) == theirs.as_ref())
+        });
         // A finished order is not overwritten by a stranger's.
         if let Some(order) = self.orders.get(&out.id)
             && ["completed", "removed"].contains(&order.status)
-            && out.sent.status == "new"
+            && is_a_strangers
             && !out.sent.bad
-            && found != Some(order.client)
         {
-            let theirs = &self.clients[order.client].phone;
-            let named = found.and_then(|client| self.clients[client].phone.as_ref());
-            let phones = [out.phone.as_ref(), named];
-            if !phones
-                .into_iter()
-                .flatten()
-                .any(|phone| Some(phone) == theirs.as_ref())
-            {
-                faults.push("id: conflict");
-            }
+            faults.push("id: conflict");
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -321,16 +318,18 @@ impl Model {
             });
             self.clients.len() - 1
         });
-        let record = &mut self.clients[client];
         let keeps_client = warnings.contains(&": kept_as_stored");
-        if record.id.is_none() && out.client_id.is_some() && !keeps_client {
-            record.id.clone_from(&out.client_id);
-            record.guest = None;
+        let record = &mut self.clients[client];
+        if !keeps_client {
+            if record.id.is_none() && out.client_id.is_some() {
+                record.id.clone_from(&out.client_id);
+                record.guest = None;
+            }
+            record.username = username
+                .or(out.phone.as_ref().map(|_| "guest".into()))
+                .unwrap_or(record.username.clone());
+            record.houses.insert(house.clone());
         }
-        record.username = username
-            .or(out.phone.as_ref().map(|_| "guest".into()))
-            .unwrap_or(record.username.clone());
-        record.houses.insert(house.clone());
 
         let order = self.orders.entry(out.id.clone()).or_insert_with(|| Order {
             number: out.number.unwrap_or(0),
@@ -349,6 +348,13 @@ impl Model {
             order.status = out.sent.status;
         } else {
             warnings.push("status: status_not_changed");
+        }
+        if keeps_client {
+            // Nothing else of it is taken: it may be a stranger's.
+            return Ok(warnings);
+        }
+        if order.client != client && is_a_strangers {
+            order.comment = None;
         }
         order.total = out.sent.total;
         if let Some(comment) = out.sent.comment {

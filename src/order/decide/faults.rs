@@ -48,6 +48,7 @@ pub(super) fn against(picture: &Picture<'_, '_, '_>, element: &Element) -> Vec<F
     // A finished order is not overwritten by a stranger's: a shop that is set up anew counts from 1 again.
     if let Some(order) = known
         && matches!(order.status, Status::Completed | Status::Removed)
+        && element.order.is_some()
         && element.names_client()
         && is_of_another(picture, order, element)
     {
