@@ -180,7 +180,8 @@ struct Cut {
     is_noise: bool,
 }
 
-/// The digits of a whole number: `68` for `68`, `68.0` and `6.8e1`. `None` where it is none, or has more digits than `most`.
+/// The digits of a JSON number that is whole: `68` for `68`, `68.0` and `6.8e1`. `None` if it is not whole, or has more digits
+/// than `most`.
 #[must_use]
 pub fn whole_digits(text: &str, most: usize) -> Option<Cow<'_, str>> {
     let is_plain = !text.starts_with(['0', '+']) && !text.starts_with("-0");

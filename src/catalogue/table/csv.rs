@@ -84,6 +84,7 @@ pub(super) fn read(kind: Kind, text: &str) -> Result<Rows, Unreadable> {
     Ok(table)
 }
 
+/// Where a column of a file goes, by its name in the heading: `name`, or `group.name` for one of a nested object.
 fn place(columns: &Columns, name: &str) -> Option<Place> {
     if let Some(plain) = columns.plain.iter().find(|plain| **plain == name) {
         return Some((None, plain));

@@ -277,6 +277,7 @@ impl Drop for Slot {
 }
 
 impl ActiveRequest {
+    /// The request's body, which marks the connection as no longer waiting for its caller once all of it has come.
     pub fn body<B: HttpBody>(&self, body: B) -> RequestBody<B> {
         let mut body = RequestBody {
             incomplete: Some((Arc::clone(&self.slots), Arc::clone(&self.connection))),

@@ -105,7 +105,7 @@ impl KeptOrder {
         entries.as_array().into_iter().flatten()
     }
 
-    /// With the messages that go with a code, which are not kept.
+    /// Adds the usual message of a code to each fault: the journal keeps only messages that say more.
     fn in_full(mut self) -> Self {
         for fault in self.faults.as_array_mut().into_iter().flatten() {
             let part = |name: &str| fault[name].as_str().unwrap_or_default();
