@@ -74,6 +74,21 @@ impl FaultCode {
             Self::Conflict => "conflict",
         }
     }
+
+    /// The same of a value that was left out; `None` of a fault that costs the order wherever it stands.
+    fn as_warning(self) -> Option<WarningCode> {
+        Some(match self {
+            Self::Required => WarningCode::Required,
+            Self::WrongType => WarningCode::WrongType,
+            Self::TooLong => WarningCode::TooLong,
+            Self::OutOfRange => WarningCode::OutOfRange,
+            Self::NotAllowed => WarningCode::NotAllowed,
+            Self::InvalidFormat => WarningCode::InvalidFormat,
+            Self::InvalidRange | Self::Empty | Self::TooMany | Self::NotFound | Self::Conflict => {
+                return None;
+            }
+        })
+    }
 }
 
 /// What a sender should know about an order that was accepted. The wire's names never change.
@@ -300,19 +315,7 @@ impl Warning {
     /// `None` for a fault that costs the order wherever it stands.
     #[must_use]
     pub fn of_left_out(fault: Fault) -> Option<Self> {
-        let code = match fault.code {
-            FaultCode::Required => WarningCode::Required,
-            FaultCode::WrongType => WarningCode::WrongType,
-            FaultCode::TooLong => WarningCode::TooLong,
-            FaultCode::OutOfRange => WarningCode::OutOfRange,
-            FaultCode::NotAllowed => WarningCode::NotAllowed,
-            FaultCode::InvalidFormat => WarningCode::InvalidFormat,
-            FaultCode::InvalidRange
-            | FaultCode::Empty
-            | FaultCode::TooMany
-            | FaultCode::NotFound
-            | FaultCode::Conflict => return None,
-        };
+        let code = fault.code.as_warning()?;
         Some(Self {
             field: fault.field,
             code,
@@ -457,12 +460,16 @@ impl Remark<'_> {
         }
     }
 
-    /// The code as it stands on the wire.
+    /// The code as it stands on the wire. A fault that is no warning's says that what is stored was kept.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::Warning(warning) => warning.code.as_str(),
-            Self::NotTaken(fault) => fault.code.as_str(),
+            Self::NotTaken(fault) => fault
+                .code
+                .as_warning()
+                .unwrap_or(WarningCode::KeptAsStored)
+                .as_str(),
         }
     }
 

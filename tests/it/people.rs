@@ -387,7 +387,9 @@ async fn a_strangers_element_is_a_conflict_though_the_orders_client_is_in_the_sa
         assert_eq!(order["client"]["external_id"], "one");
         assert_eq!(order["comment"], "свой");
         assert!(
-            answer.warnings("a").contains(&"id: conflict".to_owned()),
+            answer
+                .warnings("a")
+                .contains(&"id: kept_as_stored".to_owned()),
             "{renamed:?}"
         );
         let others: i64 =

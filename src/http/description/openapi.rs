@@ -19,7 +19,7 @@ use crate::{
     config::Limits,
     http::failure::Failure,
     order::{
-        fault::{Fault, FaultCode, Hint, Language, Remark, Warning, WarningCode},
+        fault::{Fault, FaultCode, Hint, Language, Warning, WarningCode},
         fields::Both,
     },
 };
@@ -56,36 +56,10 @@ fn build(limits: &Limits, verbatim: &mut Verbatim) -> OpenApi {
 }
 
 /// A code with what it says, in both languages.
-#[derive(Clone)]
 struct Code {
     code: &'static str,
     status: Option<u16>,
     texts: [String; 2],
-}
-
-impl Code {
-    fn of_warning(code: WarningCode) -> Self {
-        let warning = Warning::new(&"", code);
-        Self::of_remark(Remark::Warning(&warning))
-    }
-
-    /// Of an element that was not taken, where another one of its order was.
-    fn of_fault_beside(code: FaultCode) -> Self {
-        let fault = Fault {
-            field: "field".to_owned(),
-            code,
-            hint: Hint::None,
-        };
-        Self::of_remark(Remark::NotTaken(&fault))
-    }
-
-    fn of_remark(remark: Remark<'_>) -> Self {
-        Self {
-            code: remark.code(),
-            status: None,
-            texts: LANGUAGES.map(|language| remark.message(language).into_owned()),
-        }
-    }
 }
 
 /// The schema of these codes: its description and the extension `x-codes` have their texts.
@@ -147,13 +121,11 @@ fn components(limits: &Limits) -> ComponentsBuilder {
         status: None,
         texts: texts_of(code),
     });
-    let mut warnings = WarningCode::ALL.map(Code::of_warning).to_vec();
-    // Of an order that stands twice in its batch, once with a fault.
-    for code in FaultCode::ALL {
-        if !warnings.iter().any(|one| one.code == code.as_str()) {
-            warnings.push(Code::of_fault_beside(code));
-        }
-    }
+    let warnings = WarningCode::ALL.map(|code| Code {
+        code: code.as_str(),
+        status: None,
+        texts: LANGUAGES.map(|language| Warning::new(&"", code).message(language).into_owned()),
+    });
     let failures = Failure::all(limits).map(|failure| Code {
         code: failure.code(),
         status: Some(failure.status().as_u16()),

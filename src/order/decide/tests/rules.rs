@@ -313,7 +313,7 @@ fn identity() {
                 of_client("a", registered("two", "9191991912")),
             ],
             becomes: Accepted(
-                vec!["id: conflict"],
+                vec!["id: kept_as_stored"],
                 vec![("/client/external_id", json!("one"))],
             ),
         },
