@@ -95,6 +95,17 @@ impl Outcome {
         warnings.chain(faults.iter().map(Remark::NotTaken))
     }
 
+    /// The element was refused, perhaps once more. What came behind it neither adds a fault nor leaves one that it cured.
+    fn refuse(&mut self, mut faults: Vec<Fault>) {
+        if let Self::Refused(earlier) = self {
+            let earlier: HashSet<&Fault> = earlier.iter().collect();
+            if faults.iter().any(|fault| earlier.contains(fault)) {
+                faults.retain(|fault| earlier.contains(fault));
+            }
+        }
+        *self = Self::Refused(faults);
+    }
+
     /// The element was taken, perhaps once more. That its order moved is to be said, though it has moved by now.
     fn take(&mut self, mut taken: Taken) {
         let moved = |warning: &Warning| warning.code == WarningCode::ClientChanged;
@@ -253,7 +264,7 @@ fn decide_batch<'a: 'e, 'e>(
                 }
                 // It was taken the round before; what refuses it now came behind it.
                 Err(_) if matches!(outcome, Outcome::Taken(_)) => {}
-                Err(faults) => *outcome = Outcome::Refused(faults),
+                Err(faults) => outcome.refuse(faults),
             }
         }
         if !picture.end_round() {
