@@ -119,12 +119,9 @@ pub fn outcomes<'o>(
     job: &'o Job,
     verdicts: &'o [Verdict],
 ) -> impl Iterator<Item = (usize, &'o Element, &'o Verdict, &'o Outcome)> {
-    let mut next = vec![0; verdicts.len()];
     let elements = job.elements.iter().enumerate();
-    elements.filter_map(move |(position, element)| {
+    elements.map(|(position, element)| {
         let verdict = &verdicts[element.entry];
-        let outcome = verdict.elements.get(next[element.entry])?;
-        next[element.entry] += 1;
-        Some((position, element, verdict, outcome))
+        (position, element, verdict, &verdict.elements[element.nth])
     })
 }

@@ -60,7 +60,8 @@ pub(super) fn against(picture: &Picture<'_, '_, '_>, element: &Element) -> Vec<F
 /// Whether an element cancels a known order and does not say, or not well enough, whose it is: somebody else's cancellation under
 /// a reused id may lack anything. Nothing of it is taken but the status.
 pub(super) fn keeps_client(picture: &Picture<'_, '_, '_>, element: &Element) -> bool {
-    let Some(order) = picture.order(element).filter(|_| element.cancels()) else {
+    // Nearly no element cancels, so its order is looked up last.
+    let Some(order) = element.cancels().then(|| picture.order(element)).flatten() else {
         return false;
     };
     if element.has_unreadable_client || picture.clients.lacks_name(element) {

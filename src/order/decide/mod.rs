@@ -241,14 +241,12 @@ fn decide_batch<'a: 'e, 'e>(
     let mut verdicts = verdicts_of(batch.elements);
     let mut state = None;
     for _ in 0..MOST_ROUNDS {
-        let mut next = vec![0; verdicts.len()];
         for (at, element) in batch.elements.iter().enumerate() {
             if at % ASK_EVERY == 0 && !go_on() {
                 return Err(Undecided::Stopped);
             }
             let verdict = &mut verdicts[element.entry];
-            let outcome = &mut verdict.elements[next[element.entry]];
-            next[element.entry] += 1;
+            let outcome = &mut verdict.elements[element.nth];
             if batch.skipped.contains(&element.entry) {
                 continue;
             }

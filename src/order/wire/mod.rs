@@ -27,6 +27,8 @@ pub(crate) use kinds::{PLACEHOLDER, is_blank};
 pub struct Element {
     /// Which entry of the answer it belongs to, see [`number_entries`].
     pub entry: usize,
+    /// Which of that entry's elements it is.
+    pub nth: usize,
     /// The order's id, when there is a usable one; else the element is known by its place.
     pub id: Option<String>,
     /// The id as it came, where that is not the same: the answer's key (contract §2, §3).
@@ -281,15 +283,20 @@ impl SentOrder {
 /// appearance, and one for each element without a usable id (contract §2). Returns how many entries there are.
 pub fn number_entries(elements: &mut [Element]) -> usize {
     let mut by_id = HashMap::with_capacity(elements.len());
-    let mut entries = 0;
-    for Element { entry, id, .. } in elements {
-        *entry = match id {
-            Some(id) => *by_id.entry(id.as_str()).or_insert(entries),
-            None => entries,
+    let mut entries: Vec<usize> = Vec::with_capacity(elements.len());
+    for element in elements {
+        element.entry = match &element.id {
+            Some(id) => *by_id.entry(id.as_str()).or_insert(entries.len()),
+            None => entries.len(),
         };
-        entries += usize::from(*entry == entries);
+        if element.entry == entries.len() {
+            entries.push(0);
+        }
+        let elements = &mut entries[element.entry];
+        element.nth = *elements;
+        *elements += 1;
     }
-    entries
+    entries.len()
 }
 
 /// Reads one element of a batch. Never fails: what is wrong with it stands in its faults, no more than `most_faults` of them,

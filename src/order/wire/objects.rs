@@ -20,6 +20,7 @@ impl Reader<'_> {
     pub fn element(mut self) -> Element {
         let mut read = Element {
             entry: 0,
+            nth: 0,
             id: None,
             id_as_sent: None,
             external_id: None,
