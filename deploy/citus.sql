@@ -55,5 +55,9 @@ SELECT create_distributed_table('order_item', 'publication', colocate_with => 'n
 SELECT create_distributed_table('journal_batch', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('journal_change', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('journal_rejected', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('feed', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('feed_head', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('feed_mark', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('order_receiver', 'publication', colocate_with => 'number_counter');
 
 COMMIT;
