@@ -5,6 +5,7 @@
 #   ./bench.sh               the full run, below 20 minutes
 #   ./bench.sh --quick       short rounds and fewer orders, written to cargo's target folder: to try it out
 #   ./bench.sh plans         the plans of all statements, to target/tmp/performance/plans.txt
+#   ./bench.sh floor --database URL   a running service against what PostgreSQL allows on its database
 #   ./bench.sh --help        more
 set -eu
 cd "$(dirname "$0")"

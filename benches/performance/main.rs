@@ -4,16 +4,19 @@
 //! turn, round by round. Nothing is left behind.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use aqua_orders::load::Error;
-use clap::{Parser, Subcommand, ValueEnum};
+use aqua_orders::load::{Error, Latency, Plan, Target, Workload};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{SignalKind, signal};
 
 mod chart;
+mod floor;
 mod machine;
 mod plans;
 mod report;
@@ -36,7 +39,7 @@ struct Arguments {
     #[arg(long, value_name = "GROUP")]
     only: Vec<Group>,
     /// Rounds of every comparison
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=99))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=99), global = true)]
     rounds: u8,
     /// Given by cargo
     #[arg(long, hide = true, global = true)]
@@ -49,6 +52,32 @@ struct Arguments {
 enum Command {
     /// Write the plans of all statements of real batches to target/tmp/performance/plans.txt, and look for tables walked through
     Plans,
+    /// Measure a running service and what PostgreSQL allows on its database, in turn
+    ///
+    /// The floor works in a schema of its own beside the service's tables: the insert of one bare row and its commit; new
+    /// orders in the best set-based shape, or with --resend the reading of stored ones and of all that belongs to them. No
+    /// HTTP, no validation, no responses. The service stores made-up orders.
+    Floor(Box<OfService>),
+}
+
+/// Which service, and what it is sent.
+#[derive(Debug, Args)]
+struct OfService {
+    /// The database of the service, postgres://…
+    #[arg(long, value_name = "URL")]
+    database: PgConnectOptions,
+    /// Where the service listens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8888")]
+    target: SocketAddr,
+    /// A publication without logins
+    #[arg(long, value_name = "NAME", default_value = machine::USUAL)]
+    publication: String,
+    /// Orders in a batch
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    batch: u32,
+    /// Send the same batches again, unchanged
+    #[arg(long)]
+    resend: bool,
 }
 
 /// What is measured together.
@@ -116,6 +145,9 @@ async fn run(arguments: &Arguments) -> Result<(), Error> {
         scratch.clone()
     };
 
+    if let Some(Command::Floor(of)) = &arguments.command {
+        return beside_floor(of, effort).await;
+    }
     eprintln!("making a private PostgreSQL");
     let mut cluster = Cluster::start().await?;
     if let Some(Command::Plans) = arguments.command {
@@ -145,6 +177,51 @@ async fn run(arguments: &Arguments) -> Result<(), Error> {
         "{:.0} minutes; written to {}",
         begun.elapsed().as_secs_f64() / 60.0,
         folder.display()
+    );
+    Ok(())
+}
+
+/// `./bench.sh floor`
+async fn beside_floor(of: &OfService, effort: Effort) -> Result<(), Error> {
+    if !of.target.ip().is_loopback() {
+        return Err(format!("{} is another machine: its orders are real ones", of.target).into());
+    }
+    let target = Target {
+        address: of.target,
+        host: of.target.to_string(),
+        path: format!("/{}/hs/AquaDeliveri/getOrdersURL", of.publication),
+        authorization: None,
+    };
+    let plan = Plan {
+        batch: of.batch as usize,
+        workload: if of.resend {
+            Workload::Resend
+        } else {
+            Workload::New
+        },
+        duration: effort.time,
+        ..machine::plan()
+    };
+    let floor::in_turn::Outcome { service, floor, .. } =
+        floor::in_turn::measure(&target, &plan, effort.rounds, &of.database).await?;
+    if service.wrong > 0 {
+        return Err(format!("{} batches were answered wrong: no result", service.wrong).into());
+    }
+    println!("ms a batch        {:>9} {:>9}", "p50", "p99");
+    let row = |name: &str, latency: &Latency| {
+        println!("{name:<17} {:>9.3} {:>9.3}", latency.p50, latency.p99);
+    };
+    row("service", &service.latency_ms);
+    row("bare insert", &floor.bare_insert_ms);
+    row("floor", &floor.batches.batch_ms);
+    println!(
+        "\norders a second: service {:.0}, floor {:.0} ({})\n\
+         service against the floor: {:.0} %; its p50 against a bare insert's: {:.2} times",
+        service.orders_per_second,
+        floor.batches.orders_per_second,
+        floor.batches.shape,
+        floor.ratios.orders_per_second * 100.0,
+        floor.ratios.p50_against_bare_insert
     );
     Ok(())
 }

@@ -3,11 +3,12 @@
 use std::{thread, time::Duration};
 
 use aqua_orders::load::{
-    Error, Latency, Load, Plan, Report, Target, Workload, caller::Caller, floor::Floor, median,
+    Error, Latency, Load, Plan, Report, Target, Workload, caller::Caller, median,
 };
 use serde_json::{Value, json};
 
 use crate::{
+    floor::Floor,
     machine::{CATALOGUE, Cluster, Service, Settings, USUAL, measured, plan, seed_clients},
     report::{ByCallers, BySize, ByStored, Row, Side, Unit, Wanted},
 };

@@ -11,13 +11,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{CommandError, because, on_database, say};
+use super::{CommandError, because, say};
 use crate::{
     config::{Config, Secret},
-    load::{
-        self, Latency, Plan, Report, Target, Workload,
-        floor::{Batches, Floor},
-    },
+    load::{self, Plan, Report, Target, Workload},
 };
 
 /// What to send, how and for how long.
@@ -73,12 +70,9 @@ pub(super) struct Load {
     /// Two runs of one seed send the same orders, but for their ids
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Measure on the same database what PostgreSQL itself allows, in turn with the service, and print the ratios
-    #[arg(long)]
-    floor: bool,
-    /// Share the time or the orders out among so many rounds, and report medians; 3 unless given with --floor, else 1
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    rounds: Option<u32>,
+    /// Share the time or the orders out among so many rounds, and report medians
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
     /// Print JSON for machines
     #[arg(long)]
     json: bool,
@@ -90,41 +84,18 @@ pub(super) struct Load {
 const MEANING: &str = "\
 Orders a second are counted over the time in which at least one call is under way: what a lone caller does between two
 calls (checking the answer, making the next body) is not the service's time. With --rate they are counted over the whole
-time. Every answer is checked, each order's id and success; a run with an unexpected one is no result.
-
---floor measures, in a schema of its own beside the service's tables: the insert of one bare row and its commit; new
-orders in the best set-based shape (or with --resend: reading them and all that belongs to them). No HTTP, no validation,
-no answers.";
+time. Every answer is checked, each order's id and success; a run with an unexpected one is no result.";
 
 /// What a run came to.
 #[derive(Debug, Serialize)]
 struct Outcome {
     service: Report,
-    floor: Option<Compared>,
     rounds: Vec<Report>,
-}
-
-/// The floor, and the service against it.
-#[derive(Debug, Serialize)]
-struct Compared {
-    /// One row of 1.5 KB and its commit.
-    bare_insert_ms: Latency,
-    #[serde(flatten)]
-    batches: Batches,
-    ratios: Ratios,
-}
-
-#[derive(Debug, Serialize)]
-struct Ratios {
-    /// The service's orders a second against the floor's.
-    orders_per_second: f64,
-    /// The service's p50 against a bare insert's.
-    p50_against_bare_insert: f64,
 }
 
 pub(super) async fn run(load: &Load, config: &Config) -> Result<(), CommandError> {
     let target = target(load, config).await?;
-    let rounds = load.rounds.unwrap_or(if load.floor { 3 } else { 1 });
+    let rounds = load.rounds;
     let plan = Plan {
         batch: load.batch as usize,
         callers: load.callers as usize,
@@ -143,21 +114,7 @@ pub(super) async fn run(load: &Load, config: &Config) -> Result<(), CommandError
         client: load.client.clone(),
         seed: load.seed,
     };
-    let outcome = if load.floor {
-        on_database(config, config.database.start_timeout, async |servers| {
-            let mut floor = Floor::open(servers.first(), plan.batch, plan.seed)
-                .await
-                .map_err(|error| because("the floor cannot be measured", &*error))?;
-            let measured = measure(load, &target, &plan, rounds, Some(&mut floor)).await;
-            let closed = floor.close().await;
-            let closed = closed.map_err(|error| because("the floor was not taken away", &*error));
-            measured.and_then(|outcome| closed.map(|()| outcome))
-        })
-        .await?
-    } else {
-        measure(load, &target, &plan, rounds, None).await?
-    };
-
+    let outcome = measure(load, &target, &plan).await?;
     if load.json {
         let json = serde_json::to_string(&outcome).map_err(|error| because("no JSON", &error))?;
         say(format_args!("{json}"));
@@ -172,58 +129,24 @@ pub(super) async fn run(load: &Load, config: &Config) -> Result<(), CommandError
     }
 }
 
-/// The rounds, service and floor in turn.
-async fn measure(
-    load: &Load,
-    target: &Target,
-    plan: &Plan,
-    rounds: u32,
-    mut floor: Option<&mut Floor>,
-) -> Result<Outcome, CommandError> {
+async fn measure(load: &Load, target: &Target, plan: &Plan) -> Result<Outcome, CommandError> {
     let no_result =
         |error: load::Error| because(format!("no result from {}", target.address), &*error);
-    let no_floor = |error: load::Error| because("the floor cannot be measured", &*error);
     let bar = progress(load);
     let mut prepared = load::Load::prepare(target, plan).await.map_err(no_result)?;
-    // Where orders are counted, nobody said how long the floor may take.
-    let time = match plan.orders {
-        Some(_) => Duration::from_millis(300),
-        None => plan.duration.min(Duration::from_secs(10)),
-    };
-    let (mut reports, mut bare, mut batches) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        if let Some(floor) = &mut floor {
-            bare.push(floor.bare(time / 4).await.map_err(no_floor)?);
-            let measured = match plan.workload {
-                Workload::Resend => floor.read(time).await,
-                Workload::New | Workload::ResendChanged => floor.insert(time).await,
-            };
-            batches.push(measured.map_err(no_floor)?);
-        }
-        let before: u64 = reports.iter().map(|report: &Report| report.orders).sum();
+    let mut rounds: Vec<Report> = Vec::new();
+    for _ in 0..load.rounds {
+        let before: u64 = rounds.iter().map(|report| report.orders).sum();
         let report = prepared
             .run(|orders| bar.set_position(before + orders))
             .await
             .map_err(no_result)?;
-        reports.push(report);
+        rounds.push(report);
     }
     bar.finish_and_clear();
-    let service = Report::median(&reports).ok_or("not a single round")?;
-    let floor = Batches::median(&batches).map(|batches| {
-        let bare_insert_ms = Latency::median(&bare);
-        Compared {
-            ratios: Ratios {
-                orders_per_second: service.orders_per_second / batches.orders_per_second,
-                p50_against_bare_insert: service.latency_ms.p50 / bare_insert_ms.p50,
-            },
-            bare_insert_ms,
-            batches,
-        }
-    });
     Ok(Outcome {
-        service,
-        floor,
-        rounds: reports,
+        service: Report::median(&rounds).ok_or("not a single round")?,
+        rounds,
     })
 }
 
@@ -294,7 +217,6 @@ fn progress(load: &Load) -> ProgressBar {
 fn print(outcome: &Outcome) {
     let Outcome {
         service: report,
-        floor,
         rounds,
     } = outcome;
     say(format_args!(
@@ -320,30 +242,9 @@ fn print(outcome: &Outcome) {
         "\nms a batch        {:>9} {:>9} {:>9} {:>9} {:>9}",
         "p50", "p90", "p99", "p99.9", "max"
     ));
-    row("service", &report.latency_ms);
-    if let Some(Compared {
-        bare_insert_ms,
-        batches,
-        ratios,
-    }) = floor
-    {
-        row("bare insert", bare_insert_ms);
-        row("floor", &batches.batch_ms);
-        say(format_args!(
-            "\nfloor, one connection: {:.0} orders a second ({})",
-            batches.orders_per_second, batches.shape
-        ));
-        say(format_args!(
-            "service against it: {:.0} %; its p50 against a bare insert's: {:.2} times",
-            ratios.orders_per_second * 100.0,
-            ratios.p50_against_bare_insert
-        ));
-    }
-}
-
-fn row(name: &str, latency: &Latency) {
+    let ms = &report.latency_ms;
     say(format_args!(
-        "{name:<17} {:>9.3} {:>9.3} {:>9.3} {:>9.3} {:>9.3}",
-        latency.p50, latency.p90, latency.p99, latency.p999, latency.max
+        "service           {:>9.3} {:>9.3} {:>9.3} {:>9.3} {:>9.3}",
+        ms.p50, ms.p90, ms.p99, ms.p999, ms.max
     ));
 }

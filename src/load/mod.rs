@@ -23,7 +23,6 @@ use serde::Serialize;
 use tokio::time::sleep_until;
 
 pub mod caller;
-pub mod floor;
 pub mod orders;
 
 use self::{
@@ -173,7 +172,7 @@ fn milliseconds(microseconds: u64) -> f64 {
 
 /// So many in that time, a second.
 #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 here")]
-fn per_second(count: u64, time: Duration) -> f64 {
+pub fn per_second(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
 

@@ -18,6 +18,7 @@ mod example;
 mod fault_run;
 mod faults;
 mod fields;
+mod floor;
 mod fuzz;
 mod guards;
 mod guards_http;

@@ -6,17 +6,20 @@
 
 use std::time::{Duration, Instant};
 
+use aqua_orders::{
+    load::{
+        Error, Latency, histogram, median,
+        orders::{Orders, PRODUCTS},
+    },
+    store::PLANNING,
+};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
 use self::rows::{Made, Rows};
-use super::{
-    Error, Latency, histogram, median,
-    orders::{Orders, PRODUCTS},
-};
-use crate::store::PLANNING;
 
+pub mod in_turn;
 mod insert;
 mod read;
 mod rows;
@@ -84,12 +87,12 @@ impl Floor {
     pub async fn open(options: &PgConnectOptions, batch: usize, seed: u64) -> Result<Self, Error> {
         let options = options
             .clone()
-            .application_name("aqua-orders load")
+            .application_name("aqua-orders floor")
             // As the service's own connections.
             .options(PLANNING)
             // Of what goes with the schema at the end nobody wants to read.
             .options([("client_min_messages", "warning")]);
-        let schema = format!("aqua_load_{}", Uuid::now_v7().simple());
+        let schema = format!("aqua_floor_{}", Uuid::now_v7().simple());
         let mut floor = Self {
             connection: PgConnection::connect_with(&options).await?,
             orders: Orders::new(schema.clone(), seed, 0),

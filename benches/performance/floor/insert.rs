@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use aqua_orders::load::{Error, Latency, histogram, per_second};
 use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
 
@@ -9,7 +10,6 @@ use super::{
     Batches, FEWEST, Floor, SCHEMA, microseconds,
     rows::{Rows, int_of},
 };
-use crate::load::{Error, Latency, histogram, per_second};
 
 /// A way to store new orders. On two cores one statement for all is the best up to some thousand orders (with 10 a third
 /// better than one for each table, with 1,000 a tenth), for every statement is a round trip; from 5,000 on `COPY`, which

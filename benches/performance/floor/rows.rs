@@ -2,13 +2,12 @@
 
 use std::{collections::HashMap, fmt::Write as _};
 
+use aqua_orders::load::orders::{PRODUCTS, product_id};
 use chrono::Utc;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
-
-use crate::load::orders::{PRODUCTS, product_id};
 
 /// Clients stored so far, and the numbers given.
 #[derive(Debug, Default)]

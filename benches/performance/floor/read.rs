@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aqua_orders::load::{Error, Latency, histogram, per_second};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{Batches, FEWEST, Floor, SCHEMA, microseconds, rows::int_of};
-use crate::load::{Error, Latency, histogram, per_second};
 
 impl Floor {
     /// The stored orders of whole batches with their lines, clients and addresses, every column read into a typed value,
