@@ -25,6 +25,7 @@ pub mod phone;
 pub(crate) mod raw;
 pub mod record;
 pub mod reply;
+pub mod request;
 pub mod sent;
 pub mod sent_only;
 pub mod wire;
