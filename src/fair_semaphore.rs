@@ -3,9 +3,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::share::Share;
@@ -132,7 +133,7 @@ impl FairSemaphore {
     pub async fn acquire(&self, share: &Share, permits: usize) -> Result<Permit, QueueFull> {
         let permits = permits.clamp(1, self.inner.total.max(1));
         let (waiting, ready) = {
-            let mut state = self.lock();
+            let mut state = self.inner.state.lock();
             if (state.waiting.is_empty() || !self.inner.in_order)
                 && state.may_hold(&self.inner, share, permits, false)
             {
@@ -162,7 +163,7 @@ impl FairSemaphore {
 
     /// Takes all of `permits` at once, or none.
     pub(crate) fn try_acquire(&self, share: &Share, permits: usize) -> Option<Permit> {
-        let mut state = self.lock();
+        let mut state = self.inner.state.lock();
         if !state.may_hold(&self.inner, share, permits, true) {
             return None;
         }
@@ -181,29 +182,32 @@ impl FairSemaphore {
     }
 
     pub fn total_and_free(&self) -> (usize, usize) {
-        (self.inner.total, self.lock().free)
+        (self.inner.total, self.inner.state.lock().free)
     }
 
     pub fn waiting(&self) -> usize {
-        self.lock().waiting.values().map(VecDeque::len).sum()
+        self.inner
+            .state
+            .lock()
+            .waiting
+            .values()
+            .map(VecDeque::len)
+            .sum()
     }
 
     #[cfg(test)]
     pub(crate) fn waiting_of(&self, share: &Share) -> usize {
-        self.lock().waiting.get(share).map_or(0, VecDeque::len)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing under this lock can panic half-way.
         self.inner
             .state
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .waiting
+            .get(share)
+            .map_or(0, VecDeque::len)
     }
 
     fn give_back(&self, share: &Share, permits: usize) {
         if permits > 0 {
-            let mut state = self.lock();
+            let mut state = self.inner.state.lock();
             state.give_back(share, permits);
             state.serve(&self.inner);
         }
@@ -413,7 +417,7 @@ impl Drop for Permit {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut state = self.semaphore.lock();
+        let mut state = self.semaphore.inner.state.lock();
         if state.unqueue(&self.share, self.arrival).is_none() {
             state.give_back(&self.share, self.permits);
         }
@@ -473,7 +477,7 @@ mod tests {
                 order.push(name);
             }
             assert!(
-                self.semaphore.lock().levels.is_empty(),
+                self.semaphore.inner.state.lock().levels.is_empty(),
                 "nothing is left behind"
             );
             order
@@ -576,15 +580,15 @@ mod tests {
         assert_eq!(semaphore.total_and_free(), (1, 0));
         drop(granted);
         assert_eq!(semaphore.total_and_free(), (1, 1));
-        assert!(semaphore.lock().levels.is_empty());
+        assert!(semaphore.inner.state.lock().levels.is_empty());
     }
 
     /// One more that waits. It is in the queue when this returns.
     async fn wait(semaphore: &FairSemaphore, share: Share) -> JoinHandle<Result<(), QueueFull>> {
-        let before = semaphore.lock().clock;
+        let before = semaphore.inner.state.lock().clock;
         let there = semaphore.clone();
         let waits = tokio::spawn(async move { there.acquire(&share, 1).await.map(drop) });
-        while semaphore.lock().clock == before {
+        while semaphore.inner.state.lock().clock == before {
             tokio::task::yield_now().await;
         }
         waits
@@ -618,6 +622,6 @@ mod tests {
         for served in [first, other_address, elsewhere, newcomer] {
             assert_eq!(served.await.expect("no panic"), Ok(()));
         }
-        assert!(semaphore.lock().levels.is_empty());
+        assert!(semaphore.inner.state.lock().levels.is_empty());
     }
 }

@@ -5,11 +5,12 @@ use std::{
     collections::HashSet,
     convert::Infallible,
     slice,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
@@ -64,8 +65,7 @@ impl RateLimiter {
             Ok(used_up_at) => used_up_at,
             Err(never) => match never {},
         };
-        // Nothing under this lock can panic half-way.
-        let mut used_up_at = used_up_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used_up_at = used_up_at.lock();
         let next = (*used_up_at).max(now) + every;
         let allowed = next <= now + MINUTE;
         if allowed {

@@ -1,13 +1,9 @@
 //! A batch on its way: read, waiting or being stored, answered.
 
-use std::{
-    fmt::Display,
-    ops::Range,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::{fmt::Display, ops::Range, sync::Arc, time::Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
@@ -161,7 +157,7 @@ impl Job {
         if bytes > most_bytes {
             return Err(Unavailable::AnswerTooLarge(most_bytes));
         }
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.memory.lock();
         // What its orders reserved as they came in was for the response.
         let grown = memory
             .as_mut()
@@ -198,7 +194,7 @@ impl Processed {
             body.iter().map(Vec::len).sum::<usize>() <= envelope.most_bytes(usize::MAX),
             "a response is longer than was reserved"
         );
-        let mut memory = job.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = job.memory.lock();
         let memory = memory.take();
         let memory = memory.ok_or_else(|| unwritable(&"it was written before"))?;
         let accepted = accepted(verdicts);

@@ -7,7 +7,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -19,6 +19,7 @@ use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeValLike,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::sleep_until;
 
@@ -262,7 +263,7 @@ impl Load {
                 .map(|orders| orders.div_ceil(plan.batch.max(1) as u64)),
             stopped: AtomicBool::new(false),
         });
-        let total = Arc::new(Total::default());
+        let total = Arc::new(Mutex::new(Counts::default()));
         let mut tasks = tokio::task::JoinSet::new();
         for work in self.callers.drain(..) {
             let run = Run {
@@ -331,11 +332,6 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-#[derive(Debug, Default)]
-struct Total {
-    counts: Mutex<Counts>,
-}
-
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     right: u64,
@@ -346,12 +342,6 @@ struct Counts {
     under_way: usize,
     since: Option<Instant>,
     calling: Duration,
-}
-
-impl Total {
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Counts {
@@ -407,7 +397,7 @@ struct Run {
     plan: Arc<Plan>,
     stock: Arc<Stock>,
     pace: Arc<Pace>,
-    total: Arc<Total>,
+    total: Arc<Mutex<Counts>>,
 }
 
 struct Work {

@@ -12,11 +12,12 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use quick_cache::{
     DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
@@ -223,16 +224,9 @@ impl ClientCache {
         }
     }
 
-    fn catalogues(&self) -> MutexGuard<'_, HashMap<String, Catalogue>> {
-        // Nothing under this lock can leave it half changed.
-        self.catalogues
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes note of the version that a publication's catalogue has.
     fn see(&self, publication: &str, version: Version, keep: impl FnOnce(&mut Catalogue)) {
-        let mut catalogues = self.catalogues();
+        let mut catalogues = self.catalogues.lock();
         let new = || Catalogue {
             version,
             products: HashMap::new(),
@@ -255,7 +249,7 @@ impl ClientCache {
             return Cached::nothing(keys);
         };
         let mut cached = Cached::default();
-        if let Some(catalogue) = self.catalogues().get(publication) {
+        if let Some(catalogue) = self.catalogues.lock().get(publication) {
             cached.holds_for = Some(catalogue.version);
             cached.products = catalogue.products(keys);
         }

@@ -7,13 +7,14 @@
 use std::{
     ops::{Deref, DerefMut},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use sqlx::{
     Connection, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions,
 };
@@ -66,7 +67,7 @@ impl History {
 
     /// Takes note of where a new connection leads; says whether that is another server, or another life of it.
     fn is_new(&self, life: DateTime<Utc>) -> bool {
-        let before = lock(&self.life).replace(life);
+        let before = self.life.lock().replace(life);
         let is_new = before.is_some_and(|before| before != life);
         if is_new {
             self.may_have_changed();
@@ -112,11 +113,6 @@ impl DerefMut for Taken {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can leave them half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Connections {
     /// Up to `most` at a time, which the pool must be able to give. It connects lazily.
     pub(super) fn new(pool: PgPoolOptions, servers: Servers, most: usize) -> Self {
@@ -133,7 +129,7 @@ impl Connections {
                         sqlx::query_scalar!(r#"SELECT pg_postmaster_start_time() AS "life!""#);
                     if history.is_new(life.fetch_one(connection).await?) {
                         // Whatever still leads to the one before.
-                        *lock(&broken_at) = Some(Instant::now());
+                        *broken_at.lock() = Some(Instant::now());
                     }
                     Ok(())
                 })
@@ -142,8 +138,9 @@ impl Connections {
             // of its age make way for new ones.
             .test_before_acquire(false)
             .before_acquire(move |_, connection| {
-                let is_younger =
-                    lock(&seen_broken_at).is_none_or(|at| connection.age < at.elapsed());
+                let is_younger = seen_broken_at
+                    .lock()
+                    .is_none_or(|at| connection.age < at.elapsed());
                 Box::pin(async move { Ok(is_younger) })
             })
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -162,7 +159,7 @@ impl Connections {
 
     /// At work, idle, and the most there may be.
     pub(super) fn counts(&self) -> (usize, usize, usize) {
-        let idle = lock(&self.idle).len();
+        let idle = self.idle.lock().len();
         let busy = self.most.saturating_sub(self.permits.available_permits());
         (busy, idle, self.most)
     }
@@ -183,9 +180,9 @@ impl Connections {
             .await
             .map_err(|_elapsed| Error::Unavailable(sqlx::Error::PoolTimedOut))?
             .map_err(|_closed| Error::Unavailable(sqlx::Error::PoolClosed))?;
-        let broken_at = *lock(&self.broken_at);
+        let broken_at = *self.broken_at.lock();
         loop {
-            let kept = lock(&self.idle).pop();
+            let kept = self.idle.lock().pop();
             let Some(Kept {
                 mut connection,
                 since,
@@ -222,7 +219,7 @@ impl Connections {
     /// Closes what is idle; what is taken closes when it comes back.
     pub(super) async fn close(&self) {
         self.permits.close();
-        let idle = std::mem::take(&mut *lock(&self.idle));
+        let idle = std::mem::take(&mut *self.idle.lock());
         drop(idle);
         self.pool.close().await;
     }
@@ -239,7 +236,7 @@ impl Connections {
         if self.permits.is_closed() {
             return;
         }
-        let mut idle = lock(&self.idle);
+        let mut idle = self.idle.lock();
         idle.push(Kept {
             connection,
             since,
@@ -255,7 +252,7 @@ impl Connections {
 
     /// Closes one that broke, and trusts none that is as old.
     pub(super) fn broke(&self, taken: Taken) {
-        *lock(&self.broken_at) = Some(Instant::now());
+        *self.broken_at.lock() = Some(Instant::now());
         self.history.may_have_changed();
         // Not back to the pool, which would ask a silent server how it is.
         drop(taken.connection.detach());
@@ -285,7 +282,7 @@ impl Connections {
                     tracing::warn!(server = now, "another server takes the writes now");
                     pool.set_connect_options(servers.first().clone());
                     // Whatever still leads to the old one.
-                    *lock(&broken_at) = Some(Instant::now());
+                    *broken_at.lock() = Some(Instant::now());
                     history.may_have_changed();
                 }
                 break;

@@ -2,9 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 /// So many lines of a kind are written …
 const LINES: u64 = 5;
@@ -51,13 +53,8 @@ impl Sampled {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Lately>> {
-        // Nothing under this lock can leave a count wrong.
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn line(&self, kind: &'static str, now: Instant) -> Line {
-        let mut kinds = self.lock();
+        let mut kinds = self.kinds.lock();
         let lately = kinds.entry(kind).or_insert(Lately {
             since: now,
             lines: 0,
@@ -79,7 +76,7 @@ impl Sampled {
 
     /// How many were not written, and begins anew.
     fn count_up(&self, kind: &'static str) -> u64 {
-        let lately = self.lock().remove(kind);
+        let lately = self.kinds.lock().remove(kind);
         lately.map_or(0, |lately| lately.lines.saturating_sub(LINES))
     }
 }

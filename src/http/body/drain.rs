@@ -2,13 +2,14 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
+use parking_lot::Mutex;
 
 use crate::http::bounds::{DRAINED_BYTES, LAST_WORDS};
 
@@ -32,16 +33,11 @@ impl DrainableBody {
         })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Reading> {
-        // A body is still a body after a panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Reads what is left, within bounds, so that a caller who sends everything before it reads gets the response and can use
     /// the connection again. `false`: there is more, and the connection must close.
     pub async fn drain(mut self, expects_continue: bool) -> bool {
         {
-            let reading = self.lock();
+            let reading = self.0.lock();
             if reading.ended {
                 return true;
             }
@@ -75,7 +71,7 @@ impl HttpBody for DrainableBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let mut reading = self.lock();
+        let mut reading = self.0.lock();
         reading.begun = true;
         let frame = Pin::new(&mut reading.body).poll_frame(cx);
         reading.ended |= matches!(frame, Poll::Ready(None));
@@ -83,10 +79,10 @@ impl HttpBody for DrainableBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lock().ended
+        self.0.lock().ended
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.lock().body.size_hint()
+        self.0.lock().body.size_hint()
     }
 }

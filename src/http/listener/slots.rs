@@ -6,13 +6,14 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use axum::body::HttpBody;
 use hyper::body::{Frame, SizeHint};
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::watch, time::sleep};
 
@@ -74,10 +75,6 @@ struct Connection {
 }
 
 impl Connection {
-    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn is_evicted(&self) -> bool {
         *self.evicted.borrow()
     }
@@ -111,13 +108,8 @@ impl Slots {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        // Nothing under this lock can leave the counts wrong.
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn set_waiting(&self, connection: &Arc<Connection>, what: Option<WaitsFor>) {
-        let mut taken = self.lock();
+        let mut taken = self.taken.lock();
         // An evicted connection is served in the time that it has left.
         if !connection.is_evicted() {
             taken.set_waiting(connection, what);
@@ -133,7 +125,7 @@ impl Slots {
             waiting: Mutex::new(None),
             evicted: watch::Sender::new(false),
         });
-        let mut taken = self.lock();
+        let mut taken = self.taken.lock();
         if let Some(evicted) = taken.to_evict(&connection, self.most).ok()? {
             taken.remove(&evicted);
             self.count.dec();
@@ -192,7 +184,7 @@ impl Taken {
 
     /// `None`: it works on a request.
     fn set_waiting(&mut self, connection: &Arc<Connection>, what: Option<WaitsFor>) {
-        let mut waiting = connection.waiting();
+        let mut waiting = connection.waiting.lock();
         let Some(here) = self.by_network.get_mut(&connection.network) else {
             return;
         };
@@ -225,7 +217,7 @@ impl Taken {
             }
         }
         if let Some(here) = self.by_network.get_mut(&connection.network) {
-            if let Some(waiting) = *connection.waiting() {
+            if let Some(waiting) = *connection.waiting.lock() {
                 here.waiting.remove(&waiting);
             }
             here.count -= 1;
@@ -257,7 +249,7 @@ impl Slot {
     /// Resolves when an evicted connection's time is over: at once, if it never had a request.
     pub async fn cut_off(&self) {
         self.evicted().await;
-        let waiting = *self.connection.waiting();
+        let waiting = *self.connection.waiting.lock();
         if !matches!(waiting, Some((WaitsFor::FirstHeaders, _))) {
             sleep(LAST_WORDS).await;
         }
@@ -266,7 +258,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.slots.lock();
+        let mut taken = self.slots.taken.lock();
         if !self.connection.is_evicted() {
             taken.remove(&self.connection);
             self.slots.count.dec();
@@ -411,13 +403,16 @@ mod tests {
         drop(first);
         let third = busy("192.0.2.1").expect("free again");
         drop((second, third));
-        assert!(slots.lock().by_network.is_empty() && slots.lock().by_wide_network.is_empty());
+        assert!(
+            slots.taken.lock().by_network.is_empty()
+                && slots.taken.lock().by_wide_network.is_empty()
+        );
 
         let all: Vec<_> = (0..4).map(|_| busy("10.0.0.1").expect("a slot")).collect();
         assert!(busy("10.0.0.1").is_none());
         assert!(busy("192.0.2.1").is_none());
         drop(all);
-        assert_eq!((slots.lock().all, slots.count.get()), (0, 0));
+        assert_eq!((slots.taken.lock().all, slots.count.get()), (0, 0));
     }
 
     #[test]
@@ -450,9 +445,9 @@ mod tests {
         }
         assert!(take(&slots, "198.51.100.1").is_none(), "all of them work");
         drop((first, second, asked, request, sends));
-        assert_eq!((slots.lock().all, slots.count.get()), (4, 4));
+        assert_eq!((slots.taken.lock().all, slots.count.get()), (4, 4));
         drop(newcomers);
-        assert_eq!((slots.lock().all, slots.count.get()), (0, 0));
+        assert_eq!((slots.taken.lock().all, slots.count.get()), (0, 0));
     }
 
     #[tokio::test]
@@ -486,7 +481,7 @@ mod tests {
         let request = complete(&slot);
         drop(slot);
         drop(request);
-        assert_eq!(slots.lock().all, 0);
-        assert!(slots.lock().by_network.is_empty());
+        assert_eq!(slots.taken.lock().all, 0);
+        assert!(slots.taken.lock().by_network.is_empty());
     }
 }

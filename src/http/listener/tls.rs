@@ -3,10 +3,11 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::{Duration, SystemTime},
 };
 
+use parking_lot::Mutex;
 use tokio::{
     net::TcpStream,
     time::{MissedTickBehavior, interval},
@@ -74,25 +75,20 @@ impl Tls {
     }
 
     pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let acceptor = self.inner.lock().acceptor.clone();
+        let acceptor = self.inner.current.lock().acceptor.clone();
         acceptor.accept(stream).await
     }
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Current> {
-        // Nothing under this lock can panic half-way.
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes new files, once both are there and go together.
     fn reload_if_changed(&self) {
         let versions = versions(&self.files);
-        if self.lock().versions == versions {
+        if self.current.lock().versions == versions {
             return;
         }
         let read = acceptor(&self.files);
-        let mut current = self.lock();
+        let mut current = self.current.lock();
         current.versions = versions;
         match read {
             Ok(acceptor) => {

@@ -1,11 +1,8 @@
 //! The queue of password checks.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::sync::OnceCell;
 
@@ -23,7 +20,7 @@ pub struct Checks {
     /// Networks from which somebody was let in, in this process.
     known_networks: Cache<IpAddr, ()>,
     /// The same credential that comes again meanwhile waits for the same check.
-    running: Mutex<Running>,
+    pub(super) running: Mutex<Running>,
 }
 
 type Running = HashMap<KeyedHash, Arc<OnceCell<bool>>>;
@@ -69,11 +66,6 @@ impl Checks {
         });
         Ok(checked.await.unwrap_or(false))
     }
-
-    pub(super) fn running(&self) -> MutexGuard<'_, Running> {
-        // Nothing under this lock can leave the map half changed.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Takes part in a running check. The last to leave, also by hanging up, removes it.
@@ -86,7 +78,7 @@ struct SharedCheck<'c> {
 impl<'c> SharedCheck<'c> {
     fn join(checks: &'c Checks, credential: KeyedHash) -> Self {
         Self {
-            result: Arc::clone(checks.running().entry(credential).or_default()),
+            result: Arc::clone(checks.running.lock().entry(credential).or_default()),
             checks,
             credential,
         }
@@ -95,7 +87,7 @@ impl<'c> SharedCheck<'c> {
 
 impl Drop for SharedCheck<'_> {
     fn drop(&mut self) {
-        let mut running = self.checks.running();
+        let mut running = self.checks.running.lock();
         // Let go of under the lock, so that of two who leave at once the second sees that it is the last.
         self.result = Arc::default();
         if let Some(result) = running.get(&self.credential)

@@ -6,10 +6,11 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use super::user::KeyedHash;
@@ -57,12 +58,12 @@ impl Throttle {
         let Some(address) = self.addresses.get(&network_of(address)) else {
             return Ok(Duration::ZERO);
         };
-        if lock(&address).fresh(&self.settings, now).failures == 0 {
+        if address.lock().fresh(&self.settings, now).failures == 0 {
             return Ok(Duration::ZERO);
         }
-        let mut delay = lock(&address).delay(&self.settings, now)?;
+        let mut delay = address.lock().delay(&self.settings, now)?;
         if let Some(login) = self.logins.get(&login) {
-            delay = delay.max(lock(&login).delay(&self.settings, now)?);
+            delay = delay.max(login.lock().delay(&self.settings, now)?);
         }
         Ok(delay)
     }
@@ -74,7 +75,7 @@ impl Throttle {
             remembered(&self.logins, &login),
         ];
         for record in records {
-            let mut record = lock(&record);
+            let mut record = record.lock();
             record.fresh(&self.settings, now);
             record.failures = record.failures.saturating_add(1);
             record.last_failure = Some(now);
@@ -91,11 +92,6 @@ fn remembered<K: Eq + std::hash::Hash + Clone>(
         Ok(record) => record,
         Err(never) => match never {},
     }
-}
-
-fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
-    // Nothing under this lock can panic half-way.
-    record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Record {

@@ -10,7 +10,7 @@ use std::{
     io,
     net::Ipv4Addr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -24,6 +24,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Frame;
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
 
@@ -104,8 +105,7 @@ impl Mock {
     /// What goes wrong this time, and counts it. `batch` is its path and its bytes.
     fn due(&self, faults: &Faults, batch: (&str, &[u8])) -> Injected {
         let key = self.keys.hash_one((&faults.0, batch));
-        // Counts alone: they are right after a panic, too.
-        let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.counts.lock();
         let before = all.remove(&key).unwrap_or(vec![0; faults.0.len()]);
         let mut counts = before.clone();
         let mut inject = |wanted: FaultKind, is_counted: bool| {
@@ -352,7 +352,7 @@ mod tests {
             while !due(b"two").is_empty() {}
             while mock.due(&faults, ("/other", b"one")) != Injected::default() {}
         }
-        assert!(mock.counts.lock().expect("unharmed").is_empty());
+        assert!(mock.counts.lock().is_empty());
         let always = "unauthorized,lost-answer".parse().expect("faults");
         for _ in 0..5 {
             assert_eq!(

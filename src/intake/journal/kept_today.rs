@@ -3,11 +3,11 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use chrono::{NaiveDate, NaiveTime, Utc};
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use crate::store::{Store, Write};
@@ -45,16 +45,12 @@ impl KeptToday {
         }
     }
 
-    fn days(&self) -> MutexGuard<'_, HashMap<String, Day>> {
-        // Nothing under this lock can leave a day half changed.
-        self.days.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How many bytes the publication's day has left.
     pub async fn bytes_left(&self, store: &Store, publication: &str) -> usize {
         let date = Utc::now().date_naive();
         let known = self
-            .days()
+            .days
+            .lock()
             .get(publication)
             .filter(|day| day.date == date && day.asked_at.elapsed() < ASK_AGAIN)
             .map(|day| day.bytes);
@@ -68,7 +64,7 @@ impl KeptToday {
     async fn ask(&self, store: &Store, publication: &str, date: NaiveDate) -> usize {
         let midnight = date.and_time(NaiveTime::MIN).and_utc();
         let asked = store.kept_bytes(publication, midnight).await;
-        let mut days = self.days();
+        let mut days = self.days.lock();
         let day = days.entry(publication.to_owned()).or_insert(Day {
             date,
             bytes: 0,
@@ -97,7 +93,7 @@ impl KeptToday {
     pub fn add(&self, publication: &str, write: &Write<'_>) {
         let bytes: usize = write.batches.iter().map(|batch| batch.kept_bytes).sum();
         if bytes > 0
-            && let Some(day) = self.days().get_mut(publication)
+            && let Some(day) = self.days.lock().get_mut(publication)
         {
             day.bytes = day.bytes.saturating_add(bytes);
         }

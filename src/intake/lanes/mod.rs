@@ -18,10 +18,9 @@
 //! All this only saves lost races; what is right the versions of the records decide. But one rule has to hold: batches that
 //! name the same order never share a transaction, for the order's history has a row for each of them.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
 
 mod lane;
 
@@ -48,7 +47,7 @@ impl<T> Lanes<T> {
 
     /// By publication: batches that wait, and transactions under way.
     pub fn lengths(&self) -> Vec<(String, usize, usize)> {
-        let lanes = self.lock();
+        let lanes = self.lanes.lock();
         let length = |(name, lane): (&String, &Lane<T>)| {
             (name.clone(), lane.waiting.len(), lane.under_way())
         };
@@ -76,15 +75,10 @@ impl<T> Lanes<T> {
     }
 
     pub fn lane<R>(&self, publication: &str, work: impl FnOnce(&mut Lane<T>) -> R) -> R {
-        let mut lanes = self.lock();
+        let mut lanes = self.lanes.lock();
         if let Some(lane) = lanes.get_mut(publication) {
             return work(lane);
         }
         work(lanes.entry(publication.to_owned()).or_default())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Lane<T>>> {
-        // Nothing under this lock can leave a lane half changed.
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
