@@ -2,25 +2,26 @@
 //! Nothing that a caller sends can make a new one.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fmt,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use chrono::{DateTime, Utc};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::text::{encode_eof, encode_registry},
     metrics::{counter::Counter, family::Family, histogram::Histogram, info::Info},
     registry::Registry,
 };
 
 pub use super::gauges::Reading;
 use super::{
-    gauges::{Count, Gauges, OfPublication, register},
+    gauges::{Count, gauges, register},
     sampled::Sampled,
 };
 use crate::{
@@ -48,32 +49,8 @@ pub const PROCESSED: &str = "processed";
 /// The outcome of a request whose batch was checked, and not stored.
 pub const CHECKED: &str = "checked";
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfVerdict {
-    publication: String,
-    verdict: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfCode {
-    publication: String,
-    code: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfStage {
-    stage: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfReason {
-    reason: &'static str,
-}
+/// The values of a metric's labels.
+type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
 /// Why a transaction began again, unseen by the caller (contract §7).
 #[derive(Debug, Clone, Copy)]
@@ -136,7 +113,7 @@ impl Verdicts {
 /// Everything that `/metrics` shows.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<Outcome, Counter>,
+    requests: Family<Labels<1>, Counter>,
     publications: HashMap<String, Publication>,
     batch_orders: Histogram,
     request_duration: Histogram,
@@ -152,11 +129,12 @@ pub struct Metrics {
     pub transactions: Counter,
     /// Batches that shared a transaction with others.
     pub coalesced_batches: Counter,
-    retries: Family<OfReason, Counter>,
+    retries: Family<Labels<1>, Counter>,
     pub connections: Count,
     /// Log lines that strangers cause.
     pub strangers_lines: Arc<Sampled>,
-    gauges: Gauges,
+    /// Seconds since 1970.
+    started_at: f64,
 }
 
 struct Publication {
@@ -178,43 +156,35 @@ impl Metrics {
         let mut registry = Registry::default();
         let to = &mut registry;
         let requests = register(to, "aqua_requests", "Requests, by outcome");
-        let orders: Family<OfVerdict, Counter> = register(to, "aqua_orders", "Orders, by verdict");
+        let orders: Family<Labels<2>, Counter> = register(to, "aqua_orders", "Orders, by verdict");
         let faults = register(to, "aqua_order_faults", "Faults of rejected orders");
         let warnings = register(to, "aqua_order_warnings", "Warnings on accepted orders");
-        let with_remarks = register(
+        let with_remarks: Family<Labels<1>, Counter> = register(
             to,
             "aqua_orders_with_remarks",
             "Accepted orders of which a value was left out, rounded or shortened",
         );
-        let not_kept = register(
+        let not_kept: Family<Labels<1>, Counter> = register(
             to,
             "aqua_journal_not_kept",
             "Orders, rejected or with remarks, that the journal had no room for (journal.rejected_bytes_per_day, or a disk that is nearly full)",
         );
         let publications = config.publications.iter().map(|publication| {
             let name = &publication.name;
-            let of_verdict = |verdict| {
-                let publication = name.clone();
-                orders.get_or_create_owned(&OfVerdict {
-                    publication,
-                    verdict,
-                })
+            let of_publication = || ("publication", Cow::Owned(name.clone()));
+            let of_verdict = |verdict: &'static str| {
+                orders.get_or_create_owned(&[of_publication(), ("verdict", verdict.into())])
             };
-            let of_code = |family: &Family<OfCode, Counter>, code| {
-                let publication = name.clone();
-                family.get_or_create_owned(&OfCode { publication, code })
-            };
-            let of_publication = |family: &Family<OfPublication, Counter>| {
-                let publication = name.clone();
-                family.get_or_create_owned(&OfPublication { publication })
+            let of_code = |family: &Family<Labels<2>, Counter>, code: &'static str| {
+                family.get_or_create_owned(&[of_publication(), ("code", code.into())])
             };
             let counters = Publication {
                 accepted: of_verdict("accepted"),
                 rejected: of_verdict("rejected"),
                 faults: FaultCode::ALL.map(|code| of_code(&faults, code.as_str())),
                 warnings: WarningCode::ALL.map(|code| of_code(&warnings, code.as_str())),
-                with_remarks: of_publication(&with_remarks),
-                not_kept: of_publication(&not_kept),
+                with_remarks: with_remarks.get_or_create_owned(&[of_publication()]),
+                not_kept: not_kept.get_or_create_owned(&[of_publication()]),
                 last_accepted: AtomicI64::new(0),
             };
             (name.clone(), counters)
@@ -232,16 +202,17 @@ impl Metrics {
             "From a request's headers to its answer, of callers who were let in",
             &TIMES,
         );
-        let stages = Family::<OfStage, Histogram, fn() -> Histogram>::new_with_constructor(|| {
-            Histogram::new(TIMES)
-        });
+        let stages =
+            Family::<Labels<1>, Histogram, fn() -> Histogram>::new_with_constructor(|| {
+                Histogram::new(TIMES)
+            });
         to.register(
             "aqua_stage_duration_seconds",
             "What of it a batch waited for its turn, and how long its transaction read, decided, and wrote",
             stages.clone(),
         );
-        let stage = |stage| stages.get_or_create_owned(&OfStage { stage });
-        let retries: Family<OfReason, Counter> =
+        let stage = |stage: &'static str| stages.get_or_create_owned(&[("stage", stage.into())]);
+        let retries: Family<Labels<1>, Counter> =
             register(to, "aqua_retries", "Transactions begun again, by reason");
         for retry in [
             Retry::Overtaken,
@@ -272,7 +243,10 @@ impl Metrics {
             ),
             connections: register(to, "aqua_connections", "Connections of callers"),
             strangers_lines: Arc::default(),
-            gauges: Gauges::register(to),
+            started_at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs_f64(),
             registry,
         }
     }
@@ -280,13 +254,13 @@ impl Metrics {
     /// Requests may come to such an end: it is there from the start, at zero, as every other label's value is.
     pub fn expect(&self, outcomes: impl IntoIterator<Item = &'static str>) {
         for outcome in outcomes {
-            drop(self.requests.get_or_create(&Outcome { outcome }));
+            drop(self.requests.get_or_create(&outcome_label(outcome)));
         }
     }
 
     /// A request was answered.
     pub fn answered(&self, outcome: &'static str, let_in: bool, after: Duration) {
-        self.requests.get_or_create(&Outcome { outcome }).inc();
+        self.requests.get_or_create(&outcome_label(outcome)).inc();
         if let_in {
             self.request_duration.observe(after.as_secs_f64());
         }
@@ -334,24 +308,21 @@ impl Metrics {
 
     /// All of it in the text format of `OpenMetrics`.
     pub fn text(&self, reading: &Reading) -> Result<String, fmt::Error> {
-        self.gauges.set(reading);
         let now = Utc::now().timestamp_millis();
-        for (name, counters) in &self.publications {
+        let ages = self.publications.iter().filter_map(|(name, counters)| {
             let last = counters.last_accepted.load(Ordering::Relaxed);
-            if last > 0 {
-                let publication = name.clone();
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "to the millisecond for 200,000 years"
-                )]
-                self.gauges
-                    .last_accepted_order_age
-                    .get_or_create(&OfPublication { publication })
-                    .set((now - last).max(0) as f64 / 1000.0);
-            }
-        }
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "to the millisecond for 200,000 years"
+            )]
+            let age = (now - last).max(0) as f64 / 1000.0;
+            (last > 0).then(|| (name.clone(), age))
+        });
+        let gauges = gauges(reading, self.started_at, ages);
         let mut text = String::new();
-        encode(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.registry)?;
+        encode_registry(&mut text, &gauges)?;
+        encode_eof(&mut text)?;
         Ok(text)
     }
 }
@@ -362,8 +333,12 @@ impl fmt::Debug for Metrics {
     }
 }
 
+fn outcome_label(outcome: &'static str) -> Labels<1> {
+    [("outcome", outcome.into())]
+}
+
 impl Retry {
-    fn label(self) -> OfReason {
+    fn label(self) -> Labels<1> {
         let reason = match self {
             Self::Overtaken => "overtaken",
             Self::NumberTaken => "number_taken",
@@ -371,6 +346,6 @@ impl Retry {
             Self::Refused => "refused",
             Self::Locked => "locked",
         };
-        OfReason { reason }
+        [("reason", reason.into())]
     }
 }
