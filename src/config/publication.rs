@@ -20,9 +20,6 @@ pub struct Publication {
     pub access: Access,
     /// Networks that may post; empty = any.
     pub allow_from: Vec<IpNet>,
-    /// Whether anybody anywhere may post: it is anonymous, bound to no networks, and reached from beyond this machine, by
-    /// itself or through a proxy.
-    pub anonymous_from_anywhere: bool,
     /// How its orders are read and answered.
     pub rules: Rules,
     /// Where counting starts, per kind of record.
@@ -122,22 +119,20 @@ impl Publication {
             ("timezones", "write `timezone`, one for each publication"),
         ]);
         let is_open = matches!(access, Access::Anonymous) && !bind(&allow_from);
-        let anonymous_from_anywhere = is_open && reach.reached_by_anybody().is_some();
-        // On loopback, too, where the settings say so: a proxy that nobody declared makes it anywhere.
+        // Where anybody anywhere reaches it, the settings must say so. On loopback it holds, too: there may be a proxy that
+        // nobody declared.
         let says_so = from_anywhere || everybody(&allow_from).is_some();
-        let shows_what_was_sent = anonymous_from_anywhere || (is_open && says_so);
         Self {
             name: name.unwrap_or_default(),
             aliases,
             access,
-            anonymous_from_anywhere,
             allow_from,
             rules: Rules {
                 timezone: timezone.unwrap_or(chrono_tz::Europe::Moscow),
                 phone_region: phone_region.unwrap_or_default(),
                 payment_types,
                 loyalty_system_is_active,
-                answers_stored: answers_stored || !shows_what_was_sent,
+                answers_stored: answers_stored || !(is_open && says_so),
                 max_order_items: limits.order_items,
                 max_client_addresses: limits.client_addresses,
             },
