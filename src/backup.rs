@@ -9,7 +9,6 @@ use std::{
 
 use crate::config;
 
-/// The newest backup in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Newest {
     pub path: PathBuf,

@@ -67,7 +67,6 @@ struct Waiter {
     ready: oneshot::Sender<()>,
 }
 
-/// Too many wait already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many wait already")]
 pub struct QueueFull;
@@ -126,10 +125,8 @@ impl FairSemaphore {
         }
     }
 
-    /// Waits for `permits`, or for all there are if that is less. Dropped, it leaves the queue.
-    ///
-    /// # Errors
-    /// [`QueueFull`], if the number of waiters is limited.
+    /// Waits for `permits`, or for all there are if that is less. Dropped, it leaves the queue. [`QueueFull`] only where the
+    /// number of waiters is limited.
     pub async fn acquire(&self, share: &Share, permits: usize) -> Result<Permit, QueueFull> {
         let permits = permits.clamp(1, self.inner.total.max(1));
         let (waiting, ready) = {
@@ -383,7 +380,6 @@ impl Permit {
         more.map(|more| self.merge(more)).is_some()
     }
 
-    /// Waits for `permits` more.
     pub(crate) async fn add(&mut self, permits: usize) -> Result<(), QueueFull> {
         let more = self.semaphore.acquire(&self.share, permits).await?;
         self.merge(more);

@@ -29,13 +29,11 @@ const DEMO: &str = "demo_data";
 /// How a file is to be taken.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Say what would happen and store nothing.
     pub dry_run: bool,
     /// Leave bad lines out instead of refusing the file for them.
     pub skip_bad: bool,
 }
 
-/// What came of an import.
 #[derive(Debug)]
 pub struct Report {
     /// What is new, changed, unchanged and refused.
@@ -47,27 +45,18 @@ pub struct Report {
     pub stored: bool,
 }
 
-/// Why there was no import.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be opened.
     #[error("cannot read {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
     /// The file makes no sense.
     #[error("{}: {source}", path.display())]
     Unreadable { path: PathBuf, source: Unreadable },
-    /// The demo data has a bad line.
     #[error("{}/{}.csv, {problem}", folder.display(), problem.kind.as_str())]
-    BadDemo {
-        /// Where it is.
-        folder: PathBuf,
-        /// The first bad line.
-        problem: Problem,
-    },
+    BadDemo { folder: PathBuf, problem: Problem },
     /// The demo data's folder has none of its files.
     #[error("{}: neither districts.csv nor products.csv nor clients.csv is there", .0.display())]
     NoDemo(PathBuf),
-    /// Orders wrote the same clients first every time.
     #[error("orders write the same clients all the time: nothing is stored, try again later")]
     Busy,
     /// The connection broke in the commit.
@@ -80,22 +69,16 @@ pub enum Error {
     Store(#[source] store::Error),
 }
 
-/// What an import is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Looks up what is stored.
     Read,
-    /// Writes.
     Write,
 }
 
 /// Is told how far an import has come: what it does, how many rows of how many.
 pub type Watch<'w> = &'w (dyn Fn(Step, usize, usize) + Send + Sync);
 
-/// Reads a file's lines.
-///
-/// # Errors
-/// [`Error::File`] and [`Error::Unreadable`]; bad lines stand in the entries.
+/// Reads a file's lines. Bad ones are no error, but stand in the entries.
 pub async fn read(
     path: &Path,
     kind: Kind,
@@ -114,10 +97,7 @@ pub async fn read(
     Ok(())
 }
 
-/// Imports what was read, in one transaction.
-///
-/// # Errors
-/// When the database does not take it. Bad lines are no error, but in the report.
+/// Imports what was read, in one transaction. Bad lines are no error, but in the report.
 pub async fn import(
     store: &Store,
     publication: &Publication,
@@ -170,9 +150,6 @@ async fn read_demo(folder: &Path, publication: &Publication) -> Result<Entries, 
 
 /// Loads the publication's demo data once: while it has no district, product and client. Any number of instances may try
 /// at the same time. `None` when there was nothing to do.
-///
-/// # Errors
-/// When the files could not be read, have a bad line, or the database does not take them.
 pub async fn load_demo_once(
     store: &Store,
     publication: &Publication,
@@ -215,7 +192,6 @@ struct Memory {
     free: FreeNumbers,
     /// Stored clients that change.
     clients: Vec<i32>,
-    /// Whether they are to be locked from the start.
     lock: bool,
 }
 

@@ -22,7 +22,6 @@ pub struct MemoryBudget {
     bytes: FairSemaphore,
 }
 
-/// The budget has nothing left for this caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no memory is left for this caller")]
 pub struct Exhausted;
@@ -45,7 +44,6 @@ impl MemoryBudget {
         }
     }
 
-    /// An empty reservation, to be grown.
     pub fn reserve(&self, share: &Share) -> Reservation {
         Reservation {
             bytes: self.bytes.permit(share, 0),
@@ -68,10 +66,7 @@ impl Reservation {
         self.bytes.share()
     }
 
-    /// Grows to `bytes` in all, if they are free. Never shrinks.
-    ///
-    /// # Errors
-    /// [`Exhausted`], and the reservation is as it was.
+    /// Grows to `bytes` in all, if they are free. Never shrinks. If not, the reservation is as it was.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         match bytes.saturating_sub(self.bytes()) {
             0 => Ok(()),
@@ -79,10 +74,7 @@ impl Reservation {
         }
     }
 
-    /// The same, but waits, in turn with others, until the memory is free.
-    ///
-    /// # Errors
-    /// [`Exhausted`]: nobody may have that much.
+    /// The same, but waits, in turn with others, until the memory is free. [`Exhausted`]: nobody may have that much.
     pub async fn grow_when_free(&mut self, bytes: usize) -> Result<(), Exhausted> {
         match bytes.saturating_sub(self.bytes()) {
             0 => Ok(()),

@@ -14,7 +14,6 @@ use crate::{
     },
 };
 
-/// The most rows that a step looks at.
 const STEP: i64 = 1_000;
 /// Between two steps, so that orders have the disk to themselves most of the time.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -38,10 +37,7 @@ pub async fn keep(store: Store, publications: &[Publication], settings: &Journal
     }
 }
 
-/// Removes what is too old of a publication.
-///
-/// # Errors
-/// [`Error`] of the step that failed; those before it are done.
+/// Removes what is too old of a publication. If a step fails, those before it are done.
 pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Result<(), Error> {
     // By the database's clock: one of ours that runs ahead must not remove what is fresh.
     let now = store.now().await?;

@@ -21,20 +21,14 @@ use crate::order::{
 pub struct Keys {
     /// Numbers of districts, also those that addresses lie in.
     pub districts: BTreeSet<i32>,
-    /// Numbers of products, also those that have a price.
     pub products: BTreeSet<i32>,
-    /// The sender's ids of products.
     pub product_ids: BTreeSet<String>,
-    /// Numbers of clients.
     pub clients: BTreeSet<i32>,
-    /// The sender's ids of clients.
     pub client_ids: BTreeSet<String>,
-    /// Numbers of addresses.
     pub addresses: BTreeSet<i32>,
 }
 
 impl Keys {
-    /// All that the entries name.
     #[must_use]
     pub fn of(entries: &Entries) -> Self {
         let mut keys = Self::default();
@@ -59,14 +53,10 @@ impl Keys {
     }
 }
 
-/// A product as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
-    /// Its number.
     pub number: i32,
-    /// Its name.
     pub name: String,
-    /// Sold?
     pub active: bool,
 }
 
@@ -77,42 +67,31 @@ pub struct Stored {
     pub districts: HashMap<i32, String>,
     /// Products by number, also those that the sender's ids mean.
     pub products: HashMap<i32, Product>,
-    /// Which product each sender's id means.
     pub product_ids: HashMap<String, i32>,
     /// Clients found by number or id, with their addresses and prices.
     pub clients: HashMap<i32, Client>,
-    /// Which client each of the named addresses belongs to.
     pub addresses: HashMap<i32, i32>,
 }
 
 /// Free numbers at hand, in the order in which they are given.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct FreeNumbers {
-    /// For products.
     pub product: VecDeque<i32>,
-    /// For clients.
     pub client: VecDeque<i32>,
-    /// For addresses.
     pub address: VecDeque<i32>,
 }
 
 /// How many numbers were missing: get more, decide again.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
-    /// Of products.
     pub product: usize,
-    /// Of clients.
     pub client: usize,
-    /// Of addresses.
     pub address: usize,
 }
 
-/// A row and whether it is new.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Put<T> {
-    /// To be inserted, not updated.
     pub is_new: bool,
-    /// The row as it is to be.
     pub row: T,
 }
 
@@ -121,7 +100,6 @@ pub struct Put<T> {
 pub struct Changes {
     /// Number and name.
     pub districts: Vec<Put<(i32, String)>>,
-    /// Products.
     pub products: Vec<Put<Product>>,
     /// A sender's id and the number of the product that it is to mean.
     pub product_ids: Vec<Put<(String, i32)>>,
@@ -134,7 +112,6 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.districts.is_empty()
@@ -147,9 +124,7 @@ impl Changes {
 /// What is to be written and said.
 #[derive(Debug, Default)]
 pub struct Decision {
-    /// What to write.
     pub changes: Changes,
-    /// What became of the records.
     pub totals: Totals,
     /// Bad lines, those of the entries included, in the files' order.
     pub problems: Vec<Problem>,
@@ -217,7 +192,6 @@ pub fn decide(stored: &Stored, entries: &Entries, free: &mut FreeNumbers) -> Dec
     out
 }
 
-/// Whose numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Of {
     Product,
@@ -232,7 +206,6 @@ struct Picture<'a> {
     districts: BTreeSet<i32>,
     /// Products that are there, or will be.
     products: BTreeSet<i32>,
-    /// Stored clients by the sender's id.
     client_ids: HashMap<&'a str, i32>,
     /// Which line set which record already.
     taken: HashMap<(Of, i32), usize>,

@@ -14,9 +14,7 @@ pub mod table;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Products,
-    /// Clients with their addresses and prices.
     Clients,
-    /// Districts that addresses lie in.
     Districts,
 }
 
@@ -31,7 +29,6 @@ impl Kind {
         }
     }
 
-    /// What a file of this kind may say.
     #[must_use]
     pub fn columns(self) -> &'static table::Columns {
         match self {
@@ -42,7 +39,6 @@ impl Kind {
     }
 }
 
-/// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Which line of which kind of file.
@@ -120,7 +116,6 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// The counts of that kind.
     pub fn of(&mut self, kind: Kind) -> &mut Counts {
         match kind {
             Kind::Districts => &mut self.districts,

@@ -24,7 +24,6 @@ const LISTED: i32 = 10;
 const SEND_AGAIN: &str = "compare them with the site before they are delivered, or have the site send them again: each then has a \
     client and an address of its own";
 
-/// What was found; printed as it is found.
 #[derive(Default)]
 struct Findings {
     faults: usize,
@@ -172,7 +171,6 @@ async fn database(config: &Config, found: &mut Findings) {
     }
 }
 
-/// Looks at what is stored.
 async fn stored(config: &Config, found: &mut Findings) -> Result<(), CommandError> {
     on_database(config, config.database.start_timeout, async |servers| {
         let store = Store::new(servers, &config.database);

@@ -71,7 +71,6 @@ enum Command {
     Order(order::Command),
 }
 
-/// Why a command was not done, in words.
 type CommandError = String;
 
 /// An error and its causes, in one line.

@@ -143,7 +143,6 @@ pub(super) async fn find_any(
     }
 }
 
-/// The order that is meant.
 async fn find(
     which: &Which,
     publication: &Publication,

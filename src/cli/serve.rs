@@ -129,7 +129,6 @@ pub(super) async fn run_until(
     busy.map(|_| ())
 }
 
-/// Where we listen.
 #[derive(Clone, Copy)]
 struct Addresses {
     listen: SocketAddr,
@@ -323,7 +322,6 @@ async fn refuse_non_durable_server(
     Err(check::faults(&state, settings).join("\n"))
 }
 
-/// The publications' demo data.
 async fn demo_data(config: &Config) -> Vec<Demo> {
     let mut demos = Vec::new();
     for publication in &config.publications {
@@ -332,7 +330,6 @@ async fn demo_data(config: &Config) -> Vec<Demo> {
     demos
 }
 
-/// Loads it, before the first order can come.
 async fn load_demo_data(
     store: &Store,
     config: &Config,

@@ -9,7 +9,6 @@ pub struct Database {
     pub url: Option<Secret>,
     /// The private cluster's folder; overridden by `AQUA_DATA_DIR`.
     pub data_dir: PathBuf,
-    /// Connections kept to PostgreSQL.
     pub connections: u32,
     /// Memory for recently read clients; 0: none.
     pub client_cache_bytes: usize,

@@ -5,17 +5,12 @@ use super::secret::Secret;
 /// What the environment says: it overrides the file.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// `DATABASE_URL`
     pub database_url: Option<Secret>,
     /// `DATABASE_URL_FILE`: a file with the same.
     pub database_url_file: Option<PathBuf>,
-    /// `AQUA_LISTEN`
     pub listen: Option<String>,
-    /// `AQUA_OPERATOR_LISTEN`
     pub operator_listen: Option<String>,
-    /// `AQUA_DATA_DIR`
     pub data_dir: Option<PathBuf>,
-    /// `AQUA_BACKUP_FOLDER`
     pub backup_folder: Option<PathBuf>,
 }
 

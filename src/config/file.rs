@@ -57,7 +57,6 @@ pub(super) fn closest<'k>(
         .map(|(_, name)| name)
 }
 
-/// All that is wrong with a file.
 #[derive(Debug)]
 pub(super) struct Problems<'f> {
     path: &'f Path,
@@ -243,7 +242,6 @@ impl<'t> Section<'t> {
         .map_or(Duration::ZERO, |seconds| seconds.value)
     }
 
-    /// A list of texts.
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<At<&'t str>> {
         let expected = "a list of texts, as in [\"one\", \"two\"]";
         let list = self.value(key, expected, DeValue::as_array);

@@ -6,11 +6,8 @@ use crate::memory::NETWORK_PART;
 pub struct Limits {
     /// Largest body in bytes, after decompression.
     pub body_bytes: usize,
-    /// Most orders in a batch.
     pub batch_orders: usize,
-    /// Most lines in an order.
     pub order_items: usize,
-    /// Most addresses in a client.
     pub client_addresses: usize,
     /// Most batches that may wait for the database; one more is answered 503.
     pub waiting_batches: usize,

@@ -74,13 +74,11 @@ pub struct Config {
 /// Why there is no [`Config`]. Its text is for the operator: each fault with its file, its line and how to fix it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read.
     #[error("cannot read the settings file {}: {source}; name another with --config or AQUA_CONFIG", path.display())]
     Unreadable {
         path: PathBuf,
         source: std::io::Error,
     },
-    /// It says something that cannot be.
     #[error("{0}")]
     Wrong(String),
 }

@@ -15,7 +15,6 @@ use crate::order::{Rules, phone::Region};
 pub struct Publication {
     /// Its name, lower-cased: the key of everything it owns in the database.
     pub name: String,
-    /// More names of the same tenant, lower-cased.
     pub aliases: Vec<String>,
     pub access: Access,
     /// Networks that may post; empty = any.
@@ -39,13 +38,9 @@ pub enum Access {
 /// The first number given to a record of each kind (contract §4.3); 1 unless set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FirstNumbers {
-    /// `first_order_number`
     pub order: i32,
-    /// `first_client_number`
     pub client: i32,
-    /// `first_address_number`
     pub address: i32,
-    /// `first_product_number`
     pub product: i32,
 }
 

@@ -9,7 +9,6 @@ pub struct Times {
     pub answer: Duration,
     /// For a caller to send its request line and headers.
     pub headers: Duration,
-    /// For a caller to send its whole body.
     pub body: Duration,
     /// How long a caller may keep us waiting with the rest of an answer; then we hang up.
     pub write: Duration,

@@ -5,7 +5,6 @@ use super::file::Section;
 /// `tls`: its files, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// The certificate and its chain.
     pub cert: PathBuf,
     pub key: PathBuf,
 }

@@ -2,14 +2,12 @@ use argon2::{ARGON2ID_IDENT, Params, PasswordHash};
 
 use super::{file::Section, secret::Secret};
 
-/// What to write instead of a plain password.
 pub(super) const NO_PLAIN_PASSWORDS: &str = "plain passwords are never kept; write `password_hash` with what `aqua-orders hash-password` prints";
 
 /// One login of a publication.
 #[derive(Debug, Clone)]
 pub struct User {
     pub login: String,
-    /// argon2id hash as a PHC string.
     pub password_hash: Secret,
 }
 

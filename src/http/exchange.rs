@@ -40,7 +40,6 @@ pub struct Exchange {
     method: String,
     path: String,
     started: Instant,
-    /// The caller's own span, where it traces its call.
     caller: Option<SpanContext>,
 }
 
@@ -52,7 +51,6 @@ pub struct Facts {
     /// `None` also where the publication is anonymous.
     pub login: Option<String>,
     pub dry_run: bool,
-    /// Bytes of the body after decompression.
     pub bytes: usize,
     /// Elements in the batch; entries in the response once there is one.
     pub orders: usize,
@@ -68,7 +66,6 @@ impl Facts {
             || (self.publication.as_ref()).is_some_and(|known| known.is_bound_to_networks())
     }
 
-    /// The request waited for this from `begin` until now.
     pub fn waited(&mut self, name: &'static str, begin: Instant) {
         let end = Instant::now();
         self.stages.push(Stage { name, begin, end });

@@ -105,7 +105,6 @@ pub async fn serve_operator(
 
 // A request passes the layers from the last to the first.
 
-/// Every route and layer of the senders' listener.
 fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
     let limits = &app.config.limits;
     let failures = Failure::all(limits).map(Failure::code);
@@ -127,7 +126,6 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
     with_exchange(orders, app).merge(docs)
 }
 
-/// Every route and layer of the operator's listener.
 fn operator_router(operator: Operator) -> Router {
     let app = Arc::clone(&operator.app);
     let dry_run = Router::new().route(ORDERS_ROUTE, post_only(orders::receive_dry_run));

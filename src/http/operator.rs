@@ -41,7 +41,6 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 #[derive(Debug, Clone)]
 pub struct Operator {
     pub app: Arc<App>,
-    /// The service shuts down.
     pub stopping: Arc<AtomicBool>,
     last: Arc<Mutex<Option<(Instant, Readiness)>>>,
 }
@@ -69,7 +68,6 @@ pub struct Readiness {
     service: Check,
     database: Check,
     schema: Check,
-    /// The private cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<DiskCheck>,
     /// What should be known, but prevents nothing.
@@ -135,7 +133,6 @@ impl Operator {
         }
     }
 
-    /// The database and its schema.
     async fn check_database(&self) -> (Check, Check) {
         let unknown = || Check::bad("not known while the database does not answer");
         let Some(intake) = self.app.intake.get() else {

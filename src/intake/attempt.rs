@@ -27,7 +27,6 @@ use crate::{
     threads::block_if_many,
 };
 
-/// How a transaction is to be done.
 #[derive(Default)]
 pub struct Options<'a> {
     /// Entries that the database refuses, in a transaction of one batch.
@@ -61,17 +60,13 @@ pub enum Setback {
     Failed(Failure),
 }
 
-/// Why a transaction came to nothing.
 pub enum Failure {
-    /// The database refuses something in it.
     Refused,
-    /// Somebody's lock stands in the way.
     Locked,
     /// The time of the batch that has waited longest is up.
     Late,
     /// The connection broke, and it may yet be stored.
     Open(Open),
-    /// It cannot be stored now.
     Unavailable,
     /// This one of its batches cannot get its response.
     NoResponse(usize, Unavailable),
@@ -260,7 +255,6 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Reserves memory for all responses.
     fn reserve_responses(&self, decision: &Decision<'_>, stored: &Stored) -> Result<(), Failure> {
         let most_bytes = self.inner.answer_bytes;
         let mut batches = self.jobs.iter().zip(&decision.verdicts).enumerate();
@@ -351,7 +345,6 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    /// What to answer each batch.
     fn processed(&self, decision: Decision<'_>, stored: &Arc<Stored>) -> Vec<Processed> {
         let begun_at = self
             .stages

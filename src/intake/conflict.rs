@@ -35,7 +35,6 @@ impl ConflictKeys {
 pub struct KeyHasher(RandomState);
 
 impl KeyHasher {
-    /// The keys of an element's order.
     pub fn order(&self, element: &Element) -> impl Iterator<Item = u64> {
         let id = element.id.as_deref();
         let number = element.external_id;
@@ -47,14 +46,12 @@ impl KeyHasher {
         .flatten()
     }
 
-    /// The keys of the client that an element names.
     pub fn client_of(&self, element: &Element) -> impl Iterator<Item = u64> {
         let client = &element.client;
         let guest_phone = client.phone.as_deref().filter(|_| !client.is_registered());
         self.client(client.id.as_deref(), client.external_id, guest_phone)
     }
 
-    /// The keys of a client.
     pub fn client(
         &self,
         id: Option<&str>,

@@ -90,9 +90,6 @@ fn add_placeholders(numbers: &mut FreeNumbers, missing: Shortage) {
 impl Intake {
     /// Says what would become of a batch now. Numbers of orders, clients and addresses that would be new are `null` in the
     /// response. It does not know what only the database could say: that it refuses an order, or that another sender is faster.
-    ///
-    /// # Errors
-    /// [`Unavailable`]
     pub async fn dry_run(&self, batch: RawBatch) -> Result<Reply, Unavailable> {
         let inner = &self.inner;
         let share = batch.memory.share();

@@ -149,7 +149,6 @@ async fn store_and_answer(under_way: UnderWay, group: Vec<Waiting<Pending>>) {
     under_way.end(again);
 }
 
-/// What became of a batch.
 enum BatchOutcome {
     Response(Result<Processed, Unavailable>),
     /// Somebody's lock stands in its way: it is to be tried again, with more patience.
@@ -164,7 +163,6 @@ enum GoOn {
     Apart,
 }
 
-/// A group whose batches are being stored.
 struct Storing<'a> {
     under_way: &'a UnderWay,
     group: &'a [Waiting<Pending>],
@@ -336,7 +334,6 @@ impl<'a> Storing<'a> {
     }
 }
 
-/// The keys of clients that a decision leaves unchanged.
 fn unchanged_clients(inner: &Inner, decision: &Decision<'_>) -> impl Iterator<Item = u64> {
     let unchanged = decision
         .clients

@@ -32,14 +32,12 @@ const MOST_FAULTS: usize = 20_000;
 /// See [`MOST_FAULTS`].
 const FEW_FAULTS: usize = 10;
 
-/// A batch whose elements are read.
 #[derive(Debug)]
 pub struct Job {
     pub publication: Arc<Publication>,
     pub request_id: String,
     pub login: Option<String>,
     pub body: String,
-    /// Where in the body its elements are.
     pub ranges: Vec<Range<usize>>,
     pub elements: Vec<Element>,
     language: Language,
@@ -54,10 +52,8 @@ pub struct Job {
     pub settle_until: Instant,
 }
 
-/// Where to send what became of a job.
 pub type Responder = oneshot::Sender<Result<Processed, Unavailable>>;
 
-/// A job that waits in its publication's lane.
 #[derive(Debug)]
 pub struct Pending {
     pub job: Arc<Job>,
@@ -74,7 +70,6 @@ pub struct Processed {
 }
 
 impl Job {
-    /// Reads a batch's elements.
     pub fn read(batch: RawBatch, inner: &Inner) -> (Self, ConflictKeys) {
         let rules = &batch.publication.rules;
         let ranges = &batch.elements;
@@ -170,7 +165,6 @@ impl Job {
 }
 
 impl Processed {
-    /// Writes the response.
     pub fn reply(&self) -> Result<Reply, Unavailable> {
         let Self {
             job,
@@ -209,7 +203,6 @@ impl Processed {
     }
 }
 
-/// How many entries were accepted.
 pub fn accepted(verdicts: &[Verdict]) -> usize {
     verdicts.iter().filter(|v| v.is_accepted()).count()
 }

@@ -46,7 +46,6 @@ use crate::{
     },
 };
 
-/// Takes batches. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Intake {
     inner: Arc<Inner>,
@@ -78,17 +77,13 @@ struct Inner {
     hasher: KeyHasher,
 }
 
-/// A batch as it was sent.
 #[derive(Debug)]
 pub struct RawBatch {
     pub publication: Arc<Publication>,
-    /// `X-Request-Id`, for the journal.
     pub request_id: String,
-    /// Who sent it; `None` when anonymous.
     pub login: Option<String>,
     /// A JSON array, UTF-8.
     pub body: String,
-    /// Where in `body` its elements are.
     pub elements: Vec<Range<usize>>,
     /// Of the messages in the response.
     pub language: Language,
@@ -116,7 +111,6 @@ pub struct Reply {
 /// Why a batch could not be processed. Nothing of it is stored; sending it again is safe (contract §1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// Too many wait already.
     #[error("overloaded")]
     Overloaded,
     /// The database is away, or did not take the batch as a whole.
@@ -181,12 +175,9 @@ impl Intake {
         self.inner.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Processes a batch: when this returns `Ok`, what it says is committed (contract §7).
+    /// Processes a batch: when this returns `Ok`, what it says is committed (contract §7); else nothing of it is stored.
     ///
     /// The database work runs in a task of its own, so dropping this future half-way harms nothing.
-    ///
-    /// # Errors
-    /// [`Unavailable`], and then nothing of the batch is stored.
     pub async fn accept(&self, batch: RawBatch) -> Result<Reply, Unavailable> {
         let inner = &self.inner;
         if inner.space() == Space::Full {

@@ -24,7 +24,6 @@ pub enum Size {
     Huge,
 }
 
-/// What batches of one size get.
 struct Treatment {
     size: Size,
     /// The longest body of that size.
@@ -112,7 +111,6 @@ impl Size {
     }
 }
 
-/// Limits how many batches are under way.
 #[derive(Debug)]
 pub struct Gates {
     bytes: FairSemaphore,

@@ -16,7 +16,6 @@ use tokio::net::TcpStream;
 
 use super::{Error, Target, orders::Body};
 
-/// A connection to the service.
 pub struct Caller {
     sender: SendRequest<Full<Bytes>>,
     target: Target,
@@ -47,7 +46,6 @@ struct Entry {
     success: bool,
 }
 
-/// An answer as it came.
 #[derive(Debug, Clone, Copy)]
 pub struct Came<'a> {
     pub status: u16,

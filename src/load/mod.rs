@@ -35,21 +35,16 @@ use crate::config::Secret;
 /// Anything that keeps a run from its end.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Whom to call.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Where it listens.
     pub address: SocketAddr,
     pub host: String,
-    /// The orders' address.
     pub path: String,
-    /// `Basic …`
     pub authorization: Option<Secret>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workload {
-    /// New orders all the time.
     New,
     /// The same batches again, unchanged.
     Resend,
@@ -99,7 +94,6 @@ pub struct Report {
     pub orders_per_second: f64,
     /// Seconds of processor time that this program used itself, of the same processors.
     pub own_cpu_seconds: f64,
-    /// A batch's time, milliseconds.
     pub latency_ms: Latency,
 }
 
@@ -129,7 +123,6 @@ impl Latency {
 }
 
 impl Latency {
-    /// The medians of several rounds' percentiles.
     #[must_use]
     pub fn median(rounds: &[Self]) -> Self {
         let of = |field: fn(&Self) -> f64| median(rounds.iter().map(field));
@@ -182,7 +175,6 @@ pub fn histogram() -> Result<Histogram<u64>, Error> {
     Ok(Histogram::new_with_bounds(1, 600_000_000, 3)?)
 }
 
-/// How many different orders a run has in stock.
 const STOCK: usize = 4_096;
 /// What a re-send sends: each caller goes round its own batches, so many of them at most …
 const RESENT_BATCHES: usize = 16;
@@ -204,7 +196,6 @@ pub struct Load {
 }
 
 impl Load {
-    /// Gets everything ready.
     pub async fn prepare(target: &Target, plan: &Plan) -> Result<Self, Error> {
         // Ids of one run apart from another's.
         let run = format!("{:x}", uuid::Uuid::now_v7().as_u128() >> 48);
@@ -316,7 +307,6 @@ impl Load {
     }
 }
 
-/// Processor time that this process has used.
 fn own_cpu() -> Result<Duration, Error> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let microseconds =

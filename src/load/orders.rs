@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 
 /// How many clients order again and again.
 pub const REGULARS: u32 = 2_000;
-/// How many products they order.
 pub const PRODUCTS: u32 = 40;
 /// Of a hundred orders, so many come from them …
 const FROM_REGULARS: u32 = 70;
@@ -67,7 +66,6 @@ pub struct Orders {
 pub struct Expected {
     /// Its key in the answer.
     pub id: String,
-    /// Whether it is a good one.
     pub good: bool,
 }
 
@@ -170,7 +168,6 @@ impl Orders {
         (order, Expected { id, good }, who)
     }
 
-    /// A batch of new orders.
     pub fn batch(&mut self, size: usize) -> Vec<(Value, Expected)> {
         (0..size).map(|_| self.order()).collect()
     }
@@ -206,7 +203,6 @@ struct Template {
     good: bool,
 }
 
-/// A body to send.
 #[derive(Debug, Clone, Default)]
 pub struct Body {
     pub bytes: Bytes,
@@ -214,7 +210,6 @@ pub struct Body {
     id_length: usize,
 }
 
-/// An order in a body.
 #[derive(Debug, Clone)]
 struct Sent {
     id: usize,

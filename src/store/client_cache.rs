@@ -81,7 +81,6 @@ impl Equivalent<Key<String>> for Key<&str> {
 pub(super) struct Version {
     /// When the server was started that it was read from.
     pub life: Option<DateTime<Utc>>,
-    /// The catalogue's version there.
     pub catalogue: i64,
 }
 
@@ -111,14 +110,12 @@ fn bytes(client: &Client) -> usize {
     CLIENT_BYTES + client.bytes() + addresses + client.prices.len() * PRICE_BYTES
 }
 
-/// Clients and products of all publications.
 #[derive(Debug)]
 pub(super) struct ClientCache {
     clients: Option<Cache<Key<String>, Seen, Bytes>>,
     catalogues: Mutex<HashMap<String, Catalogue>>,
 }
 
-/// What is kept of a publication's catalogue.
 #[derive(Debug)]
 struct Catalogue {
     /// When it was read last.
@@ -161,7 +158,6 @@ impl Catalogue {
     }
 }
 
-/// What is cached of a batch's clients and products.
 #[derive(Debug, Default)]
 pub(super) struct Cached {
     /// What all of it holds for; with another version it is void.

@@ -35,7 +35,6 @@ const LIFETIME: Duration = Duration::from_mins(30);
 /// Between two looks for the server that takes writes.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// The connections of a store.
 #[derive(Debug)]
 pub(super) struct Connections {
     pool: PgPool,

@@ -39,7 +39,6 @@ pub enum Error {
     /// More is stored under a batch's keys than it may have read.
     #[error("more is stored than may be read at a time")]
     TooMuch,
-    /// No number of a kind is left.
     #[error("all numbers up to 2147483647 are used: {0}")]
     NumbersUsedUp(&'static str),
     /// What is stored cannot be read as what it should be.

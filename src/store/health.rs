@@ -8,15 +8,12 @@ use crate::database;
 /// A database that answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// It takes orders.
     Good,
     /// It takes no writes, as a standby does.
     ReadOnly,
     /// Its schema is older than this program's, as after a restore.
     Outdated {
-        /// The last migration there.
         applied: i64,
-        /// The last one we know.
         known: i64,
     },
 }

@@ -28,7 +28,6 @@ pub struct Merged {
     pub sender_id: String,
     /// A client's name, an address as a line, an order's status.
     pub says: String,
-    /// Whose it is.
     pub client: i32,
     /// How many orders the client has, or go to the address.
     pub orders: i64,

@@ -129,7 +129,6 @@ impl Store {
         self.connections.history()
     }
 
-    /// Closes all connections, for a command that is done.
     pub async fn close(&self) {
         self.connections.close().await;
     }

@@ -16,7 +16,6 @@ use crate::order::{
 pub struct Found {
     pub number: i32,
     pub sender_id: String,
-    /// Whose it is.
     pub client_number: i32,
     /// Counts its changes.
     pub version: i32,
@@ -87,10 +86,8 @@ impl Store {
         Ok(both.filter(|(order, client)| order.client_number == client.number))
     }
 
-    /// Sets the status of the order as it was found. `false`: somebody wrote it meanwhile, nothing is changed.
-    ///
-    /// # Errors
-    /// [`Error::Unsure`] when the connection broke; setting it again is safe.
+    /// Sets the status of the order as it was found. `false`: somebody wrote it meanwhile, nothing is changed. If the connection
+    /// breaks ([`Error::Unsure`]), setting it again is safe.
     pub async fn set_status(
         &self,
         publication: &str,

@@ -28,7 +28,6 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// Adds a file.
     pub fn add(&mut self, kind: Kind, table: Rows, rules: &Rules) {
         let Rows { rows, mut problems } = table;
         let no_rows = problems.len();

@@ -7,7 +7,6 @@ use crate::order::{
     sent::Sent,
 };
 
-/// What a file says of a district.
 #[derive(Debug, Clone, PartialEq)]
 pub struct District {
     /// Its first line.
@@ -17,7 +16,6 @@ pub struct District {
     pub name: Option<String>,
 }
 
-/// What a file says of a product.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Product {
     /// Its first line.
@@ -28,11 +26,9 @@ pub struct Product {
     pub sender_ids: Vec<String>,
     /// Required of a new one.
     pub name: Option<String>,
-    /// Sold?
     pub active: Sent<bool>,
 }
 
-/// What a file says of a client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Client {
     /// Its first line.
@@ -41,7 +37,6 @@ pub struct Client {
     pub sender_id: Option<String>,
     /// Required of a new one.
     pub username: Option<String>,
-    /// Person or company.
     pub kind: Sent<ClientType>,
     /// E.164.
     pub phone: Sent<String>,
@@ -53,9 +48,7 @@ pub struct Client {
     /// The document's six keys, in their order.
     pub bank_account: [Sent<String>; 6],
     pub legal_address: Sent<Vec<String>>,
-    /// Bonus balance.
     pub coins_amount: Sent<Decimal>,
-    /// Its own setting.
     pub loyalty_system_is_active: Sent<bool>,
     /// Added or changed; none is removed.
     pub addresses: Vec<Address>,
@@ -80,9 +73,7 @@ pub struct Address {
     pub str: Option<String>,
     pub entrance: Sent<String>,
     pub floor: Sent<String>,
-    /// Flat or office.
     pub room: Sent<String>,
-    /// A district's number.
     pub district: Sent<i32>,
 }
 
@@ -129,14 +120,10 @@ impl Address {
     }
 }
 
-/// A client's own price.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Price {
     pub line: usize,
-    /// A product's number.
     pub product: i32,
-    /// Roubles.
     pub price: Decimal,
-    /// In force?
     pub active: Sent<bool>,
 }

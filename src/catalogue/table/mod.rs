@@ -14,10 +14,7 @@ mod csv;
 mod json;
 mod rows;
 
-/// Reads a file.
-///
-/// # Errors
-/// [`Unreadable`] when the file as a whole makes no sense; a bad line is a [`Problem`] instead.
+/// Reads a file. [`Unreadable`]: it makes no sense as a whole; a bad line is one of the rows' problems instead.
 pub fn read(kind: Kind, bytes: &[u8]) -> Result<Rows, Unreadable> {
     let text = decode(bytes)?;
     let start = text.trim_start();

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::catalogue::Problem;
 
-/// What a file of one kind may say.
 #[derive(Debug)]
 pub struct Columns {
     /// Columns of the record itself.
@@ -39,7 +38,6 @@ impl Columns {
     }
 }
 
-/// A file that cannot be read at all.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Unreadable {
     /// `PK…`
@@ -70,7 +68,6 @@ pub enum Unreadable {
     NotObjects(usize),
 }
 
-/// A value in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// An empty cell, `null` or `""`.
@@ -88,7 +85,6 @@ pub enum Value {
     Object(Row),
 }
 
-/// One row, or a group of columns within it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Where it starts in the file, from 1.
@@ -108,7 +104,6 @@ impl Row {
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rows {
-    /// Its rows in their order.
     pub rows: Vec<Row>,
     /// Lines that are no rows.
     pub problems: Vec<Problem>,

@@ -20,7 +20,6 @@ use crate::{
     store::{Store, journal::Filter},
 };
 
-/// One thing that happened to an order.
 struct Event {
     at: Option<DateTime<Utc>>,
     what: &'static str,

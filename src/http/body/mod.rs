@@ -54,7 +54,6 @@ pub struct Elements {
     pub text: String,
     /// The array's elements in their order, in bytes of `text`; each one raw JSON value, whatever is in it.
     pub ranges: Vec<Range<usize>>,
-    /// Bytes of the body after decompression.
     pub bytes: usize,
     /// When the whole body had come: from then on `times.answer` counts.
     pub complete_at: Instant,
@@ -84,9 +83,7 @@ impl Bodies {
     }
 
     /// Reads a request's body within the limits and times, and splits it.
-    ///
-    /// # Errors
-    /// The 400s, 408 and 413s of contract §1, and `overloaded` where no memory is left or no permit came in time.
+    /// Fails with the 400s, 408 and 413s of contract §1, and `overloaded` where no memory is left or no permit came in time.
     pub async fn read(
         &self,
         headers: &HeaderMap,

@@ -17,10 +17,8 @@ use crate::order::{
 /// A key, what it holds, and about it in Russian and in English.
 type Field = (&'static str, Holds, &'static str, &'static str);
 
-/// What a key of an answer holds.
 #[derive(Clone, Copy)]
 enum Holds {
-    /// One of these types.
     A(&'static [Type]),
     /// A number of ours, of this type. A dry run's may be null.
     Ours(&'static [Type; 2]),
@@ -207,7 +205,6 @@ pub fn order_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsBuil
         )
 }
 
-/// A field of an order's optional content.
 fn content((name, value): (&'static str, Shown<'_>)) -> (&'static str, Any) {
     let mut fields = fields::ORDER.fields.iter();
     let about = fields

@@ -195,7 +195,6 @@ fn failure() -> ObjectBuilder {
     )
 }
 
-/// The answer to a batch and its entries.
 fn entries(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
     let of = |name: &str| of_run(name, dry);
     let about = if dry {

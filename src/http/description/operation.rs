@@ -17,7 +17,6 @@ use crate::{
     order::{fault::Language, fields::Both},
 };
 
-/// The document's own example.
 pub const EXAMPLE_REQUEST: &str = include_str!("../../../tests/data/example-request.json");
 /// What the demo answers to it.
 const EXAMPLE_ANSWER: &str = include_str!("example-answer.json");
@@ -175,7 +174,6 @@ fn request_id() -> Header {
     ))
 }
 
-/// 200.
 fn processed(verbatim: &mut Verbatim) -> ResponseBuilder {
     let either = AnyOfBuilder::from(AnyOf::new())
         .item(named("Answer"))

@@ -19,23 +19,16 @@ pub enum LooksLike {
     Query,
     /// `name=value`, or a text that is percent-encoded.
     Form,
-    /// `multipart/form-data`.
     Multipart,
-    /// XML or HTML.
     Markup,
-    /// UTF-16 without a BOM.
     Utf16,
-    /// A text with a NUL in it.
     Nul,
-    /// Bytes that look like this charset.
     Windows1251,
-    /// A compressed body whose `Content-Encoding` does not say so.
     Compressed,
     /// One object, an order most likely.
     Object,
     /// An object with a list under this key, or this path of keys.
     ListUnder(SafeName),
-    /// A JSON text inside a JSON string.
     JsonInText,
 }
 

@@ -24,9 +24,7 @@ use crate::{
 pub enum Failure {
     /// 400 `malformed_json`: the text stops being JSON at this position, both counted from 1, the column in characters.
     MalformedJson {
-        /// Line of the text.
         line: usize,
-        /// Column in that line.
         column: usize,
         /// The text ends where more was due; an empty body does so at once.
         cut_short: bool,
@@ -171,7 +169,6 @@ impl Failure {
         }
     }
 
-    /// The response's body.
     pub(super) fn in_json(self, language: Language) -> String {
         #[derive(Serialize)]
         struct Envelope<'a> {
@@ -264,7 +261,6 @@ pub async fn method_not_allowed() -> Failure {
     Failure::MethodNotAllowed
 }
 
-/// Every other path.
 pub async fn not_found() -> Failure {
     Failure::NotFound
 }

@@ -60,7 +60,6 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// One connection, from TLS to its end.
     pub async fn serve(
         &self,
         stream: TcpStream,
@@ -100,7 +99,6 @@ impl Endpoint {
         Ok(response.map(|body| ResponseBody::new(body, active)))
     }
 
-    /// From the first request to the connection's end.
     async fn serve_requests(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,

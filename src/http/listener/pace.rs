@@ -14,7 +14,6 @@ use tokio::{
 
 const MIB: u32 = 1024 * 1024;
 
-/// How slowly a caller may read.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// It may keep us waiting for so long …
@@ -43,7 +42,6 @@ impl Patience {
         }
     }
 
-    /// The caller read so many bytes.
     fn took(&mut self, bytes: usize) {
         if self.is_waiting {
             self.took_at(bytes, Instant::now());

@@ -23,7 +23,6 @@ use crate::{
     share::{network_of, wide_network_of},
 };
 
-/// The slots of a listener.
 #[derive(Debug)]
 pub struct Slots {
     /// In all, of a wide network and of a network.

@@ -25,7 +25,6 @@ use crate::config;
 
 const CHECK_FILES_EVERY: Duration = Duration::from_secs(2);
 
-/// A certificate with its key.
 #[derive(Clone)]
 pub struct Tls {
     inner: Arc<Inner>,
@@ -44,7 +43,6 @@ struct Current {
 /// When a file was written, and how long it is: another one at the same path differs in that.
 type FileVersion = Option<(SystemTime, u64)>;
 
-/// Why there is no TLS with these files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{what} {path} cannot be used: {why}")]

@@ -34,7 +34,6 @@ impl Checks {
         }
     }
 
-    /// Whether this is the user's password.
     pub async fn check(
         &self,
         credential: KeyedHash,

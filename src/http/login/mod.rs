@@ -32,7 +32,6 @@ use crate::{
     http::bounds::{PASSWORD_CHECKS, WAITING_CHECKS},
 };
 
-/// Who was let in, and where.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub publication: Arc<Publication>,
@@ -40,7 +39,6 @@ pub struct Caller {
     pub login: Option<String>,
 }
 
-/// Why a caller was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// Bad or missing credentials, an unknown publication, a network that may not post: all look the same.
@@ -67,7 +65,6 @@ pub struct Gate {
     throttle: Throttle,
 }
 
-/// A publication and who may post to it.
 struct Realm {
     publication: Arc<Publication>,
     /// By login; `None` where the publication is anonymous.

@@ -106,7 +106,6 @@ impl Record {
         self
     }
 
-    /// The pause that follows the next attempt.
     fn pause(&self, settings: &Logins) -> Duration {
         match self.failures.checked_sub(settings.free_failures) {
             None => Duration::ZERO,

@@ -59,7 +59,6 @@ pub(super) struct Mock {
     bodies: Bodies,
 }
 
-/// What goes wrong with one request.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Injected {
     /// One of the three that replace the service's own response.

@@ -20,7 +20,6 @@ const REMEMBERED: usize = 20_000;
 #[derive(Debug)]
 pub struct KeptToday {
     bytes_per_day: usize,
-    /// By publication.
     days: Mutex<HashMap<String, Day>>,
     /// Texts of orders with remarks. Sites send an unchanged order again and again: each instance keeps it once a day, so
     /// that it does not use up what others need.
@@ -45,7 +44,6 @@ impl KeptToday {
         }
     }
 
-    /// How many bytes the publication's day has left.
     pub async fn bytes_left(&self, store: &Store, publication: &str) -> usize {
         let date = Utc::now().date_naive();
         let known = self

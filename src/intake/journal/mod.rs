@@ -71,7 +71,6 @@ fn row_bytes(accepted: usize, is_dry_run: bool) -> usize {
     }
 }
 
-/// The journal's rows of some batches.
 #[derive(Debug, Default)]
 pub struct Rows<'j> {
     /// One for each batch, but for those of which nothing was accepted once the budget is used up.
@@ -80,7 +79,6 @@ pub struct Rows<'j> {
     pub kept: Vec<KeptRow<'j>>,
     /// Such orders that found no room.
     pub not_kept: usize,
-    /// What is left of the budget.
     bytes_left: usize,
 }
 
@@ -214,14 +212,12 @@ impl<'j> Rows<'j> {
     }
 }
 
-/// A batch of which orders are kept.
 struct KeptBatch<'j, 'r, 'd> {
     id: Uuid,
     /// Which batch of its transaction it is.
     index: usize,
     job: &'j Job,
     verdicts: &'r [Verdict],
-    /// The key of each entry.
     keys: Vec<String>,
     records: &'r Records<'d>,
 }

@@ -34,7 +34,6 @@ impl Final {
     }
 }
 
-/// The versions that a transaction leaves behind.
 pub struct Versions<'d> {
     /// By the sender's id; and whose the order is.
     orders: HashMap<&'d str, (Final, i32)>,

@@ -25,7 +25,6 @@ const MOST_LOCKS_REMEMBERED: usize = 10_000;
 /// Once this many keys are known to wait, everything behind them waits as well: looking further costs more than it gains.
 const FAR_ENOUGH: usize = 20_000;
 
-/// A batch that waits.
 #[derive(Debug)]
 pub struct Waiting<T> {
     pub keys: ConflictKeys,
@@ -56,16 +55,13 @@ pub struct Group<T> {
 #[derive(Debug)]
 pub struct Ready<T> {
     pub groups: Vec<Group<T>>,
-    /// Too late to be stored.
     pub late: Vec<T>,
 }
 
-/// The kinds of writers that a publication has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Writer {
     /// For small batches, several at once.
     Shared,
-    /// For a large batch.
     Large,
     /// For a batch that met somebody's lock: it may wait long for it.
     Patient,
@@ -142,12 +138,10 @@ impl InFront {
     }
 }
 
-/// Too many wait already.
 #[derive(Debug)]
 pub struct LaneFull;
 
 impl<T> Lane<T> {
-    /// How many transactions are under way.
     pub fn under_way(&self) -> usize {
         let running = self.running.values();
         running.filter(|running| !running.is_open).count()

@@ -26,7 +26,6 @@ mod lane;
 
 pub use lane::{Lane, LaneFull, Ready, Waiting};
 
-/// The lanes of all publications.
 #[derive(Debug)]
 pub struct Lanes<T> {
     lanes: Mutex<HashMap<String, Lane<T>>>,

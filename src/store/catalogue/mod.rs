@@ -53,10 +53,7 @@ fn of_reading(error: sqlx::Error) -> Error {
 }
 
 impl Store {
-    /// Starts an import. Imports of one publication take turns.
-    ///
-    /// # Errors
-    /// [`Error::Overtaken`] when the other one takes its time.
+    /// Starts an import. Imports of one publication take turns; [`Error::Overtaken`] when the other one takes its time.
     pub async fn begin_import(&self, publication: &str) -> Result<Import, Error> {
         let mut transaction = self.pool().begin().await.map_err(Error::Unavailable)?;
         let milliseconds = |duration: Duration| duration.as_millis().to_string();
@@ -92,10 +89,7 @@ impl Store {
     }
 
     /// Lets the planner know of an import's rows at once: PostgreSQL itself gets round to it a minute later, and until
-    /// then orders may be slow (see statistics.rs).
-    ///
-    /// # Errors
-    /// When the database is away; nothing depends on it.
+    /// then orders may be slow (see statistics.rs). Nothing depends on it.
     pub async fn note_import(&self) -> Result<(), Error> {
         sqlx::query!("ANALYZE district, product, product_sender_id, client, client_price, address")
             .execute(self.pool())
@@ -135,10 +129,7 @@ impl Store {
 }
 
 impl Import {
-    /// Keeps orders from writing these clients until the import is over.
-    ///
-    /// # Errors
-    /// [`Error::Overtaken`] means "again", nothing is stored.
+    /// Keeps orders from writing these clients until the import is over. [`Error::Overtaken`] means "again".
     pub async fn lock_clients(&mut self, numbers: &[i32]) -> Result<(), Error> {
         for chunk in numbers.chunks(CHUNK) {
             sqlx::query!(
@@ -171,10 +162,7 @@ impl Import {
         Ok(())
     }
 
-    /// Stores nothing.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the connection broke; nothing is stored then either.
+    /// Stores nothing, also when the connection breaks.
     pub async fn roll_back(self) -> Result<(), Error> {
         self.transaction
             .rollback()
@@ -182,10 +170,7 @@ impl Import {
             .map_err(Error::Unavailable)
     }
 
-    /// Stores everything.
-    ///
-    /// # Errors
-    /// [`Error::Unsure`] when the connection broke just then; importing once more is safe either way.
+    /// Stores everything. [`Error::Unsure`] when the connection broke just then; importing once more is safe either way.
     pub async fn commit(self) -> Result<(), Error> {
         self.transaction.commit().await.map_err(of_import)
     }

@@ -11,10 +11,8 @@ use crate::{
 };
 
 impl Import {
-    /// Writes what was decided.
-    ///
-    /// # Errors
-    /// [`Error::Overtaken`]: a client is not as it was read, or somebody made what was to be made. Nothing is stored.
+    /// Writes what was decided. [`Error::Overtaken`]: a client is not as it was read, or somebody made what
+    /// was to be made. Nothing is stored.
     pub async fn write(&mut self, changes: &Changes, progress: Progress<'_>) -> Result<(), Error> {
         let total = changes.districts.len()
             + changes.products.len()

@@ -18,7 +18,6 @@ pub struct Filter {
     /// … and before then.
     pub until: Option<DateTime<Utc>>,
     pub login: Option<String>,
-    /// With this `X-Request-Id`.
     pub request_id: Option<String>,
     /// With a kept order that has a fault or a warning of this code.
     pub code: Option<String>,
@@ -37,17 +36,13 @@ impl Filter {
     }
 }
 
-/// A batch that was processed.
 #[derive(Debug, Clone)]
 pub struct JournalBatch {
-    /// Its id, ours.
     pub batch: Uuid,
     /// When its body was read.
     pub received_at: DateTime<Utc>,
     pub request_id: String,
-    /// Who sent it; `None` when anonymous.
     pub login: Option<String>,
-    /// Entries in the answer.
     pub orders: i32,
     pub accepted: i32,
     pub rejected: i32,
@@ -63,11 +58,8 @@ pub struct KeptOrder {
     pub batch: Uuid,
     /// Its place there, from 0.
     pub position: i32,
-    /// When it came in.
     pub received_at: DateTime<Utc>,
-    /// The `X-Request-Id` it came with.
     pub request_id: String,
-    /// Who sent it; `None` when anonymous.
     pub login: Option<String>,
     /// The order's id, without the blanks around it; `#n` where it has none: it was the n-th of its batch, from 0.
     pub order_key: String,
@@ -118,7 +110,6 @@ impl KeptOrder {
     }
 }
 
-/// A change of an order.
 #[derive(Debug, Clone)]
 pub struct JournalChange {
     pub made_at: DateTime<Utc>,
@@ -184,7 +175,6 @@ impl Store {
         .map_err(Error::Unavailable)
     }
 
-    /// The batch of that id.
     pub async fn journal_batch(
         &self,
         publication: &str,
@@ -276,7 +266,6 @@ impl Store {
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
-    /// How an order came to be.
     pub async fn order_creation(
         &self,
         publication: &str,
@@ -296,7 +285,6 @@ impl Store {
         .map_err(Error::Unavailable)
     }
 
-    /// What changed of an order, in its order.
     pub async fn order_changes(
         &self,
         publication: &str,

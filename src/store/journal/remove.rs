@@ -1,4 +1,4 @@
-//! Keeps the journal from growing for ever.
+//! Keeps the journal from growing for ever. Whatever fails here may be tried again.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -37,9 +37,6 @@ impl KeptCursor {
 
 impl Store {
     /// Removes changes from before then, `step` at most; says how many.
-    ///
-    /// # Errors
-    /// Trying again is safe.
     pub async fn remove_changes(
         &self,
         publication: &str,
@@ -63,9 +60,6 @@ impl Store {
     /// Removes kept orders from before then. A batch's id tells when it was made (UUID v7); of one whose maker had a
     /// wrong clock, `stored_at` tells better. Looks at `step` of them behind `after`; says where it ended, and `None` at the
     /// end.
-    ///
-    /// # Errors
-    /// Trying again is safe.
     pub async fn remove_kept(
         &self,
         publication: &str,
@@ -100,9 +94,6 @@ impl Store {
 
     /// Removes batches from before then, but for those of which an order is kept. Looks at `step` of them behind
     /// `after`; says where it ended, and `None` at the end.
-    ///
-    /// # Errors
-    /// Trying again is safe.
     pub async fn remove_batches(
         &self,
         publication: &str,
