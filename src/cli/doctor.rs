@@ -78,10 +78,14 @@ pub(super) async fn run(path: &Path) -> Result<(), CommandError> {
 
 fn publications(config: &Config) {
     for publication in &config.publications {
-        let who = match &publication.access {
+        let mut who = match &publication.access {
             Access::Users(users) => format!("{} user(s)", users.len()),
             Access::Anonymous => "anybody who reaches it".into(),
         };
+        if !publication.back_office.is_empty() {
+            let logins = publication.back_office.len();
+            who = format!("{who} and {logins} back office(s)");
+        }
         let from = if publication.is_bound_to_networks() {
             format!("{} network(s)", publication.allow_from.len())
         } else {

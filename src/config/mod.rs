@@ -23,7 +23,7 @@ pub use self::{
     times::Times,
     tls::Tls,
     traces::Traces,
-    user::User,
+    user::{Role, User},
 };
 use self::{
     file::Section,
@@ -149,7 +149,9 @@ impl Config {
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        let has_logins = |publication: &Publication| matches!(publication.access, Access::Users(_));
+        let has_logins = |publication: &Publication| {
+            matches!(publication.access, Access::Users(_)) || !publication.back_office.is_empty()
+        };
         if self.tls.is_none()
             && !self.listen.ip().is_loopback()
             && self.publications.iter().any(has_logins)

@@ -6,7 +6,7 @@ use super::{
     file::{At, Section, closest},
     limits::Limits,
     network::{Reach, everybody, networks},
-    user::{NO_PLAIN_PASSWORDS, User},
+    user::{NO_PLAIN_PASSWORDS, Role, User},
 };
 use crate::order::{Rules, phone::Region};
 
@@ -17,6 +17,8 @@ pub struct Publication {
     pub name: String,
     pub aliases: Vec<String>,
     pub access: Access,
+    /// Who reads its feed; no sender, and never anonymous.
+    pub back_office: Vec<User>,
     /// Networks that may post; empty = any.
     pub allow_from: Vec<IpNet>,
     /// How its orders are read and answered.
@@ -32,6 +34,7 @@ pub struct Publication {
 pub enum Access {
     /// Anybody; an `Authorization` header is ignored.
     Anonymous,
+    /// Senders.
     Users(Vec<User>),
 }
 
@@ -83,7 +86,7 @@ impl Publication {
             .collect();
         let allow_from = networks(&mut section, "allow_from");
         let from_anywhere = section.flag("anonymous_from_anywhere");
-        let access = Access::read(&mut section, &allow_from, from_anywhere, reach);
+        let (access, back_office) = Access::read(&mut section, &allow_from, from_anywhere, reach);
         let timezone = section.parsed("timezone", timezone);
         let phone_region = section.parsed("phone_region", |text| {
             text.parse::<Region>().map_err(str::to_owned)
@@ -121,6 +124,7 @@ impl Publication {
             name: name.unwrap_or_default(),
             aliases,
             access,
+            back_office,
             allow_from,
             rules: Rules {
                 timezone: timezone.unwrap_or(chrono_tz::Europe::Moscow),
@@ -200,7 +204,7 @@ impl Access {
         allow_from: &[IpNet],
         from_anywhere: bool,
         reach: Reach,
-    ) -> Self {
+    ) -> (Self, Vec<User>) {
         let problems = section.problems;
         let anonymous_at = section.at("anonymous").unwrap_or(section.at);
         let anonymous = section.flag("anonymous");
@@ -213,11 +217,27 @@ impl Access {
                 User::read(section).map(|value| At { at, value })
             })
             .collect();
+        for (index, At { at, value: user }) in users.iter().enumerate() {
+            let mut before = users[..index].iter();
+            if before.any(|other| other.value.login == user.login) {
+                problems.add(
+                    *at,
+                    format!(
+                        "two users are called {:?}: take one of them out",
+                        user.login
+                    ),
+                );
+            }
+        }
+        let (senders, back_office): (Vec<_>, Vec<_>) =
+            (users.into_iter().map(|user| user.value)).partition(|user| user.role == Role::Sender);
         if anonymous {
-            if let Some(at) = users_at {
+            if let Some(at) = users_at
+                && (back_office.is_empty() || !senders.is_empty())
+            {
                 problems.add(
                     at,
-                    "`users` and `anonymous = true` contradict each other: take one of them out",
+                    "`users` and `anonymous = true` contradict each other: take one of them out, or leave only users with role = \"back_office\"",
                 );
             }
             if let Some((whom, instead)) = reach.reached_by_anybody()
@@ -240,27 +260,15 @@ impl Access {
                     ),
                 );
             }
-            return Self::Anonymous;
+            return (Self::Anonymous, back_office);
         }
-        for (index, At { at, value: user }) in users.iter().enumerate() {
-            let mut before = users[..index].iter();
-            if before.any(|other| other.value.login == user.login) {
-                problems.add(
-                    *at,
-                    format!(
-                        "two users are called {:?}: take one of them out",
-                        user.login
-                    ),
-                );
-            }
-        }
-        if users.is_empty() && problems.is_empty() {
+        if senders.is_empty() && problems.is_empty() {
             problems.add(
                 users_at.unwrap_or(section.at),
                 "nobody could post to this publication: add `users` or `anonymous = true`",
             );
         }
-        Self::Users(users.into_iter().map(|user| user.value).collect())
+        (Self::Users(senders), back_office)
     }
 }
 

@@ -1,13 +1,27 @@
 use argon2::{ARGON2ID_IDENT, Params, PasswordHash};
+use ipnet::IpNet;
 
-use super::{file::Section, secret::Secret};
+use super::{file::Section, network::networks, secret::Secret};
 
 pub(super) const NO_PLAIN_PASSWORDS: &str = "plain passwords are never kept; write `password_hash` with what `aqua-orders hash-password` prints";
+
+/// What a login is for (contract §8). Neither may do what the other may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Posts orders.
+    #[default]
+    Sender,
+    /// Reads the feed, and says what became of the orders.
+    BackOffice,
+}
 
 /// One login of a publication.
 #[derive(Debug, Clone)]
 pub struct User {
     pub login: String,
+    pub role: Role,
+    /// Networks that a back office may come from; empty: those of its publication.
+    pub allow_from: Vec<IpNet>,
     pub password_hash: Secret,
 }
 
@@ -26,6 +40,22 @@ impl User {
         });
         if section.at("login").is_none() {
             problems.add(at, "a user without `login`");
+        }
+        let role = section.parsed("role", |text| match text {
+            "sender" => Ok(Role::Sender),
+            "back_office" => Ok(Role::BackOffice),
+            _ => Err(
+                "write \"sender\", who posts orders, or \"back_office\", who reads the feed"
+                    .to_owned(),
+            ),
+        });
+        let role = role.unwrap_or_default();
+        let allow_from = networks(&mut section, "allow_from");
+        if let (Role::Sender, Some(at)) = (role, section.at("allow_from")) {
+            problems.add(
+                at,
+                "`allow_from` of a user is for role = \"back_office\": senders are bound by the publication's own",
+            );
         }
         let hash = section.parsed("password_hash", password_hash);
         let in_file = section.parsed("password_hash_file", |text| {
@@ -53,6 +83,8 @@ impl User {
         ]);
         Some(Self {
             login: login?,
+            role,
+            allow_from,
             password_hash: hash.or(in_file)?,
         })
     }
@@ -119,6 +151,11 @@ mod tests {
                 "its parameters",
             ),
             ("login = \"a:b\", password_hash = \"x\"", "without colons"),
+            ("login = \"a\", role = \"1c\"", "\"back_office\""),
+            (
+                "login = \"a\", allow_from = [\"10.0.0.0/8\"]",
+                "senders are bound by the publication's own",
+            ),
         ] {
             let report = user(text).expect_err("a fault");
             assert!(report.contains(says), "{report}");

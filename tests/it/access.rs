@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use aqua_orders::config::{Access, Publication, Secret, User};
+use aqua_orders::config::{Access, Publication, Role, Secret, User};
 use argon2::{Argon2, Params, PasswordHasher};
 use reqwest::{Client, RequestBuilder, header};
 use serde_json::json;
@@ -24,6 +24,8 @@ fn publication(name: &str, users: &[(&str, &str)]) -> Publication {
     let cheap = Argon2::from(Params::new(8, 1, 1, None).unwrap());
     let users = users.iter().map(|(login, password)| User {
         login: (*login).into(),
+        role: Role::Sender,
+        allow_from: Vec::new(),
         password_hash: Secret::new(
             cheap
                 .hash_password(password.as_bytes())
@@ -359,6 +361,8 @@ async fn a_crowd_that_guesses_keeps_nobody_out_who_is_known_already() {
         let hash = Argon2::default().hash_password(b"other").unwrap();
         users.push(User {
             login: "other".into(),
+            role: Role::Sender,
+            allow_from: Vec::new(),
             password_hash: Secret::new(hash.to_string()),
         });
     }
@@ -414,6 +418,8 @@ async fn what_hash_password_prints_lets_its_user_in() {
     let mut closed = publication("closed", &[]);
     closed.access = Access::Users(vec![User {
         login: "site".into(),
+        role: Role::Sender,
+        allow_from: Vec::new(),
         password_hash: Secret::new(hash.trim_end()),
     }]);
     let app = serving(vec![closed]).await;

@@ -3,7 +3,7 @@
 
 use std::{fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
-use aqua_orders::config::{Access, Config, Secret, Tls, User};
+use aqua_orders::config::{Access, Config, Role, Secret, Tls, User};
 use argon2::{Argon2, Params, PasswordHasher};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
@@ -225,6 +225,8 @@ fn for_the_site(config: &mut Config) {
     let hash = Argon2::from(params).hash_password(b"secret").unwrap();
     config.publications[0].access = Access::Users(vec![User {
         login: "site".into(),
+        role: Role::Sender,
+        allow_from: Vec::new(),
         password_hash: Secret::new(hash.to_string()),
     }]);
 }

@@ -17,6 +17,7 @@ use std::{
 
 use argon2::password_hash::generate_salt;
 use hmac::{Hmac, KeyInit, Mac};
+use ipnet::IpNet;
 use sha2::Sha256;
 
 pub use self::credentials::Credentials;
@@ -27,7 +28,7 @@ use self::{
     user::{KeyedHash, User},
 };
 use crate::{
-    config::{Access, Config, Publication},
+    config::{self, Access, Config, Publication},
     fair_semaphore::QueueFull,
     http::bounds::{PASSWORD_CHECKS, WAITING_CHECKS},
 };
@@ -68,7 +69,9 @@ pub struct Gate {
 struct Realm {
     publication: Arc<Publication>,
     /// By login; `None` where the publication is anonymous.
-    users: Option<HashMap<String, Arc<User>>>,
+    senders: Option<HashMap<String, Arc<User>>>,
+    /// By login.
+    back_office: HashMap<String, Arc<User>>,
 }
 
 impl Gate {
@@ -85,11 +88,13 @@ impl Gate {
         let costliest = config
             .publications
             .iter()
-            .filter_map(|publication| match &publication.access {
-                Access::Anonymous => None,
-                Access::Users(users) => Some(users),
+            .flat_map(|publication| {
+                let senders = match &publication.access {
+                    Access::Anonymous => &[][..],
+                    Access::Users(users) => users,
+                };
+                senders.iter().chain(&publication.back_office)
             })
-            .flatten()
             .filter_map(|user| Password::read(user.password_hash.expose()))
             .map(|password| password.params)
             .max_by_key(password::cost)
@@ -104,14 +109,14 @@ impl Gate {
         let key = [generate_salt(), generate_salt()].concat();
         Self {
             realms,
-            unknown_user: Arc::new(User::new(Password::impossible(&costliest))),
+            unknown_user: Arc::new(User::new(Password::impossible(&costliest), Vec::new())),
             mac: Hmac::new_from_slice(&key).expect("a key of any length will do"),
             checks: Checks::new(most_checks, most_waiting),
             throttle: Throttle::new(&config.logins),
         }
     }
 
-    /// Lets a caller in or not. `publication_segment` is the path's first segment, percent-decoded.
+    /// Lets a sender in or not. `publication_segment` is the path's first segment, percent-decoded.
     pub async fn admit(
         &self,
         publication_segment: &str,
@@ -120,20 +125,48 @@ impl Gate {
     ) -> Result<Caller, Refused> {
         let name = publication_segment.to_lowercase();
         // From here on a publication that is closed to this network does not exist.
-        let realm = self
-            .realms
-            .get(&name)
-            .filter(|realm| realm.is_open_to(peer));
-        let users = realm.and_then(|realm| realm.users.as_ref());
+        let realm = self.realms.get(&name);
+        let realm = realm.filter(|realm| is_among(&realm.publication.allow_from, peer));
+        let users = realm.and_then(|realm| realm.senders.as_ref());
         if let (Some(anonymous), None) = (realm, users) {
             return Ok(anonymous.caller(None));
         }
+        let find = |login: &str| users?.get(login);
+        self.log_in(&name, realm, find, authorization, peer).await
+    }
+
+    /// Lets a back office in or not. A sender is a stranger here, and a publication that is anonymous for senders is not
+    /// so for a back office.
+    pub async fn admit_back_office(
+        &self,
+        publication_segment: &str,
+        authorization: Option<&[u8]>,
+        peer: IpAddr,
+    ) -> Result<Caller, Refused> {
+        let name = publication_segment.to_lowercase();
+        let realm = self.realms.get(&name);
+        let find = |login: &str| {
+            let user = realm?.back_office.get(login)?;
+            user.is_open_to(peer).then_some(user)
+        };
+        self.log_in(&name, realm, find, authorization, peer).await
+    }
+
+    /// Checks the credentials of whoever must have some.
+    async fn log_in<'u>(
+        &self,
+        name: &str,
+        realm: Option<&Arc<Realm>>,
+        find: impl FnOnce(&str) -> Option<&'u Arc<User>>,
+        authorization: Option<&[u8]>,
+        peer: IpAddr,
+    ) -> Result<Caller, Refused> {
         let credentials = authorization
             .and_then(Credentials::read)
             .ok_or(Refused::Unauthorized)?;
-        let user = users.and_then(|users| users.get(&credentials.login));
+        let user = find(&credentials.login);
         // A credential is recognised under every alias of its publication.
-        let name = realm.map_or(&name, |realm| &realm.publication.name);
+        let name = realm.map_or(name, |realm| &realm.publication.name);
         let mac = self.mac_of(&[name, &credentials.login, &credentials.password]);
         let is_verified = user
             .and_then(|user| user.verified.get())
@@ -195,35 +228,34 @@ impl fmt::Debug for Gate {
 
 impl Realm {
     fn new(publication: &Publication, costliest: &argon2::Params) -> Self {
-        let users = match &publication.access {
-            Access::Anonymous => None,
-            Access::Users(users) => Some(
-                users
-                    .iter()
-                    .filter_map(|user| {
-                        let password = Password::read(user.password_hash.expose());
-                        if password.is_none() {
-                            // A checked config has none; a login without a usable hash lets nobody in.
-                            tracing::error!(
-                                publication = publication.name,
-                                "a user without a usable password hash"
-                            );
-                        }
-                        let user_here = User::new(password?.with_surcharge(costliest));
-                        Some((user.login.clone(), Arc::new(user_here)))
-                    })
-                    .collect(),
-            ),
+        let by_login = |users: &[config::User]| -> HashMap<String, Arc<User>> {
+            let users = users.iter().filter_map(|user| {
+                let password = Password::read(user.password_hash.expose());
+                if password.is_none() {
+                    // A checked config has none; a login without a usable hash lets nobody in.
+                    tracing::error!(
+                        publication = publication.name,
+                        "a user without a usable password hash"
+                    );
+                }
+                let networks = match &user.allow_from {
+                    own if own.is_empty() => &publication.allow_from,
+                    own => own,
+                };
+                let password = password?.with_surcharge(costliest);
+                let user_here = User::new(password, networks.clone());
+                Some((user.login.clone(), Arc::new(user_here)))
+            });
+            users.collect()
         };
         Self {
             publication: Arc::new(publication.clone()),
-            users,
+            senders: match &publication.access {
+                Access::Anonymous => None,
+                Access::Users(users) => Some(by_login(users)),
+            },
+            back_office: by_login(&publication.back_office),
         }
-    }
-
-    fn is_open_to(&self, peer: IpAddr) -> bool {
-        let networks = &self.publication.allow_from;
-        networks.is_empty() || networks.iter().any(|network| network.contains(&peer))
     }
 
     fn caller(&self, login: Option<String>) -> Caller {
@@ -232,6 +264,11 @@ impl Realm {
             login,
         }
     }
+}
+
+/// Whether these networks, or all where there are none, have that address.
+fn is_among(networks: &[IpNet], peer: IpAddr) -> bool {
+    networks.is_empty() || networks.iter().any(|network| network.contains(&peer))
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ async fn a_password_that_was_wrong_is_not_kept() {
     let gate = gate(1, 0);
     expect_strangers_refused(&gate, Refused::Unauthorized).await;
     assert!(gate.checks.running.lock().is_empty());
-    let users = gate.realms["closed"].users.as_ref().expect("users");
+    let users = gate.realms["closed"].senders.as_ref().expect("users");
     assert!(users["site"].verified.get().is_none());
     assert!(gate.unknown_user.verified.get().is_none());
 }
