@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod database;
+pub mod exchange;
 pub mod fair_semaphore;
 pub mod http;
 pub mod import;

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::watch;
+
 use super::{body::Bodies, login::Gate};
-use crate::{config::Config, intake::Intake, telemetry::metrics::Metrics};
+use crate::{config::Config, exchange::feed::Feeds, intake::Intake, telemetry::metrics::Metrics};
 
 #[derive(Debug)]
 pub struct App {
@@ -12,7 +14,10 @@ pub struct App {
     /// Empty while the database is not ready yet: then batches are answered 503.
     pub intake: Arc<OnceLock<Intake>>,
     pub bodies: Bodies,
+    pub feeds: Arc<Feeds>,
     pub metrics: Arc<Metrics>,
+    /// Whether the service is to stop, for those who wait for something.
+    pub stopping: watch::Sender<bool>,
 }
 
 impl App {
@@ -20,9 +25,17 @@ impl App {
         Self {
             gate: Gate::new(&config),
             bodies: Bodies::new(&config.limits, &config.times),
+            feeds: Arc::default(),
             config,
             intake,
             metrics,
+            stopping: watch::Sender::new(false),
         }
+    }
+
+    /// Resolves when the service is to stop.
+    pub async fn stops(&self) {
+        // Never an error: the sender is ours.
+        let _ = self.stopping.subscribe().wait_for(|stops| *stops).await;
     }
 }

@@ -3,7 +3,9 @@
 use axum::http::Uri;
 use percent_encoding::percent_decode_str;
 
-use super::failure::Failure;
+use super::failure::{Failure, Parameter};
+
+const INVALID: Failure = Failure::InvalidParameter(Parameter::DryRun);
 
 /// Whether the query asks for a dry run.
 ///
@@ -19,13 +21,13 @@ pub fn is_dry_run(uri: &Uri) -> Result<bool, Failure> {
             Some(("dry_run", value)) => match value.to_ascii_lowercase().as_str() {
                 "true" | "1" => true,
                 "false" | "0" => false,
-                _ => return Err(Failure::InvalidDryRun),
+                _ => return Err(INVALID),
             },
-            _ if looks_like_it(&parameter) => return Err(Failure::InvalidDryRun),
+            _ if looks_like_it(&parameter) => return Err(INVALID),
             _ => continue,
         };
         if *dry_run.get_or_insert(this) != this {
-            return Err(Failure::InvalidDryRun);
+            return Err(INVALID);
         }
     }
     Ok(dry_run.unwrap_or(false))

@@ -56,6 +56,8 @@ pub struct Facts {
     pub orders: usize,
     pub accepted: usize,
     pub rejected: usize,
+    /// What of the feed was read: from behind the first position up to the second.
+    pub range: Option<(i64, i64)>,
     pub stages: Vec<Stage>,
 }
 
@@ -180,6 +182,8 @@ impl Exchange {
             accepted = facts.accepted,
             rejected = facts.rejected,
             dry_run = facts.dry_run.then_some(true),
+            after = facts.range.map(|(after, _)| after),
+            up_to = facts.range.map(|(_, up_to)| up_to),
             bytes = facts.bytes,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             status = status.as_u16(),

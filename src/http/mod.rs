@@ -1,6 +1,7 @@
 //! The way in: axum and hyper live here and nowhere else (contract §1).
 
 mod app;
+mod back_office;
 pub mod body;
 mod bounds;
 pub mod description;
@@ -35,11 +36,11 @@ use tower_http::{
 pub use self::app::App;
 use self::{
     bounds::OPERATOR_CONNECTIONS,
-    failure::Failure,
+    failure::{Failure, Methods},
     listener::{Listener, slots::Slots, tls::Tls},
     mock::{Faults, Mock},
     operator::Operator,
-    path::ORDERS_ROUTE,
+    path::{FEED_ROUTE, ORDERS_ROUTE},
 };
 use crate::{
     config::{self, Limits},
@@ -72,12 +73,16 @@ pub async fn serve(
         metrics.connections.clone(),
     );
     let senders = Listener {
-        router: senders_router(app, faults),
+        router: senders_router(Arc::clone(&app), faults),
         overloaded: overloaded_router(metrics),
         slots,
         trusted_proxies,
         tls,
         times: config.times.clone(),
+    };
+    let shutdown = async {
+        shutdown.await;
+        app.stopping.send_replace(true);
     };
     senders.serve(listener, shutdown).await
 }
@@ -120,8 +125,10 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
         let mock = Arc::new(Mock::new(faults, &app));
         orders = orders.route_layer(from_fn_with_state(mock, mock::inject));
     }
+    let feed = get(back_office::feed::read).fallback(other_method(Methods::GetAndPost));
     let orders = Router::new()
         .route(ORDERS_ROUTE, orders)
+        .route(FEED_ROUTE, feed)
         .fallback(failure::not_found);
     with_exchange(orders, app).merge(docs)
 }
@@ -156,7 +163,12 @@ fn overloaded_router(metrics: Arc<Metrics>) -> Router {
 
 /// Other methods get a 405 that explains the endpoint.
 fn post_only<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App>> {
-    post(handler).fallback(failure::method_not_allowed)
+    post(handler).fallback(other_method(Methods::Orders))
+}
+
+/// Any other method, for every publication alike.
+fn other_method(methods: Methods) -> impl Handler<((),), Arc<App>> {
+    move || async move { Failure::MethodNotAllowed(methods) }
 }
 
 /// What senders' requests have in common: an id, a log line, an envelope for failures, compression.

@@ -1,4 +1,4 @@
-//! The path of the orders: how senders may spell it, and the publication in it (contract §1).
+//! The paths of the endpoints: how callers may spell them, and the publication in them (contract §1).
 
 use axum::http::{Uri, uri::PathAndQuery};
 use percent_encoding::percent_decode_str;
@@ -6,8 +6,18 @@ use percent_encoding::percent_decode_str;
 use crate::order::invisible::is_invisible;
 
 /// What follows the publication, as the router knows it.
-const ORDERS: [&str; 3] = ["hs", "AquaDeliveri", "getOrdersURL"];
+const ENDPOINTS: [&[&str]; 6] = [
+    &["hs", "AquaDeliveri", "getOrdersURL"],
+    &["hs", "AquaDeliveri", "v1", "orders"],
+    &["hs", "AquaDeliveri", "v1", "orders", "results"],
+    &["hs", "AquaDeliveri", "v1", "products"],
+    &["hs", "AquaDeliveri", "v1", "districts"],
+    &["hs", "AquaDeliveri", "v1", "clients"],
+];
 pub const ORDERS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/getOrdersURL";
+/// Of a back office.
+pub const FEED_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/orders";
+pub const RESULTS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/orders/results";
 
 /// The request's URI as the router knows it; `None` where it is spelled so already.
 ///
@@ -16,13 +26,16 @@ pub const ORDERS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/getOrdersURL";
 pub fn canonical(uri: &Uri) -> Option<Uri> {
     let path = trim_end(uri.path().strip_prefix('/')?);
     let segments = || path.split('/').filter(|segment| !segment.is_empty());
-    let is_orders = segments().count() == 1 + ORDERS.len()
-        && segments()
-            .skip(1)
-            .zip(ORDERS)
-            .all(|(segment, name)| is_spelling_of(segment, name));
-    let kept = if is_orders { 1 } else { usize::MAX };
-    let fixed = ORDERS.into_iter().filter(|_| is_orders);
+    let count = segments().count();
+    let endpoint = ENDPOINTS.into_iter().find(|names| {
+        count == 1 + names.len()
+            && segments()
+                .skip(1)
+                .zip(*names)
+                .all(|(segment, name)| is_spelling_of(segment, name))
+    });
+    let kept = if endpoint.is_some() { 1 } else { usize::MAX };
+    let fixed = endpoint.into_iter().flatten().copied();
     let mut spelled = String::with_capacity(uri.path().len());
     for segment in segments().take(kept).chain(fixed) {
         spelled.push('/');
@@ -96,6 +109,14 @@ mod tests {
             (
                 "/shop/hs/AquaDeliveri/getOrdersURL/?a=/b//c",
                 "/shop/hs/AquaDeliveri/getOrdersURL?a=/b//c",
+            ),
+            (
+                "/shop//HS/aquadeliveri/V1/%6Frders/?limit=1",
+                "/shop/hs/AquaDeliveri/v1/orders?limit=1",
+            ),
+            (
+                "/shop/hs/aquadeliveri/v1/ORDERS/Results%20",
+                "/shop/hs/AquaDeliveri/v1/orders/results",
             ),
             // The publication stays as it came.
             (

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use chrono::{
-    DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone,
-    Timelike, Utc,
+    DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta,
+    TimeZone, Timelike, Utc,
 };
 use chrono_tz::Tz;
 
@@ -264,6 +264,13 @@ pub fn is_empty_date(text: &str) -> bool {
     ["0001-01-01", "0000-00-00", "01.01.0001", "1.1.0001"]
         .iter()
         .any(|empty| text.starts_with(empty))
+}
+
+/// The moment with its offset in the publication's time: `2026-11-24T14:00:00+03:00`.
+#[must_use]
+pub fn print_iso(moment: DateTime<Utc>, timezone: Tz) -> String {
+    let local = moment.with_timezone(&timezone);
+    local.to_rfc3339_opts(SecondsFormat::Secs, false)
 }
 
 /// `YYYY-MM-DD HH:MM:SS`, local time of the publication.

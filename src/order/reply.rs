@@ -217,14 +217,7 @@ impl Envelope<'_> {
         let order = &*self.stored.orders[order];
         let rules = self.rules;
         if self.rules.answers_stored {
-            return OrderAnswer {
-                order,
-                client,
-                rules,
-                total: Some(order.total),
-                shipping_dates: Some((order.shipping_date_from, order.shipping_date_to)),
-                has_address: true,
-            };
+            return OrderAnswer::whole(order, client, rules, Shape::Document);
         }
         let shown = sent.insert(sent_only(verdict, order, client, elements));
         OrderAnswer {
@@ -234,6 +227,7 @@ impl Envelope<'_> {
             total: shown.total,
             shipping_dates: shown.shipping_dates,
             has_address: shown.has_address,
+            shape: Shape::Document,
         }
     }
 
@@ -349,6 +343,15 @@ fn account_number(client: &Client) -> Option<i64> {
         .filter(|number| *number != own || own > 0)
 }
 
+/// In which shape an order is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// The document's.
+    Document,
+    /// The feed's, which 1C reads into a structure: dates in ISO, and no object that is keyed by data (contract §8).
+    Feed,
+}
+
 /// One order as the document answers it.
 pub struct OrderAnswer<'a> {
     /// The order.
@@ -363,14 +366,35 @@ pub struct OrderAnswer<'a> {
     pub shipping_dates: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Whether its address is to be shown.
     pub has_address: bool,
+    pub shape: Shape,
+}
+
+impl<'a> OrderAnswer<'a> {
+    /// All that is stored of an order.
+    #[must_use]
+    pub fn whole(order: &'a Order, client: &'a Client, rules: &'a Rules, shape: Shape) -> Self {
+        Self {
+            order,
+            client,
+            rules,
+            total: Some(order.total),
+            shipping_dates: Some((order.shipping_date_from, order.shipping_date_to)),
+            has_address: true,
+            shape,
+        }
+    }
 }
 
 /// A moment in the publication's local time.
-struct Local(DateTime<Utc>, Tz);
+struct Local(DateTime<Utc>, Tz, Shape);
 
 impl Serialize for Local {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&datetime::print(self.0, self.1))
+        let print = match self.2 {
+            Shape::Document => datetime::print,
+            Shape::Feed => datetime::print_iso,
+        };
+        serializer.serialize_str(&print(self.0, self.1))
     }
 }
 
@@ -383,7 +407,9 @@ impl Serialize for OrderAnswer<'_> {
             total,
             shipping_dates,
             has_address,
+            shape,
         } = self;
+        let shape = *shape;
         let (zone, content) = (rules.timezone, &order.content);
         let mut s = serializer.serialize_struct("Order", 19)?;
         // A text, as in the document; the client's and the addresses' numbers are integers there.
@@ -391,18 +417,25 @@ impl Serialize for OrderAnswer<'_> {
         s.serialize_field("id", &id)?;
         s.serialize_field("external_id", &order.sender_id)?;
         s.serialize_field("status", order.status.as_str())?;
-        s.serialize_field("client", &ClientAnswer { client, rules })?;
+        s.serialize_field(
+            "client",
+            &ClientAnswer {
+                client,
+                rules,
+                shape,
+            },
+        )?;
         s.serialize_field("account_number", &account_number(client))?;
         s.serialize_field("total", &total.map(Number))?;
         s.serialize_field("delivery_cost", &content.delivery_cost.map(Number))?;
         s.serialize_field("coins", &content.coins.map(Number))?;
         s.serialize_field("payment_type", &content.payment_type)?;
         s.serialize_field("payment_status", &content.payment_status)?;
-        s.serialize_field("created_at", &Local(order.created_at, zone))?;
+        s.serialize_field("created_at", &Local(order.created_at, zone, shape))?;
         let address = has_address.then(|| AddressAnswer::shipping(order, client));
         s.serialize_field("shipping_address", &address)?;
         let (from, to) = shipping_dates.unzip();
-        let local = |moment| Local(moment, zone);
+        let local = |moment| Local(moment, zone, shape);
         s.serialize_field("shipping_date_from", &from.map(local))?;
         s.serialize_field("shipping_date_to", &to.map(local))?;
         s.serialize_field("order_item_list", &Items(&order.items))?;
@@ -441,6 +474,7 @@ impl Serialize for Items<'_> {
 struct ClientAnswer<'a> {
     client: &'a Client,
     rules: &'a Rules,
+    shape: Shape,
 }
 
 impl Serialize for ClientAnswer<'_> {
@@ -449,7 +483,11 @@ impl Serialize for ClientAnswer<'_> {
         struct Requisites<'a> {
             bank_account: &'a BankAccount,
         }
-        let Self { client, rules } = self;
+        let Self {
+            client,
+            rules,
+            shape,
+        } = self;
         let none = BankAccount::default();
         let loyalty = client
             .loyalty_system_is_active
@@ -478,9 +516,14 @@ impl Serialize for ClientAnswer<'_> {
         )?;
         s.serialize_field("legal_address", &client.legal_address)?;
         let prices = &client.prices;
-        match prices.answered(|| Prices(prices)) {
-            Some(answered) => s.serialize_field("product_price_list", answered)?,
-            None => s.serialize_field("product_price_list", &Prices(prices))?,
+        match (shape, prices.answered(|| Prices(prices))) {
+            (Shape::Feed, _) => s.serialize_field("product_price_list", &PriceList(prices))?,
+            (Shape::Document, Some(answered)) => {
+                s.serialize_field("product_price_list", answered)?;
+            }
+            (Shape::Document, None) => {
+                s.serialize_field("product_price_list", &Prices(prices))?;
+            }
         }
         let coins = rules.answers_stored.then_some(Number(client.coins_amount));
         s.serialize_field("coins_amount", &coins)?;
@@ -506,26 +549,45 @@ impl Serialize for Phones<'_> {
     }
 }
 
+/// A client's prices, by the products' numbers.
 struct Prices<'a>(&'a [ClientPrice]);
 
 impl Serialize for Prices<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Price<'a> {
-            product_id: i32,
-            external_product_id: Option<&'a str>,
-            price: String,
-            active: bool,
+        let by_number = |price: &ClientPrice| price.product_number.to_string();
+        serializer.collect_map(
+            self.0
+                .iter()
+                .map(|price| (by_number(price), Price::of(price))),
+        )
+    }
+}
+
+/// The same as a list.
+struct PriceList<'a>(&'a [ClientPrice]);
+
+impl Serialize for PriceList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Price::of))
+    }
+}
+
+#[derive(Serialize)]
+struct Price<'a> {
+    product_id: i32,
+    external_product_id: Option<&'a str>,
+    price: String,
+    active: bool,
+}
+
+impl<'a> Price<'a> {
+    fn of(price: &'a ClientPrice) -> Self {
+        Self {
+            product_id: price.product_number,
+            external_product_id: price.external_product_id.as_deref(),
+            price: format!("{:.2}", price.price),
+            active: price.active,
         }
-        serializer.collect_map(self.0.iter().map(|price| {
-            let answer = Price {
-                product_id: price.product_number,
-                external_product_id: price.external_product_id.as_deref(),
-                price: format!("{:.2}", price.price),
-                active: price.active,
-            };
-            (price.product_number.to_string(), answer)
-        }))
     }
 }
 

@@ -73,7 +73,7 @@ impl Error {
     }
 
     /// Says what is not as it should be.
-    pub(super) fn corrupt(what: &'static str) -> Self {
+    pub(crate) fn corrupt(what: &'static str) -> Self {
         Self::Corrupt(sqlx::Error::Decode(what.into()))
     }
 

@@ -12,6 +12,7 @@ pub mod catalogue;
 mod client_cache;
 mod connection;
 pub mod error;
+pub mod feed;
 mod health;
 pub mod journal;
 pub mod merged;
@@ -69,6 +70,7 @@ pub struct Store {
     connections: Arc<Connections>,
     growth: Arc<statistics::Growth>,
     client_cache: Arc<ClientCache>,
+    news: Arc<feed::News>,
     /// How long we wait for a statement. PostgreSQL ends it sooner; where we do not even hear of that, the connection is dead.
     patience: Duration,
     /// PostgreSQL's own; zero: none.
@@ -91,6 +93,7 @@ impl Store {
             connections: Arc::new(Connections::new(pool, servers, for_batches)),
             growth: Arc::default(),
             client_cache: Arc::new(ClientCache::new(settings.client_cache_bytes)),
+            news: Arc::default(),
             patience: settings.statement_timeout + GRACE,
             lock_timeout: settings.lock_timeout,
         }

@@ -100,6 +100,12 @@ impl Store {
                  UPDATE orders SET status = $4, version = version + 1
                  WHERE publication = $1 AND number = $2 AND version = $3
                  RETURNING version
+             ), feed AS (
+                 INSERT INTO feed AS f (publication, order_number, version, changed_at, changed_by, by_operator)
+                 SELECT $1, $2, version, clock_timestamp(), 'operator', version FROM changed
+                 ON CONFLICT (publication, order_number) DO UPDATE
+                 SET version = excluded.version, position = NULL, changed_at = excluded.changed_at,
+                     changed_by = excluded.changed_by, by_operator = excluded.by_operator
              )
              INSERT INTO journal_change (publication, order_number, version, made_at, changes)
              SELECT $1, $2, version, now(), $5 FROM changed",

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Failure, looks_like::LooksLike};
+use super::{Failure, Methods, Parameter, looks_like::LooksLike};
 
 /// In Russian and in English.
 type Texts = (Cow<'static, str>, Cow<'static, str>);
@@ -82,10 +82,7 @@ impl Failure {
                     ),
                 )
             }
-            Self::InvalidDryRun => fixed(
-                "Параметр dry_run: true (только проверить) или false.",
-                "The parameter dry_run is true (only check) or false.",
-            ),
+            Self::InvalidParameter(parameter) => parameter.texts(),
             Self::Unauthorized => fixed(
                 "Нужны логин и пароль публикации.",
                 "The publication's login and password are needed.",
@@ -98,13 +95,27 @@ impl Failure {
                 "По этому адресу ничего нет: заказы принимаются на /<публикация>/hs/AquaDeliveri/getOrdersURL.",
                 "Nothing is at this address: orders are taken at /<publication>/hs/AquaDeliveri/getOrdersURL.",
             ),
-            Self::MethodNotAllowed => fixed(
+            Self::MethodNotAllowed(Methods::Orders) => fixed(
                 "Сервис работает: по этому адресу он ждёт POST с JSON-массивом заказов.",
                 "The service works: at this address it waits for POST with a JSON array of orders.",
+            ),
+            Self::MethodNotAllowed(methods) => filled(
+                format!(
+                    "Сервис работает: по этому адресу он ждёт {}.",
+                    methods.as_str()
+                ),
+                format!(
+                    "The service works: at this address it waits for {}.",
+                    methods.as_str()
+                ),
             ),
             Self::RequestTimeout => fixed(
                 "Тело запроса не пришло вовремя.",
                 "The body did not arrive in time.",
+            ),
+            Self::CursorLost => fixed(
+                "Курсор из прошлого, которого в базе больше нет (её восстановили из копии), или чужой: продолжите с since=<дата и время>.",
+                "The cursor is of a past that the database does not have any more (it was restored), or not yours: go on with since=<date and time>.",
             ),
             Self::BodyTooLarge(limit) => filled(
                 format!("Тело запроса больше допустимого: предел {limit} байт после распаковки."),
@@ -133,6 +144,49 @@ impl Failure {
             Self::StorageUnavailable => fixed(
                 "Хранилище недоступно, из пакета ничего не сохранено: повторите запрос позже.",
                 "The storage is unavailable and nothing of the batch is stored: try again later.",
+            ),
+        }
+    }
+}
+
+impl Parameter {
+    fn texts(self) -> Texts {
+        match self {
+            Self::DryRun => fixed(
+                "Параметр dry_run: true (только проверить) или false.",
+                "The parameter dry_run is true (only check) or false.",
+            ),
+            Self::SkipBad => fixed(
+                "Параметр skip_bad: true (пропустить негодные строки) или false.",
+                "The parameter skip_bad is true (leave bad lines out) or false.",
+            ),
+            Self::After => fixed(
+                "Параметр after: курсор из прошлого ответа, без изменений; пустой — с самого начала.",
+                "The parameter after is the cursor of an earlier answer, unchanged; empty: from the beginning.",
+            ),
+            Self::Since => fixed(
+                "Параметр since: дата и время, например 2026-11-24T14:00:00+03:00.",
+                "The parameter since is a date and time, as in 2026-11-24T14:00:00+03:00.",
+            ),
+            Self::AfterAndSince => fixed(
+                "Параметры after и since вместе не имеют смысла: нужен один из них.",
+                "The parameters after and since make no sense together: one of them is needed.",
+            ),
+            Self::Limit => fixed(
+                "Параметр limit: целое число от 1 до 500.",
+                "The parameter limit is a whole number from 1 to 500.",
+            ),
+            Self::Wait => fixed(
+                "Параметр wait: сколько секунд ждать, целое число от 0 до 30.",
+                "The parameter wait is the seconds to wait, a whole number from 0 to 30.",
+            ),
+            Self::Twice(name) => filled(
+                format!("Параметр {name} указан дважды, и по-разному."),
+                format!("The parameter {name} is there twice and says two things."),
+            ),
+            Self::Unknown(name) => filled(
+                format!("Параметра «{name}» здесь нет."),
+                format!("There is no parameter \"{name}\" here."),
             ),
         }
     }

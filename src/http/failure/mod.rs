@@ -43,8 +43,8 @@ pub enum Failure {
     UnknownCharset(SafeName),
     /// 400 `bad_encoding`: bytes that are no text in this charset, and what they look like.
     NotInCharset(&'static str, LooksLike),
-    /// 400 `invalid_parameter`: a `dry_run` that is neither true nor false.
-    InvalidDryRun,
+    /// 400 `invalid_parameter`.
+    InvalidParameter(Parameter),
     /// 401 `unauthorized`, with `WWW-Authenticate`.
     Unauthorized,
     /// 403 `dry_run_only`: this listener takes dry runs only.
@@ -52,9 +52,11 @@ pub enum Failure {
     /// 404 `not_found`.
     NotFound,
     /// 405 `method_not_allowed`, with `Allow`.
-    MethodNotAllowed,
+    MethodNotAllowed(Methods),
     /// 408 `request_timeout`: the body was not there in time.
     RequestTimeout,
+    /// 410 `cursor_lost`: a cursor of another publication, or of a history of the database that is gone.
+    CursorLost,
     /// 413 `body_too_large`: more bytes than this, decompressed.
     BodyTooLarge(usize),
     /// 413 `batch_too_large`: more orders than this.
@@ -69,9 +71,43 @@ pub enum Failure {
     StorageUnavailable,
 }
 
+/// A parameter of the query that is not as it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parameter {
+    DryRun,
+    SkipBad,
+    After,
+    Since,
+    AfterAndSince,
+    Limit,
+    Wait,
+    /// It came twice, and said two things.
+    Twice(SafeName),
+    /// There is none of that name here.
+    Unknown(SafeName),
+}
+
+/// Which methods an endpoint takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Methods {
+    /// `getOrdersURL`.
+    Orders,
+    Post,
+    GetAndPost,
+}
+
+impl Methods {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Orders | Self::Post => "POST",
+            Self::GetAndPost => "GET, POST",
+        }
+    }
+}
+
 impl Failure {
     /// Every one of them, in the order of declaration, with these limits and with examples for what else belongs to it.
-    pub fn all(limits: &Limits) -> [Self; 20] {
+    pub fn all(limits: &Limits) -> [Self; 21] {
         let malformed = |column, cut_short, looks_like| Self::MalformedJson {
             line: 1,
             column,
@@ -87,12 +123,13 @@ impl Failure {
             Self::CorruptCompression,
             Self::UnknownCharset(SafeName::of("utf8mb4")),
             Self::NotInCharset("UTF-8", LooksLike::Windows1251),
-            Self::InvalidDryRun,
+            Self::InvalidParameter(Parameter::DryRun),
             Self::Unauthorized,
             Self::DryRunOnly,
             Self::NotFound,
-            Self::MethodNotAllowed,
+            Self::MethodNotAllowed(Methods::Orders),
             Self::RequestTimeout,
+            Self::CursorLost,
             Self::BodyTooLarge(limits.body_bytes),
             Self::BatchTooLarge(limits.batch_orders),
             Self::AnswerTooLarge(limits.answer_bytes),
@@ -120,12 +157,13 @@ impl Failure {
             | Self::CorruptCompression
             | Self::UnknownCharset(_)
             | Self::NotInCharset(..) => (S::BAD_REQUEST, "bad_encoding"),
-            Self::InvalidDryRun => (S::BAD_REQUEST, "invalid_parameter"),
+            Self::InvalidParameter(_) => (S::BAD_REQUEST, "invalid_parameter"),
             Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized"),
             Self::DryRunOnly => (S::FORBIDDEN, "dry_run_only"),
             Self::NotFound => (S::NOT_FOUND, "not_found"),
-            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::MethodNotAllowed(_) => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::RequestTimeout => (S::REQUEST_TIMEOUT, "request_timeout"),
+            Self::CursorLost => (S::GONE, "cursor_lost"),
             Self::BodyTooLarge(_) => (S::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BatchTooLarge(_) | Self::AnswerTooLarge(_) => {
                 (S::PAYLOAD_TOO_LARGE, "batch_too_large")
@@ -143,7 +181,7 @@ impl Failure {
                 header::WWW_AUTHENTICATE,
                 r#"Basic realm="AquaDeliveri", charset="UTF-8""#,
             ),
-            Self::MethodNotAllowed => (header::ALLOW, "POST"),
+            Self::MethodNotAllowed(methods) => (header::ALLOW, methods.as_str()),
             // The queue moves on in moments; a database that is away needs longer to come back.
             Self::Overloaded => (header::RETRY_AFTER, "2"),
             Self::StorageUnavailable => (header::RETRY_AFTER, "5"),
@@ -256,11 +294,6 @@ pub fn json(status: StatusCode, body: Body) -> Response {
     (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
-/// Any method but POST at the orders' endpoint, for every publication alike.
-pub async fn method_not_allowed() -> Failure {
-    Failure::MethodNotAllowed
-}
-
 pub async fn not_found() -> Failure {
     Failure::NotFound
 }
@@ -281,18 +314,19 @@ mod tests {
             F::CorruptCompression => 5,
             F::UnknownCharset(_) => 6,
             F::NotInCharset(..) => 7,
-            F::InvalidDryRun => 8,
+            F::InvalidParameter(_) => 8,
             F::Unauthorized => 9,
             F::DryRunOnly => 10,
             F::NotFound => 11,
-            F::MethodNotAllowed => 12,
+            F::MethodNotAllowed(_) => 12,
             F::RequestTimeout => 13,
-            F::BodyTooLarge(_) => 14,
-            F::BatchTooLarge(_) => 15,
-            F::AnswerTooLarge(_) => 16,
-            F::Internal => 17,
-            F::Overloaded => 18,
-            F::StorageUnavailable => 19,
+            F::CursorLost => 14,
+            F::BodyTooLarge(_) => 15,
+            F::BatchTooLarge(_) => 16,
+            F::AnswerTooLarge(_) => 17,
+            F::Internal => 18,
+            F::Overloaded => 19,
+            F::StorageUnavailable => 20,
         }
     }
 

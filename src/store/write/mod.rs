@@ -304,6 +304,9 @@ impl Store {
         self.done(connection, written)?;
         if !*probe {
             self.grew(changes.rows());
+            if !changes.orders.is_empty() {
+                self.tell_news(publication);
+            }
         }
         Ok(())
     }

@@ -1,0 +1,4 @@
+//! The other half of the exchange (contract §8): orders go to the back office, and what becomes of them there comes back.
+//! No HTTP, no SQL.
+
+pub mod feed;
