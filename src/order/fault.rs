@@ -196,6 +196,8 @@ pub enum Hint {
     NoSuchMoment,
     /// A NUL in a text.
     Nul,
+    /// Of a cancellation that does not say well whose it is.
+    OnlyStatus,
     /// Beside a phone's number there are words, an extension or another number: that first number counts.
     OnlyNumber,
 }
@@ -348,6 +350,14 @@ impl Warning {
         }
     }
 
+    /// Whether it says in which form a value was taken.
+    #[must_use]
+    pub fn is_of_taken_value(&self) -> bool {
+        use {Hint as H, WarningCode as C};
+        matches!(self.code, C::Rounded | C::PaymentTypeUnknown)
+            || matches!(self.hint, H::Kept(_) | H::Cut(_) | H::Nul | H::OnlyNumber)
+    }
+
     /// The text in that language, without the field.
     #[must_use]
     pub fn message(&self, language: Language) -> Cow<'static, str> {
@@ -380,6 +390,10 @@ impl Warning {
             (C::ClientChanged, _) => (
                 "заказ перешёл к другому клиенту",
                 "the order moved to another client",
+            ),
+            (C::KeptAsStored, H::OnlyStatus) => (
+                "отмена, по которой не видно, что заказ этого клиента: из неё учтён только статус",
+                "a cancellation that does not show that the order is its client's: nothing of it counts but the status",
             ),
             (C::KeptAsStored, _) => (
                 "отмена: чего в запросе нет, осталось как было",

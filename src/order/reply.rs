@@ -188,11 +188,15 @@ impl Envelope<'_> {
             if let Some(order) = verdict.order {
                 let elements = elements.get(at).map_or(&[][..], Vec::as_slice);
                 let mut sent = None;
-                let OrderAnswer { order, client, .. } =
-                    self.shown(order, verdict, elements, &mut sent);
+                let OrderAnswer {
+                    order,
+                    client,
+                    is_stored,
+                    ..
+                } = self.shown(order, verdict, elements, &mut sent);
                 bytes += answer_size::of_order(order, client, length);
                 let size = || answer_size::of_client(client, length);
-                bytes += if self.rules.answers_stored {
+                bytes += if is_stored {
                     *clients.entry(client.number).or_insert_with(size)
                 } else {
                     size()
@@ -216,7 +220,7 @@ impl Envelope<'_> {
         let client = &*self.stored.clients[self.stored.client_of[order]];
         let order = &*self.stored.orders[order];
         let rules = self.rules;
-        if self.rules.answers_stored {
+        if self.shows_stored(verdict) {
             return OrderAnswer::whole(order, client, rules, Shape::Document);
         }
         let shown = sent.insert(sent_only(verdict, order, client, elements));
@@ -224,16 +228,28 @@ impl Envelope<'_> {
             order: &shown.order,
             client: &shown.client,
             rules,
+            is_stored: false,
             total: shown.total,
+            created_at: shown.created_at,
             shipping_dates: shown.shipping_dates,
             has_address: shown.has_address,
             shape: Shape::Document,
         }
     }
 
+    /// Whether an entry shows what is stored. What is another client's it does not show anywhere.
+    fn shows_stored(&self, verdict: &Verdict) -> bool {
+        let is_owners = |order: usize| verdict.is_of(self.stored.orders[order].client_number);
+        self.rules.answers_stored && verdict.order.is_none_or(is_owners)
+    }
+
     /// The elements of each entry, where the answer shows what they sent; else nothing.
     fn elements_of_entries(&self) -> Vec<Vec<&Element>> {
-        if self.rules.answers_stored {
+        if self
+            .verdicts
+            .iter()
+            .all(|verdict| self.shows_stored(verdict))
+        {
             return Vec::new();
         }
         let mut of_entries = vec![Vec::new(); self.verdicts.len()];
@@ -360,8 +376,12 @@ pub struct OrderAnswer<'a> {
     pub client: &'a Client,
     /// The publication's.
     pub rules: &'a Rules,
+    /// Whether they are as stored; else only what was sent of them is shown.
+    pub is_stored: bool,
     /// As far as it is to be shown ([`Shown`]), as what follows.
     pub total: Option<Decimal>,
+    /// When it was made.
+    pub created_at: Option<DateTime<Utc>>,
     /// From when until when.
     pub shipping_dates: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Whether its address is to be shown.
@@ -377,7 +397,9 @@ impl<'a> OrderAnswer<'a> {
             order,
             client,
             rules,
+            is_stored: true,
             total: Some(order.total),
+            created_at: Some(order.created_at),
             shipping_dates: Some((order.shipping_date_from, order.shipping_date_to)),
             has_address: true,
             shape,
@@ -404,7 +426,9 @@ impl Serialize for OrderAnswer<'_> {
             order,
             client,
             rules,
+            is_stored,
             total,
+            created_at,
             shipping_dates,
             has_address,
             shape,
@@ -417,25 +441,24 @@ impl Serialize for OrderAnswer<'_> {
         s.serialize_field("id", &id)?;
         s.serialize_field("external_id", &order.sender_id)?;
         s.serialize_field("status", order.status.as_str())?;
-        s.serialize_field(
-            "client",
-            &ClientAnswer {
-                client,
-                rules,
-                shape,
-            },
-        )?;
+        let client_answer = ClientAnswer {
+            client,
+            rules,
+            shape,
+            is_stored: *is_stored,
+        };
+        s.serialize_field("client", &client_answer)?;
         s.serialize_field("account_number", &account_number(client))?;
         s.serialize_field("total", &total.map(Number))?;
         s.serialize_field("delivery_cost", &content.delivery_cost.map(Number))?;
         s.serialize_field("coins", &content.coins.map(Number))?;
         s.serialize_field("payment_type", &content.payment_type)?;
         s.serialize_field("payment_status", &content.payment_status)?;
-        s.serialize_field("created_at", &Local(order.created_at, zone, shape))?;
+        let local = |moment| Local(moment, zone, shape);
+        s.serialize_field("created_at", &created_at.map(local))?;
         let address = has_address.then(|| AddressAnswer::shipping(order, client));
         s.serialize_field("shipping_address", &address)?;
         let (from, to) = shipping_dates.unzip();
-        let local = |moment| Local(moment, zone, shape);
         s.serialize_field("shipping_date_from", &from.map(local))?;
         s.serialize_field("shipping_date_to", &to.map(local))?;
         s.serialize_field("order_item_list", &Items(&order.items))?;
@@ -475,6 +498,7 @@ struct ClientAnswer<'a> {
     client: &'a Client,
     rules: &'a Rules,
     shape: Shape,
+    is_stored: bool,
 }
 
 impl Serialize for ClientAnswer<'_> {
@@ -487,6 +511,7 @@ impl Serialize for ClientAnswer<'_> {
             client,
             rules,
             shape,
+            is_stored,
         } = self;
         let none = BankAccount::default();
         let loyalty = client
@@ -525,7 +550,7 @@ impl Serialize for ClientAnswer<'_> {
                 s.serialize_field("product_price_list", &Prices(prices))?;
             }
         }
-        let coins = rules.answers_stored.then_some(Number(client.coins_amount));
+        let coins = is_stored.then_some(Number(client.coins_amount));
         s.serialize_field("coins_amount", &coins)?;
         s.serialize_field("loyalty_system_is_active", &loyalty)?;
         s.end()

@@ -1,5 +1,5 @@
-//! What is answered where anybody may ask: what the call itself sent, with our numbers and the status (contract §1). What
-//! else is stored of a client is not shown to whoever guesses its id or phone.
+//! What is answered where anybody may ask, and to a cancellation that may be somebody else's: what the call itself sent, with our
+//! numbers and the status (contract §1, §5). What else is stored is not shown to whoever guesses an id or a phone.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -21,6 +21,8 @@ pub struct Shown {
     pub client: Client,
     /// A cancellation need not send it, and then does not see it.
     pub total: Option<Decimal>,
+    /// Likewise.
+    pub created_at: Option<DateTime<Utc>>,
     /// Likewise.
     pub shipping_dates: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Whether an address was sent: likewise.
@@ -52,20 +54,24 @@ pub fn sent_only(
             .filter(|_| client.account_number == new.account_number),
         ..new
     };
-    let (mut total, mut shipping_dates, mut has_address) = (None, None, false);
+    let (mut total, mut created_at) = (None, None);
+    let (mut shipping_dates, mut has_address) = (None, false);
     let mut addresses: Vec<Address> = Vec::new();
     for (element, outcome) in elements.iter().zip(&verdict.elements) {
         let (Some(sent), Outcome::Taken(taken)) = (&element.order, outcome) else {
             continue;
         };
-        if !taken.has_content {
+        let Some(of) = taken.client else {
+            continue;
+        };
+        if of != client.number {
+            // Somebody else's under the same id. As the order moved, what was said of it before was dropped.
+            shown.content = OrderContent::default();
             continue;
         }
         total = sent.total.or(total);
         shipping_dates = sent.shipping_dates.or(shipping_dates);
-        if let Some(created_at) = sent.created_at {
-            shown.created_at = created_at;
-        }
+        created_at = sent.created_at.or(created_at);
         sent.content.apply(&mut shown.content);
         if let Some(items) = sent.items.as_ref().filter(|items| !items.is_empty()) {
             let items = items.iter().enumerate().map(|(place, item)| {
@@ -83,7 +89,7 @@ pub fn sent_only(
                 addresses.push(address(number, shipping_address));
             }
         }
-        // A cancelled order may keep the client that it has.
+        // A cancellation need not bring its client.
         let (Some(by), Some(numbers)) = (&sent.client, &taken.addresses) else {
             continue;
         };
@@ -110,9 +116,10 @@ pub fn sent_only(
     }
     owner.addresses = each_once(addresses).into();
     Shown {
-        order: shown,
         client: owner,
         total,
+        created_at: created_at.or(total.map(|_| order.created_at)),
+        order: shown,
         shipping_dates,
         has_address,
     }

@@ -162,7 +162,7 @@ impl World {
         then(&elements, &decision)
     }
 
-    fn decide<'k>(&self, known: &'k Known, batches: &[&[Element]]) -> Decision<'k> {
+    pub(super) fn decide<'k>(&self, known: &'k Known, batches: &[&[Element]]) -> Decision<'k> {
         let none = HashSet::new();
         let batches: Vec<_> = batches
             .iter()
@@ -192,7 +192,7 @@ impl World {
         decided.expect("there are enough numbers")
     }
 
-    fn store(&mut self, decision: &Decision<'_>) {
+    pub(super) fn store(&mut self, decision: &Decision<'_>) {
         let orders: Vec<_> = decision
             .orders
             .iter()

@@ -412,6 +412,32 @@ async fn what_the_call_itself_sent_is_answered_with_our_numbers() {
     assert_eq!(twice["client"]["email"], "v@example.org");
 }
 
+#[tokio::test]
+async fn of_two_people_under_one_id_the_answer_shows_one_and_the_same_each_time() {
+    let app = open_to_all().await;
+    let of = |id: &str, client: Value, comment: Value| {
+        let order = changed(order(id), "/comment", comment);
+        changed(order, "/client", client)
+    };
+    let one = json!({ "id": "one", "username": "Один", "email": "one@example.org", "addresses": [address(5)] });
+    let two = json!({ "id": "two", "username": "Два" });
+    let batch = json!([
+        of("1", one, json!("код 12")),
+        of("1", two.clone(), Value::Null),
+        of("2", two, json!("после обеда"))
+    ]);
+    let first = app.post(&batch).await;
+    let shown = first.order("1");
+    assert_eq!(shown["client"]["username"], "Два");
+    assert_eq!(shown["client"]["addresses"].as_array().unwrap().len(), 1);
+    for theirs in ["one@example.org", "код 12", "\"one\""] {
+        assert!(!first.text.contains(theirs), "{}", first.text);
+    }
+    let again = app.post(&batch).await;
+    assert_eq!(again.order("1"), shown);
+    assert_eq!(again.order("2"), first.order("2"));
+}
+
 /// Orders of one client with 100 addresses.
 async fn large_answer(app: &TestApp, count: usize) -> Value {
     let addresses: Vec<Value> = (0..99).map(address).collect();

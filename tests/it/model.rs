@@ -294,13 +294,19 @@ impl Model {
             let mut phones = [out.phone.as_ref(), named].into_iter().flatten();
             found != Some(order.client) && !phones.any(|phone| Some(phone) == theirs.as_ref())
         });
-        // A finished order is not overwritten by a stranger's.
+        // A finished order is not overwritten by a stranger's; of a stranger's cancellation the status is all that counts.
         if let Some(order) = self.orders.get(&out.id)
             && ["completed", "removed"].contains(&order.status)
             && is_a_strangers
             && !out.sent.bad
         {
-            faults.push("id: conflict");
+            if out.sent.status == "removed" {
+                found = Some(order.client);
+                warnings.retain(|warning| !warning.starts_with("client."));
+                warnings.extend([": kept_as_stored", "client: not_allowed"]);
+            } else {
+                faults.push("id: conflict");
+            }
         }
         if !faults.is_empty() {
             return Err(faults);

@@ -511,34 +511,86 @@ async fn a_cancellation_that_names_somebody_unknown_keeps_the_orders_client() {
         answer.warnings_but_of_products("a"),
         [": kept_as_stored", "client.username: required"]
     );
-    assert_eq!(answer.order("a"), &changed(first, "/status", "removed"));
+    // Whoever names nobody is taken for the order's own client.
+    let bare = json!([{ "id": "a", "status": "removed" }]);
+    assert_eq!(
+        app.post(&bare).await.order("a"),
+        &changed(first, "/status", "removed")
+    );
 }
 
 #[tokio::test]
-async fn a_strangers_cancellation_under_a_reused_id_writes_nothing_of_his_into_the_client() {
+async fn a_strangers_cancellation_under_a_reused_id_neither_writes_nor_sees_anything_of_its_client()
+{
     let app = TestApp::start().await;
-    let full = order_of(registered("one", "9191991911"), "a", "new");
-    let first = app.accept(&full).await;
-    for client in [
+    let full = changed(
+        order_of(registered("one", "9191991911"), "a", "new"),
+        "/client/email",
+        "one@example.org",
+    );
+    let first = app.accept(&changed(full, "/comment", "код 12")).await;
+    let clients = [
         json!({ "id": "unknown" }),
         json!({ "username": "Чужой" }),
+        json!([{ "username": "Чужой" }]),
+        json!("Чужой"),
         registered("two", "9191991912"),
-    ] {
+    ];
+    for client in &clients {
         let sent = json!({
             "id": "a", "status": "removed", "comment": "чужой", "client": client,
             "shipping_address": address("9"),
         });
         let answer = app.post(&json!([sent])).await;
+        let order = answer.order("a");
         assert_eq!(
-            answer.order("a"),
-            &changed(first.clone(), "/status", "removed"),
-            "{client}"
+            (&order["id"], &order["status"]),
+            (&first["id"], &json!("removed"))
         );
+        for theirs in [
+            "Клиент one",
+            "9191991911",
+            "one@example.org",
+            "код 12",
+            "Кутузова",
+        ] {
+            assert!(!answer.text.contains(theirs), "{client}: {}", answer.text);
+        }
+        let english = app.request().header("Accept-Language", "en");
+        let english = Answer::of(english.body(json!([sent]).to_string())).await;
+        for (answer, says) in [
+            (&answer, "учтён только статус"),
+            (&english, "nothing of it counts but the status"),
+        ] {
+            assert!(answer.text.contains(says), "{}", answer.text);
+        }
     }
+    let bare = json!([{ "id": "a", "status": "removed" }]);
+    assert_eq!(
+        app.post(&bare).await.order("a"),
+        &changed(first, "/status", "removed")
+    );
     let kept: i64 = app
         .value("SELECT count(*) FROM journal_rejected WHERE warnings IS NOT NULL")
         .await;
-    assert_eq!(kept, 3, "what was not taken is in the journal");
+    assert_eq!(kept, 5, "what was not taken is in the journal");
+}
+
+#[tokio::test]
+async fn a_cancellation_whose_client_a_later_order_makes_is_answered_alike_each_time() {
+    let app = TestApp::start().await;
+    app.accept(&order_of(registered("one", "9191991911"), "a", "new"))
+        .await;
+    let batch = json!([
+        order_of(json!({ "id": "two" }), "a", "removed"),
+        order_of(registered("two", "9191991912"), "b", "new"),
+    ]);
+    let first = app.post(&batch).await;
+    assert_eq!(first.order("a")["status"], "removed");
+    assert_eq!(first.order("a")["client"]["username"], Value::Null);
+    let stored = rows(&app).await;
+    assert_eq!(app.post(&batch).await.text, first.text);
+    assert_eq!(rows(&app).await, stored);
 }
 
 // The stories that the contract came with.

@@ -22,7 +22,6 @@ enum Holds {
     A(&'static [Type]),
     /// A number of ours, of this type. A dry run's may be null.
     Ours(&'static [Type; 2]),
-    Moment,
     MomentOrNull,
     /// One of these, with commas between them.
     Word(&'static str),
@@ -38,8 +37,8 @@ enum Holds {
     Requisites,
 }
 use Holds::{
-    A, Code, List, ListOfRun, Moment, MomentOrNull, OfRun, OfRunOrNull, Ours, Prices, Requisites,
-    Texts, Word,
+    A, Code, List, ListOfRun, MomentOrNull, OfRun, OfRunOrNull, Ours, Prices, Requisites, Texts,
+    Word,
 };
 
 const TEXT: Holds = A(&[String]);
@@ -60,9 +59,11 @@ const ORDER: &[Field] = &[
     ("client", OfRun("AnsweredClient"), "", ""),
     ("account_number", INTEGER_OR_NULL, "Лицевой счёт", "Account"),
     ("total", NUMBER_OR_NULL,
-        "Сумма; null только у отмены, в которой её не было, если публикация открыта всем",
-        "The whole; null only of a cancellation that had none, where anybody may post to the publication"),
-    ("created_at", Moment, "Когда сделан, местное время", "When it was made, local time"),
+        "Сумма; null только у отмены: без суммы, если публикация открыта всем, или если взят только её статус",
+        "The whole; null only of a cancellation: without one, where anybody may post, or of which only the status was taken"),
+    ("created_at", MomentOrNull,
+        "Когда сделан, местное время; null — как у total",
+        "When it was made, local time; null as of total"),
     ("shipping_address", OfRunOrNull("AnsweredShippingAddress"), "null — как у total", "null as of total"),
     ("shipping_date_from", MomentOrNull,
         "Доставить с, местное время; null — как у total",
@@ -88,8 +89,8 @@ const CLIENT: &[Field] = &[
     ("id", OUR_NUMBER, "Наш номер клиента", "Our number of the client"),
     ("external_id", TEXT_OR_NULL, "Ваш id клиента; у гостя null", "Your id of the client; a guest's is null"),
     ("username", TEXT_OR_NULL,
-        "Имя; null, если публикация открыта всем и имя в запросе не пришло",
-        "Name; null where anybody may post to the publication and none came"),
+        "Имя; null, если публикация открыта всем и имя в запросе не пришло, и если от отмены взят только статус",
+        "Name; null where anybody may post to the publication and none came, and where only a cancellation's status was taken"),
     ("comment", TEXT_OR_NULL, "Комментарий", "Comment"),
     ("email", TEXT_OR_NULL, "Почта", "E-mail"),
     ("account_number", INTEGER_OR_NULL, "Лицевой счёт", "Account"),
@@ -102,8 +103,8 @@ const CLIENT: &[Field] = &[
         "Свои цены клиента, по нашим номерам товаров",
         "The client's own prices, by our numbers of products"),
     ("coins_amount", NUMBER_OR_NULL,
-        "Баланс баллов; null, если публикация открыта всем",
-        "Points it has; null where anybody may post to the publication"),
+        "Баланс баллов; null, если публикация открыта всем или если от отмены взят только статус",
+        "Points it has; null where anybody may post to the publication or only a cancellation's status was taken"),
     ("loyalty_system_is_active", FLAG, "Участвует в программе баллов?", "Does it collect points?"),
 ];
 
@@ -262,7 +263,6 @@ fn held(&(_, holds, ru, en): &Field, dry: bool) -> Any {
         A(types) => value(types, about),
         Ours(types) if dry => value(types, about),
         Ours(types) => value(&types[..1], about),
-        Moment => local_moment(String.into(), about),
         MomentOrNull => local_moment([String, Null].into_iter().collect(), about),
         Word(words) => word(words.split(", "), about).into(),
         OfRun(name) => named(&of_run(name, dry)),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::order::{
     content::OrderContent,
-    fault::{Fault, Path, Warning, WarningCode},
+    fault::{Fault, Hint, Path, Warning, WarningCode},
     record::Record,
     wire::{Element, SentItem, SentOrder},
 };
@@ -42,6 +42,13 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
         sent: &SentOrder,
         warnings: &mut Vec<Warning>,
     ) {
+        // Whom it names may be made further on.
+        self.round.may_differ = true;
+        warnings.retain(|warning| !warning.is_of_taken_value());
+        warnings.push(Warning {
+            hint: Hint::OnlyStatus,
+            ..Warning::new(&"", WarningCode::KeptAsStored)
+        });
         if self.clients.lacks_name(element) {
             warnings.push(Warning::new(&"client.username", WarningCode::Required));
         } else if !element.has_unreadable_client {
@@ -89,15 +96,12 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
             ..Taken::default()
         };
         let warnings = &mut taken.warnings;
-        let keeps_client = faults::keeps_client(self, element);
-        if keeps_client || !element.missing.is_empty() {
-            warnings.push(Warning::new(&"", WarningCode::KeptAsStored));
-        }
-        if keeps_client {
-            // Whom it names may be made further on.
-            self.round.may_differ = true;
+        if faults::keeps_client(self, element) {
             self.cancel(known?, element, sent, warnings);
             return Some((known?, taken));
+        }
+        if !element.missing.is_empty() {
+            warnings.push(Warning::new(&"", WarningCode::KeptAsStored));
         }
         let client = if let Some(client) = &sent.client {
             let index = self.client(&element.client, client, warnings);
@@ -112,7 +116,7 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
             let order = &self.orders[known?].after;
             self.clients.by_number(order.client_number)?
         };
-        taken.has_content = true;
+        taken.client = Some(self.clients.records[client].after.number);
         let destination = sent
             .shipping_address
             .as_ref()

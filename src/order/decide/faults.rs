@@ -47,7 +47,7 @@ pub(super) fn against(picture: &Picture<'_, '_, '_>, element: &Element) -> Vec<F
     }
     // A finished order is not overwritten by a stranger's: a shop that is set up anew counts from 1 again.
     if let Some(order) = known
-        && matches!(order.status, Status::Completed | Status::Removed)
+        && is_finished(order)
         && element.order.is_some()
         && element.names_client()
         && is_of_another(picture, order, element)
@@ -57,8 +57,13 @@ pub(super) fn against(picture: &Picture<'_, '_, '_>, element: &Element) -> Vec<F
     faults
 }
 
+fn is_finished(order: &Order) -> bool {
+    matches!(order.status, Status::Completed | Status::Removed)
+}
+
 /// Whether an element cancels a known order and does not say, or not well enough, whose it is: somebody else's cancellation under
-/// a reused id may lack anything. Nothing of it is taken but the status.
+/// a reused id may lack anything. Nothing of it is taken but the status. That may have finished the order, so sent again it is
+/// taken in the same way.
 pub(super) fn keeps_client(picture: &Picture<'_, '_, '_>, element: &Element) -> bool {
     // Nearly no element cancels, so its order is looked up last.
     let Some(order) = element.cancels().then(|| picture.order(element)).flatten() else {
@@ -67,9 +72,11 @@ pub(super) fn keeps_client(picture: &Picture<'_, '_, '_>, element: &Element) -> 
     if element.has_unreadable_client || picture.clients.lacks_name(element) {
         return true;
     }
-    let is_whole = element.missing.is_empty() || !element.names_client();
-    !is_whole
-        && picture.clients.named(element).map(|named| named.number) != Some(order.client_number)
+    let is_owners = |named: &Client| named.number == order.client_number;
+    element.names_client()
+        && !picture.clients.named(element).is_some_and(is_owners)
+        && (!element.missing.is_empty()
+            || is_finished(order) && is_of_another(picture, order, element))
 }
 
 /// Whether an element names another client than its order has, and no phone in common: a guest may have registered since.

@@ -74,8 +74,9 @@ pub enum Outcome {
 pub struct Taken {
     /// Its warnings.
     pub warnings: Vec<Warning>,
-    /// False of a cancellation of which nothing but the status was taken.
-    pub has_content: bool,
+    /// The number of the client whose order it is by this element. `None` of a cancellation of which nothing but the status was
+    /// taken: it may be somebody else's.
+    pub client: Option<i32>,
     /// The numbers of its client's addresses. `None` where nothing of its client was taken: a cancellation that came without one,
     /// or with one that we do not know.
     pub addresses: Option<AddressNumbers>,
@@ -140,6 +141,13 @@ impl Verdict {
     #[must_use]
     pub fn has_remarks(&self) -> bool {
         self.is_accepted() && self.elements.iter().any(Outcome::is_loss)
+    }
+
+    /// Whether an element of it was taken as one of that client's.
+    #[must_use]
+    pub fn is_of(&self, client: i32) -> bool {
+        let is_its = |outcome: &Outcome| matches!(outcome, Outcome::Taken(taken) if taken.client == Some(client));
+        self.elements.iter().any(is_its)
     }
 
     /// All that is wrong with an order that is not stored, each fault once.

@@ -105,9 +105,11 @@ impl Reader<'_> {
         let count_of_returned_bottles = self.integer(bottles, root);
         let ask_for_checkout = self.checkout(checkout, root);
         let items = self.items(items, root);
-        let has_client = client.raw.is_some_and(
-            |raw| matches!(raw::value(raw), Value::Object(object) if !raw::is_empty(object)),
-        );
+        let has_client = client.raw.is_some_and(|raw| match raw::value(raw) {
+            Value::Null | Value::Bool(false) => false,
+            Value::Array(container) | Value::Object(container) => !raw::is_empty(container),
+            _ => true,
+        });
         let client = self.client(client, root, read);
         let shipping_address = self.shipping_address(shipping_address, root);
 
