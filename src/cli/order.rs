@@ -16,7 +16,7 @@ use crate::{
         phone, reply,
         wire::is_blank,
     },
-    store::{self, Store, operator::Found},
+    store::{self, Store, feed::Receiver, operator::Found},
 };
 
 /// How often the order may be written by others while we set its status.
@@ -193,9 +193,11 @@ async fn show(
         let found = find(which, publication, store).await?;
         let read = store.order_with_client(&publication.name, &found).await;
         if let Some((order, client)) = read.map_err(away)? {
+            let receiver = store.receiver_of(&publication.name, order.number).await;
             let sheet = Sheet {
                 order: &order,
                 client: &client,
+                receiver: receiver.map_err(away)?,
                 publication,
             };
             return Ok(sheet.to_string());
@@ -208,7 +210,27 @@ async fn show(
 struct Sheet<'a> {
     order: &'a Order,
     client: &'a Client,
+    /// What the back office said of it, and when.
+    receiver: Option<(Receiver, DateTime<Utc>)>,
     publication: &'a Publication,
+}
+
+/// What the back office made of the order.
+fn receiver(
+    f: &mut fmt::Formatter<'_>,
+    (receiver, said_at): &(Receiver, DateTime<Utc>),
+    zone: Tz,
+) -> fmt::Result {
+    writeln!(f, "\nin 1C")?;
+    line(f, "number", shown(receiver.number.as_ref()))?;
+    line(f, "uid", shown(receiver.uid.as_ref()))?;
+    let version = receiver.version;
+    let of = format!("version {version}, {}", Moment(*said_at, zone));
+    line(f, "said of", Some(&of))?;
+    match &receiver.error {
+        Some(error) => writeln!(f, "  not taken by 1C: {}", clean(error)),
+        None => Ok(()),
+    }
 }
 
 /// One name and its value; nothing there is a dash.
@@ -266,6 +288,7 @@ impl fmt::Display for Sheet<'_> {
         let Self {
             order,
             client,
+            receiver: said,
             publication,
         } = self;
         let zone = publication.rules.timezone;
@@ -315,6 +338,10 @@ impl fmt::Display for Sheet<'_> {
 
         writeln!(f, "\nshipping_address")?;
         shipping_address(f, order, client)?;
+
+        if let Some(said) = said {
+            receiver(f, said, zone)?;
+        }
 
         let kind = match (&client.guest_phone, &client.sender_id) {
             (Some(_), _) => ", a guest",

@@ -2,3 +2,4 @@
 //! No HTTP, no SQL.
 
 pub mod feed;
+pub mod results;

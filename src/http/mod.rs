@@ -40,7 +40,7 @@ use self::{
     listener::{Listener, slots::Slots, tls::Tls},
     mock::{Faults, Mock},
     operator::Operator,
-    path::{FEED_ROUTE, ORDERS_ROUTE},
+    path::{FEED_ROUTE, ORDERS_ROUTE, RESULTS_ROUTE},
 };
 use crate::{
     config::{self, Limits},
@@ -126,9 +126,11 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
         orders = orders.route_layer(from_fn_with_state(mock, mock::inject));
     }
     let feed = get(back_office::feed::read).fallback(other_method(Methods::GetAndPost));
+    let results = post(back_office::results::receive).fallback(other_method(Methods::Post));
     let orders = Router::new()
         .route(ORDERS_ROUTE, orders)
         .route(FEED_ROUTE, feed)
+        .route(RESULTS_ROUTE, results)
         .fallback(failure::not_found);
     with_exchange(orders, app).merge(docs)
 }

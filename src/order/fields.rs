@@ -394,7 +394,66 @@ const ROOM: Field = optional(
     ("Квартира или офис", "Flat or office"),
 );
 
-/// Every sent object: its name, what it is, its fields.
+/// What a back office says of an order (contract §8.1).
+pub static RESULT: Object<6> = object(
+    "Result",
+    (
+        "Что стало с заказом в учётной системе",
+        "What became of an order in the back office",
+    ),
+    [
+        required(
+            "number",
+            Kind::Integer(1, I32_MAX),
+            (
+                "Номер заказа: number из ленты",
+                "The order's number: number of the feed",
+            ),
+        ),
+        optional(
+            "version",
+            Kind::Integer(1, I32_MAX),
+            (
+                "О какой версии заказа это сказано: version из ленты; без неё — о нынешней",
+                "Of which version this is said: version of the feed; without it: of the order as it is",
+            ),
+        ),
+        optional(
+            "receiver_number",
+            Kind::Text(USUAL),
+            (
+                "Номер документа в учётной системе; null и \"\" оставляют прежний",
+                "The document's number in the back office; null and \"\" keep the one before",
+            ),
+        ),
+        optional(
+            "receiver_uid",
+            Kind::Text(USUAL),
+            (
+                "Уникальный идентификатор документа; null и \"\" оставляют прежний",
+                "The document's unique id; null and \"\" keep the one before",
+            ),
+        ),
+        optional(
+            "status",
+            Kind::OneOf(Status::ALLOWED),
+            (
+                "Состояние: движется только вперёд",
+                "The status: only moves forward",
+            ),
+        ),
+        optional(
+            "error",
+            Kind::Text(KEPT_TEXT),
+            (
+                "Почему заказ не взят; без неё или null — взят",
+                "Why the order was not taken; without it, or null: it was",
+            ),
+        ),
+    ],
+);
+
+/// Every object of a sent order: its name, what it is, its fields.
 #[must_use]
 pub fn objects() -> [(&'static str, Both, &'static [Field]); 5] {
     [

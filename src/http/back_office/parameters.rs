@@ -40,6 +40,11 @@ fn values<const N: usize>(uri: &Uri, names: [&str; N]) -> Result<[Option<String>
     Ok(found)
 }
 
+/// Where there are no parameters.
+pub fn none(uri: &Uri) -> Result<(), Failure> {
+    values(uri, []).map(|[]| ())
+}
+
 /// What is asked of the feed.
 pub fn question(uri: &Uri, timezone: Tz) -> Result<Question, Failure> {
     let [after, since, limit, wait] = values(uri, ["after", "since", "limit", "wait"])?;

@@ -4,6 +4,7 @@
 
 mod kinds;
 mod objects;
+mod result;
 #[cfg(test)]
 mod tests;
 
@@ -16,11 +17,13 @@ use super::{
     Rules,
     content::SentContent,
     fault::{Fault, Warning},
+    fields,
     model::{AddressContent, ClientType, OrderItem, Status},
     sent::Sent,
 };
 use kinds::Reader;
 pub(crate) use kinds::{PLACEHOLDER, is_blank};
+pub use result::OrderResult;
 
 /// One element of a batch, read.
 #[derive(Debug, Clone)]
@@ -297,6 +300,14 @@ pub fn number_entries(elements: &mut [Element]) -> usize {
         *elements += 1;
     }
     entries.len()
+}
+
+/// Reads what a back office says of an order. Its faults, where there is one that costs it; and its warnings.
+pub fn parse_result(
+    element: &str,
+    rules: &Rules,
+) -> (Result<OrderResult, Vec<Fault>>, Vec<Warning>) {
+    Reader::new(element, rules, fields::RESULT.fields.len()).result()
 }
 
 /// Reads one element of a batch. Never fails: what is wrong with it stands in its faults, no more than `most_faults` of them,

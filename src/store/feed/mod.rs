@@ -11,6 +11,9 @@ use uuid::Uuid;
 use super::{Error, Store};
 
 mod place;
+mod report;
+
+pub use report::{Known, Receiver, Reported, Who};
 
 /// How far somebody has read: a position, and the mark of the placement that gave it. In a history where that placement did
 /// not take place, nothing has the mark.

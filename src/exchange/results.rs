@@ -1,0 +1,360 @@
+//! What the back office made of orders: its own numbers of them, how far they have come, or why it could not take one
+//! (contract §8.1).
+
+use std::collections::HashMap;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use crate::{
+    order::{
+        Rules,
+        fault::{
+            Fault, FaultCode, FaultText, Hint, Language, Remark, RemarkText, Warning, WarningCode,
+            summary,
+        },
+        model::Status,
+        wire::{OrderResult, parse_result},
+    },
+    store::{
+        self, Store,
+        feed::{Known, Reported, Who},
+    },
+};
+
+/// How often others may write the same orders first.
+const ATTEMPTS: u32 = 20;
+
+/// What became of one result.
+#[derive(Debug)]
+pub struct Entry {
+    /// `None` where it is unreadable.
+    number: Option<i32>,
+    outcome: Result<(i32, Status), Vec<Fault>>,
+    warnings: Vec<Warning>,
+}
+
+impl Entry {
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.outcome.is_ok()
+    }
+}
+
+/// Stores results, each by itself, all in one transaction; one entry each, in their order.
+///
+/// # Errors
+/// When the database does not take them; nothing is stored then, and the same again is safe.
+pub async fn report<'e>(
+    store: &Store,
+    publication: &str,
+    rules: &Rules,
+    elements: impl Iterator<Item = &'e str>,
+    who: &Who<'_>,
+) -> Result<Vec<Entry>, store::Error> {
+    let read: Vec<_> = elements
+        .map(|element| parse_result(element, rules))
+        .collect();
+    let said: Vec<_> = read
+        .iter()
+        .filter_map(|(said, _)| said.as_ref().ok())
+        .collect();
+    let mut attempt = 0;
+    let outcomes = loop {
+        attempt += 1;
+        let numbers: Vec<i32> = said.iter().map(|said| said.number).collect();
+        let decide = |known: &HashMap<i32, Known>| decide_all(known, &said);
+        match store.report(publication, &numbers, who, decide).await {
+            Err(store::Error::Overtaken(_)) if attempt < ATTEMPTS => {}
+            outcomes => break outcomes?,
+        }
+    };
+    let mut outcomes = outcomes.into_iter();
+    Ok(read
+        .into_iter()
+        .map(|(said, mut warnings)| match said {
+            Err(faults) => Entry {
+                number: None,
+                outcome: Err(faults),
+                warnings,
+            },
+            Ok(said) => {
+                // One for each that was read.
+                let outcome = outcomes.next().flatten();
+                warnings.extend(outcome.as_ref().and_then(|(_, _, warning)| warning.clone()));
+                let not_found = || {
+                    vec![Fault {
+                        field: "number".into(),
+                        code: FaultCode::NotFound,
+                        hint: Hint::None,
+                    }]
+                };
+                Entry {
+                    number: Some(said.number),
+                    outcome: outcome
+                        .map(|(version, status, _)| (version, status))
+                        .ok_or_else(not_found),
+                    warnings,
+                }
+            }
+        })
+        .collect())
+}
+
+/// An order's version and status once the result is stored, and what there is to say; `None`: there is no such order.
+type Outcome = Option<(i32, Status, Option<Warning>)>;
+
+/// Decides on one after the other; gives the orders that are to be written, and an outcome for each.
+fn decide_all(known: &HashMap<i32, Known>, said: &[&OrderResult]) -> (Vec<Reported>, Vec<Outcome>) {
+    let mut after = known.clone();
+    let outcomes = said
+        .iter()
+        .map(|said| {
+            let order = after.get_mut(&said.number)?;
+            let warning = decide(order, said);
+            // Written once, however much of it is said.
+            let is_changed = order.status != known.get(&said.number)?.status;
+            let version = order.version + i32::from(is_changed);
+            Some((version, order.status, warning))
+        })
+        .collect();
+    let changed = after.into_values().filter_map(|after| {
+        let before = known.get(&after.number)?;
+        (*before != after).then(|| Reported {
+            before: before.clone(),
+            after,
+        })
+    });
+    (changed.collect(), outcomes)
+}
+
+/// Applies a result to an order.
+fn decide(order: &mut Known, said: &OrderResult) -> Option<Warning> {
+    // A version that is not there yet is of a history of the database that is gone.
+    let of = said
+        .version
+        .map_or(order.version, |version| version.min(order.version));
+    let receiver = &mut order.receiver;
+    let is_older = of < receiver.version;
+    for (said, stored) in [
+        (&said.receiver_number, &mut receiver.number),
+        (&said.receiver_uid, &mut receiver.uid),
+    ] {
+        if said.is_some() && !(is_older && stored.is_some()) {
+            stored.clone_from(said);
+        }
+    }
+    if !is_older {
+        receiver.version = of;
+        receiver.error.clone_from(&said.error);
+    }
+    match said.status {
+        Some(status) if order.status.may_become(status) => order.status = status,
+        Some(_) => return Some(Warning::new(&"status", WarningCode::StatusNotChanged)),
+        None => {}
+    }
+    None
+}
+
+/// The answer: an entry for each result, each with the same keys.
+pub fn to_json(entries: &[Entry], language: Language) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        success: bool,
+        results: Vec<Written<'a>>,
+    }
+    serde_json::to_vec(&Answer {
+        success: true,
+        results: entries
+            .iter()
+            .map(|entry| Written(entry, language))
+            .collect(),
+    })
+}
+
+struct Written<'a>(&'a Entry, Language);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(entry, language) = self;
+        let faults: Vec<_> = entry.outcome.as_ref().err().into_iter().flatten().collect();
+        let message = match faults.as_slice() {
+            [] => String::new(),
+            faults => summary(faults, *language),
+        };
+        let errors = faults
+            .iter()
+            .map(|fault| FaultText::whole(fault, *language));
+        let warnings = entry.warnings.iter().map(Remark::Warning);
+        let warnings = warnings.map(|warning| RemarkText(warning, *language));
+        let (version, status) = entry.outcome.as_ref().ok().copied().unzip();
+        let mut s = serializer.serialize_struct("Entry", 7)?;
+        s.serialize_field("number", &entry.number)?;
+        s.serialize_field("success", &entry.is_accepted())?;
+        s.serialize_field("version", &version)?;
+        s.serialize_field("status", &status.map(Status::as_str))?;
+        s.serialize_field("message", &message)?;
+        s.serialize_field("errors", &errors.collect::<Vec<_>>())?;
+        s.serialize_field("warnings", &warnings.collect::<Vec<_>>())?;
+        s.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::feed::Receiver;
+
+    fn order(version: i32, status: Status, receiver: Receiver) -> Known {
+        Known {
+            number: 7,
+            version,
+            status,
+            receiver,
+        }
+    }
+
+    fn said(version: Option<i32>, number: Option<&str>, error: Option<&str>) -> OrderResult {
+        OrderResult {
+            number: 7,
+            version,
+            receiver_number: number.map(Into::into),
+            receiver_uid: None,
+            status: None,
+            error: error.map(Into::into),
+        }
+    }
+
+    fn receiver(version: i32, number: Option<&str>, error: Option<&str>) -> Receiver {
+        Receiver {
+            version,
+            number: number.map(Into::into),
+            uid: None,
+            error: error.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn an_older_version_never_clears_what_a_newer_one_said() {
+        for (stored, said, due) in [
+            // The first word, of this version and of none.
+            (
+                receiver(0, None, None),
+                said(Some(3), Some("А"), None),
+                receiver(3, Some("А"), None),
+            ),
+            (
+                receiver(0, None, None),
+                said(None, None, Some("нет")),
+                receiver(5, None, Some("нет")),
+            ),
+            // A newer one takes the error back and keeps the number.
+            (
+                receiver(3, Some("А"), Some("нет")),
+                said(Some(4), None, None),
+                receiver(4, Some("А"), None),
+            ),
+            (
+                receiver(3, Some("А"), None),
+                said(Some(4), Some("Б"), None),
+                receiver(4, Some("Б"), None),
+            ),
+            // The same once more, and something else of the same.
+            (
+                receiver(4, Some("Б"), None),
+                said(Some(4), Some("Б"), None),
+                receiver(4, Some("Б"), None),
+            ),
+            (
+                receiver(4, Some("Б"), None),
+                said(Some(4), Some("В"), Some("да")),
+                receiver(4, Some("В"), Some("да")),
+            ),
+            // An older one adds what is not known, and no more.
+            (
+                receiver(4, None, Some("нет")),
+                said(Some(3), Some("А"), None),
+                receiver(4, Some("А"), Some("нет")),
+            ),
+            (
+                receiver(4, Some("Б"), None),
+                said(Some(3), Some("А"), Some("нет")),
+                receiver(4, Some("Б"), None),
+            ),
+            // One that is not there yet counts as the last.
+            (
+                receiver(3, None, None),
+                said(Some(99), Some("А"), None),
+                receiver(5, Some("А"), None),
+            ),
+        ] {
+            let mut known = order(5, Status::New, stored);
+            assert_eq!(decide(&mut known, &said), None);
+            assert_eq!(known.receiver, due, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn the_status_only_moves_forward() {
+        use Status::{Approved, Completed, New, Removed};
+        for (stored, sent, due) in [
+            (New, Approved, Ok(Approved)),
+            (New, Completed, Ok(Completed)),
+            (Approved, Approved, Ok(Approved)),
+            (Approved, Removed, Ok(Removed)),
+            (Approved, New, Err(Approved)),
+            (Removed, Approved, Err(Removed)),
+            (Completed, Removed, Err(Completed)),
+        ] {
+            let mut known = order(5, stored, Receiver::default());
+            let said = OrderResult {
+                status: Some(sent),
+                ..said(None, None, None)
+            };
+            let warning = decide(&mut known, &said).map(|warning| warning.code);
+            let (status, warns) = match due {
+                Ok(status) => (status, None),
+                Err(status) => (status, Some(WarningCode::StatusNotChanged)),
+            };
+            assert_eq!(
+                (known.status, warning),
+                (status, warns),
+                "{stored:?} {sent:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn several_results_of_an_order_are_one_change_and_what_says_nothing_new_is_none() {
+        let stored = order(5, Status::New, receiver(5, Some("А"), None));
+        let known = HashMap::from([(7, stored)]);
+        let with = |status| OrderResult {
+            status: Some(status),
+            ..said(Some(5), Some("А"), None)
+        };
+        let (first, second, unknown) = (
+            with(Status::Approved),
+            with(Status::Completed),
+            OrderResult {
+                number: 8,
+                ..with(Status::New)
+            },
+        );
+        let (changed, outcomes) = decide_all(&known, &[&first, &second, &unknown]);
+        let states: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| outcome.as_ref().map(|o| (o.0, o.1)))
+            .collect();
+        assert_eq!(
+            states,
+            [
+                Some((6, Status::Approved)),
+                Some((6, Status::Completed)),
+                None
+            ]
+        );
+        assert_eq!(changed.len(), 1);
+        assert_eq!(changed[0].after.status, Status::Completed);
+        let (changed, _) = decide_all(&known, &[&said(Some(5), Some("А"), None)]);
+        assert!(changed.is_empty());
+    }
+}

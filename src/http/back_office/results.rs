@@ -1,0 +1,82 @@
+//! `POST /<publication>/hs/AquaDeliveri/v1/orders/results`: what became of orders (contract §8.1).
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use super::{log_in, parameters::none};
+use crate::{
+    exchange::results::{Entry, report, to_json},
+    http::{
+        app::App,
+        body::reply::ReplyBody,
+        exchange::{Exchange, Facts},
+        failure::{Failure, json},
+        listener::address::SenderAddress,
+    },
+    share::Share,
+    store::{self, feed::Who},
+};
+
+/// Takes results.
+pub async fn receive(
+    State(app): State<Arc<App>>,
+    Extension(exchange): Extension<Exchange>,
+    Extension(address): Extension<SenderAddress>,
+    request: Request,
+) -> Response {
+    let mut facts = Facts::default();
+    let outcome = process(&app, exchange, address, request, &mut facts).await;
+    let mut response = outcome.into_response();
+    response.extensions_mut().insert(facts);
+    response
+}
+
+async fn process(
+    app: &App,
+    exchange: Exchange,
+    address: SenderAddress,
+    request: Request,
+    facts: &mut Facts,
+) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    let caller = log_in(app, &head, address, facts).await?;
+    none(&head.uri)?;
+    let publication = &caller.publication;
+    let store = app.intake.get().ok_or(Failure::StorageUnavailable)?.store();
+    let share = Share::new(&publication.name, address.0);
+    let begin = Instant::now();
+    let read = app.bodies.read(&head.headers, body, &share).await?;
+    facts.waited("body", begin);
+    facts.bytes = read.bytes;
+    let begin = Instant::now();
+    let elements = read.ranges.iter().map(|range| &read.text[range.clone()]);
+    let who = Who {
+        login: caller.login.as_deref(),
+        request_id: Some(&exchange.request_id),
+    };
+    let entries = report(store, &publication.name, &publication.rules, elements, &who).await?;
+    facts.waited("results", begin);
+    facts.orders = entries.len();
+    facts.accepted = entries
+        .iter()
+        .filter(|entry| Entry::is_accepted(entry))
+        .count();
+    facts.rejected = facts.orders - facts.accepted;
+    let text = to_json(&entries, exchange.language).map_err(|_never| Failure::Internal)?;
+    let body = ReplyBody::new(vec![text], read.memory);
+    Ok(json(StatusCode::OK, Body::new(body)))
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        tracing::warn!(error = %error.in_full(), "the database did not take what a back office said");
+        Self::StorageUnavailable
+    }
+}
