@@ -1,12 +1,7 @@
 //! The order as it is answered (contract §6), in tables.
 
-use utoipa::openapi::{
-    ComponentsBuilder,
-    schema::Type::{self, Array, Boolean, Integer, Null, Number, String},
-};
-
 use super::schema::{
-    Any, answered, described, list, local_moment, map, named, of_run, or_null, value, word,
+    Json, answered, both, list, local_moment, map, named, of_run, or_null, value, word,
 };
 use crate::order::{
     content::{OrderContent, Shown},
@@ -19,9 +14,9 @@ type Field = (&'static str, Holds, &'static str, &'static str);
 
 #[derive(Clone, Copy)]
 enum Holds {
-    A(&'static [Type]),
+    A(&'static [&'static str]),
     /// A number of ours, of this type. A dry run's may be null.
-    Ours(&'static [Type; 2]),
+    Ours(&'static [&'static str; 2]),
     MomentOrNull,
     /// One of these, with commas between them.
     Word(&'static str),
@@ -41,19 +36,19 @@ use Holds::{
     Word,
 };
 
-const TEXT: Holds = A(&[String]);
-const TEXT_OR_NULL: Holds = A(&[String, Null]);
-const INTEGER: Holds = A(&[Integer]);
-const INTEGER_OR_NULL: Holds = A(&[Integer, Null]);
-const NUMBER: Holds = A(&[Number]);
-const NUMBER_OR_NULL: Holds = A(&[Number, Null]);
-const FLAG: Holds = A(&[Boolean]);
-const OUR_NUMBER: Holds = Ours(&[Integer, Null]);
+const TEXT: Holds = A(&["string"]);
+const TEXT_OR_NULL: Holds = A(&["string", "null"]);
+const INTEGER: Holds = A(&["integer"]);
+const INTEGER_OR_NULL: Holds = A(&["integer", "null"]);
+const NUMBER: Holds = A(&["number"]);
+const NUMBER_OR_NULL: Holds = A(&["number", "null"]);
+const FLAG: Holds = A(&["boolean"]);
+const OUR_NUMBER: Holds = Ours(&["integer", "null"]);
 
 /// And what stands in its optional content ([`OrderContent`]).
 #[rustfmt::skip]
 const ORDER: &[Field] = &[
-    ("id", Ours(&[String, Null]), "Наш номер заказа", "Our number of the order"),
+    ("id", Ours(&["string", "null"]), "Наш номер заказа", "Our number of the order"),
     ("external_id", TEXT, "Ваш id заказа", "Your id of the order"),
     ("status", Word(Status::ALLOWED), "Состояние", "The status"),
     ("client", OfRun("AnsweredClient"), "", ""),
@@ -172,29 +167,29 @@ const WARNING: &[Field] = &[FIELD, ("code", Code("WarningCode"), "Код", "Code
 const FAULT: &[Field] = &[FIELD, ("code", Code("FaultCode"), "Код", "Code"), MESSAGE];
 
 /// Everything that is answered about an accepted order. In a dry run numbers that nobody gave yet are null.
-pub fn order_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
+pub fn order_schemas(dry: bool) -> [(String, Json); 4] {
     let held =
         |fields: &'static [Field]| fields.iter().map(move |field| (field.0, held(field, dry)));
-    components
-        .schema(
+    [
+        (
             of_run("AnsweredOrder", dry),
             answered(
                 ("Заказ, как он сохранён", "The order as stored"),
                 held(ORDER).chain(OrderContent::default().fields().map(content)),
             ),
-        )
-        .schema(
+        ),
+        (
             of_run("AnsweredClient", dry),
             answered(("Клиент", "The client"), held(CLIENT)),
-        )
-        .schema(
+        ),
+        (
             of_run("AnsweredAddress", dry),
             answered(
                 ("Адрес клиента", "A client's address"),
                 held(CLIENT_ADDRESS).chain(held(ADDRESS)),
             ),
-        )
-        .schema(
+        ),
+        (
             of_run("AnsweredShippingAddress", dry),
             answered(
                 (
@@ -203,10 +198,11 @@ pub fn order_schemas(components: ComponentsBuilder, dry: bool) -> ComponentsBuil
                 ),
                 held(SHIPPING_ADDRESS).chain(held(ADDRESS)),
             ),
-        )
+        ),
+    ]
 }
 
-fn content((name, value): (&'static str, Shown<'_>)) -> (&'static str, Any) {
+fn content((name, value): (&'static str, Shown<'_>)) -> (&'static str, Json) {
     let mut fields = fields::ORDER.fields.iter();
     let about = fields
         .find(|field| field.name == name)
@@ -216,14 +212,14 @@ fn content((name, value): (&'static str, Shown<'_>)) -> (&'static str, Any) {
         Shown::Text(_) => TEXT_OR_NULL,
         Shown::Flag(_) => FLAG,
         Shown::Integer(_) => INTEGER,
-        Shown::Checkout(_) => A(&[String, Boolean, Null]),
+        Shown::Checkout(_) => A(&["string", "boolean", "null"]),
     };
     (name, held(&(name, holds, about.0, about.1), false))
 }
 
 /// What is the same in a dry run.
-pub fn shared_schemas(components: ComponentsBuilder) -> ComponentsBuilder {
-    let schemas: [(_, Both, _); 5] = [
+pub fn shared_schemas() -> [(String, Json); 5] {
+    let schemas: [(&str, Both, _); 5] = [
         ("AnsweredItem", ("Строка заказа", "An order's line"), ITEM),
         (
             "BankAccount",
@@ -249,34 +245,33 @@ pub fn shared_schemas(components: ComponentsBuilder) -> ComponentsBuilder {
             FAULT,
         ),
     ];
-    let schemas = schemas.into_iter();
-    schemas.fold(components, |components, (name, about, fields)| {
+    schemas.map(|(name, about, fields)| {
         let fields = fields.iter().map(|field| (field.0, held(field, false)));
-        components.schema(name, answered(about, fields))
+        (name.to_owned(), answered(about, fields))
     })
 }
 
-fn held(&(_, holds, ru, en): &Field, dry: bool) -> Any {
+fn held(&(_, holds, ru, en): &Field, dry: bool) -> Json {
     let about = (ru, en);
     let any_number = (0, usize::MAX);
     match holds {
         A(types) => value(types, about),
         Ours(types) if dry => value(types, about),
         Ours(types) => value(&types[..1], about),
-        MomentOrNull => local_moment([String, Null].into_iter().collect(), about),
-        Word(words) => word(words.split(", "), about).into(),
+        MomentOrNull => local_moment(about),
+        Word(words) => word(words.split(", "), about),
         OfRun(name) => named(&of_run(name, dry)),
         OfRunOrNull(name) => or_null(&of_run(name, dry), about),
-        Code(name) => described(name, about),
-        Texts(each) => list(Array.into(), value(&[String], each), any_number, about),
-        List(name) => list(Array.into(), named(name), any_number, about),
-        ListOfRun(name) => list(Array.into(), named(&of_run(name, dry)), any_number, about),
+        Code(name) => named(name).with("description", both(about)),
+        Texts(each) => list(value(&["string"], each), any_number, about),
+        List(name) => list(named(name), any_number, about),
+        ListOfRun(name) => list(named(&of_run(name, dry)), any_number, about),
         Prices => map(about, named("Price")),
-        Requisites => answered(about, [("bank_account", named("BankAccount"))]).into(),
+        Requisites => answered(about, [("bank_account", named("BankAccount"))]),
     }
 }
 
 /// A text for people.
-pub fn message() -> Any {
+pub fn message() -> Json {
     held(&MESSAGE, false)
 }

@@ -1,23 +1,21 @@
 //! The endpoint as an `OpenAPI` 3.1 document, made of the reader's own fields, of the codes and of the limits.
 
-use serde_json::json;
-use utoipa::openapi::{
-    ComponentsBuilder, HttpMethod, InfoBuilder, ObjectBuilder, OneOfBuilder, OpenApi,
-    OpenApiBuilder, PathItem, PathsBuilder, RefOr, Schema,
-    extensions::ExtensionsBuilder,
-    schema::Type,
-    security::{Http, HttpAuthScheme, SecurityScheme},
-};
+use std::fmt::Write as _;
+
+use serde_json::json as sorted;
 
 use super::{
     answer::{self, message},
-    operation::{Verbatim, operation},
-    schema::{always, answered, both, list, map, named, no_entries, of_run, word},
+    operation::operation,
+    schema::{
+        self, Json, always, answered, both, json, list, map, named, no_entries, object, of_run,
+        word,
+    },
     sent,
 };
 use crate::{
     config::Limits,
-    http::failure::Failure,
+    http::{failure::Failure, path::ORDERS_ROUTE},
     order::{
         fault::{Fault, FaultCode, Hint, Language, Warning, WarningCode},
         fields::Both,
@@ -26,33 +24,27 @@ use crate::{
 
 /// The document, laid out for reading, with these limits in it. No limit can cause an error, but the library cannot know.
 pub fn document(limits: &Limits) -> serde_json::Result<String> {
-    let mut verbatim = Verbatim::default();
-    let text = build(limits, &mut verbatim).to_pretty_json()?;
-    verbatim.fill(text)
-}
-
-fn build(limits: &Limits, verbatim: &mut Verbatim) -> OpenApi {
-    OpenApiBuilder::new()
-        .info(
-            InfoBuilder::new()
-                .title("AquaDeliveri: приём заказов")
-                .version(env!("CARGO_PKG_VERSION"))
-                .description(Some(both((
-                    "Сайт или приложение присылает пакет заказов и получает ответ по каждому. Повтор всегда безопасен: \
-                     тот же пакет не создаёт новых записей и получает те же номера.",
-                    "A site or an app posts a batch of orders and is answered about each. Sending again is always safe: \
-                     the same batch makes no new records and is answered with the same numbers.",
-                ))))
-                .build(),
-        )
-        .paths(
-            PathsBuilder::new().path(
-                "/{publication}/hs/AquaDeliveri/getOrdersURL",
-                PathItem::new(HttpMethod::Post, operation(limits, verbatim)),
-            ),
-        )
-        .components(Some(components(limits).build()))
-        .build()
+    let about = both((
+        "Сайт или приложение присылает пакет заказов и получает ответ по каждому. Повтор всегда безопасен: \
+         тот же пакет не создаёт новых записей и получает те же номера.",
+        "A site or an app posts a batch of orders and is answered about each. Sending again is always safe: \
+         the same batch makes no new records and is answered with the same numbers.",
+    ));
+    let post = object([("post", operation(limits)?)]);
+    let document = object([
+        ("openapi", json("3.1.0")),
+        (
+            "info",
+            object([
+                ("title", json("AquaDeliveri: приём заказов")),
+                ("description", json(about)),
+                ("version", json(env!("CARGO_PKG_VERSION"))),
+            ]),
+        ),
+        ("paths", object([(ORDERS_ROUTE, post)])),
+        ("components", components(limits)),
+    ]);
+    serde_json::to_string_pretty(&document)
 }
 
 /// A code with what it says, in both languages.
@@ -63,34 +55,30 @@ struct Code {
 }
 
 /// The schema of these codes: its description and the extension `x-codes` have their texts.
-fn codes(about: Both, codes: &[Code]) -> RefOr<Schema> {
-    let lines = codes.iter().map(|Code { code, texts, .. }| {
-        let [ru, en] = texts;
-        format!("\n- `{code}`: {ru} / {en}")
-    });
-    let description = both(about) + "\n" + &lines.collect::<String>();
-    let list: Vec<_> = codes
-        .iter()
-        .map(
-            |Code {
-                 code,
-                 status,
-                 texts,
-             }| {
-                let [ru, en] = texts;
-                match status {
-                    Some(status) => json!({ "code": code, "status": status, "ru": ru, "en": en }),
-                    None => json!({ "code": code, "ru": ru, "en": en }),
-                }
-            },
-        )
-        .collect();
+fn codes(about: Both, codes: &[Code]) -> Json {
+    let mut description = both(about) + "\n";
+    let mut list = Vec::new();
+    for Code {
+        code,
+        status,
+        texts: [ru, en],
+    } in codes
+    {
+        // Writing to a String cannot fail.
+        let _ = write!(description, "\n- `{code}`: {ru} / {en}");
+        list.push(match status {
+            Some(status) => sorted!({ "code": code, "status": status, "ru": ru, "en": en }),
+            None => sorted!({ "code": code, "ru": ru, "en": en }),
+        });
+    }
     let mut names: Vec<_> = codes.iter().map(|code| code.code).collect();
     names.dedup();
-    word(names, about)
-        .description(Some(description))
-        .extensions(Some(ExtensionsBuilder::new().add("x-codes", list).build()))
-        .into()
+    object([
+        ("type", json("string")),
+        ("description", json(description)),
+        ("enum", json(names)),
+        ("x-codes", json(list)),
+    ])
 }
 
 const LANGUAGES: [Language; 2] = [Language::Ru, Language::En];
@@ -115,7 +103,7 @@ fn texts_of(code: FaultCode) -> [String; 2] {
     })
 }
 
-fn components(limits: &Limits) -> ComponentsBuilder {
+fn components(limits: &Limits) -> Json {
     let faults = FaultCode::ALL.map(|code| Code {
         code: code.as_str(),
         status: None,
@@ -131,41 +119,45 @@ fn components(limits: &Limits) -> ComponentsBuilder {
         status: Some(failure.status().as_u16()),
         texts: LANGUAGES.map(|language| failure.message(language).into_owned()),
     });
-    let mut components = ComponentsBuilder::new()
-        .security_scheme(
-            "basic",
-            SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)),
-        )
-        .schema(
+    let named = [
+        (
             "FaultCode",
             codes(("Ошибки заказа", "Faults of an order"), &faults),
-        )
-        .schema(
+        ),
+        (
             "WarningCode",
             codes(("Предупреждения", "Warnings"), &warnings),
-        )
-        .schema(
+        ),
+        (
             "FailureCode",
             codes(
                 ("Отказы на запрос целиком", "Failures of a whole request"),
                 &failures,
             ),
-        )
-        .schema("Failure", failure());
-    components = sent::schemas(components, limits);
-    components = answer::shared_schemas(components);
+        ),
+        ("Failure", failure()),
+        ("Rejected", rejected()),
+    ];
+    let mut schemas: Vec<_> = named.map(|(name, schema)| (name.to_owned(), schema)).into();
+    schemas.extend(sent::schemas(limits));
+    schemas.extend(answer::shared_schemas());
     for dry in [false, true] {
-        components = answer::order_schemas(components, dry);
-        components = entries(components, dry);
+        schemas.extend(answer::order_schemas(dry));
+        schemas.extend(entries(dry));
     }
-    components
+    schemas.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let basic = sorted!({ "basic": { "type": "http", "scheme": "basic" } });
+    object([
+        ("schemas", object(schemas)),
+        ("securitySchemes", json(basic)),
+    ])
 }
 
-fn failure() -> ObjectBuilder {
+fn failure() -> Json {
     let error = answered(
         ("Причина", "The cause"),
         [
-            ("field", word([""], ("Всегда пусто", "Always empty")).into()),
+            ("field", word([""], ("Всегда пусто", "Always empty"))),
             ("code", named("FailureCode")),
             ("message", message()),
         ],
@@ -177,25 +169,15 @@ fn failure() -> ObjectBuilder {
         ),
         [
             ("success", always(false)),
-            (
-                "data",
-                answered(("Всегда пусто", "Always empty"), []).into(),
-            ),
+            ("data", answered(("Всегда пусто", "Always empty"), [])),
             ("message", message()),
-            (
-                "errors",
-                list(
-                    Type::Array.into(),
-                    error,
-                    (1, 1),
-                    ("Одна причина", "One cause"),
-                ),
-            ),
+            ("errors", list(error, (1, 1), ("Одна причина", "One cause"))),
         ],
     )
 }
 
-fn entries(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
+/// What answers a batch, and its entries.
+fn entries(dry: bool) -> [(String, Json); 3] {
     let of = |name: &str| of_run(name, dry);
     let about = if dry {
         (
@@ -205,72 +187,52 @@ fn entries(components: ComponentsBuilder, dry: bool) -> ComponentsBuilder {
     } else {
         ("Ответ на пакет", "The answer to a batch")
     };
-    let entry = OneOfBuilder::new()
-        .item(named(&of("Accepted")))
-        .item(named("Rejected"))
-        .description(Some(both((
-            "Что стало с заказом",
-            "What became of an order",
-        ))));
-    let components = components
-        .schema(
-            of("Answer"),
-            answered(
-                about,
-                [
-                    ("success", always(true)),
-                    (
-                        "data",
-                        map(
-                            (
-                                "По id заказа, в порядке первого появления; \"#0\", \"#1\", … — элемент без пригодного id",
-                                "By the order's id, in the order of first appearance; \"#0\", \"#1\", …: an element without a usable id",
-                            ),
-                            named(&of("Entry")),
-                        ),
-                    ),
-                ],
-            ),
-        )
-        .schema(of("Entry"), entry)
-        .schema(of("Accepted"), accepted(dry));
-    if dry {
-        return components;
-    }
-    components.schema("Rejected", rejected())
-}
-
-fn accepted(dry: bool) -> ObjectBuilder {
-    answered(
-        ("Заказ сохранён", "The order is stored"),
-        [
-            ("success", always(true)),
-            (
-                "data",
-                list(
-                    Type::Array.into(),
-                    named(&of_run("AnsweredOrder", dry)),
-                    (1, 1),
-                    ("Заказ, как он сохранён", "The order as stored"),
-                ),
-            ),
-        ],
-    )
-    .property(
-        "warnings",
-        list(
-            Type::Array.into(),
-            named("Warning"),
-            (1, usize::MAX),
-            (
-                "Есть, когда есть что сказать",
-                "There where there is something to say",
-            ),
+    let by_id = map(
+        (
+            "По id заказа, в порядке первого появления; \"#0\", \"#1\", … — элемент без пригодного id",
+            "By the order's id, in the order of first appearance; \"#0\", \"#1\", …: an element without a usable id",
         ),
-    )
+        named(&of("Entry")),
+    );
+    let either = Json::List(vec![named(&of("Accepted")), named("Rejected")]);
+    let what = both(("Что стало с заказом", "What became of an order"));
+    [
+        (
+            of("Answer"),
+            answered(about, [("success", always(true)), ("data", by_id)]),
+        ),
+        (
+            of("Entry"),
+            object([("oneOf", either), ("description", json(what))]),
+        ),
+        (of("Accepted"), accepted(dry)),
+    ]
 }
 
-fn rejected() -> ObjectBuilder {
+fn accepted(dry: bool) -> Json {
+    let warnings = list(
+        named("Warning"),
+        (1, usize::MAX),
+        (
+            "Есть, когда есть что сказать",
+            "There where there is something to say",
+        ),
+    );
+    let order = list(
+        named(&of_run("AnsweredOrder", dry)),
+        (1, 1),
+        ("Заказ, как он сохранён", "The order as stored"),
+    );
+    let keys = [
+        ("success", true, always(true)),
+        ("data", true, order),
+        ("warnings", false, warnings),
+    ];
+    schema::sent(("Заказ сохранён", "The order is stored"), keys.into_iter())
+        .with("additionalProperties", false)
+}
+
+fn rejected() -> Json {
     answered(
         (
             "Заказ не принят; до исправления повторять незачем",
@@ -283,7 +245,6 @@ fn rejected() -> ObjectBuilder {
             (
                 "errors",
                 list(
-                    Type::Array.into(),
                     named("Fault"),
                     (1, usize::MAX),
                     ("Все ошибки заказа", "All faults of the order"),

@@ -1,16 +1,8 @@
 //! The operation `getOrdersURL`: its parameters, its request and its responses.
 
-use serde_json::{Value, json};
-use utoipa::openapi::{
-    Content, ContentBuilder, Header, ObjectBuilder, RefOr, Required, ResponseBuilder, Schema,
-    example::ExampleBuilder,
-    path::{OperationBuilder, ParameterBuilder, ParameterIn},
-    request_body::RequestBodyBuilder,
-    schema::{AnyOf, AnyOfBuilder, Type},
-    security::SecurityRequirement,
-};
+use serde_json::value::RawValue;
 
-use super::schema::{both, named, value};
+use super::schema::{Json, both, json, named, object, value};
 use crate::{
     config::Limits,
     http::failure::Failure,
@@ -21,87 +13,66 @@ pub const EXAMPLE_REQUEST: &str = include_str!("../../../tests/data/example-requ
 /// What the demo answers to it.
 const EXAMPLE_ANSWER: &str = include_str!("example-answer.json");
 
-const JSON: &str = "application/json";
+type Result<T> = serde_json::Result<T>;
 
-/// JSON that goes into the document as it is written: a [`Value`] would put its keys in the alphabet's order.
-#[derive(Default)]
-pub struct Verbatim(Vec<String>);
-
-impl Verbatim {
-    /// A placeholder for this text until [`Self::fill`].
-    pub fn put(&mut self, text: impl Into<String>) -> Value {
-        self.0.push(text.into());
-        Value::String(Self::mark(self.0.len() - 1))
-    }
-
-    fn mark(position: usize) -> String {
-        format!("\u{1}{position}\u{1}")
-    }
-
-    pub fn fill(self, mut document: String) -> serde_json::Result<String> {
-        for (position, text) in self.0.iter().enumerate() {
-            document =
-                document.replace(&serde_json::to_string(&Self::mark(position))?, text.trim());
-        }
-        Ok(document)
-    }
-}
-
-pub fn operation(limits: &Limits, verbatim: &mut Verbatim) -> OperationBuilder {
+pub fn operation(limits: &Limits) -> Result<Json> {
     let megabytes = limits.body_bytes / (1024 * 1024);
-    let mut operation = OperationBuilder::new()
-        .operation_id(Some("getOrdersURL"))
-        .summary(Some("Принять пакет заказов / Take a batch of orders"))
-        .description(Some(format!(
-            "Тело — JSON-массив заказов, не больше {megabytes} МиБ ({} байт) после распаковки и {} заказов. UTF-8 или charset из Content-Type; \
-             gzip, deflate, br, zstd. Ответ 200 — пакет обработан: каждый заказ либо сохранён, либо отклонён со всеми ошибками. \
-             Ответ 503 — ничего не сохранено, повторите.\n\n\
-             The body is a JSON array of orders, at most {megabytes} MiB ({} bytes) decompressed and {} orders. UTF-8 or the charset of \
-             Content-Type; gzip, deflate, br, zstd. 200: the batch was processed, each order is stored or rejected with all its \
-             faults. 503: nothing is stored, try again.",
-            limits.body_bytes, limits.batch_orders, limits.body_bytes, limits.batch_orders,
-        )))
-        .security(SecurityRequirement::new::<_, [&str; 0], &str>("basic", []))
-        // An anonymous publication.
-        .security(SecurityRequirement::default())
-        .request_body(Some(
-            RequestBodyBuilder::new()
-                .required(Some(Required::True))
-                .content(
-                    JSON,
-                    content(
-                        named("Batch"),
-                        [(
-                            "document",
-                            example(
-                                "Пример из документа / The document's example",
-                                verbatim.put(EXAMPLE_REQUEST),
-                            ),
-                        )],
-                    ),
-                )
-                .build(),
-        ))
-        .response("200", processed(verbatim));
-    for parameter in parameters() {
-        operation = operation.parameter(parameter);
-    }
+    let description = format!(
+        "Тело — JSON-массив заказов, не больше {megabytes} МиБ ({} байт) после распаковки и {} заказов. UTF-8 или charset из Content-Type; \
+         gzip, deflate, br, zstd. Ответ 200 — пакет обработан: каждый заказ либо сохранён, либо отклонён со всеми ошибками. \
+         Ответ 503 — ничего не сохранено, повторите.\n\n\
+         The body is a JSON array of orders, at most {megabytes} MiB ({} bytes) decompressed and {} orders. UTF-8 or the charset of \
+         Content-Type; gzip, deflate, br, zstd. 200: the batch was processed, each order is stored or rejected with all its \
+         faults. 503: nothing is stored, try again.",
+        limits.body_bytes, limits.batch_orders, limits.body_bytes, limits.batch_orders,
+    );
+    let request = content(
+        named("Batch"),
+        [(
+            "document".to_owned(),
+            example(
+                "Пример из документа / The document's example",
+                EXAMPLE_REQUEST,
+            )?,
+        )],
+    );
+    let mut responses = vec![("200".to_owned(), processed()?)];
     let mut failures = Failure::all(limits).to_vec();
     failures.sort_by_key(|failure| failure.status());
-    for alike in failures.chunk_by(|one, other| one.status() == other.status()) {
-        operation = operation.response(alike[0].status().as_str(), failed(alike, verbatim));
+    let status = |failure: &Failure| failure.status();
+    for alike in failures.chunk_by(|one, other| status(one) == status(other)) {
+        responses.push((alike[0].status().as_str().to_owned(), failed(alike)?));
     }
-    operation
+    // Without a login, too: an anonymous publication.
+    let security = vec![object([("basic", Json::List(Vec::new()))]), no_fields()];
+    Ok(object([
+        (
+            "summary",
+            json("Принять пакет заказов / Take a batch of orders"),
+        ),
+        ("description", json(description)),
+        ("operationId", json("getOrdersURL")),
+        ("parameters", Json::List(parameters().into())),
+        (
+            "requestBody",
+            object([("content", request), ("required", json(true))]),
+        ),
+        ("responses", object(responses)),
+        ("security", Json::List(security)),
+    ]))
 }
 
-fn parameters() -> [ParameterBuilder; 4] {
-    let text = || ObjectBuilder::new().schema_type(Type::String);
-    let flag = ObjectBuilder::new().schema_type(Type::Boolean);
+fn no_fields() -> Json {
+    Json::Object(Vec::new())
+}
+
+fn parameters() -> [Json; 4] {
+    let text = || object([("type", json("string"))]);
+    let flag = object([("type", json("boolean")), ("default", json(false))]);
     [
         (
             "publication",
-            ParameterIn::Path,
-            Required::True,
+            "path",
             text(),
             (
                 "Имя публикации, без учёта регистра",
@@ -110,9 +81,8 @@ fn parameters() -> [ParameterBuilder; 4] {
         ),
         (
             "dry_run",
-            ParameterIn::Query,
-            Required::False,
-            flag.default(Some(json!(false))),
+            "query",
+            flag,
             (
                 "true — только проверить: ответ тот же, но ни один заказ не сохраняется, а ещё не выданные номера — null",
                 "true: check only: the same answer, but no order is stored, and numbers not given yet are null",
@@ -120,8 +90,7 @@ fn parameters() -> [ParameterBuilder; 4] {
         ),
         (
             "Accept-Language",
-            ParameterIn::Header,
-            Required::False,
+            "header",
             text(),
             (
                 "Язык текстов: ru (по умолчанию) или en",
@@ -130,8 +99,7 @@ fn parameters() -> [ParameterBuilder; 4] {
         ),
         (
             "X-Request-Id",
-            ParameterIn::Header,
-            Required::False,
+            "header",
             text(),
             (
                 "Ваш номер запроса; возвращается в ответе",
@@ -139,110 +107,96 @@ fn parameters() -> [ParameterBuilder; 4] {
             ),
         ),
     ]
-    .map(|(name, parameter_in, required, schema, about)| {
-        ParameterBuilder::new()
-            .name(name)
-            .parameter_in(parameter_in)
-            .required(required)
-            .schema(Some(schema))
-            .description(Some(both(about)))
+    .map(|(name, place, schema, about)| {
+        object([
+            ("name", json(name)),
+            ("in", json(place)),
+            ("description", json(both(about))),
+            ("required", json(place == "path")),
+            ("schema", schema),
+        ])
     })
 }
 
-fn content<N: Into<String>>(
-    schema: RefOr<Schema>,
-    examples: impl IntoIterator<Item = (N, ExampleBuilder)>,
-) -> Content {
-    ContentBuilder::new()
-        .schema(Some(schema))
-        .examples_from_iter(examples)
-        .build()
+/// A body in JSON, with examples by name.
+fn content(schema: Json, examples: impl IntoIterator<Item = (String, Json)>) -> Json {
+    let body = object([("schema", schema), ("examples", object(examples))]);
+    object([("application/json", body)])
 }
 
-fn example(summary: impl Into<String>, value: Value) -> ExampleBuilder {
-    ExampleBuilder::new().summary(summary).value(Some(value))
+fn example(summary: &str, text: &str) -> Result<Json> {
+    let value = RawValue::from_string(text.trim().to_owned())?;
+    Ok(object([
+        ("summary", json(summary)),
+        ("value", Json::Verbatim(value)),
+    ]))
 }
 
-fn header(about: Both) -> Header {
-    Header::new(value(&[Type::String], about))
+fn header(about: Both) -> Json {
+    object([("schema", value(&["string"], about))])
 }
 
-fn request_id() -> Header {
-    header((
+fn request_id() -> (String, Json) {
+    let about = (
         "Номер запроса: ваш или наш",
         "The request's id: yours or ours",
+    );
+    ("X-Request-Id".to_owned(), header(about))
+}
+
+fn response(description: String, headers: Vec<(String, Json)>, content: Json) -> Json {
+    object([
+        ("description", json(description)),
+        ("headers", object(headers)),
+        ("content", content),
+    ])
+}
+
+fn processed() -> Result<Json> {
+    let either = object([(
+        "anyOf",
+        Json::List(vec![named("Answer"), named("DryRunAnswer")]),
+    )]);
+    let example = example("Ответ на пример / The example's answer", EXAMPLE_ANSWER)?;
+    let dry_run = header((
+        "true, если это была проверка; иначе заголовка нет",
+        "true where this was a dry run; else it is not there",
+    ));
+    Ok(response(
+        both((
+            "Пакет обработан, что бы ни стало с каждым заказом",
+            "The batch was processed, whatever became of each order",
+        )),
+        vec![("X-Dry-Run".to_owned(), dry_run), request_id()],
+        content(either, [("demo".to_owned(), example)]),
     ))
 }
 
-fn processed(verbatim: &mut Verbatim) -> ResponseBuilder {
-    let either = AnyOfBuilder::from(AnyOf::new())
-        .item(named("Answer"))
-        .item(named("DryRunAnswer"))
-        .build();
-    ResponseBuilder::new()
-        .description(both((
-            "Пакет обработан, что бы ни стало с каждым заказом",
-            "The batch was processed, whatever became of each order",
-        )))
-        .header("X-Request-Id", request_id())
-        .header(
-            "X-Dry-Run",
-            header((
-                "true, если это была проверка; иначе заголовка нет",
-                "true where this was a dry run; else it is not there",
-            )),
-        )
-        .content(
-            JSON,
-            content(
-                RefOr::T(Schema::AnyOf(either)),
-                [(
-                    "demo",
-                    example(
-                        "Ответ на пример / The example's answer",
-                        verbatim.put(EXAMPLE_ANSWER),
-                    ),
-                )],
-            ),
-        )
-}
-
 /// The failures of one status.
-fn failed(failures: &[Failure], verbatim: &mut Verbatim) -> ResponseBuilder {
+fn failed(failures: &[Failure]) -> Result<Json> {
     let mut codes: Vec<_> = failures.iter().map(|failure| failure.code()).collect();
     codes.dedup();
-    let examples: Vec<_> = failures
-        .iter()
-        .enumerate()
-        .map(|(position, failure)| {
-            // Several failures may have one code.
-            let nth = failures[..position]
-                .iter()
-                .filter(|other| other.code() == failure.code())
-                .count();
-            let name = if nth == 0 {
-                failure.code().to_owned()
-            } else {
-                format!("{}_{}", failure.code(), nth + 1)
-            };
-            let text = verbatim.put(failure.in_json(Language::Ru));
-            (name, example(failure.message(Language::Ru), text))
-        })
-        .collect();
-    let mut response = ResponseBuilder::new()
-        .description(codes.join(", "))
-        .header("X-Request-Id", request_id())
-        .content(JSON, content(named("Failure"), examples));
-    for failure in failures {
+    let mut examples = Vec::new();
+    let mut headers = vec![request_id()];
+    for (position, failure) in failures.iter().enumerate() {
+        // Several failures may have one code.
+        let alike = |other: &&Failure| other.code() == failure.code();
+        let name = match failures[..position].iter().filter(alike).count() {
+            0 => failure.code().to_owned(),
+            before => format!("{}_{}", failure.code(), before + 1),
+        };
+        let summary = failure.message(Language::Ru);
+        examples.push((name, example(&summary, &failure.in_json(Language::Ru))?));
         if let Some((name, value)) = failure.header() {
-            let mut schema = ObjectBuilder::new().schema_type(Type::String);
-            if let Ok(value) = value.to_str() {
-                schema = schema.examples([value]);
-            }
-            response = response.header(header_name(name.as_str()), Header::new(schema));
+            let example = value.to_str().unwrap_or_default();
+            let schema = object([("type", json("string")), ("examples", json(vec![example]))]);
+            let name = header_name(name.as_str());
+            headers.retain(|(other, _)| *other != name);
+            headers.push((name, object([("schema", schema)])));
         }
     }
-    response
+    let content = content(named("Failure"), examples);
+    Ok(response(codes.join(", "), headers, content))
 }
 
 /// `retry-after` as people write it.

@@ -1,15 +1,49 @@
-//! Short ways to write schemas, of what is sent and of what is answered.
+//! JSON Schema in short: of what is sent and of what is answered.
 
-use serde_json::Value;
-use utoipa::openapi::{
-    ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema,
-    schema::{AdditionalProperties, SchemaType, Type},
-};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, value::RawValue};
 
 use crate::order::fields::Both;
 
-/// Any schema.
-pub type Any = RefOr<Schema>;
+/// JSON with its keys in the order in which they are written. In a [`Value`] they would have the alphabet's.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Json {
+    Value(Value),
+    /// As it is written elsewhere.
+    Verbatim(Box<RawValue>),
+    List(Vec<Self>),
+    #[serde(serialize_with = "as_object")]
+    Object(Vec<(String, Self)>),
+}
+
+fn as_object<S: Serializer>(fields: &[(String, Json)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(fields.iter().map(|(name, value)| (name, value)))
+}
+
+/// A value of [`Json`].
+pub fn json(value: impl Into<Value>) -> Json {
+    Json::Value(value.into())
+}
+
+pub fn object<N: Into<String>>(fields: impl IntoIterator<Item = (N, Json)>) -> Json {
+    let fields = fields.into_iter();
+    Json::Object(fields.map(|(name, value)| (name.into(), value)).collect())
+}
+
+impl Json {
+    /// With one key more.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.push(name, json(value));
+        self
+    }
+
+    pub fn push(&mut self, name: &str, value: Self) {
+        if let Self::Object(fields) = self {
+            fields.push((name.to_owned(), value));
+        }
+    }
+}
 
 /// Russian first, English below.
 pub fn both((ru, en): Both) -> String {
@@ -25,109 +59,90 @@ pub fn of_run(name: &str, dry: bool) -> String {
     }
 }
 
-fn of(types: SchemaType, about: Both) -> ObjectBuilder {
-    ObjectBuilder::new()
-        .schema_type(types)
-        .description(Some(both(about)))
+/// A value of these types.
+pub fn value(types: &[&str], about: Both) -> Json {
+    let types = match types {
+        [one] => json(*one),
+        several => json(several),
+    };
+    object([("type", types), ("description", json(both(about)))])
 }
 
 /// A list of at least and at most so many.
-pub fn list(types: SchemaType, items: impl Into<Any>, bounds: (usize, usize), about: Both) -> Any {
-    ArrayBuilder::new()
-        .schema_type(types)
-        .items(items.into())
-        .min_items((bounds.0 > 0).then_some(bounds.0))
-        .max_items((bounds.1 < usize::MAX).then_some(bounds.1))
-        .description(Some(both(about)))
-        .into()
-}
-
-/// The schema of that name.
-pub fn named(name: &str) -> Any {
-    Ref::from_schema_name(name).into()
-}
-
-/// The schema of that name, with a description of its own.
-pub fn described(name: &str, about: Both) -> Any {
-    utoipa::openapi::schema::RefBuilder::new()
-        .ref_location_from_schema_name(name)
-        .description(Some(both(about)))
-        .into()
-}
-
-/// A value of an answer, of these types.
-pub fn value(types: &[Type], about: Both) -> Any {
-    of(types.iter().cloned().collect(), about).into()
-}
-
-/// The schema of that name, or null.
-pub fn or_null(name: &str, about: Both) -> Any {
-    OneOfBuilder::new()
-        .item(named(name))
-        .item(ObjectBuilder::new().schema_type(Type::Null))
-        .description(Some(both(about)))
-        .into()
-}
-
-/// A moment of an answer, of these types.
-pub fn local_moment(types: SchemaType, about: Both) -> Any {
-    of(types, about)
-        .pattern(Some(
-            "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$",
-        ))
-        .into()
-}
-
-/// One of these words, of an answer.
-pub fn word(words: impl IntoIterator<Item = impl Into<Value>>, about: Both) -> ObjectBuilder {
-    of(Type::String.into(), about).enum_values(Some(words))
-}
-
-/// Always this.
-pub fn always(what: bool) -> Any {
-    ObjectBuilder::new()
-        .schema_type(Type::Boolean)
-        .enum_values(Some([what]))
-        .into()
+pub fn list(items: Json, (least, most): (usize, usize), about: Both) -> Json {
+    let mut list = value(&["array"], about);
+    list.push("items", items);
+    if least > 0 {
+        list = list.with("minItems", least);
+    }
+    if most < usize::MAX {
+        list = list.with("maxItems", most);
+    }
+    list
 }
 
 /// A list without entries.
-pub fn no_entries(about: Both) -> Any {
-    ArrayBuilder::new()
-        .items(utoipa::openapi::schema::ArrayItems::False)
-        .max_items(Some(0))
-        .description(Some(both(about)))
-        .into()
+pub fn no_entries(about: Both) -> Json {
+    list(json(false), (0, 0), about)
+}
+
+/// The schema of that name.
+pub fn named(name: &str) -> Json {
+    let at = format!("#/components/schemas/{name}");
+    object([("$ref", json(at))])
+}
+
+/// The schema of that name, or null.
+pub fn or_null(name: &str, about: Both) -> Json {
+    let either = vec![named(name), object([("type", json("null"))])];
+    object([
+        ("oneOf", Json::List(either)),
+        ("description", json(both(about))),
+    ])
+}
+
+/// A moment of an answer, or null.
+pub fn local_moment(about: Both) -> Json {
+    let pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$";
+    value(&["string", "null"], about).with("pattern", pattern)
+}
+
+/// One of these words, of an answer.
+pub fn word<'w>(words: impl IntoIterator<Item = &'w str>, about: Both) -> Json {
+    value(&["string"], about).with("enum", words.into_iter().collect::<Vec<_>>())
+}
+
+pub fn always(what: bool) -> Json {
+    object([("type", json("boolean")), ("enum", json(vec![what]))])
 }
 
 /// A sent object: fields that are not named are ignored.
-pub fn sent<'f>(about: Both, fields: impl Iterator<Item = (&'f str, bool, Any)>) -> Any {
-    let mut object = of(Type::Object.into(), about);
+pub fn sent<'f>(about: Both, fields: impl Iterator<Item = (&'f str, bool, Json)>) -> Json {
+    let (mut required, mut properties) = (Vec::new(), Vec::new());
     for (name, is_required, schema) in fields {
-        object = object.property(name, schema);
-        if is_required {
-            object = object.required(name);
-        }
+        properties.push((name, schema));
+        required.extend(is_required.then_some(name));
     }
-    object.into()
+    let mut sent = value(&["object"], about);
+    if !required.is_empty() {
+        sent = sent.with("required", required);
+    }
+    if !properties.is_empty() {
+        sent.push("properties", object(properties));
+    }
+    sent
 }
 
 /// An answered object: every key, always, and no other.
-pub fn answered<'f>(
-    about: Both,
-    fields: impl IntoIterator<Item = (&'f str, Any)>,
-) -> ObjectBuilder {
-    let mut object = of(Type::Object.into(), about)
-        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
-    for (name, schema) in fields {
-        object = object.property(name, schema).required(name);
-    }
-    object
+pub fn answered<'f>(about: Both, fields: impl IntoIterator<Item = (&'f str, Json)>) -> Json {
+    let fields = fields.into_iter();
+    sent(about, fields.map(|(name, schema)| (name, true, schema)))
+        .with("additionalProperties", false)
 }
 
 /// An answered object that has such a value under any key.
-pub fn map(about: Both, of_what: Any) -> Any {
-    of(Type::Object.into(), about)
-        .additional_properties(Some(of_what))
-        .into()
+pub fn map(about: Both, of_what: Json) -> Json {
+    let mut map = value(&["object"], about);
+    map.push("additionalProperties", of_what);
+    map
 }

@@ -1,12 +1,8 @@
 //! The order as it is sent (contract §3).
 
 use serde_json::Value;
-use utoipa::openapi::{
-    ArrayBuilder, ComponentsBuilder, KnownFormat, ObjectBuilder, SchemaFormat,
-    schema::{SchemaType, Type},
-};
 
-use super::schema::{Any, both, list, named, sent, value};
+use super::schema::{Json, both, json, list, named, object, sent, value};
 use crate::{
     config::Limits,
     order::fields::{self, Both, Field, Kind},
@@ -16,78 +12,71 @@ use crate::{
 const MOMENT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}";
 
 /// Everything that is sent: the document's own form, and in words what else is read.
-pub fn schemas(components: ComponentsBuilder, limits: &Limits) -> ComponentsBuilder {
+pub fn schemas(limits: &Limits) -> Vec<(String, Json)> {
     let batch = list(
-        Type::Array.into(),
         named(fields::ORDER.name),
         (0, limits.batch_orders),
         ("Пакет заказов", "A batch of orders"),
     );
-    let objects = fields::objects().into_iter();
-    objects.fold(
-        components.schema("Batch", batch),
-        |components, (name, about, fields)| {
-            let fields = fields
-                .iter()
-                .map(|field| (field.name, field.is_required, sent_field(field, limits)));
-            components.schema(name, sent(about, fields))
-        },
-    )
+    let objects = fields::objects().into_iter().map(|(name, about, fields)| {
+        let fields = fields
+            .iter()
+            .map(|field| (field.name, field.is_required, sent_field(field, limits)));
+        (name.to_owned(), sent(about, fields))
+    });
+    objects.chain([("Batch".to_owned(), batch)]).collect()
 }
 
-fn sent_field(field: &Field, limits: &Limits) -> Any {
+fn sent_field(field: &Field, limits: &Limits) -> Json {
     let about = match also_read(field.kind) {
         Some((ru, en)) => format!("{}. {ru}\n\n{}. {en}", field.about.0, field.about.1),
         None => both(field.about),
     };
     // `null` and `""` clear an optional field.
-    let null = (!field.is_required).then_some(Type::Null);
-    let least = field.is_required.then_some(1);
-    let types =
-        |types: &[Type]| -> SchemaType { types.iter().cloned().chain(null.clone()).collect() };
-    let object = |allowed: &[Type]| {
-        let object = ObjectBuilder::new().schema_type(types(allowed));
-        object.description(Some(about.clone()))
+    let null = (!field.is_required).then_some("null");
+    let of = |types: &[&'static str]| {
+        let types: Vec<_> = types.iter().copied().chain(null).collect();
+        object([("type", json(types)), ("description", json(about.clone()))])
     };
-    let text = |longest| {
-        let text = object(&[Type::String]).min_length(least);
-        text.max_length(Some(longest)).into()
+    let required = |schema: Json, least: &str| {
+        if field.is_required {
+            schema.with(least, 1)
+        } else {
+            schema
+        }
     };
-    let list = |items: Any, most| {
-        ArrayBuilder::new()
-            .schema_type(types(&[Type::Array]))
-            .items(items)
-            .min_items(least)
-            .max_items(Some(most))
-            .description(Some(about.clone()))
-            .into()
+    let text = |longest| required(of(&["string"]).with("maxLength", longest), "minLength");
+    let list = |items, most| {
+        let mut list = of(&["array"]);
+        list.push("items", items);
+        required(list.with("maxItems", most), "minItems")
     };
     match field.kind {
         Kind::Identity | Kind::Id => text(fields::LONGEST_ID),
         Kind::Text(usual) => text(usual),
-        Kind::OurNumber => integer(object(&[Type::Integer]), 1, i64::from(i32::MAX)),
-        Kind::Integer(least, most) => integer(object(&[Type::Integer]), least, most),
+        Kind::OurNumber => of(&["integer"])
+            .with("minimum", 1)
+            .with("maximum", i32::MAX),
+        Kind::Integer(i64::MIN, i64::MAX) => of(&["integer"]).with("format", "int64"),
+        Kind::Integer(least, most) => of(&["integer"])
+            .with("minimum", least)
+            .with("maximum", most),
         Kind::Amount(whole_digits) => {
             let most = 10_f64.powi(whole_digits.cast_signed()) - 0.01;
-            let amount = object(&[Type::Number]).minimum(Some(0));
-            amount.maximum(Some(most)).into()
+            of(&["number"]).with("minimum", 0).with("maximum", most)
         }
-        Kind::Flag => object(&[Type::Boolean]).into(),
-        Kind::Checkout => {
-            let checkout = object(&[Type::String, Type::Boolean]);
-            checkout.max_length(Some(fields::LONGEST_ID)).into()
-        }
-        Kind::Moment => object(&[Type::String]).pattern(Some(MOMENT)).into(),
-        Kind::Phone => object(&[Type::String]).into(),
+        Kind::Flag => of(&["boolean"]),
+        Kind::Checkout => of(&["string", "boolean"]).with("maxLength", fields::LONGEST_ID),
+        Kind::Moment => of(&["string"]).with("pattern", MOMENT),
+        Kind::Phone => of(&["string"]),
         Kind::Phones => {
-            let phone = value(&[Type::String], ("Телефон", "Phone"));
+            let phone = value(&["string"], ("Телефон", "Phone"));
             list(phone, limits.client_addresses)
         }
         Kind::OneOf(words) => {
             let words = words.split(", ").map(Value::from);
-            let null = null.as_ref().map(|_| Value::Null);
-            let word = object(&[Type::String]);
-            word.enum_values(Some(words.chain(null))).into()
+            let null = null.map(|_| Value::Null);
+            of(&["string"]).with("enum", words.chain(null).collect::<Vec<_>>())
         }
         Kind::Object(name) => named(name),
         Kind::List(name) if name == fields::ORDER_ITEM.name => {
@@ -95,14 +84,6 @@ fn sent_field(field: &Field, limits: &Limits) -> Any {
         }
         Kind::List(name) => list(named(name), limits.client_addresses),
     }
-}
-
-fn integer(integer: ObjectBuilder, least: i64, most: i64) -> Any {
-    if (least, most) == (i64::MIN, i64::MAX) {
-        let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
-        return integer.format(Some(format)).into();
-    }
-    integer.minimum(Some(least)).maximum(Some(most)).into()
 }
 
 /// What is read of a kind besides the document's own form (contract §3).
