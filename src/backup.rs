@@ -47,7 +47,6 @@ pub fn newest(folder: &Path) -> io::Result<Option<Newest>> {
 
 /// The metric `aqua_backup_age_seconds`: seconds since the newest backup; without end where there is none or its folder
 /// cannot be read; `None` where the settings name no folder.
-#[must_use]
 pub fn age_seconds(settings: &config::Backup) -> Option<f64> {
     let folder = settings.folder.as_ref()?;
     let newest = newest(folder).ok().flatten();

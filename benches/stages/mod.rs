@@ -1,4 +1,4 @@
-//! What both benchmarks run: the stages that a batch goes through between its bytes and its answer, the database left
+//! What both benchmarks run: the stages that a batch goes through between its bytes and its response, the database left
 //! out, each on its own and over the same made-up orders.
 
 use std::{

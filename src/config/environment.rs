@@ -16,7 +16,6 @@ pub struct Environment {
 
 impl Environment {
     /// This process's. An empty variable counts as none: compose files often set those.
-    #[must_use]
     pub fn of_process() -> Self {
         let text = |name| env::var(name).ok().filter(|value| !value.is_empty());
         Self {

@@ -19,7 +19,7 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Of them, most of one wide network: a /24, under IPv6 a /48.
     pub connections_per_network: usize,
-    /// Largest answer in bytes; a batch whose answer would be larger is refused before anything of it is stored.
+    /// Largest response in bytes; a batch whose response would be larger is refused before anything of it is stored.
     pub answer_bytes: usize,
     /// How many batches an address may try out in a minute where a publication is anonymous.
     pub dry_runs_per_minute: u32,
@@ -28,7 +28,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The least of `bytes_in_flight` that an order takes, however short its text: its faults, or its answer, need it.
+    /// The least of `bytes_in_flight` that an order takes, however short its text: its faults, or its response, need it.
     pub const ROOM_OF_AN_ORDER: usize = 1536;
 
     pub(super) fn read(mut section: Section<'_>) -> Self {

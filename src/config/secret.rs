@@ -6,13 +6,11 @@ pub struct Secret(String);
 
 impl Secret {
     /// Wraps a text so that `Debug` hides it.
-    #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// The text itself, for the one place that needs it.
-    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -62,9 +62,9 @@ struct Inner {
     lock_waiters: Semaphore,
     dry_run_rate: dry_run::RateLimiter,
     /// How long after a batch came PostgreSQL may begin to store it. Whatever it has begun it ends within its own timeout,
-    /// and all that before the answer's deadline (contract §1).
+    /// and all that before the response's deadline (contract §1).
     store_within: Duration,
-    /// How long after a batch came its open outcome may be asked after: longer than `store_within`, shorter than the answer's
+    /// How long after a batch came its open outcome may be asked after: longer than `store_within`, shorter than the response's
     /// deadline.
     settle_within: Duration,
     /// `limits.answer_bytes`
@@ -89,7 +89,7 @@ pub struct RawBatch {
     pub language: Language,
     /// What it holds already. The response takes it over.
     pub memory: Reservation,
-    /// When its body was complete: the time for its answer runs from then.
+    /// When its body was complete: the time for its response runs from then.
     pub complete_at: Instant,
 }
 
@@ -170,7 +170,7 @@ impl Intake {
         self.inner.lanes.lengths()
     }
 
-    /// Makes all deciding end, however much of it is left, for nobody waits for the answers any more.
+    /// Makes all deciding end, however much of it is left, for nobody waits for the responses any more.
     pub fn stop(&self) {
         self.inner.stopped.store(true, Ordering::Relaxed);
     }

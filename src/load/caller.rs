@@ -19,7 +19,7 @@ use super::{Error, Target, orders::Body};
 pub struct Caller {
     sender: SendRequest<Full<Bytes>>,
     target: Target,
-    /// The last answer's body. Kept, because fresh memory for megabytes is not free.
+    /// The last response's body. Kept, because fresh memory for megabytes is not free.
     answer: Vec<u8>,
 }
 
@@ -33,7 +33,7 @@ pub enum Outcome {
     Wrong,
 }
 
-/// Just enough of an answer to check it.
+/// Just enough of a response to check it.
 #[derive(Deserialize)]
 struct Answer<'a> {
     success: bool,
@@ -52,14 +52,13 @@ pub struct Came<'a> {
     pub body: &'a [u8],
 }
 
-/// How an answer with orders in it begins.
+/// How a response with orders in it begins.
 const OPENING: &[u8] = b"{\"success\":true,\"data\":{";
 /// What stands between an order's id and what became of it. No text holds this: its quotes would be escaped.
 const VERDICT: &[u8] = b"\":{\"success\":";
 
 impl Came<'_> {
-    /// Whether the answer says of every order what it should.
-    #[must_use]
+    /// Whether the response says of every order what it should.
     pub fn check(self, sent: &Body) -> Outcome {
         match self.status {
             200 if self.says_in_order(sent) || self.says(sent) => Outcome::Right,
@@ -68,7 +67,7 @@ impl Came<'_> {
         }
     }
 
-    /// Looks at each entry's key and verdict, in passing: an answer of megabytes costs a millisecond and not a dozen.
+    /// Looks at each entry's key and verdict, in passing: a response of megabytes costs a millisecond and not a dozen.
     /// What does not look as this service writes it is left to [`Came::says`].
     fn says_in_order(self, sent: &Body) -> bool {
         let mut expected = sent.expected();
@@ -92,7 +91,7 @@ impl Came<'_> {
             return false;
         };
         answer.success
-            && answer.data.len() == sent.len()
+            && answer.data.len() == sent.orders()
             && sent.expected().all(|(id, good)| {
                 std::str::from_utf8(id)
                     .ok()
@@ -111,7 +110,7 @@ impl Caller {
         })
     }
 
-    /// Posts a body and reads the answer to its end.
+    /// Posts a body and reads the response to its end.
     pub async fn post(&mut self, body: Bytes) -> Result<Came<'_>, Error> {
         if self.sender.ready().await.is_err() {
             self.sender = open(self.target.address).await?;

@@ -1,7 +1,7 @@
-//! The load tool: drives a running service with made-up orders, checks every answer, and says how long it took.
+//! The load tool: drives a running service with made-up orders, checks every response, and says how long it took.
 //!
 //! It is made to cost next to nothing beside the service, with which it shares its processors: orders come from a stock
-//! made before the clock starts ([`orders`]), answers are checked in passing ([`caller`]), and the command runs it all on
+//! made before the clock starts ([`orders`]), responses are checked in passing ([`caller`]), and the command runs it all on
 //! one thread. What it cost is in its report.
 
 use std::{
@@ -89,7 +89,7 @@ pub struct Report {
     pub seconds: f64,
     /// Of them those in which at least one call was under way.
     pub call_seconds: f64,
-    /// Orders a second of `call_seconds`: while nobody calls, because a lone caller checks an answer and makes its next
+    /// Orders a second of `call_seconds`: while nobody calls, because a lone caller checks a response and makes its next
     /// body, the service has nothing to do. With `--rate`, of `seconds`.
     pub orders_per_second: f64,
     /// Seconds of processor time that this program used itself, of the same processors.
@@ -109,7 +109,6 @@ pub struct Latency {
 
 impl Latency {
     /// Of a histogram of microseconds.
-    #[must_use]
     pub fn of(times: &Histogram<u64>) -> Self {
         let at = |quantile| milliseconds(times.value_at_quantile(quantile));
         Self {
@@ -120,10 +119,7 @@ impl Latency {
             max: milliseconds(times.max()),
         }
     }
-}
 
-impl Latency {
-    #[must_use]
     pub fn median(rounds: &[Self]) -> Self {
         let of = |field: fn(&Self) -> f64| median(rounds.iter().map(field));
         Self {
@@ -138,7 +134,6 @@ impl Latency {
 
 impl Report {
     /// Several rounds as one: counts and seconds of all, medians of speed and times. `None` of none.
-    #[must_use]
     pub fn median(rounds: &[Self]) -> Option<Self> {
         let mut sum = rounds.first()?.clone();
         for round in &rounds[1..] {
@@ -315,7 +310,6 @@ fn own_cpu() -> Result<Duration, Error> {
 }
 
 /// The middle one; of an even number the upper of the two.
-#[must_use]
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -459,7 +453,7 @@ impl Work {
                 match outcome {
                     Outcome::Right => {
                         counts.right += 1;
-                        counts.orders += body.len() as u64;
+                        counts.orders += body.orders() as u64;
                         times.saturating_record(u64::try_from(took).unwrap_or(u64::MAX));
                     }
                     Outcome::Busy => counts.busy += 1,

@@ -79,7 +79,6 @@ enum Who {
 
 impl Orders {
     /// `run` keeps the ids of one run apart from another's; `seed` makes two runs alike.
-    #[must_use]
     pub fn new(run: String, seed: u64, bad_percent: u32) -> Self {
         Self {
             rng: Rng::with_seed(seed),
@@ -174,7 +173,6 @@ impl Orders {
 }
 
 /// The sender's id of a product.
-#[must_use]
 pub fn product_id(product: u32) -> String {
     format!("78e66cef-ae2c-11e6-9bf1-{product:012}")
 }
@@ -219,7 +217,6 @@ struct Sent {
 
 impl Stock {
     /// Makes that many orders. `None`: a made-up order did not look as it should, which a test rules out.
-    #[must_use]
     pub fn of(mut orders: Orders, size: usize) -> Option<Self> {
         let mut text = Vec::with_capacity(size * 1_600);
         let phones = Rng::new().u64(0..10_u64.pow(9));
@@ -257,7 +254,6 @@ impl Stock {
     }
 
     /// A batch of new orders, written into `buffer`. `at` goes round the stock.
-    #[must_use]
     pub fn batch(&self, at: &mut usize, size: usize, mut buffer: BytesMut) -> Body {
         buffer.clear();
         let first = self.serials.fetch_add(size as u64, Ordering::Relaxed) + 1;
@@ -292,18 +288,11 @@ impl Stock {
 
 impl Body {
     /// Orders in it.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn orders(&self) -> usize {
         self.orders.len()
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.orders.is_empty()
-    }
-
-    /// Of each order its key in the answer, and whether the service should take it.
+    /// Of each order its key in the response, and whether the service should take it.
     pub fn expected(&self) -> impl Iterator<Item = (&[u8], bool)> {
         self.orders
             .iter()
@@ -311,7 +300,6 @@ impl Body {
     }
 
     /// The memory, to be written anew.
-    #[must_use]
     pub fn into_buffer(self) -> BytesMut {
         self.bytes.try_into_mut().unwrap_or_default()
     }
@@ -404,7 +392,7 @@ mod tests {
     #[test]
     fn made_up_orders_are_as_large_as_real_ones_and_good_but_for_the_bad() {
         let body = stock(30, 1_000).batch(&mut 0, 1_000, BytesMut::new());
-        let size = body.bytes.len() / body.len();
+        let size = body.bytes.len() / body.orders();
         assert!((1_300..1_800).contains(&size), "{size} bytes");
         let orders = read(&body);
         assert_eq!(orders.len(), 1_000);

@@ -1,7 +1,7 @@
 //! Traces: a span for each request and for what it waited for, to a collector by OTLP over HTTP (`[traces]`), in the
 //! caller's own trace where its `traceparent` says so and it is no stranger. Off unless a collector is named; then nothing is measured for them.
 //!
-//! Spans are made when the answer is there, from moments that were noted on the way: a transaction that several batches
+//! Spans are made when the response is there, from moments that were noted on the way: a transaction that several batches
 //! share is a part of each one's trace, and no span hangs open when a caller does.
 
 use std::{

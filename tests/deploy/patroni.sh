@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck disable=SC1091,SC2154 # $dir/settings
-# Two PostgreSQL servers under Patroni, with one etcd, on this machine's loopback: to see what a fail-over does to the
+# Two PostgreSQL servers under Patroni, with one etcd, on this machine's loopback: to see what a failover does to the
 # service, and a model for a real set-up, which has three etcds and a machine for each node.
 #
 #   tests/deploy/patroni.sh up DIR        makes and starts them in DIR; the last line is the URL for the service
@@ -148,7 +148,7 @@ etcd3:
 bootstrap:
   # Kept in etcd from the first start on; later changes go through \`patronictl edit-config\`.
   dcs:
-    # A primary that was lost with its Patroni is missed after \`ttl\` seconds, and that is most of a fail-over. Patroni
+    # A primary that was lost with its Patroni is missed after \`ttl\` seconds, and that is most of a failover. Patroni
     # asks for loop_wait + 2 * retry_timeout <= ttl; newer versions raise what is below 20, 1 and 3. On real networks
     # take 20: what is shorter also takes a slow etcd for a lost one.
     ttl: 8

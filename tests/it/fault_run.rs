@@ -636,6 +636,6 @@ async fn the_failover_run() {
         print(what, &figures);
         all = all.and(figures);
     }
-    print(&format!("{} fail-overs", 2 * rounds), &all);
+    print(&format!("{} failovers", 2 * rounds), &all);
     all.hold();
 }

@@ -25,7 +25,7 @@ pub(super) enum Command {
     Remarks(Search),
     /// One batch, with its rejected orders and those with remarks as they came in
     Show {
-        /// A batch's id, or the `X-Request-Id` of its answer
+        /// A batch's id, or the `X-Request-Id` of its response
         id: String,
         #[command(flatten)]
         how: How,

@@ -95,7 +95,7 @@ pub(super) async fn show(
     Ok(said)
 }
 
-/// How many entries of the answer these are.
+/// How many entries of the response these are.
 fn entries_of(kept: &[&KeptOrder]) -> i64 {
     // An order that came twice had one entry.
     let keys: HashSet<&str> = kept.iter().map(|order| order.order_key.as_str()).collect();

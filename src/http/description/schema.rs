@@ -101,7 +101,7 @@ pub fn or_null(name: &str, about: Both) -> Json {
     ])
 }
 
-/// A moment of an answer, or null.
+/// A moment of a response, or null.
 pub fn local_moment(about: Both) -> Json {
     let pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$";
     value(&["string", "null"], about).with("pattern", pattern)

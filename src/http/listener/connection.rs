@@ -29,7 +29,7 @@ use tower::ServiceExt;
 use super::{
     address::{SenderAddress, sender},
     pace::{Pace, Paced},
-    slots::{ResponseBody, Slot},
+    slots::Slot,
     tls::Tls,
 };
 use crate::http::{
@@ -87,7 +87,7 @@ impl Endpoint {
         mut request: Request<Incoming>,
         peer: IpAddr,
         slot: &Slot,
-    ) -> Result<Response<ResponseBody<Body>>, Infallible> {
+    ) -> Result<Response<Body>, Infallible> {
         if let Some(uri) = canonical(request.uri()) {
             *request.uri_mut() = uri;
         }
@@ -96,7 +96,7 @@ impl Endpoint {
         let active = slot.request();
         let request = request.map(|body| Body::new(active.body(body)));
         let response = self.router.clone().oneshot(request).await?;
-        Ok(response.map(|body| ResponseBody::new(body, active)))
+        Ok(response.map(|body| active.response_body(body)))
     }
 
     async fn serve_requests(

@@ -10,7 +10,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::body::HttpBody;
+use axum::body::{Body, HttpBody};
+use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use ipnet::IpNet;
 use parking_lot::Mutex;
@@ -279,6 +280,14 @@ impl ActiveRequest {
         }
         body
     }
+
+    /// The response's body, which keeps the connection's slot until all of it is handed over.
+    pub fn response_body(self, body: Body) -> Body {
+        Body::new(body.map_frame(move |frame| {
+            let _until_the_last = &self;
+            frame
+        }))
+    }
 }
 
 impl Drop for ActiveRequest {
@@ -326,45 +335,10 @@ impl<B: HttpBody + Unpin> HttpBody for RequestBody<B> {
     }
 }
 
-/// A response's body, which keeps its connection's slot until all of it is handed over.
-pub struct ResponseBody<B> {
-    body: B,
-    _request: ActiveRequest,
-}
-
-impl<B> ResponseBody<B> {
-    pub fn new(body: B, request: ActiveRequest) -> Self {
-        Self {
-            body,
-            _request: request,
-        }
-    }
-}
-
-impl<B: HttpBody + Unpin> HttpBody for ResponseBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::body::Bytes;
-    use http_body_util::{BodyExt, Empty, Full};
+    use http_body_util::{Empty, Full};
 
     use super::*;
 

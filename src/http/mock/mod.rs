@@ -344,7 +344,7 @@ mod tests {
                 "unavailable"
             );
             assert_eq!(mock.due(&once, ("/demo", b"one")).to_string(), "");
-            // The verdict whose answer was lost is given again.
+            // The verdict whose response was lost is given again.
             assert_eq!(due(b"one"), "lost-answer,reject-one");
             assert_eq!(due(b"one"), "reject-one");
             assert_eq!(due(b"one"), "");
