@@ -17,7 +17,6 @@ use crate::{
 const STEP: i64 = 1_000;
 /// Between two steps, so that orders have the disk to themselves most of the time.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Between two rounds.
 const ROUND: Duration = Duration::from_hours(1);
 
 /// Removes what is too old, for as long as the service runs.

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf, sync::Mutex};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::PossibleValue};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{CommandError, because, publication, with_store};
@@ -18,7 +18,7 @@ use crate::{
 #[command(after_long_help = COLUMNS)]
 pub(super) struct Import {
     /// What the file is about
-    pub what: What,
+    pub what: Kind,
     /// The file: CSV (UTF-8 or Windows-1251, comma or semicolon) or JSON
     pub file: PathBuf,
     /// Whose data it is: a publication's name or alias
@@ -32,24 +32,17 @@ pub(super) struct Import {
     pub skip_bad: bool,
 }
 
-/// What a file is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum What {
-    /// The catalogue, and which of the sender's ids mean which product
-    Products,
-    /// Clients with their addresses, requisites, prices and bonus balance
-    Clients,
-    /// Districts that addresses lie in
-    Districts,
-}
+impl ValueEnum for Kind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Products, Self::Clients, Self::Districts]
+    }
 
-impl From<What> for Kind {
-    fn from(what: What) -> Self {
-        match what {
-            What::Products => Self::Products,
-            What::Clients => Self::Clients,
-            What::Districts => Self::Districts,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()).help(match self {
+            Self::Products => "The catalogue, and which of the sender's ids mean which product",
+            Self::Clients => "Clients with their addresses, requisites, prices and bonus balance",
+            Self::Districts => "Districts that addresses lie in",
+        }))
     }
 }
 
@@ -84,7 +77,7 @@ pub(super) async fn run(args: &Import, config: &Config) -> Result<(), CommandErr
     let publication = publication(config, Some(&args.publication))?;
     // Before the database: most of what can be wrong with a file is known without it.
     let mut entries = Entries::default();
-    import::read(&args.file, args.what.into(), publication, &mut entries)
+    import::read(&args.file, args.what, publication, &mut entries)
         .await
         .map_err(|error| because("nothing is imported", &error))?;
     with_store(config, async |store| {
@@ -170,7 +163,7 @@ fn describe(args: &Import, report: &Report) -> String {
     for note in &report.notes {
         say(note.clone());
     }
-    let kind = Kind::from(args.what);
+    let kind = args.what;
     let mut totals = report.totals;
     say(format!("{}: {}", kind.as_str(), totals.of(kind)));
     if args.dry_run {

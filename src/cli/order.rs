@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 
 use super::{CommandError, because, publication, text::clean, with_store};
 use crate::{
@@ -37,7 +37,7 @@ pub(super) enum Command {
         #[command(flatten)]
         which: Which,
         /// The new status
-        status: NewStatus,
+        status: Status,
     },
 }
 
@@ -63,27 +63,18 @@ pub(super) enum By {
     Number,
 }
 
-/// A status on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum NewStatus {
-    /// Not looked at yet
-    New,
-    /// A courier is assigned
-    Approved,
-    /// Delivered; final
-    Completed,
-    /// Cancelled; final
-    Removed,
-}
+impl ValueEnum for Status {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::New, Self::Approved, Self::Completed, Self::Removed]
+    }
 
-impl From<NewStatus> for Status {
-    fn from(status: NewStatus) -> Self {
-        match status {
-            NewStatus::New => Self::New,
-            NewStatus::Approved => Self::Approved,
-            NewStatus::Completed => Self::Completed,
-            NewStatus::Removed => Self::Removed,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()).help(match self {
+            Self::New => "Not looked at yet",
+            Self::Approved => "A courier is assigned",
+            Self::Completed => "Delivered; final",
+            Self::Removed => "Cancelled; final",
+        }))
     }
 }
 
@@ -93,7 +84,7 @@ pub(super) async fn run(command: &Command, config: &Config) -> Result<(), Comman
     with_store(config, async |store| match command {
         Command::Show { which } => show(which, publication, &store).await,
         Command::SetStatus { which, status } => {
-            set_status(which, (*status).into(), publication, &store).await
+            set_status(which, *status, publication, &store).await
         }
     })
     .await

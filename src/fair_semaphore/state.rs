@@ -46,7 +46,6 @@ pub(super) struct State {
 #[derive(Debug, Default)]
 pub(super) struct Level {
     held: usize,
-    /// Permits that its waiters ask for.
     wanted: usize,
     waiters: usize,
     /// When it was last granted anything, by the state's clock.

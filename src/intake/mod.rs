@@ -70,7 +70,6 @@ struct Inner {
     /// `limits.answer_bytes`
     answer_bytes: usize,
     kept_today: journal::KeptToday,
-    /// The disk of the private cluster.
     disk: Option<DiskWatch>,
     /// The service stops, and has waited long enough for the batches that it had.
     stopped: AtomicBool,

@@ -26,7 +26,6 @@ pub enum Size {
 
 struct Treatment {
     size: Size,
-    /// The longest body of that size.
     most_bytes: usize,
     /// How many threads read the body and write the response, if the machine has as many. Starting a thread takes longer
     /// than reading a small body.

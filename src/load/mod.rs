@@ -66,7 +66,6 @@ pub struct Plan {
     /// Batches a second of all callers together, whether they are answered or not: waiting counts then. `None`: each
     /// caller sends its next batch when the last is answered.
     pub rate: Option<f64>,
-    /// Bad orders of a hundred.
     pub bad_percent: u32,
     /// All orders come from the client of this id; `None`: from everybody.
     pub client: Option<String>,

@@ -46,7 +46,6 @@ const NAMES: [&str; 6] = [
 const SERIAL: usize = 12;
 /// Digits of a phone that are a new client's or a guest's own.
 const PHONE: usize = 9;
-/// Digits of a total.
 const TOTAL: usize = 4;
 /// Totals of a changed re-send begin here, where those of made-up orders end.
 const CHANGED_TOTAL: u64 = 5_000;
@@ -64,7 +63,6 @@ pub struct Orders {
 /// An order's id, and whether the service should take it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
-    /// Its key in the answer.
     pub id: String,
     pub good: bool,
 }

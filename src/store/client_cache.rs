@@ -25,7 +25,6 @@ use quick_cache::{
 
 use crate::order::{known::Keys, model::Client};
 
-/// How long anything is kept.
 const LIFETIME: Duration = Duration::from_mins(1);
 /// Of a publication no more products than this are kept.
 const MOST_PRODUCTS: usize = 10_000;

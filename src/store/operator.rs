@@ -17,9 +17,7 @@ pub struct Found {
     pub number: i32,
     pub sender_id: String,
     pub client_number: i32,
-    /// Counts its changes.
     pub version: i32,
-    /// How far it has come.
     pub status: Status,
 }
 

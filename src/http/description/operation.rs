@@ -172,7 +172,6 @@ fn processed() -> Result<Json> {
     ))
 }
 
-/// The failures of one status.
 fn failed(failures: &[Failure]) -> Result<Json> {
     let mut codes: Vec<_> = failures.iter().map(|failure| failure.code()).collect();
     codes.dedup();

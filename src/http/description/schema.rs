@@ -21,7 +21,6 @@ fn as_object<S: Serializer>(fields: &[(String, Json)], to: S) -> Result<S::Ok, S
     to.collect_map(fields.iter().map(|(name, value)| (name, value)))
 }
 
-/// A value of [`Json`].
 pub fn json(value: impl Into<Value>) -> Json {
     Json::Value(value.into())
 }
@@ -81,7 +80,6 @@ pub fn list(items: Json, (least, most): (usize, usize), about: Both) -> Json {
     list
 }
 
-/// A list without entries.
 pub fn no_entries(about: Both) -> Json {
     list(json(false), (0, 0), about)
 }

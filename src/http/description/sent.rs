@@ -8,7 +8,6 @@ use crate::{
     order::fields::{self, Both, Field, Kind},
 };
 
-/// How a moment begins.
 const MOMENT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}";
 
 /// Everything that is sent: the document's own form, and in words what else is read.

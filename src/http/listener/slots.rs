@@ -31,7 +31,6 @@ pub struct Slots {
     /// They speak for many, so only the number of all slots bounds them.
     proxies: Arc<[IpNet]>,
     taken: Mutex<Taken>,
-    /// How many are taken, for `/metrics`.
     count: Gauge,
 }
 

@@ -48,7 +48,6 @@ async fn admit(gate: &Gate, publication: &str, credentials: &str) -> Result<(), 
         .map(drop)
 }
 
-/// All permits for checks.
 async fn all_permits(gate: &Gate) -> Permit {
     let (most, _) = gate.checks.queue.total_and_free();
     let nobody = Share::new("nobody", PEER);

@@ -222,7 +222,6 @@ struct KeptBatch<'j, 'r, 'd> {
     records: &'r Records<'d>,
 }
 
-/// A list as JSON.
 fn list(texts: impl Iterator<Item: Serialize>) -> Box<RawValue> {
     // Texts and nothing else: they cannot fail to become JSON.
     to_raw_value(&texts.collect::<Vec<_>>()).unwrap_or_else(|_| RawValue::NULL.to_owned())

@@ -39,7 +39,6 @@ impl Filter {
 #[derive(Debug, Clone)]
 pub struct JournalBatch {
     pub batch: Uuid,
-    /// When its body was read.
     pub received_at: DateTime<Utc>,
     pub request_id: String,
     pub login: Option<String>,
@@ -83,7 +82,6 @@ pub struct KeptOrder {
 #[derive(Debug, Clone, Copy)]
 pub struct Versions {
     pub order: i32,
-    /// Counts its changes.
     pub order_version: i32,
     pub client: i32,
     /// Counts its changes, and those of its addresses.

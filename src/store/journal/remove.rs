@@ -13,7 +13,6 @@ pub struct BatchCursor {
 }
 
 impl BatchCursor {
-    /// Before every batch.
     pub const START: Self = Self {
         received_at: DateTime::UNIX_EPOCH,
         batch: Uuid::nil(),
@@ -28,7 +27,6 @@ pub struct KeptCursor {
 }
 
 impl KeptCursor {
-    /// Before every kept order.
     pub const START: Self = Self {
         batch: Uuid::nil(),
         position: -1,
