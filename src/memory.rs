@@ -74,15 +74,6 @@ impl Reservation {
         }
     }
 
-    /// The same, but waits, in turn with others, until the memory is free. [`Exhausted`]: nobody may have that much.
-    pub async fn grow_when_free(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        match bytes.saturating_sub(self.bytes()) {
-            0 => Ok(()),
-            _ if bytes > self.bytes.total() / NETWORK_PART => Err(Exhausted),
-            more => self.bytes.add(more).await.map_err(|_queue_full| Exhausted),
-        }
-    }
-
     /// Returns what exceeds `bytes`.
     pub fn shrink_to(&mut self, bytes: usize) {
         self.bytes.give_back(self.bytes().saturating_sub(bytes));
@@ -176,33 +167,5 @@ mod tests {
         drop(part);
         drop(memory);
         assert_eq!(budget.used().0, 0);
-    }
-
-    #[tokio::test]
-    async fn who_waits_for_memory_gets_it_before_those_of_his_publication_who_do_not() {
-        let budget = MemoryBudget::new(MOST);
-        let shop = share("shop", "192.0.2.1");
-        let full = fill(&budget, &shop);
-        let mut waits = budget.reserve(&shop);
-        assert_eq!(waits.grow_when_free(MOST).await, Err(Exhausted));
-        let waits = tokio::spawn(async move {
-            waits
-                .grow_when_free(MOST / NETWORK_PART)
-                .await
-                .map(|()| waits)
-        });
-        while budget.bytes.waiting() == 0 {
-            tokio::task::yield_now().await;
-        }
-        let mut passing = budget.reserve(&share("shop", "198.51.100.1"));
-        assert_eq!(
-            passing.grow(LITTLE + 1),
-            Err(Exhausted),
-            "somebody waits for it"
-        );
-        assert_eq!(passing.grow(LITTLE), Ok(()));
-        drop((full, passing));
-        let memory = waits.await.expect("no panic").expect("memory");
-        assert_eq!(memory.bytes(), MOST / NETWORK_PART);
     }
 }

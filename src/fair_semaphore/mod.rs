@@ -42,32 +42,27 @@ struct Waiting<'s> {
 
 impl FairSemaphore {
     pub fn new(permits: usize) -> Self {
-        Self::with(permits, |_| true, true, [usize::MAX; 3])
+        Self::with(permits, |_| true, [usize::MAX; 3])
     }
 
     /// Limits how many may wait: of one publication, of one wide network and of one network. Past that a newcomer displaces a
     /// waiter of a network that has more waiting than its own, or is turned away.
     pub fn with_most_waiting(permits: usize, most_waiting: [usize; 3]) -> Self {
-        Self::with(permits, |_| true, true, most_waiting)
+        Self::with(permits, |_| true, most_waiting)
     }
 
-    /// Lets a share hold only what `may_hold` allows. A waiter that may not be served yet holds up nobody else.
+    /// Lets a share hold only what `may_hold` allows. For those who do not wait: a waiter that may not be served yet would hold
+    /// up all others.
     pub(crate) fn with_rule(permits: usize, may_hold: fn(&Holdings) -> bool) -> Self {
-        Self::with(permits, may_hold, false, [usize::MAX; 3])
+        Self::with(permits, may_hold, [usize::MAX; 3])
     }
 
-    fn with(
-        total: usize,
-        may_hold: fn(&Holdings) -> bool,
-        in_order: bool,
-        most_waiting: [usize; 3],
-    ) -> Self {
+    fn with(total: usize, may_hold: fn(&Holdings) -> bool, most_waiting: [usize; 3]) -> Self {
         Self {
             inner: Arc::new(Inner {
                 rules: Rules {
                     total,
                     may_hold,
-                    in_order,
                     most_waiting,
                 },
                 state: Mutex::new(State::new(total)),
@@ -81,9 +76,7 @@ impl FairSemaphore {
         let permits = permits.clamp(1, self.inner.rules.total.max(1));
         let (waiting, ready) = {
             let mut state = self.inner.state.lock();
-            if (state.waiting.is_empty() || !self.inner.rules.in_order)
-                && state.may_hold(&self.inner.rules, share, permits, false)
-            {
+            if state.waiting.is_empty() && state.may_hold(&self.inner.rules, share, permits) {
                 state.hold(share, permits);
                 return Ok(self.permit(share, permits));
             }
@@ -111,7 +104,7 @@ impl FairSemaphore {
     /// Takes all of `permits` at once, or none.
     pub(crate) fn try_acquire(&self, share: &Share, permits: usize) -> Option<Permit> {
         let mut state = self.inner.state.lock();
-        if !state.may_hold(&self.inner.rules, share, permits, true) {
+        if !state.may_hold(&self.inner.rules, share, permits) {
             return None;
         }
         state.hold(share, permits);
@@ -166,29 +159,17 @@ impl Permit {
         self.permits
     }
 
-    /// How many the semaphore has in all.
-    pub(crate) fn total(&self) -> usize {
-        self.semaphore.inner.rules.total
-    }
-
     pub fn share(&self) -> &Share {
         &self.share
     }
 
     /// Takes `permits` more at once, or none.
     pub(crate) fn try_add(&mut self, permits: usize) -> bool {
-        let more = self.semaphore.try_acquire(&self.share, permits);
-        more.map(|more| self.merge(more)).is_some()
-    }
-
-    pub(crate) async fn add(&mut self, permits: usize) -> Result<(), QueueFull> {
-        let more = self.semaphore.acquire(&self.share, permits).await?;
-        self.merge(more);
-        Ok(())
-    }
-
-    fn merge(&mut self, mut more: Self) {
+        let Some(mut more) = self.semaphore.try_acquire(&self.share, permits) else {
+            return false;
+        };
         self.permits += std::mem::take(&mut more.permits);
+        true
     }
 
     /// Gives back `permits`, or all it has.

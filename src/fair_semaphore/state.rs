@@ -12,8 +12,6 @@ pub(super) struct Rules {
     pub total: usize,
     /// Whether a share may hold what it asks for. The permits must be free in any case.
     pub may_hold: fn(&Holdings) -> bool,
-    /// Whether the next waiter in line holds up all others until it can be served. Otherwise they may pass it.
-    pub in_order: bool,
     /// How many may wait, of one publication, of one wide network and of one network.
     pub most_waiting: [usize; 3],
 }
@@ -46,7 +44,6 @@ pub(super) struct State {
 #[derive(Debug, Default)]
 pub(super) struct Level {
     held: usize,
-    wanted: usize,
     waiters: usize,
     /// When it was last granted anything, by the state's clock.
     served: u64,
@@ -69,21 +66,21 @@ impl State {
         }
     }
 
-    /// Whether a share may hold `permits` more. A request that would not wait (`passing`) leaves alone what its publication
-    /// waits for.
-    pub fn may_hold(&self, rules: &Rules, share: &Share, permits: usize, passing: bool) -> bool {
+    /// Whether a share may hold `permits` more.
+    pub fn may_hold(&self, rules: &Rules, share: &Share, permits: usize) -> bool {
         let Some(free) = self.free.checked_sub(permits) else {
             return false;
         };
-        let [publication, wide, network] = share.levels.map(|level| self.levels.get(&level));
-        let held = |level: Option<&Level>| level.map_or(0, |level| level.held) + permits;
-        let wanted = publication.map_or(0, |level| if passing { level.wanted } else { 0 });
+        let [publication, wide, network] = share.levels.map(|level| {
+            let level = self.levels.get(&level);
+            level.map_or(0, |level| level.held) + permits
+        });
         (rules.may_hold)(&Holdings {
             total: rules.total,
             free,
-            publication: held(publication) + wanted,
-            wide: held(wide),
-            network: held(network),
+            publication,
+            wide,
+            network,
         })
     }
 
@@ -119,9 +116,7 @@ impl State {
         }
         self.clock += 1;
         for level in share.levels {
-            let level = self.levels.entry(level).or_default();
-            level.wanted += permits;
-            level.waiters += 1;
+            self.levels.entry(level).or_default().waiters += 1;
         }
         self.waiting.entry(*share).or_default().push_back(Waiter {
             arrival: self.clock,
@@ -167,10 +162,7 @@ impl State {
             self.waiting.remove(share);
         }
         for key in share.levels {
-            self.change(key, |level| {
-                level.wanted -= waiter.permits;
-                level.waiters -= 1;
-            });
+            self.change(key, |level| level.waiters -= 1);
         }
         Some(waiter)
     }
@@ -198,21 +190,21 @@ impl State {
 
     /// The next waiter to be served: at each level who holds least, then who was served longest ago; in the end who came first.
     fn next(&self, rules: &Rules) -> Option<(Share, u64)> {
-        let may =
-            |share: &Share, waiter: &Waiter| self.may_hold(rules, share, waiter.permits, false);
         let first = |(share, waiters): (&Share, &VecDeque<Waiter>)| {
             let waiter = waiters.front()?;
-            (rules.in_order || may(share, waiter)).then_some((*share, waiter.arrival))
+            Some((*share, waiter.arrival, waiter.permits))
         };
-        let rank = |(share, arrival): &(Share, u64)| {
+        let rank = |(share, arrival, _): &(Share, u64, usize)| {
             let levels = share.levels.map(|key| {
                 let level = self.levels.get(&key);
                 level.map_or((0, 0), |level| (level.held, level.served))
             });
             (levels, *arrival)
         };
-        let (share, arrival) = self.waiting.iter().filter_map(first).min_by_key(rank)?;
-        let waiter = self.waiting.get(&share)?.front()?;
-        may(&share, waiter).then_some((share, arrival))
+        let firsts = self.waiting.iter().filter_map(first);
+        let (share, arrival, permits) = firsts.min_by_key(rank)?;
+        // It holds up all others until it can be served.
+        self.may_hold(rules, &share, permits)
+            .then_some((share, arrival))
     }
 }
