@@ -121,11 +121,7 @@ pub fn batches(case: Case, size: usize, count: usize) -> Vec<Batch> {
 }
 
 fn batch(case: Case, orders: &mut Orders, size: usize) -> Batch {
-    let orders: Vec<_> = orders
-        .batch(size)
-        .into_iter()
-        .map(|(order, _)| order)
-        .collect();
+    let orders: Vec<_> = (0..size).map(|_| orders.order().0).collect();
     let body = serde_json::to_vec(&orders).expect("values are JSON");
     let elements = read(&body);
     let none = Box::leak(Box::new(known(Vec::new(), Vec::new())));

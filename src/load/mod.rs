@@ -175,11 +175,6 @@ const RESENT_BATCHES: usize = 16;
 /// … and at least two, of about so many orders among all callers.
 const RESENT_ORDERS: usize = 16_000;
 
-/// Runs a plan. `progress` is told how many orders are done, now and then.
-pub async fn run(target: &Target, plan: &Plan, progress: impl Fn(u64)) -> Result<Report, Error> {
-    Load::prepare(target, plan).await?.run(progress).await
-}
-
 /// A plan with everything ready that it needs: the orders, the connections, what is sent again. It may run any number of
 /// times.
 pub struct Load {

@@ -164,10 +164,6 @@ impl Orders {
         }
         (order, Expected { id, good }, who)
     }
-
-    pub fn batch(&mut self, size: usize) -> Vec<(Value, Expected)> {
-        (0..size).map(|_| self.order()).collect()
-    }
 }
 
 /// The sender's id of a product.

@@ -167,7 +167,8 @@ impl Floor {
     }
 
     fn rows(&mut self, batch: usize) -> Rows {
-        self.made.rows(&self.orders.batch(batch))
+        let batch: Vec<_> = (0..batch).map(|_| self.orders.order()).collect();
+        self.made.rows(&batch)
     }
 
     /// One row of 1.5 KB and its commit, over and over.
