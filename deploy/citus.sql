@@ -59,5 +59,8 @@ SELECT create_distributed_table('feed', 'publication', colocate_with => 'number_
 SELECT create_distributed_table('feed_head', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('feed_mark', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('order_receiver', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('target', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('target_delivery', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('target_attempt', 'publication', colocate_with => 'number_counter');
 
 COMMIT;

@@ -53,6 +53,11 @@ pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Resu
             sleep(PAUSE).await;
         }
     }
+    if let Some(before) = days_ago(settings.keep_batches) {
+        while store.remove_attempts(publication, before, STEP).await? > 0 {
+            sleep(PAUSE).await;
+        }
+    }
     // After the kept orders: a batch stays as long as one of its orders does.
     if let Some(before) = days_ago(settings.keep_batches) {
         let mut cursor = BatchCursor::START;

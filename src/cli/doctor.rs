@@ -10,8 +10,9 @@ use crate::{
     backup,
     config::{Access, Backup, Config, Environment},
     database::{self, Disk, Space, binaries},
+    exchange::targets,
     http::listener::tls::Tls,
-    store::{Store, merged::Merged},
+    store::{Store, merged::Merged, targets::Target as Key},
 };
 
 /// Bytes that a rejected order of the usual size takes in the journal.
@@ -55,6 +56,7 @@ pub(super) async fn run(path: &Path) -> Result<(), CommandError> {
             good(format!("settings: {}", path.display()));
             publications(&config);
             tls(&config, &mut found);
+            targets(&config, &mut found);
             listener(config.listen, "`listen`", &mut found).await;
             if let Some(address) = config.operator.listen {
                 listener(address, "`listen` in [operator]", &mut found).await;
@@ -112,6 +114,18 @@ fn tls(config: &Config, found: &mut Findings) {
         match Tls::open(files) {
             Ok(_) => good("tls: the certificate and its key can be used"),
             Err(error) => found.fault(error.to_string()),
+        }
+    }
+}
+
+fn targets(config: &Config, found: &mut Findings) {
+    for publication in &config.publications {
+        for target in &publication.targets {
+            let name = format!("target {} of {}", target.name, publication.name);
+            match targets::check(target) {
+                Ok(()) => good(format!("{name}: its settings can be used")),
+                Err(error) => found.fault(format!("{name}: {error}")),
+            }
         }
     }
 }
@@ -180,6 +194,7 @@ async fn stored(config: &Config, found: &mut Findings) -> Result<(), CommandErro
         let store = Store::new(servers, &config.database);
         journal(config, &store, found).await;
         merged(config, &store, found).await;
+        sendings(config, &store, found).await;
         store.close().await;
         Ok(())
     })
@@ -203,6 +218,56 @@ async fn journal(config: &Config, store: &Store, found: &mut Findings) {
                  today"
             )),
             Err(error) => found.fault(format!("journal: {}", error.in_full())),
+        }
+    }
+}
+
+/// Looks whether orders reach the targets.
+async fn sendings(config: &Config, store: &Store, found: &mut Findings) {
+    for publication in &config.publications {
+        for target in &publication.targets {
+            let name = format!("target {} of {}", target.name, publication.name);
+            let key = Key {
+                publication: &publication.name,
+                name: &target.name,
+            };
+            let takes = target.takes.as_slice().into();
+            let look = store.look_at_target(key, takes).await;
+            let overview = store.target_overview(key).await;
+            let (look, overview) = match (look, overview) {
+                (Ok(look), Ok(overview)) => (look, overview),
+                (Err(error), _) | (_, Err(error)) => {
+                    found.fault(format!("{name}: {}", error.in_full()));
+                    continue;
+                }
+            };
+            let error = overview.and_then(|overview| overview.error);
+            let error = clean(error.as_deref().unwrap_or_default()).into_owned();
+            if look.refuses_us {
+                found.fault(format!(
+                    "{name} refuses us: {error}; correct `user`, `secret_file` or `url`, then aqua-orders target resume {}",
+                    target.name
+                ));
+            } else if look.failures > 0 {
+                found.fault(format!(
+                    "{name} failed {} time(s) in a row: {error}; {} order(s) wait for it and are sent once it works",
+                    look.failures, look.lag_orders
+                ));
+            } else if look.paused {
+                note(format!(
+                    "{name} is paused, {} order(s) wait for it: aqua-orders target resume {}",
+                    look.lag_orders, target.name
+                ));
+            } else {
+                good(format!("{name}: {} order(s) wait for it", look.lag_orders));
+            }
+            if look.dead > 0 {
+                found.fault(format!(
+                    "{name} refused {} order(s) to the last try: aqua-orders target status {} lists them with the reasons; once \
+                     they are gone, aqua-orders target resend {1} --dead",
+                    look.dead, target.name
+                ));
+            }
         }
     }
 }

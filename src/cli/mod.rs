@@ -7,11 +7,13 @@ mod import;
 mod journal;
 mod load;
 mod mock;
+mod new_token;
 mod numbers;
 mod openapi;
 mod order;
 mod root;
 mod serve;
+mod target;
 mod text;
 
 use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
@@ -56,6 +58,8 @@ enum Command {
     Doctor,
     /// Read a password from the terminal or stdin and print its hash, for `password_hash` of a user in the settings
     HashPassword,
+    /// Make a token for the import call and its hash, for `import_token_hashes` in the settings
+    NewToken,
     /// Print what /openapi.json says: the description of the call, with the limits of the settings
     Openapi,
     /// Set districts, products or clients as a file says; --help lists the columns
@@ -69,6 +73,9 @@ enum Command {
     /// Look at an order, or move its status on
     #[command(subcommand)]
     Order(order::Command),
+    /// See how sending to 1C and the site goes; send orders again; pause a target
+    #[command(subcommand)]
+    Target(target::Command),
 }
 
 type CommandError = String;
@@ -108,6 +115,7 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
         Command::Doctor => return on_runtime(doctor::run(&cli.config)),
         Command::HashPassword => return hash_password::run(),
         Command::Mock(mock) => return mock::run(mock),
+        Command::NewToken => return new_token::run(),
         Command::Serve
         | Command::Check
         | Command::Load(_)
@@ -115,7 +123,8 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
         | Command::Import(_)
         | Command::Journal(_)
         | Command::Numbers(_)
-        | Command::Order(_) => {}
+        | Command::Order(_)
+        | Command::Target(_) => {}
     }
     let config = Config::load(&cli.config, &Environment::of_process())
         .map_err(|error| format!("the settings are refused\n{error}"))?;
@@ -129,7 +138,8 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
         Command::Journal(command) => on_runtime(journal::run(command, &config)),
         Command::Numbers(command) => on_runtime(numbers::run(command, &config)),
         Command::Order(command) => on_runtime(order::run(command, &config)),
-        Command::Doctor | Command::HashPassword | Command::Mock(_) => Ok(()),
+        Command::Target(command) => on_runtime(target::run(command, &config)),
+        Command::Doctor | Command::HashPassword | Command::Mock(_) | Command::NewToken => Ok(()),
     }
 }
 

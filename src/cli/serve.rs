@@ -5,7 +5,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     sync::{Arc, OnceLock, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -21,6 +21,7 @@ use super::{CommandError, because, check, no_database, root, say};
 use crate::{
     config::{self, Config},
     database::{self, Opened, PrivateCluster, Servers},
+    exchange::targets::Targets,
     http::{self, App, listener::tls::Tls, mock::Faults, operator::Operator},
     import::{self, Demo},
     intake::Intake,
@@ -71,16 +72,31 @@ pub(super) async fn run_until(
     let config = Arc::new(config);
     let intake = Arc::new(OnceLock::new());
     let metrics = Arc::new(Metrics::new(&config));
+    let targets = Arc::new(OnceLock::<Targets>::new());
     let app = Arc::new(App::new(
         Arc::clone(&config),
         Arc::clone(&intake),
         Arc::clone(&metrics),
     ));
+    let works = Works {
+        intake,
+        targets: Arc::clone(&targets),
+        metrics,
+    };
     let operator = Operator::new(Arc::clone(&app));
     let stopping = Arc::clone(&operator.stopping);
-    let stop = async move {
-        stop.await;
-        stopping.store(true, Ordering::Relaxed);
+    let stopped_at = Arc::new(OnceLock::new());
+    let stop = {
+        let stopped_at = Arc::clone(&stopped_at);
+        async move {
+            stop.await;
+            stopping.store(true, Ordering::Relaxed);
+            if let Some(targets) = targets.get() {
+                targets.stop();
+            }
+            // Nobody else sets it.
+            let _ = stopped_at.set(Instant::now());
+        }
     };
     let addresses = Addresses {
         listen: address,
@@ -102,10 +118,16 @@ pub(super) async fn run_until(
     let serving = http::serve(listener, app, faults, tls, stop);
     let busy = tokio::select! {
         busy = serving => Ok(busy),
-        failure = work(&config, demos, addresses, &intake, metrics, &mut opening, &mut opened) => Err(failure),
+        failure = work(&config, demos, addresses, &works, &mut opening, &mut opened) => Err(failure),
     };
-    if let Some(intake) = intake.get() {
+    if let Some(intake) = works.intake.get() {
         intake.stop();
+    }
+    if let Some(targets) = works.targets.get() {
+        let waited = stopped_at.get().map_or(Duration::ZERO, Instant::elapsed);
+        let patience = config.times.stop.saturating_sub(waited);
+        targets.stop();
+        targets.stopped(patience).await;
     }
     match busy {
         Ok(0) => tracing::info!("stopped, every request answered"),
@@ -127,6 +149,13 @@ pub(super) async fn run_until(
         stop_cluster(cluster).await;
     }
     busy.map(|_| ())
+}
+
+/// What goes on once the database is ready.
+struct Works {
+    intake: Arc<OnceLock<Intake>>,
+    targets: Arc<OnceLock<Targets>>,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Clone, Copy)]
@@ -185,8 +214,7 @@ async fn work(
     config: &Config,
     demos: Vec<Demo>,
     addresses: Addresses,
-    intake: &OnceLock<Intake>,
-    metrics: Arc<Metrics>,
+    works: &Works,
     opening: &mut JoinHandle<Result<Opened, database::Error>>,
     opened: &mut Option<Opened>,
 ) -> CommandError {
@@ -198,7 +226,7 @@ async fn work(
         Ok(Err(error)) => return no_database(error),
         Err(error) => return because("the database cannot be used", &error),
     };
-    let begun = begin(config, demos, servers.clone(), addresses, intake, metrics);
+    let begun = begin(config, demos, servers.clone(), addresses, works);
     let begun = match cluster {
         None => begun.await,
         Some(cluster) => tokio::select! {
@@ -232,8 +260,11 @@ async fn begin(
     demos: Vec<Demo>,
     mut servers: Servers,
     addresses: Addresses,
-    intake: &OnceLock<Intake>,
-    metrics: Arc<Metrics>,
+    Works {
+        intake,
+        targets,
+        metrics,
+    }: &Works,
 ) -> Result<(), CommandError> {
     make_ready(&mut servers, &config.database).await?;
     let store = Store::new(servers, &config.database);
@@ -247,7 +278,8 @@ async fn begin(
         }
     }
     // Nobody else sets it.
-    let _ = intake.set(Intake::new(store.clone(), config, metrics));
+    let _ = targets.set(Targets::start(&store, config, metrics));
+    let _ = intake.set(Intake::new(store.clone(), config, Arc::clone(metrics)));
     let (publications, journal) = (config.publications.clone(), config.journal.clone());
     tokio::spawn(async move { retention::keep(store, &publications, &journal).await });
     tracing::info!(

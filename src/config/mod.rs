@@ -20,8 +20,10 @@ pub use self::{
     operator::Operator,
     publication::{Access, FirstNumbers, Publication},
     secret::Secret,
+    target::{Credentials, Protocol, Target},
     times::Times,
     tls::Tls,
+    token::TokenHash,
     traces::Traces,
     user::{Role, User},
 };
@@ -42,8 +44,10 @@ mod network;
 mod operator;
 mod publication;
 mod secret;
+mod target;
 mod times;
 mod tls;
+mod token;
 mod traces;
 mod user;
 

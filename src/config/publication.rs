@@ -6,6 +6,8 @@ use super::{
     file::{At, Section, closest},
     limits::Limits,
     network::{Reach, everybody, networks},
+    target::Target,
+    token::TokenHash,
     user::{NO_PLAIN_PASSWORDS, Role, User},
 };
 use crate::order::{Rules, phone::Region};
@@ -27,6 +29,10 @@ pub struct Publication {
     pub first_numbers: FirstNumbers,
     /// Folder of CSV files to load once, while the publication is empty. Relative to the settings file.
     pub demo_data: Option<PathBuf>,
+    /// Where its orders are sent.
+    pub targets: Vec<Target>,
+    /// Of the tokens with which a 1C pushes statuses; two while one takes the other's place.
+    pub import_tokens: Vec<TokenHash>,
 }
 
 /// Who may post to a publication (contract §1).
@@ -112,8 +118,14 @@ impl Publication {
                 Err(format!("there is no folder {}", folder.display()))
             }
         });
+        let targets = Target::read_all(&mut section);
+        let import_tokens = TokenHash::read_all(&mut section);
         section.finish(&[
             ("password", NO_PLAIN_PASSWORDS),
+            (
+                "targets",
+                "write [[publication.target]], one block for each",
+            ),
             ("timezones", "write `timezone`, one for each publication"),
         ]);
         let is_open = matches!(access, Access::Anonymous) && !bind(&allow_from);
@@ -137,6 +149,8 @@ impl Publication {
             },
             first_numbers,
             demo_data,
+            targets,
+            import_tokens,
         }
     }
 

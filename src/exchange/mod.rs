@@ -1,5 +1,6 @@
 //! The other half of the exchange (contract §8): orders go to the back office, and what becomes of them there comes back.
-//! No HTTP, no SQL.
+//! No SQL.
 
 pub mod feed;
 pub mod results;
+pub mod targets;

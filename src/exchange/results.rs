@@ -58,17 +58,7 @@ pub async fn report<'e>(
         .iter()
         .filter_map(|(said, _)| said.as_ref().ok())
         .collect();
-    let mut attempt = 0;
-    let outcomes = loop {
-        attempt += 1;
-        let numbers: Vec<i32> = said.iter().map(|said| said.number).collect();
-        let decide = |known: &HashMap<i32, Known>| decide_all(known, &said);
-        match store.report(publication, &numbers, who, decide).await {
-            Err(store::Error::Overtaken(_)) if attempt < ATTEMPTS => {}
-            outcomes => break outcomes?,
-        }
-    };
-    let mut outcomes = outcomes.into_iter();
+    let mut outcomes = store_all(store, publication, &said, who).await?.into_iter();
     Ok(read
         .into_iter()
         .map(|(said, mut warnings)| match said {
@@ -100,8 +90,27 @@ pub async fn report<'e>(
         .collect())
 }
 
+/// Stores results that were read already; an outcome for each.
+pub(super) async fn store_all(
+    store: &Store,
+    publication: &str,
+    said: &[&OrderResult],
+    who: &Who<'_>,
+) -> Result<Vec<Outcome>, store::Error> {
+    let numbers: Vec<i32> = said.iter().map(|said| said.number).collect();
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let decide = |known: &HashMap<i32, Known>| decide_all(known, said);
+        match store.report(publication, &numbers, who, decide).await {
+            Err(store::Error::Overtaken(_)) if attempt < ATTEMPTS => {}
+            outcomes => return outcomes,
+        }
+    }
+}
+
 /// An order's version and status once the result is stored, and what there is to say; `None`: there is no such order.
-type Outcome = Option<(i32, Status, Option<Warning>)>;
+pub(super) type Outcome = Option<(i32, Status, Option<Warning>)>;
 
 /// Decides on one after the other; gives the orders that are to be written, and an outcome for each.
 fn decide_all(known: &HashMap<i32, Known>, said: &[&OrderResult]) -> (Vec<Reported>, Vec<Outcome>) {

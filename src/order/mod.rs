@@ -20,6 +20,7 @@ pub mod invisible;
 pub mod known;
 pub mod list;
 pub mod list_key;
+pub mod maker;
 pub mod model;
 pub mod phone;
 pub(crate) mod raw;

@@ -21,6 +21,7 @@ pub mod operator;
 mod read;
 mod settle;
 mod statistics;
+pub mod targets;
 pub mod write;
 
 pub use error::Error;

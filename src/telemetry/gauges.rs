@@ -14,7 +14,7 @@ use prometheus_client::{
 /// A gauge of whole numbers.
 pub(super) type Count = Gauge<i64, AtomicI64>;
 /// A gauge of seconds.
-type Amount = Gauge<f64, AtomicU64>;
+pub(super) type Amount = Gauge<f64, AtomicU64>;
 /// One for each value of a label.
 type By<M> = Family<[(&'static str, String); 1], M>;
 

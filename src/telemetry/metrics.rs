@@ -23,6 +23,7 @@ pub use super::gauges::Reading;
 use super::{
     gauges::{Count, gauges, register},
     sampled::Sampled,
+    targets::{TargetMetrics, Targets},
 };
 use crate::{
     config::Config,
@@ -133,6 +134,7 @@ pub struct Metrics {
     pub connections: Count,
     /// Log lines that strangers cause.
     pub strangers_lines: Arc<Sampled>,
+    targets: Targets,
     /// Seconds since 1970.
     started_at: f64,
 }
@@ -243,6 +245,7 @@ impl Metrics {
             ),
             connections: register(to, "aqua_connections", "Connections of callers"),
             strangers_lines: Arc::default(),
+            targets: Targets::register(to),
             started_at: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default()
@@ -299,6 +302,11 @@ impl Metrics {
             let moment = moment.timestamp_millis();
             counters.last_accepted.fetch_max(moment, Ordering::Relaxed);
         }
+    }
+
+    /// Of one target, its series there from the start.
+    pub fn target(&self, publication: &str, target: &str) -> TargetMetrics {
+        self.targets.of(publication, target)
     }
 
     /// A transaction begins again.

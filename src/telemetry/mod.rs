@@ -5,6 +5,7 @@
 mod gauges;
 pub mod metrics;
 pub mod sampled;
+pub mod targets;
 pub mod traces;
 
 use std::io::{IsTerminal, stderr};

@@ -45,10 +45,10 @@ fn expressions(value: &Value) -> Vec<String> {
 #[tokio::test]
 async fn every_metric_of_the_dashboard_and_of_the_alerts_is_one_of_ours() {
     let scratch = Scratch::new();
-    let settings =
-        "[backup]\nfolder = \".\"\n[[publication]]\nname = \"demodelivery\"\nanonymous = true\n";
+    let settings = "[backup]\nfolder = \".\"\n[[publication]]\nname = \"demodelivery\"\nanonymous = true\n\
+         [[publication.target]]\nname = \"1c\"\nprotocol = \"one_c\"\nurl = \"http://127.0.0.1:1/\"\n";
     fs::write(scratch.join("aqua.toml"), settings).unwrap();
-    // A private cluster, because some are told of it alone; and an order, because some begin with it.
+    // A private cluster, because some are told of it alone; an order, because some begin with it; and a target.
     let serving = Serving::start(&mut command(&scratch));
     serving.post_example().await;
     let address = format!("http://{}/metrics", serving.operators_address());

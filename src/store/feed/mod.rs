@@ -1,7 +1,7 @@
 //! The feed: each order once, at its last change (contract §8.1). Whoever stores a change leaves the order's row without a
 //! position; [`Store::place`] gives positions, and readers read on from one.
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -10,10 +10,13 @@ use uuid::Uuid;
 
 use super::{Error, Store};
 
+mod all_news;
 mod place;
 mod report;
 
 pub use report::{Known, Receiver, Reported, Who};
+
+pub use all_news::AllNews;
 
 /// How far somebody has read: a position, and the mark of the placement that gave it. In a history where that placement did
 /// not take place, nothing has the mark.
@@ -69,20 +72,25 @@ pub struct FeedState {
 
 /// Wakes those who wait for a publication's feed.
 #[derive(Debug, Default)]
-pub(super) struct News(Mutex<HashMap<String, watch::Sender<()>>>);
+pub(super) struct News {
+    senders: Mutex<HashMap<String, watch::Sender<()>>>,
+    untold: Arc<all_news::Untold>,
+}
 
 impl News {
     fn subscribe(&self, publication: &str) -> watch::Receiver<()> {
-        let mut senders = self.0.lock();
+        let mut senders = self.senders.lock();
         let sender = senders.entry(publication.to_owned());
         sender.or_insert_with(|| watch::Sender::new(())).subscribe()
     }
 
     fn tell(&self, publication: &str) {
-        let senders = self.0.lock();
+        let senders = self.senders.lock();
         if let Some(sender) = senders.get(publication) {
             sender.send_replace(());
         }
+        drop(senders);
+        self.untold.tell(publication);
     }
 }
 

@@ -59,7 +59,17 @@ async fn place(connection: &mut PgConnection, publication: &str) -> Result<usize
     rows.sort_unstable_by_key(|row| (row.changed_at, row.order_number));
     let numbers: Vec<i32> = rows.iter().map(|row| row.order_number).collect();
     sqlx::query!(
-        "UPDATE feed SET position = $2::bigint + array_position($3::int[], order_number)
+        // Besides, who changed it since its last placement, for readers who take the changes of some alone.
+        "UPDATE feed SET
+             position = $2::bigint + array_position($3::int[], order_number),
+             placed_version = version,
+             renumbered = NULL,
+             sender_position = CASE WHEN by_sender > coalesce(placed_version, 0)
+                 THEN $2::bigint + array_position($3::int[], order_number) ELSE sender_position END,
+             operator_position = CASE WHEN by_operator > coalesce(placed_version, 0)
+                 THEN $2::bigint + array_position($3::int[], order_number) ELSE operator_position END,
+             back_office_position = CASE WHEN renumbered OR by_back_office > coalesce(placed_version, 0)
+                 THEN $2::bigint + array_position($3::int[], order_number) ELSE back_office_position END
          WHERE publication = $1 AND order_number = ANY ($3::int[])",
         publication,
         head,

@@ -228,7 +228,8 @@ async fn write(
     if !renumbered.is_empty() {
         // The order is as it was, and so are its version and its author; but whoever tells others its number must hear of it.
         sqlx::query!(
-            "UPDATE feed SET position = NULL WHERE publication = $1 AND order_number = ANY ($2)",
+            "UPDATE feed SET position = NULL, renumbered = true
+             WHERE publication = $1 AND order_number = ANY ($2)",
             publication,
             &renumbered,
         )

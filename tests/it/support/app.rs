@@ -9,6 +9,7 @@ use std::{
 use aqua_orders::{
     config::Config,
     database::Servers,
+    exchange::targets::Targets,
     http::{App, listener::tls::Tls, mock::Faults, operator::Operator, serve, serve_operator},
     intake::Intake,
     store::Store,
@@ -24,6 +25,7 @@ use super::{
     described::check_answer,
     postgres::{TestDatabase, database},
     raw,
+    serving::PATIENCE,
 };
 
 /// Where the orders of `demodelivery` go.
@@ -38,6 +40,7 @@ pub struct Running {
     pub stop: oneshot::Sender<()>,
     /// How many connections were cut off then.
     pub served: JoinHandle<usize>,
+    pub targets: Targets,
 }
 
 impl Running {
@@ -54,6 +57,7 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let tls = config.tls.as_ref().map(|files| Tls::open(files).unwrap());
         let metrics = Arc::new(Metrics::new(&config));
+        let targets = Targets::start(&store, &config, &metrics);
         let intake = Intake::new(store, &config, Arc::clone(&metrics));
         let intake = Arc::new(OnceLock::from(intake));
         let app = Arc::new(App::new(Arc::new(config), intake, metrics));
@@ -71,6 +75,7 @@ impl Running {
             operators_address,
             stop,
             served: tokio::spawn(serve(listener, app, faults, tls, stopped)),
+            targets,
         }
     }
 }
@@ -83,6 +88,7 @@ pub struct TestApp {
     client: reqwest::Client,
     stop: oneshot::Sender<()>,
     served: JoinHandle<usize>,
+    targets: Targets,
 }
 
 impl TestApp {
@@ -120,6 +126,7 @@ impl TestApp {
             operators_address,
             stop,
             served,
+            targets,
         } = Running::start_as(config, faults).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
@@ -129,12 +136,15 @@ impl TestApp {
             client,
             stop,
             served,
+            targets,
         }
     }
 
     /// Stops it as SIGTERM would.
     pub async fn stop(self) {
         let _ = self.stop.send(());
+        self.targets.stop();
+        self.targets.stopped(PATIENCE).await;
         self.served.await.unwrap();
     }
 

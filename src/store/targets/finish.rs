@@ -1,0 +1,217 @@
+//! What became of a sending, written in one transaction and only under the token of its lease.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Store, Target, interval};
+use crate::store::Error;
+
+/// What a sending leaves behind.
+#[derive(Debug, Default)]
+pub struct Finish {
+    /// All up to here was sent, parked, or not for the target.
+    pub position: Option<i64>,
+    pub progress: Progress,
+    /// Orders that the target has now.
+    pub taken: Vec<i32>,
+    /// Orders that it refused, and those that are set aside.
+    pub refused: Vec<Refused>,
+    /// The request, where there was one.
+    pub attempt: Option<Attempt>,
+}
+
+/// What it means for the next one.
+#[derive(Debug, Default)]
+pub enum Progress {
+    /// The target answered, or was asked nothing: its failures stay as they are.
+    #[default]
+    Unknown,
+    /// It works.
+    Works,
+    /// It does not.
+    Fails {
+        error: String,
+        pause: Duration,
+        refuses_us: bool,
+    },
+}
+
+/// An order that the target did not take.
+#[derive(Debug)]
+pub struct Refused {
+    pub order_number: i32,
+    /// Which was refused. Another one begins to count anew.
+    pub version: i32,
+    pub error: String,
+    /// Whether it counts against the order.
+    pub counts: bool,
+}
+
+/// A request that was sent.
+#[derive(Debug)]
+pub struct Attempt {
+    pub id: Uuid,
+    pub took: Duration,
+    pub status: Option<u16>,
+    pub orders: usize,
+    pub taken: usize,
+    pub refused: usize,
+    pub error: Option<String>,
+}
+
+/// After how many minutes a refused order is tried again; after the last it is dead (contract §8.3).
+const TRIED_AGAIN_AFTER: [i32; 6] = [1, 5, 30, 2 * 60, 5 * 60, 10 * 60];
+
+impl Store {
+    /// Writes what became of a sending, and gives the lease back. `false`: the lease was lost, and nothing is written.
+    pub async fn finish_sending(
+        &self,
+        target: Target<'_>,
+        token: Uuid,
+        finish: &Finish,
+    ) -> Result<bool, Error> {
+        let written = async {
+            let mut transaction = self.pool().begin().await?;
+            let holds = write(&mut transaction, target, token, finish).await?;
+            if holds {
+                transaction.commit().await?;
+            }
+            Ok(holds)
+        };
+        self.in_time(written).await.map_err(Error::of_statement)
+    }
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    target: Target<'_>,
+    token: Uuid,
+    finish: &Finish,
+) -> Result<bool, sqlx::Error> {
+    // The row's lock first: whoever resends or pauses by hand waits, and the lease cannot be lost any more.
+    if !state(&mut *connection, target, token, finish).await? {
+        return Ok(false);
+    }
+    if !finish.taken.is_empty() {
+        sqlx::query!(
+            "DELETE FROM target_delivery WHERE publication = $1 AND target = $2 AND order_number = ANY ($3)",
+            target.publication,
+            target.name,
+            &finish.taken,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    for refused in &finish.refused {
+        park(&mut *connection, target, refused).await?;
+    }
+    if let Some(attempt) = &finish.attempt {
+        let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let milliseconds = i32::try_from(attempt.took.as_millis()).unwrap_or(i32::MAX);
+        sqlx::query!(
+            "INSERT INTO target_attempt
+                 (publication, target, attempt, began_at, milliseconds, status, orders, taken, refused, error)
+             VALUES ($1, $2, $3, clock_timestamp() - $4::interval, $5, $6, $7, $8, $9, $10)",
+            target.publication,
+            target.name,
+            attempt.id,
+            interval(attempt.took),
+            milliseconds,
+            attempt.status.map(i32::from),
+            count(attempt.orders),
+            count(attempt.taken),
+            count(attempt.refused),
+            attempt.error,
+        )
+        .execute(connection)
+        .await?;
+    }
+    Ok(true)
+}
+
+/// The target's own row; `false`: the lease was lost.
+async fn state(
+    connection: &mut PgConnection,
+    target: Target<'_>,
+    token: Uuid,
+    finish: &Finish,
+) -> Result<bool, sqlx::Error> {
+    let (fails, works) = match &finish.progress {
+        Progress::Unknown => (None, false),
+        Progress::Works => (None, true),
+        Progress::Fails {
+            error,
+            pause,
+            refuses_us,
+        } => (Some((error, interval(*pause), *refuses_us)), false),
+    };
+    let (error, pause, refuses_us) = match fails {
+        Some((error, pause, refuses_us)) => (Some(error.as_str()), Some(pause), refuses_us),
+        None => (None, None, false),
+    };
+    let done = sqlx::query!(
+        "UPDATE target SET
+             lease = NULL, leased_until = NULL,
+             position = coalesce($4, position),
+             failures = CASE WHEN $5 THEN 0 WHEN $6::text IS NOT NULL THEN least(failures, 1000000) + 1 ELSE failures END,
+             next_try_at = CASE WHEN $6::text IS NOT NULL THEN clock_timestamp() + $7::interval ELSE next_try_at END,
+             failing_since = CASE WHEN $5 THEN NULL WHEN $6::text IS NOT NULL THEN coalesce(failing_since, now())
+                                  ELSE failing_since END,
+             error = CASE WHEN $5 THEN NULL ELSE coalesce($6, error) END,
+             refuses_us = CASE WHEN $5 THEN false WHEN $6::text IS NOT NULL THEN $8 ELSE refuses_us END,
+             delivered_at = CASE WHEN $9 THEN now() ELSE delivered_at END
+         WHERE publication = $1 AND name = $2 AND lease = $3",
+        target.publication,
+        target.name,
+        token,
+        finish.position,
+        works,
+        error,
+        pause,
+        refuses_us,
+        !finish.taken.is_empty(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Parks an order until it is tried again, or for good.
+async fn park(
+    connection: &mut PgConnection,
+    target: Target<'_>,
+    refused: &Refused,
+) -> Result<(), sqlx::Error> {
+    let before = sqlx::query_scalar!(
+        "SELECT refusals FROM target_delivery
+         WHERE publication = $1 AND target = $2 AND order_number = $3 AND version = $4",
+        target.publication,
+        target.name,
+        refused.order_number,
+        refused.version,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let refusals = before.unwrap_or(0) + i32::from(refused.counts);
+    // One that does not count waits as if it were the first.
+    let wait = usize::try_from(refusals).unwrap_or_default().max(1) - 1;
+    let minutes = TRIED_AGAIN_AFTER.get(wait).copied();
+    sqlx::query!(
+        "INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at, error)
+         VALUES ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(mins => $6), $7)
+         ON CONFLICT (publication, target, order_number) DO UPDATE SET
+             version = excluded.version, refusals = excluded.refusals, next_try_at = excluded.next_try_at, error = excluded.error",
+        target.publication,
+        target.name,
+        refused.order_number,
+        refused.version,
+        refusals,
+        minutes,
+        refused.error,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

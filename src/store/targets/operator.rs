@@ -1,0 +1,179 @@
+//! What an operator sees of a target, and does with it.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Store, Target};
+use crate::store::Error;
+
+/// A target as it stands.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    pub position: i64,
+    pub paused: bool,
+    pub failures: i32,
+    pub next_try_at: DateTime<Utc>,
+    pub failing_since: Option<DateTime<Utc>>,
+    pub error: Option<String>,
+    pub refuses_us: bool,
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// Whether somebody sends to it just now.
+    pub is_leased: bool,
+}
+
+/// An order that a target has not taken.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub order_number: i32,
+    pub sender_id: String,
+    pub refusals: i32,
+    /// `None`: it is dead.
+    pub next_try_at: Option<DateTime<Utc>>,
+    pub error: Option<String>,
+}
+
+/// A request that was sent.
+#[derive(Debug, Clone)]
+pub struct PastAttempt {
+    pub attempt: Uuid,
+    pub began_at: DateTime<Utc>,
+    pub milliseconds: i32,
+    pub status: Option<i32>,
+    pub orders: i32,
+    pub taken: i32,
+    pub refused: i32,
+    pub error: Option<String>,
+}
+
+/// Which orders are to be sent again.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// Those that are dead.
+    Dead,
+    /// Those that are parked or dead.
+    All,
+    /// These, whatever became of them.
+    Numbers(&'a [i32]),
+}
+
+impl Store {
+    /// `None`: nothing was ever to be sent there.
+    pub async fn target_overview(&self, target: Target<'_>) -> Result<Option<Overview>, Error> {
+        sqlx::query_as!(
+            Overview,
+            r#"SELECT position, paused, failures, next_try_at, failing_since, error, refuses_us, delivered_at,
+                      coalesce(leased_until > now(), false) AS "is_leased!"
+               FROM target WHERE publication = $1 AND name = $2"#,
+            target.publication,
+            target.name,
+        )
+        .fetch_optional(self.pool())
+        .await
+        .map_err(Error::Unavailable)
+    }
+
+    /// The parked and dead orders of a target, dead ones first.
+    pub async fn target_deliveries(
+        &self,
+        target: Target<'_>,
+        most: i64,
+    ) -> Result<Vec<Delivery>, Error> {
+        sqlx::query_as!(
+            Delivery,
+            "SELECT d.order_number, o.sender_id, d.refusals, d.next_try_at, d.error
+             FROM target_delivery d
+             JOIN orders o ON o.publication = d.publication AND o.number = d.order_number
+             WHERE d.publication = $1 AND d.target = $2
+             ORDER BY d.next_try_at NULLS FIRST, d.order_number LIMIT $3",
+            target.publication,
+            target.name,
+            most,
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::Unavailable)
+    }
+
+    /// The last requests, the newest first.
+    pub async fn target_attempts(
+        &self,
+        target: Target<'_>,
+        most: i64,
+    ) -> Result<Vec<PastAttempt>, Error> {
+        sqlx::query_as!(
+            PastAttempt,
+            "SELECT attempt, began_at, milliseconds, status, orders, taken, refused, error FROM target_attempt
+             WHERE publication = $1 AND target = $2 ORDER BY attempt DESC LIMIT $3",
+            target.publication,
+            target.name,
+            most,
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::Unavailable)
+    }
+
+    /// Stops or resumes sending to a target. A request that is under way is finished.
+    pub async fn pause_target(&self, target: Target<'_>, paused: bool) -> Result<(), Error> {
+        let done = sqlx::query!(
+            "INSERT INTO target (publication, name, paused) VALUES ($1, $2, $3)
+             ON CONFLICT (publication, name) DO UPDATE SET paused = $3, next_try_at = now()",
+            target.publication,
+            target.name,
+            paused,
+        )
+        .execute(self.pool())
+        .await;
+        done.map_err(Error::of_statement)?;
+        Ok(())
+    }
+
+    /// Has orders sent again, at once; says how many. An unknown number is no order and not counted.
+    pub async fn resend(&self, target: Target<'_>, which: Which<'_>) -> Result<u64, Error> {
+        let (dead_only, numbers) = match which {
+            Which::Dead => (true, None),
+            Which::All => (false, None),
+            Which::Numbers(numbers) => (false, Some(numbers)),
+        };
+        let mut transaction = self.pool().begin().await.map_err(Error::Unavailable)?;
+        // As a sending does: the target's row first.
+        sqlx::query!(
+            "UPDATE target SET next_try_at = now() WHERE publication = $1 AND name = $2",
+            target.publication,
+            target.name,
+        )
+        .execute(&mut *transaction)
+        .await
+        .map_err(Error::of_statement)?;
+        let done = match numbers {
+            None => {
+                sqlx::query!(
+                    "UPDATE target_delivery SET next_try_at = now(), refusals = 0
+                     WHERE publication = $1 AND target = $2 AND (next_try_at IS NULL OR NOT $3)",
+                    target.publication,
+                    target.name,
+                    dead_only,
+                )
+                .execute(&mut *transaction)
+                .await
+            }
+            Some(numbers) => {
+                sqlx::query!(
+                    "INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at)
+                     SELECT o.publication, $2, o.number, o.version, 0, now() FROM orders o
+                     WHERE o.publication = $1 AND o.number = ANY ($3)
+                     ON CONFLICT (publication, target, order_number) DO UPDATE SET
+                         version = excluded.version, refusals = 0, next_try_at = now()",
+                    target.publication,
+                    target.name,
+                    numbers,
+                )
+                .execute(&mut *transaction)
+                .await
+            }
+        };
+        let done = done.map_err(Error::of_statement)?;
+        transaction.commit().await.map_err(Error::of_statement)?;
+        Ok(done.rows_affected())
+    }
+}
