@@ -59,8 +59,9 @@ CREATE TABLE order_receiver (
     uid          text,
     error        text,
     said_at      timestamptz NOT NULL,
-    PRIMARY KEY (publication, order_number),
-    FOREIGN KEY (publication, order_number) REFERENCES orders (publication, number)
+    PRIMARY KEY (publication, order_number)
 );
+-- By itself, for on Citus the table is spread before it may refer to one that is (database/migrations.rs).
+ALTER TABLE order_receiver ADD FOREIGN KEY (publication, order_number) REFERENCES orders (publication, number);
 -- Orders that were not taken.
 CREATE INDEX order_receiver_error ON order_receiver (publication, order_number) WHERE error IS NOT NULL;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{CommandError, no_database, on_database, say};
 use crate::{
     config::{Config, Database},
-    database::{self, State, binaries},
+    database::{self, State, WorkerState, binaries},
     http::listener::tls::Tls,
+    store::Store,
 };
 
 /// How long a database may take to answer: a health check must not hang.
@@ -40,6 +41,9 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
         "database: PostgreSQL {} answers",
         state.version
     ));
+    if state.pending == 0 {
+        read(config).await?;
+    }
     match faults(&state, settings).as_slice() {
         [] => {
             say(format_args!(
@@ -54,6 +58,17 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
         }
         faults => Err(faults.join("\n")),
     }
+}
+
+/// Reads as the service does before it stores: at each worker of a Citus cluster.
+async fn read(config: &Config) -> Result<(), CommandError> {
+    on_database(config, PATIENCE, async |servers| {
+        let store = Store::new(servers, &config.database);
+        let health = store.health(&config.publications).await;
+        store.close().await;
+        health.map(drop).map_err(|error| error.in_full())
+    })
+    .await
 }
 
 /// Looks at the configured database, running the private cluster for that moment if nobody else does.
@@ -89,17 +104,31 @@ pub(super) fn faults(state: &State, settings: &Database) -> Vec<String> {
         faults.push(format!(
             "{}: ALTER SYSTEM SET {} = on, then restart PostgreSQL; or, where nothing is at stake, `may_lose_orders = true` \
              in [database]",
-            not_durable(state),
+            not_durable(&state.not_durable),
             state.not_durable.join(" = on, and ")
         ));
+    }
+    for WorkerState { name, not_durable } in &state.workers {
+        match not_durable {
+            Err(why) => faults.push(format!(
+                "worker {name} does not answer, and its publications get 503: {why}"
+            )),
+            Ok(settings_off) if !settings_off.is_empty() && !settings.may_lose_orders => faults
+                .push(format!(
+                    "worker {name}: {}: ALTER SYSTEM SET {} = on there, then restart it",
+                    self::not_durable(settings_off),
+                    settings_off.join(" = on, and ")
+                )),
+            Ok(_) => {}
+        }
     }
     faults
 }
 
 /// What it means that a server is not durable.
-pub(super) fn not_durable(state: &State) -> String {
+pub(super) fn not_durable(settings_off: &[String]) -> String {
     format!(
         "{} = off: an order that was answered may be lost in a power cut",
-        state.not_durable.join(", ")
+        settings_off.join(", ")
     )
 }

@@ -171,10 +171,15 @@ async fn database(config: &Config, found: &mut Findings) {
             for fault in faults {
                 found.fault(fault);
             }
+            for worker in &state.workers {
+                if worker.not_durable.as_ref().is_ok_and(Vec::is_empty) {
+                    good(format!("worker {} answers", worker.name));
+                }
+            }
             if !state.not_durable.is_empty() && settings.may_lose_orders {
                 note(format!(
                     "{}, which the settings allow",
-                    check::not_durable(&state)
+                    check::not_durable(&state.not_durable)
                 ));
             }
             if state.pending > 0 {
@@ -192,6 +197,9 @@ async fn database(config: &Config, found: &mut Findings) {
 async fn stored(config: &Config, found: &mut Findings) -> Result<(), CommandError> {
     on_database(config, config.database.start_timeout, async |servers| {
         let store = Store::new(servers, &config.database);
+        if let Err(error) = store.health(&config.publications).await {
+            found.fault(format!("reading fails: {}", error.in_full()));
+        }
         journal(config, &store, found).await;
         merged(config, &store, found).await;
         sendings(config, &store, found).await;

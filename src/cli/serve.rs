@@ -344,11 +344,29 @@ async fn refuse_non_durable_server(
     let state = database::state(options, settings.start_timeout)
         .await
         .map_err(no_database)?;
-    if state.not_durable.is_empty() {
+    for worker in &state.workers {
+        if let Err(why) = &worker.not_durable {
+            tracing::warn!(
+                worker = worker.name,
+                error = why,
+                "a worker does not answer: its publications get 503"
+            );
+        }
+    }
+    let workers_off = state
+        .workers
+        .iter()
+        .filter_map(|worker| worker.not_durable.as_ref().ok());
+    let off: Vec<String> = workers_off
+        .chain([&state.not_durable])
+        .flatten()
+        .cloned()
+        .collect();
+    if off.is_empty() {
         return Ok(());
     }
     if settings.may_lose_orders {
-        tracing::warn!("{}, which the settings allow", check::not_durable(&state));
+        tracing::warn!("{}, which the settings allow", check::not_durable(&off));
         return Ok(());
     }
     Err(check::faults(&state, settings).join("\n"))

@@ -2,20 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{
-    ConnectOptions, Connection, PgConnection,
-    migrate::{MigrateError, Migrator},
-    postgres::PgConnectOptions,
-};
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{sleep, timeout};
 
 pub use self::{
     account::Account,
     disk::{Disk, DiskWatch, Space},
     error::Error,
+    migrations::{last_migration, migrate},
     private::PrivateCluster,
     servers::{Servers, place},
-    state::{State, state},
+    state::{State, WorkerState, state, to_worker},
 };
 use crate::config;
 
@@ -24,11 +21,10 @@ pub mod binaries;
 mod disk;
 mod error;
 mod folder;
+mod migrations;
 mod private;
 mod servers;
 mod state;
-
-static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// An opened database.
 #[derive(Debug)]
@@ -77,51 +73,6 @@ pub async fn open_beside(settings: &config::Database) -> Result<Opened, Error> {
     }
 }
 
-/// Brings the schema up to this program's. Waits for the server to answer, at most `patience`; then any number of
-/// instances may do this at once: an advisory lock of the database's lets them through one by one.
-///
-/// All in one transaction, and the lock is the transaction's: sqlx's own lock is the session's, and behind a pooler that
-/// shares sessions (`PgBouncer`) it would stay with whichever session was asked first, for ever.
-///
-/// # Errors
-/// [`Error::NoAnswer`] and [`Error::Refused`] by the server, [`Error::Newer`], [`Error::Altered`] and
-/// [`Error::Migration`] by the schema.
-pub async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<(), Error> {
-    let mut connection = connect(options, patience).await?;
-    let mut transaction = connection.begin().await?;
-    // Without the notice that the migrations' own table exists already, which every start but the first would log, and
-    // without timeouts that the role may have: others may take their time with the lock.
-    sqlx::query(
-        "SELECT set_config('client_min_messages', 'warning', true), set_config('lock_timeout', '0', true),
-                set_config('statement_timeout', '0', true),
-                set_config('idle_in_transaction_session_timeout', '0', true)",
-    )
-    .execute(&mut *transaction)
-    .await?;
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('aqua-orders migrations', 0))")
-        .execute(&mut *transaction)
-        .await?;
-    let known = last_migration();
-    let migrations = Migrator {
-        migrations: MIGRATIONS.migrations.clone(),
-        locking: false,
-        ..Migrator::DEFAULT
-    };
-    match migrations.run_direct(None, &mut *transaction, false).await {
-        Ok(()) => {
-            transaction.commit().await?;
-            Ok(connection.close().await?)
-        }
-        Err(MigrateError::VersionMissing(found)) if found > known => {
-            Err(Error::Newer { found, known })
-        }
-        Err(MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version)) => {
-            Err(Error::Altered(version))
-        }
-        Err(error) => Err(Error::Migration(error)),
-    }
-}
-
 /// The session's settings that did not arrive, as (name, what it should be): a pooler on the way dropped them.
 ///
 /// # Errors
@@ -146,16 +97,6 @@ pub async fn dropped_settings(
     }
     connection.close().await?;
     Ok(dropped)
-}
-
-/// The last migration that this program carries.
-#[must_use]
-pub fn last_migration() -> i64 {
-    MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or_default()
 }
 
 /// Whether the private cluster was made already.

@@ -3,6 +3,7 @@
 //! people but what a dry run with the sender's own login shows.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     sync::{
         Arc,
@@ -68,6 +69,10 @@ pub struct Readiness {
     service: Check,
     database: Check,
     schema: Check,
+    /// Those of a Citus cluster. Publications of one that is away get 503, the others notice nothing.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    workers: BTreeMap<String, Check>,
+    /// The private cluster's.
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<DiskCheck>,
     /// What should be known, but prevents nothing.
@@ -113,9 +118,10 @@ impl Operator {
 
     async fn check(&self) -> Readiness {
         let is_stopping = self.stopping.load(Ordering::Relaxed);
-        let (service, (database, schema)) = if is_stopping {
+        let (service, (database, schema, workers)) = if is_stopping {
             let not_asked = || Check::bad("not asked any more");
-            (Check::bad("it is stopping"), (not_asked(), not_asked()))
+            let unknown = (not_asked(), not_asked(), BTreeMap::new());
+            (Check::bad("it is stopping"), unknown)
         } else {
             (Check::good(), self.check_database().await)
         };
@@ -128,33 +134,46 @@ impl Operator {
             service,
             database,
             schema,
+            workers,
             disk,
             notes: self.app.config.notes(),
         }
     }
 
-    async fn check_database(&self) -> (Check, Check) {
-        let unknown = || Check::bad("not known while the database does not answer");
-        let Some(intake) = self.app.intake.get() else {
-            return (Check::bad("it is being opened"), unknown());
+    /// The database, its schema, and the workers of a Citus cluster.
+    async fn check_database(&self) -> (Check, Check, BTreeMap<String, Check>) {
+        let bad = |reason: String| {
+            let unknown = Check::bad("not known while the database does not answer");
+            (Check::bad(reason), unknown, BTreeMap::new())
         };
-        let Ok(answered) = timeout(PATIENCE, intake.store().health()).await else {
+        let Some(intake) = self.app.intake.get() else {
+            return bad("it is being opened".into());
+        };
+        let health = intake.store().health(&self.app.config.publications);
+        let Ok(answered) = timeout(PATIENCE, health).await else {
             let seconds = PATIENCE.as_secs();
-            let reason = format!("it does not answer within {seconds} s");
-            return (Check::bad(reason), unknown());
+            return bad(format!("it does not answer within {seconds} s"));
         };
         match answered {
-            Err(error) => (Check::bad(error.in_full()), unknown()),
-            Ok(Health::Good) => (Check::good(), Check::good()),
+            Err(error) => bad(error.in_full()),
+            Ok(Health::Good(workers)) => {
+                let workers = workers.into_iter().map(|worker| {
+                    let check = worker.failure.map_or_else(Check::good, Check::bad);
+                    (worker.name, check)
+                });
+                (Check::good(), Check::good(), workers.collect())
+            }
             Ok(Health::ReadOnly) => (
                 Check::bad("it takes no writes: a standby, or set to read only"),
                 Check::good(),
+                BTreeMap::new(),
             ),
             Ok(Health::Outdated { applied, known }) => (
                 Check::good(),
                 Check::bad(format!(
                     "its last migration is {applied}, ours {known}: restart the service, which brings it up to date"
                 )),
+                BTreeMap::new(),
             ),
         }
     }
@@ -261,6 +280,11 @@ pub(super) async fn metrics(State(operator): State<Operator>) -> Response {
         bytes_in_flight: app.bodies.memory.used(),
         connections_max: app.config.limits.connections,
         database_up: readiness.database.ok,
+        workers_up: readiness
+            .workers
+            .into_iter()
+            .map(|(name, check)| (name, check.ok))
+            .collect(),
         ready: readiness.ready,
         disk: readiness
             .disk

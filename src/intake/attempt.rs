@@ -135,7 +135,9 @@ impl<'a> Transaction<'a> {
         let (inner, options) = (self.inner, self.options);
         let (store, metrics) = (&inner.store, &*inner.metrics);
         let publication = &*self.jobs[0].publication.name;
-        let read_in = store.history();
+        let history = store.history(publication).await;
+        let read_in =
+            history.map_err(|error| not_begun(&error, "nobody says where it is stored"))?;
         metrics.transactions.inc();
 
         let begun_at = Instant::now();

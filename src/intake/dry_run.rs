@@ -168,10 +168,13 @@ impl Inner {
         if rows.batches.is_empty() {
             return;
         }
-        let history = self.store.history();
-        let write = Write::journal(rows.batches, now + LINE_WITHIN, history);
-        match self.store.write(publication, &write).await {
-            Ok(()) => self.journaled(publication, &write, 0),
+        let written = async {
+            let history = self.store.history(publication).await?;
+            let write = Write::journal(rows.batches, now + LINE_WITHIN, history);
+            self.store.write(publication, &write).await.map(|()| write)
+        };
+        match written.await {
+            Ok(write) => self.journaled(publication, &write, 0),
             Err(error) => {
                 tracing::warn!(error = %error.in_full(), "a dry run is not in the journal");
             }

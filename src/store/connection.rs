@@ -8,7 +8,7 @@ use std::{
     ops::{Deref, DerefMut},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -16,7 +16,9 @@ use std::{
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use sqlx::{
-    Connection, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions,
+    Connection, PgConnection, PgPool, Postgres,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{
     sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
@@ -48,6 +50,8 @@ pub(super) struct Connections {
     /// Where there is a choice: locked while somebody looks for the one that takes writes.
     servers: Arc<AsyncMutex<Servers>>,
     are_many: bool,
+    /// Whether the last connection that was wanted was had, and did not break.
+    is_sound: AtomicBool,
 }
 
 /// Whether the connections lead to what they led to before. A server that took over may lack the other's last commits, and
@@ -55,6 +59,8 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct History {
     changes: AtomicU64,
+    /// Whether the tables are spread over a Citus cluster, as the last new connection found them.
+    is_citus: Mutex<Option<bool>>,
     /// When the server was started that the last new connection led to.
     life: Mutex<Option<DateTime<Utc>>>,
 }
@@ -89,9 +95,22 @@ pub(super) struct Taken {
     connection: PoolConnection<Postgres>,
     since: Instant,
     permit: OwnedSemaphorePermit,
+    owner: Arc<Connections>,
 }
 
 impl Taken {
+    /// Gives it back after a statement, or closes it where it broke, and says what the statement's error means.
+    pub(super) fn done<T>(self, outcome: Result<T, sqlx::Error>) -> Result<T, Error> {
+        let outcome = outcome.map_err(Error::of_statement);
+        let owner = Arc::clone(&self.owner);
+        if outcome.as_ref().is_err_and(Error::is_connection_error) {
+            owner.broke(self);
+        } else {
+            owner.give_back(self);
+        }
+        outcome
+    }
+
     /// Closes it, though nothing is wrong with it: an answer of the server's is not read to its end.
     pub(super) fn close(self) {
         drop(self.connection.detach());
@@ -112,9 +131,33 @@ impl DerefMut for Taken {
     }
 }
 
+/// Whether the service's tables are spread over a Citus cluster; if so, has the session plan each statement for its publication:
+/// Citus cannot do it for any.
+async fn plan_for_citus(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let spread = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('orders'))",
+    );
+    let is_spread = spread.fetch_one(&mut *connection).await?;
+    if is_spread {
+        sqlx::query("SET plan_cache_mode = force_custom_plan")
+            .execute(connection)
+            .await?;
+    }
+    Ok(is_spread)
+}
+
 impl Connections {
     /// Up to `most` at a time, which the pool must be able to give. It connects lazily.
     pub(super) fn new(pool: PgPoolOptions, servers: Servers, most: usize) -> Self {
+        Self::to(pool, servers, most, true)
+    }
+
+    /// The same to a worker of a Citus cluster, to use it as a plain server.
+    pub(super) fn to_worker(pool: PgPoolOptions, worker: PgConnectOptions, most: usize) -> Self {
+        Self::to(pool, worker.into(), most, false)
+    }
+
+    fn to(pool: PgPoolOptions, servers: Servers, most: usize, may_be_citus: bool) -> Self {
         let broken_at = Arc::new(Mutex::new(None::<Instant>));
         let seen_broken_at = Arc::clone(&broken_at);
         let history = Arc::new(History::default());
@@ -124,11 +167,18 @@ impl Connections {
                 let (history, broken_at) =
                     (Arc::clone(&seen_history), Arc::clone(&others_broken_at));
                 Box::pin(async move {
-                    let life =
-                        sqlx::query_scalar!(r#"SELECT pg_postmaster_start_time() AS "life!""#);
-                    if history.is_new(life.fetch_one(connection).await?) {
+                    let server = sqlx::query!(
+                        r#"SELECT pg_postmaster_start_time() AS "life!",
+                                  to_regclass('pg_dist_partition') IS NOT NULL AS "has_citus!""#
+                    );
+                    let server = server.fetch_one(&mut *connection).await?;
+                    if history.is_new(server.life) {
                         // Whatever still leads to the one before.
                         *broken_at.lock() = Some(Instant::now());
+                    }
+                    if may_be_citus {
+                        let is_citus = server.has_citus && plan_for_citus(connection).await?;
+                        *history.is_citus.lock() = Some(is_citus);
                     }
                     Ok(())
                 })
@@ -152,6 +202,7 @@ impl Connections {
             broken_at,
             history,
             are_many: servers.are_many(),
+            is_sound: AtomicBool::new(true),
             servers: Arc::new(AsyncMutex::new(servers)),
         }
     }
@@ -172,8 +223,25 @@ impl Connections {
         self.history.changes.load(Ordering::SeqCst)
     }
 
+    /// Whether the tables are spread over a Citus cluster.
+    pub(super) async fn is_citus(self: &Arc<Self>) -> Result<bool, Error> {
+        let known = *self.history.is_citus.lock();
+        if let Some(is_citus) = known {
+            return Ok(is_citus);
+        }
+        // A new connection finds it out.
+        self.take().await?.done(Ok(()))?;
+        let known = *self.history.is_citus.lock();
+        Ok(known.unwrap_or(false))
+    }
+
+    /// Whether the last connection that was wanted was had, and did not break.
+    pub(super) fn is_sound(&self) -> bool {
+        self.is_sound.load(Ordering::Relaxed)
+    }
+
     /// Takes one, and makes it where none is idle.
-    pub(super) async fn take(&self) -> Result<Taken, Error> {
+    pub(super) async fn take(self: &Arc<Self>) -> Result<Taken, Error> {
         let permit = Arc::clone(&self.permits).acquire_owned();
         let permit = timeout(ACQUIRE_TIMEOUT, permit)
             .await
@@ -200,11 +268,14 @@ impl Connections {
                     connection,
                     since,
                     permit,
+                    owner: Arc::clone(self),
                 });
             }
         }
         let since = Instant::now();
-        let connection = self.pool.acquire().await.map_err(|error| {
+        let connection = self.pool.acquire().await;
+        self.is_sound.store(connection.is_ok(), Ordering::Relaxed);
+        let connection = connection.map_err(|error| {
             self.look_for_primary();
             Error::Unavailable(error)
         })?;
@@ -212,6 +283,7 @@ impl Connections {
             connection,
             since,
             permit,
+            owner: Arc::clone(self),
         })
     }
 
@@ -224,11 +296,12 @@ impl Connections {
     }
 
     /// Takes back one that did its work.
-    pub(super) fn give_back(&self, taken: Taken) {
+    fn give_back(&self, taken: Taken) {
         let Taken {
             mut connection,
             since,
             permit,
+            ..
         } = taken;
         // A large batch leaves large ones behind.
         connection.shrink_buffers();
@@ -250,7 +323,8 @@ impl Connections {
     }
 
     /// Closes one that broke, and trusts none that is as old.
-    pub(super) fn broke(&self, taken: Taken) {
+    fn broke(&self, taken: Taken) {
+        self.is_sound.store(false, Ordering::Relaxed);
         *self.broken_at.lock() = Some(Instant::now());
         self.history.may_have_changed();
         // Not back to the pool, which would ask a silent server how it is.

@@ -8,6 +8,9 @@ use sqlx::{
 /// `read_only_sql_transaction`
 const READ_ONLY: &str = "25006";
 
+/// `feature_not_supported`: what a session prepared is no more, or its tables were spread over a Citus cluster meanwhile.
+const NOT_SUPPORTED: &str = "0A000";
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -53,7 +56,7 @@ impl Error {
         match self {
             Self::Unsure(_) => true,
             Self::Unavailable(sqlx::Error::Database(error)) => {
-                error.code().as_deref() == Some(READ_ONLY)
+                matches!(error.code().as_deref(), Some(READ_ONLY | NOT_SUPPORTED))
             }
             _ => false,
         }
@@ -87,7 +90,7 @@ impl Error {
             _ => return Self::Unsure(error),
         };
         let code = database.code().unwrap_or_default();
-        match (&*code, database.constraint().unwrap_or_default()) {
+        match (&*code, constraint(&**database)) {
             (_, "journal_batch_not_overtaken")
             | (
                 "23505",
@@ -116,6 +119,16 @@ impl Error {
                 _ => Self::Unavailable(error),
             },
         }
+    }
+}
+
+/// The constraint that is violated, as the migrations name it: in a shard Citus adds the shard's number (`orders_pkey_102034`).
+pub(super) fn constraint(error: &dyn DatabaseError) -> &str {
+    let name = error.constraint().unwrap_or_default();
+    let plain = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    match plain.strip_suffix('_') {
+        Some(plain_name) if plain.len() < name.len() => plain_name,
+        _ => name,
     }
 }
 

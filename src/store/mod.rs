@@ -15,6 +15,7 @@ pub mod error;
 pub mod feed;
 mod health;
 pub mod journal;
+mod location;
 pub mod merged;
 pub mod numbers;
 pub mod operator;
@@ -25,12 +26,13 @@ pub mod targets;
 pub mod write;
 
 pub use error::Error;
-pub use health::Health;
+pub use health::{Health, Worker};
 pub use write::{BatchRow, ChangeRow, KeptRow, Write};
 
 use self::{
     client_cache::ClientCache,
     connection::{Connections, Taken},
+    location::Shards,
 };
 use crate::{config, database::Servers};
 
@@ -69,6 +71,7 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Store {
     connections: Arc<Connections>,
+    shards: Arc<Shards>,
     growth: Arc<statistics::Growth>,
     client_cache: Arc<ClientCache>,
     news: Arc<feed::News>,
@@ -90,8 +93,10 @@ impl Store {
         let pool = PgPoolOptions::new().max_connections(settings.connections);
         // One is left to what goes on beside the batches.
         let for_batches = settings.connections.saturating_sub(1).max(1) as usize;
+        let shards = Shards::new(servers.clone(), pool.clone(), for_batches);
         Self {
             connections: Arc::new(Connections::new(pool, servers, for_batches)),
+            shards: Arc::new(shards),
             growth: Arc::default(),
             client_cache: Arc::new(ClientCache::new(settings.client_cache_bytes)),
             news: Arc::default(),
@@ -100,7 +105,7 @@ impl Store {
         }
     }
 
-    /// A connection for one statement, to be handed to [`Store::done`] with what came of it.
+    /// A connection for one statement, to be given back by [`Taken::done`] with what came of it.
     async fn connection(&self) -> Result<Taken, Error> {
         self.connections.take().await
     }
@@ -115,32 +120,26 @@ impl Store {
             .unwrap_or_else(|_elapsed| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
 
-    /// Gives a connection back, or closes it where it broke, and says what the statement's error means.
-    fn done<T>(&self, connection: Taken, outcome: Result<T, sqlx::Error>) -> Result<T, Error> {
-        let outcome = outcome.map_err(Error::of_statement);
-        if outcome.as_ref().is_err_and(Error::is_connection_error) {
-            self.connections.broke(connection);
-        } else {
-            self.connections.give_back(connection);
-        }
-        outcome
-    }
-
     /// Changes whenever what was read before may be of a history of the database that is gone: a connection broke, or leads
     /// to another server or another life of it. Asked before a reading, it is compared when that is written upon.
-    #[must_use]
-    pub fn history(&self) -> u64 {
-        self.connections.history()
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where nobody says where the publication's rows are.
+    pub async fn history(&self, publication: &str) -> Result<u64, Error> {
+        Ok(self.locate(publication).await?.history())
     }
 
     pub async fn close(&self) {
+        self.shards.close().await;
         self.connections.close().await;
     }
 
     /// Connections of batches: at work, idle, and the most there may be.
     #[must_use]
     pub fn connections(&self) -> (usize, usize, usize) {
-        self.connections.counts()
+        let (busy, idle, most) = self.connections.counts();
+        let workers = self.shards.counts();
+        (busy + workers.0, idle + workers.1, most + workers.2)
     }
 
     /// The pool, for commands that work outside the intake.

@@ -3,7 +3,13 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Error, Store};
+use super::{Error, Store, error::constraint};
+
+/// Whether the batch's place in the journal is taken.
+fn is_taken(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| constraint(error) == "journal_batch_pkey")
+}
 
 impl Store {
     /// Settles the outcome of a batch whose writing was cut off. `true`: it is stored. `false`: it is not, and never
@@ -21,8 +27,9 @@ impl Store {
         batch: Uuid,
         received_at: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let mut connection = self.connection().await?;
-        let barred = sqlx::query!(
+        let location = self.locate(publication).await?;
+        let mut connection = location.connection().await?;
+        let bar = sqlx::query!(
             "WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
              INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders,
                                         accepted, rejected, updated_rows, changed_rows, abandoned)
@@ -30,25 +37,23 @@ impl Store {
             publication,
             batch,
             received_at,
-        )
-        .execute(&mut *connection);
-        let barred = self.in_time(barred).await;
-        let taken = barred.as_ref().is_err_and(|error| {
-            error
-                .as_database_error()
-                .is_some_and(|error| error.constraint() == Some("journal_batch_pkey"))
-        });
-        if !taken {
-            return self.done(connection, barred).map(|_bar| false);
+        );
+        let barred = self
+            .in_time(location.execute(&mut connection, bar, false))
+            .await;
+        let is_there = barred.as_ref().is_err_and(is_taken);
+        if !is_there {
+            return self
+                .executed(publication, connection, barred)
+                .map(|()| false);
         }
         // Our own bar may have landed on an earlier try whose answer got lost too: the row tells whose it is.
-        let abandoned = sqlx::query_scalar!(
-            "SELECT abandoned FROM journal_batch WHERE publication = $1 AND batch = $2",
-            publication,
-            batch,
-        )
-        .fetch_one(&mut *connection);
+        let text = "SELECT abandoned FROM journal_batch WHERE publication = $1 AND batch = $2";
+        let abandoned = sqlx::query_scalar(location.text(text))
+            .bind(publication)
+            .bind(batch)
+            .fetch_one(&mut *connection);
         let abandoned = self.in_time(abandoned).await;
-        self.done(connection, abandoned).map(|abandoned| !abandoned)
+        connection.done(abandoned).map(|abandoned: bool| !abandoned)
     }
 }

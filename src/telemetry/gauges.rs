@@ -30,6 +30,8 @@ pub struct Reading {
     /// Most connections of callers.
     pub connections_max: usize,
     pub database_up: bool,
+    /// Workers of a Citus cluster that have publications of ours, and whether each answers.
+    pub workers_up: Vec<(String, bool)>,
     /// Whether orders can be taken.
     pub ready: bool,
     /// Bytes free on the private cluster's disk, and in all.
@@ -114,6 +116,15 @@ pub(super) fn gauges(
             connections
                 .get_or_create(&[("state", state.to_owned())])
                 .set(count(number));
+        }
+    }
+    if !reading.workers_up.is_empty() {
+        let help = "Whether a worker of a Citus cluster answers, whose publications get 503 else";
+        let workers: By<Count> = register(to, "aqua_database_worker_up", help);
+        for (worker, up) in &reading.workers_up {
+            workers
+                .get_or_create(&[("worker", worker.clone())])
+                .set((*up).into());
         }
     }
     if let Some(age) = reading.backup_age {

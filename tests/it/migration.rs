@@ -282,7 +282,8 @@ async fn nothing_is_left_of_a_killed_test_binary() {
     let environment = [("AQUA_TEST_HARNESS", "1".as_ref())];
     let mut binary = Process::start("migration::as_a_test_binary", &environment, None, &scratch);
     let folder = binary.hear();
-    let pid = fs::read_to_string(Path::new(&folder).join("data/postmaster.pid")).expect("it runs");
+    let pid =
+        fs::read_to_string(Path::new(&folder).join("data-5432/postmaster.pid")).expect("it runs");
     let process = format!("/proc/{}", pid.lines().next().expect("a process id"));
     assert!(Path::new(&process).exists());
     binary.kill();

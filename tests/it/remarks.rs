@@ -400,7 +400,8 @@ async fn a_line_that_shares_a_transaction_with_new_orders_counts_in_the_days_bud
     };
     // The line of an empty batch, and one that stores something.
     let deadline = now + TimeDelta::minutes(1);
-    let mut write = Write::journal(vec![row(256, 0), row(0, 1)], deadline, store.history());
+    let history = store.history("demodelivery").await.unwrap();
+    let mut write = Write::journal(vec![row(256, 0), row(0, 1)], deadline, history);
     write.changes.clients.push((0, &client));
     store.write("demodelivery", &write).await.unwrap();
     assert_eq!(app.count("client").await, 1);

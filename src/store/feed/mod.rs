@@ -117,7 +117,7 @@ impl Store {
         )
         .fetch_one(&mut *connection);
         let asked = self.in_time(asked).await;
-        self.done(connection, asked)
+        connection.done(asked)
     }
 
     /// Whether the cursor is of this publication, and of this history of the database.
@@ -140,7 +140,7 @@ impl Store {
         )
         .fetch_optional(&mut *connection);
         let asked = self.in_time(asked).await;
-        let mark = self.done(connection, asked)?;
+        let mark = connection.done(asked)?;
         Ok(mark.map(|mark| Cursor { position, mark }))
     }
 
@@ -161,7 +161,7 @@ impl Store {
         )
         .fetch_optional(&mut *connection);
         let asked = self.in_time(asked).await;
-        self.done(connection, asked)
+        connection.done(asked)
     }
 
     /// So many rows behind that position, in order.
@@ -193,7 +193,7 @@ impl Store {
         )
         .fetch_all(&mut *connection);
         let asked = self.in_time(asked).await;
-        self.done(connection, asked)
+        connection.done(asked)
     }
 }
 

@@ -21,7 +21,7 @@ impl Store {
         }
         let mut connection = self.connection().await?;
         let placed = self.in_time(place(&mut connection, publication)).await;
-        self.done(connection, placed)
+        connection.done(placed)
     }
 }
 

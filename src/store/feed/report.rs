@@ -90,7 +90,7 @@ impl Store {
         let mut connection = self.connection().await?;
         let reported = report(&mut connection, publication, numbers, who, decide);
         let reported = self.in_time(reported).await;
-        let (moved, said) = self.done(connection, reported)?;
+        let (moved, said) = connection.done(reported)?;
         if moved {
             self.tell_news(publication);
         }

@@ -145,7 +145,7 @@ impl Store {
             )
             .fetch_optional(&mut *connection);
             let next = self.in_time(next).await;
-            let next = self.done(connection, next)?;
+            let next = connection.done(next)?;
             if let Some(next) = next {
                 return Ok((next - count, next - 1));
             }
@@ -158,7 +158,7 @@ impl Store {
             )
             .execute(&mut *connection);
             let made = self.in_time(made).await;
-            let made = self.done(connection, made)?;
+            let made = connection.done(made)?;
             if made.rows_affected() == 0 {
                 if count == 1 {
                     return Err(Error::NumbersUsedUp(kind.as_str()));
@@ -199,7 +199,7 @@ impl Store {
             )
             .fetch_optional(&mut *connection);
             let next = self.in_time(next).await;
-            let next = self.done(connection, next)?;
+            let next = connection.done(next)?;
             moved.push((kind, next.ok_or(Error::NumbersUsedUp(kind.as_str()))?));
         }
         Ok(moved)
@@ -263,7 +263,7 @@ impl Store {
             .fetch_all(&mut *connection),
         };
         let taken = self.in_time(taken).await;
-        self.done(connection, taken)
+        connection.done(taken)
     }
 
     /// Takes out of the reserve the numbers that records bear: a sender brought them along, perhaps to another instance.
@@ -347,6 +347,6 @@ impl Store {
             }
         };
         let taken = self.in_time(taken).await;
-        self.done(connection, taken)
+        connection.done(taken)
     }
 }

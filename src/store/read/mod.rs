@@ -7,7 +7,11 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use indexmap::IndexSet;
-use sqlx::postgres::PgRow;
+use sqlx::{
+    Postgres,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 
 use self::{
     row::{BIG, INT, INTS, KIND, MOMENT, Read, Row, TEXTS, corrupt},
@@ -16,6 +20,7 @@ use self::{
 use super::{
     Error, Store,
     client_cache::{Cached, Stamps, Version},
+    location::Location,
 };
 use crate::{
     order::{
@@ -156,6 +161,16 @@ impl Store {
         })
     }
 
+    /// Reads for a batch of nothing, by a connection that batches do not use: whether it could be done.
+    pub(super) async fn try_reading(&self, publication: &str) -> Result<(), Error> {
+        let location = self.locate(publication).await?;
+        let keys = Keys::default();
+        let cached = Cached::nothing(&keys);
+        let read = bound(&location, publication, &keys, &cached, true);
+        let read = self.in_time(read.fetch_one(location.pool())).await;
+        read.map(drop).map_err(Error::Unavailable)
+    }
+
     async fn rows(
         &self,
         publication: &str,
@@ -164,26 +179,11 @@ impl Store {
         orders_clients: bool,
         most_bytes: usize,
     ) -> Result<Rows, Error> {
-        let mut connection = self.connection().await?;
+        let location = self.locate(publication).await?;
+        let mut connection = location.connection().await?;
         let mut rows = Rows::default();
-        let Stamps {
-            ids,
-            numbers,
-            guest_phones,
-        } = &cached.stamps;
         // Each row is taken apart as it comes, while PostgreSQL makes the next.
-        let read = sqlx::query(statement(keys, cached, orders_clients))
-            .bind(publication)
-            .bind(list(&keys.order_ids))
-            .bind(list(&keys.order_numbers))
-            .bind(list(&keys.client_ids))
-            .bind(list(&keys.client_numbers))
-            .bind(list(&keys.guest_phones))
-            .bind(list(&keys.product_ids))
-            .bind(list(&keys.address_numbers))
-            .bind(texts(ids))
-            .bind(texts(numbers))
-            .bind(texts(guest_phones))
+        let read = bound(&location, publication, keys, cached, orders_clients)
             .try_map(|row| {
                 rows.add(row)?;
                 if rows.bytes > most_bytes {
@@ -198,9 +198,36 @@ impl Store {
             connection.close();
             return Err(Error::TooMuch);
         }
-        self.done(connection, read)?;
+        connection.done(read)?;
         Ok(rows)
     }
+}
+
+/// The reading statement with what is bound to it.
+fn bound<'q>(
+    location: &Location,
+    publication: &'q str,
+    keys: &Keys<'q>,
+    cached: &'q Cached,
+    orders_clients: bool,
+) -> Query<'q, Postgres, PgArguments> {
+    let Stamps {
+        ids,
+        numbers,
+        guest_phones,
+    } = &cached.stamps;
+    sqlx::query(location.text(statement(keys, cached, orders_clients)))
+        .bind(publication)
+        .bind(list(&keys.order_ids))
+        .bind(list(&keys.order_numbers))
+        .bind(list(&keys.client_ids))
+        .bind(list(&keys.client_numbers))
+        .bind(list(&keys.guest_phones))
+        .bind(list(&keys.product_ids))
+        .bind(list(&keys.address_numbers))
+        .bind(texts(ids))
+        .bind(texts(numbers))
+        .bind(texts(guest_phones))
 }
 
 fn texts(texts: &[Arc<str>]) -> Vec<&str> {

@@ -61,7 +61,8 @@ impl Store {
     /// # Errors
     /// Each variant of [`Error`] says what to do next. Only [`Error::Unsure`] leaves open whether it is stored.
     pub async fn write(&self, publication: &str, write: &Write<'_>) -> Result<(), Error> {
-        let mut connection = self.connection().await?;
+        let location = self.locate(publication).await?;
+        let mut connection = location.connection().await?;
         let Write {
             changes,
             batches,
@@ -74,8 +75,8 @@ impl Store {
             read_in,
         } = write;
         // Only now: the connection may be a new one, and lead elsewhere.
-        if *read_in != self.history() {
-            self.connections.give_back(connection);
+        if *read_in != location.history() {
+            connection.done(Ok(()))?;
             return Err(Error::HistoryChanged);
         }
         let is_less =
@@ -110,10 +111,10 @@ impl Store {
                 &journal.kept_bytes,
                 &journal.dry_run,
                 &journal.with_remarks,
-            )
-            .execute(&mut *connection);
-            let written = self.in_time(statement).await;
-            return self.done(connection, written).map(drop);
+            );
+            let written = location.execute(&mut connection, statement, false);
+            let written = self.in_time(written).await;
+            return self.executed(publication, connection, written);
         }
 
         // write_new.sql writes neither column.
@@ -288,22 +289,11 @@ impl Store {
                 )
             }
         });
-        let written = if *probe {
-            // The one place with a transaction by hand. It runs in the intake's own task, which nobody drops half-way;
-            // where the server falls silent in it, the connection is closed.
-            let taken_back = async {
-                let mut transaction = sqlx::Connection::begin(&mut *connection).await?;
-                let taken = statement.execute(&mut *transaction).await;
-                transaction.rollback().await?;
-                taken
-            };
-            self.in_time(taken_back).await
-        } else {
-            self.in_time(statement.execute(&mut *connection)).await
-        };
-        self.done(connection, written)?;
+        let written = location.execute(&mut connection, statement, *probe);
+        let written = self.in_time(written).await;
+        self.executed(publication, connection, written)?;
         if !*probe {
-            self.grew(changes.rows());
+            self.grew(location, changes.rows());
             if !changes.orders.is_empty() {
                 self.tell_news(publication);
             }

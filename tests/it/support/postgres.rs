@@ -35,6 +35,19 @@ pub const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_
 /// The migrated database that all others are copies of.
 const TEMPLATE: &str = "aqua_template";
 
+/// The first is what the service is told of. With `AQUA_TEST_CITUS` (`./test.sh citus`) it is the coordinator of a Citus
+/// cluster and the others are its workers, all in one folder: a copy of the template on each is a copy of the cluster.
+const PORTS: [u16; 3] = [5432, 5433, 5434];
+
+/// Whether tests run on Citus.
+pub fn on_citus() -> bool {
+    std::env::var_os("AQUA_TEST_CITUS").is_some()
+}
+
+fn ports() -> &'static [u16] {
+    if on_citus() { &PORTS } else { &PORTS[..1] }
+}
+
 /// A server in a temporary folder, on a Unix socket only. It is gone, folder and all, when this is dropped and also when
 /// the test binary is killed: a shell holds the other end of a pipe, starts PostgreSQL, and ends it when the pipe breaks.
 #[derive(Debug)]
@@ -67,6 +80,14 @@ impl Server {
             .arg(KEEPER)
             .arg("aqua-test-postgres")
             .args([&found.folder, &folder])
+            .arg(
+                ports()
+                    .iter()
+                    .map(u16::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+            .args(on_citus().then_some(CITUS).into_iter().flatten())
             .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .stdin(Stdio::piped())
             // Not ours: whoever reads the tests' output waits for everybody who might still write to it.
@@ -74,12 +95,59 @@ impl Server {
             .stderr(Stdio::null());
         let keeper = command.spawn().expect("sh");
         let mut server = Self { keeper, folder };
-        let mut connection = server.connect("postgres").await;
-        run(&mut connection, &format!("CREATE DATABASE {TEMPLATE}")).await;
+        for port in ports() {
+            let mut connection = server.connect("postgres", *port).await;
+            run(&mut connection, &format!("CREATE DATABASE {TEMPLATE}")).await;
+        }
+        if on_citus() {
+            server.make_cluster().await;
+        }
         database::migrate(&server.options(TEMPLATE), Duration::from_secs(10))
             .await
             .expect("the migrations");
+        if on_citus() {
+            server.spread().await;
+        }
         server
+    }
+
+    /// Makes the template the coordinator's database of a cluster.
+    async fn make_cluster(&mut self) {
+        for port in ports() {
+            let mut connection = self.connect(TEMPLATE, *port).await;
+            run(&mut connection, "CREATE EXTENSION citus").await;
+        }
+        let mut coordinator = self.connect(TEMPLATE, PORTS[0]).await;
+        let folder = self.folder.display();
+        for node in [
+            format!("citus_set_coordinator_host('{folder}', {})", PORTS[0]),
+            format!("citus_add_node('{folder}', {})", PORTS[1]),
+            format!("citus_add_node('{folder}', {})", PORTS[2]),
+        ] {
+            run(&mut coordinator, &format!("SELECT {node}")).await;
+        }
+    }
+
+    /// Spreads the template's tables as an operator does, and lets nobody in any more, Citus' own daemon neither: a database
+    /// with somebody in it cannot be copied.
+    async fn spread(&mut self) {
+        let mut coordinator = self.connect(TEMPLATE, PORTS[0]).await;
+        let text = include_str!("../../../deploy/citus.sql");
+        sqlx::raw_sql(text)
+            .execute(&mut coordinator)
+            .await
+            .expect("deploy/citus.sql");
+        for port in ports() {
+            let mut connection = self.connect("postgres", *port).await;
+            for sql in [
+                format!("ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false"),
+                format!(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'"
+                ),
+            ] {
+                run(&mut connection, &sql).await;
+            }
+        }
     }
 
     /// How to connect to one of its databases, as its superuser.
@@ -100,17 +168,16 @@ impl Server {
     pub async fn database(&self) -> TestDatabase {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut connection = self
-            .options("postgres")
-            .connect()
-            .await
-            .expect("the test server");
-        run(
-            &mut connection,
-            &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"),
-        )
-        .await;
-        connection.close().await.expect("closed");
+        for port in ports() {
+            let options = self.options("postgres").port(*port);
+            let mut connection = options.connect().await.expect("the test server");
+            run(
+                &mut connection,
+                &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"),
+            )
+            .await;
+            connection.close().await.expect("closed");
+        }
         TestDatabase {
             folder: self.folder.clone(),
             options: self.options(&name),
@@ -118,10 +185,10 @@ impl Server {
         }
     }
 
-    async fn connect(&mut self, database: &str) -> PgConnection {
+    async fn connect(&mut self, database: &str, port: u16) -> PgConnection {
         let until = Instant::now() + Duration::from_mins(1);
         loop {
-            let error = match self.options(database).connect().await {
+            let error = match self.options(database).port(port).connect().await {
                 Ok(connection) => return connection,
                 Err(error) => error,
             };
@@ -149,14 +216,35 @@ impl Drop for Server {
     }
 }
 
-/// $1 = the programs' folder, $2 = ours, then postgres's arguments. Killed with us, not with the terminal's group.
+/// Each node takes them; statements of tests wait for the maintenance of a hundred databases else.
+const CITUS: [&str; 10] = [
+    "-c",
+    "shared_preload_libraries=citus",
+    "-c",
+    "citus.shard_count=4",
+    "-c",
+    "max_prepared_transactions=300",
+    "-c",
+    "citus.recover_2pc_interval=2s",
+    "-c",
+    "max_worker_processes=300",
+];
+
+/// $1 = the programs' folder, $2 = ours, $3 = the servers' ports, then postgres's arguments. Killed with us, not with the
+/// terminal's group.
 const KEEPER: &str = r#"
-bin=$1 folder=$2; shift 2
-"$bin/initdb" -D "$folder/data" -U postgres -E UTF8 --locale=C -A trust --no-sync >"$folder/log" 2>&1 || exit 1
-"$bin/postgres" -D "$folder/data" -c listen_addresses= -c unix_socket_directories="$folder" -c port=5432 \
-    -c max_connections=300 -c wal_level=minimal -c max_wal_senders=0 "$@" </dev/null >>"$folder/log" 2>&1 &
+bin=$1 folder=$2 ports=$3; shift 3
+pids=
+for port in $ports; do
+    data=$folder/data-$port
+    "$bin/initdb" -D "$data" -U postgres -E UTF8 --locale=C -A trust --no-sync >>"$folder/log" 2>&1 || exit 1
+    "$bin/postgres" -D "$data" -c listen_addresses= -c unix_socket_directories="$folder" -c port=$port \
+        -c max_connections=300 -c wal_level=minimal -c max_wal_senders=0 "$@" </dev/null >>"$folder/log" 2>&1 &
+    pids="$pids $!"
+done
 cat >/dev/null
-kill -QUIT $! && wait $!
+kill -QUIT $pids
+wait $pids
 while ! rm -rf "$folder"; do sleep 0.1; done
 "#;
 
@@ -246,17 +334,18 @@ static JANITOR: LazyLock<mpsc::Sender<(PathBuf, String)>> = LazyLock::new(|| {
         for (folder, name) in receiver {
             let options = PgConnectOptions::new_without_pgpass()
                 .socket(&folder)
-                .port(5432)
                 .username("postgres")
                 .database("postgres");
             on_a_runtime_of_its_own(async move {
-                // A dedicated server may be gone with all its databases.
-                if let Ok(mut connection) = options.connect().await {
-                    run(
-                        &mut connection,
-                        &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-                    )
-                    .await;
+                for port in ports() {
+                    // A dedicated server may be gone with all its databases.
+                    if let Ok(mut connection) = options.clone().port(*port).connect().await {
+                        run(
+                            &mut connection,
+                            &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+                        )
+                        .await;
+                    }
                 }
             });
         }
