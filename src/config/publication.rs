@@ -1,4 +1,7 @@
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+};
 
 use ipnet::IpNet;
 
@@ -119,7 +122,7 @@ impl Publication {
             }
         });
         let targets = Target::read_all(&mut section);
-        let import_tokens = TokenHash::read_all(&mut section);
+        let import_tokens = TokenHash::read_all(&mut section, &mut names.tokens);
         section.finish(&[
             ("password", NO_PLAIN_PASSWORDS),
             (
@@ -167,7 +170,11 @@ fn bind(allow_from: &[IpNet]) -> bool {
 
 /// The names and aliases that are in use, lower-cased, and how each was written first.
 #[derive(Debug, Default)]
-struct Names<'t>(HashMap<String, &'t str>);
+struct Names<'t> {
+    names: HashMap<String, &'t str>,
+    /// Hashes of tokens.
+    tokens: HashSet<TokenHash>,
+}
 
 impl<'t> Names<'t> {
     /// The name in the form in which it is compared, unless it is wrong. One that is in use is noted.
@@ -175,7 +182,7 @@ impl<'t> Names<'t> {
         let At { at, value } = *written;
         match name(value) {
             Ok(name) => {
-                if let Some(other) = self.0.insert(name.clone(), value) {
+                if let Some(other) = self.names.insert(name.clone(), value) {
                     section.problems.add(
                         at,
                         format!("two publications are called {other:?} (names and aliases are compared without case): rename one"),

@@ -1,10 +1,12 @@
+use std::collections::HashSet;
+
 use sha2::{Digest, Sha256};
 
 use super::file::{At, Section};
 
 /// Of a token that `aqua-orders new-token` made. Such a token cannot be guessed, so a plain SHA-256 keeps it as well as a slow
 /// hash keeps a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 
 /// What stands before the hash's digits.
@@ -32,12 +34,16 @@ impl TokenHash {
             .collect()
     }
 
-    /// A publication's `import_token_hashes`.
-    pub(super) fn read_all(publication: &mut Section<'_>) -> Vec<Self> {
+    /// A publication's `import_token_hashes`. `others` are those of the publications before it.
+    pub(super) fn read_all(publication: &mut Section<'_>, others: &mut HashSet<Self>) -> Vec<Self> {
         let mut hashes = Vec::new();
         for At { at, value } in publication.texts("import_token_hashes") {
             match Self::parse(value) {
-                Some(hash) => hashes.push(hash),
+                Some(hash) if others.insert(hash) => hashes.push(hash),
+                Some(_) => publication.problems.add(
+                    at,
+                    "`import_token_hashes`: this token stands twice, and it opens one publication: make another",
+                ),
                 // What stands there may be the token itself.
                 None => publication.problems.add(
                     at,
@@ -69,7 +75,7 @@ mod tests {
     fn hashes(list: &str) -> Result<Vec<TokenHash>, String> {
         let text = format!("import_token_hashes = [{list}]");
         read("aqua.toml".as_ref(), &text, |mut root| {
-            TokenHash::read_all(&mut root)
+            TokenHash::read_all(&mut root, &mut HashSet::new())
         })
     }
 
@@ -79,6 +85,8 @@ mod tests {
         let shouted = new.text().to_uppercase().replace("SHA", "sha");
         let list = format!("{:?}, {shouted:?}", old.text());
         assert_eq!(hashes(&list), Ok(vec![old, new]));
+        let twice = format!("{:?}, {:?}", old.text(), old.text());
+        assert!(hashes(&twice).is_err_and(|report| report.contains("twice")));
         for wrong in ["s-42", "sha256:s-42", "sha256:", &old.text()[1..]] {
             let report = hashes(&format!("{wrong:?}")).expect_err("a fault");
             assert!(report.contains("new-token"), "{report}");

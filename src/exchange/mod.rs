@@ -2,5 +2,6 @@
 //! No SQL.
 
 pub mod feed;
+pub mod pushed;
 pub mod results;
 pub mod targets;

@@ -14,6 +14,7 @@ pub mod mock;
 pub mod operator;
 mod orders;
 pub mod path;
+mod pushed;
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,7 +41,7 @@ use self::{
     listener::{Listener, slots::Slots, tls::Tls},
     mock::{Faults, Mock},
     operator::Operator,
-    path::{FEED_ROUTE, ORDERS_ROUTE, RESULTS_ROUTE},
+    path::{FEED_ROUTE, ORDERS_ROUTE, PUSHED_ROUTE, RESULTS_ROUTE},
 };
 use crate::{
     config::{self, Limits},
@@ -127,10 +128,12 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
     }
     let feed = get(back_office::feed::read).fallback(other_method(Methods::GetAndPost));
     let results = post(back_office::results::receive).fallback(other_method(Methods::Post));
+    let pushed = post(pushed::receive).fallback(other_method(Methods::Post));
     let orders = Router::new()
         .route(ORDERS_ROUTE, orders)
         .route(FEED_ROUTE, feed)
         .route(RESULTS_ROUTE, results)
+        .route(PUSHED_ROUTE, pushed)
         .fallback(failure::not_found);
     with_exchange(orders, app).merge(docs)
 }

@@ -17,6 +17,8 @@ const ENDPOINTS: [&[&str]; 6] = [
 pub const ORDERS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/getOrdersURL";
 /// Of a back office.
 pub const FEED_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/orders";
+/// Of a 1C that pushes; the slash at its end is dropped as others are.
+pub const PUSHED_ROUTE: &str = "/v1/order/import";
 pub const RESULTS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/orders/results";
 
 /// The request's URI as the router knows it; `None` where it is spelled so already.

@@ -394,6 +394,38 @@ const ROOM: Field = optional(
     ("Квартира или офис", "Flat or office"),
 );
 
+/// What a 1C pushes of an order (contract §8.3); what else it sends of it is not read.
+pub static PUSHED: Object<3> = object(
+    "Pushed",
+    ("Заказ, каким его знает 1С", "An order as 1C knows it"),
+    [
+        optional(
+            "id",
+            Kind::Identity,
+            (
+                "Номер заказа в 1С или его уникальный идентификатор",
+                "1C's number of the order, or its unique id",
+            ),
+        ),
+        required(
+            "external_id",
+            Kind::Identity,
+            (
+                "Id заказа у отправителя: по нему заказ находится",
+                "The sender's id of the order, by which it is found",
+            ),
+        ),
+        optional(
+            "status",
+            Kind::OneOf(Status::ALLOWED),
+            (
+                "Состояние: движется только вперёд",
+                "The status: only moves forward",
+            ),
+        ),
+    ],
+);
+
 /// What a back office says of an order (contract §8.1).
 pub static RESULT: Object<6> = object(
     "Result",

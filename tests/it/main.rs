@@ -41,6 +41,7 @@ mod pages;
 mod people;
 mod private_cluster;
 mod property;
+mod pushed;
 mod races;
 mod real_senders;
 mod remarks;

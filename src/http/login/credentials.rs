@@ -34,6 +34,16 @@ impl Credentials {
     }
 }
 
+/// The token of the scheme Bearer.
+pub fn bearer(authorization: &[u8]) -> Option<&str> {
+    const SCHEME: &[u8] = b"Bearer ";
+    let (scheme, token) = authorization.split_at_checked(SCHEME.len())?;
+    let token = scheme
+        .eq_ignore_ascii_case(SCHEME)
+        .then(|| token.trim_ascii())?;
+    str::from_utf8(token).ok().filter(|token| !token.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use base64::prelude::BASE64_STANDARD;

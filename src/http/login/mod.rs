@@ -28,7 +28,7 @@ use self::{
     user::{KeyedHash, User},
 };
 use crate::{
-    config::{self, Access, Config, Publication},
+    config::{self, Access, Config, Publication, TokenHash},
     fair_semaphore::QueueFull,
     http::bounds::{PASSWORD_CHECKS, WAITING_CHECKS},
 };
@@ -58,6 +58,8 @@ impl From<QueueFull> for Refused {
 pub struct Gate {
     /// By name and alias, lower-cased.
     realms: HashMap<String, Arc<Realm>>,
+    /// By the hash of a token.
+    tokens: HashMap<TokenHash, Arc<Realm>>,
     /// Checked in place of a user that does not exist.
     unknown_user: Arc<User>,
     /// Keyed anew in every process: what it makes is of no use outside.
@@ -99,16 +101,19 @@ impl Gate {
             .map(|password| password.params)
             .max_by_key(password::cost)
             .unwrap_or_default();
-        let mut realms = HashMap::new();
+        let (mut realms, mut tokens) = (HashMap::new(), HashMap::new());
         for publication in &config.publications {
             let realm = Arc::new(Realm::new(publication, &costliest));
             for name in publication.aliases.iter().chain([&publication.name]) {
                 realms.insert(name.to_lowercase(), Arc::clone(&realm));
             }
+            let hashes = publication.import_tokens.iter();
+            tokens.extend(hashes.map(|hash| (*hash, Arc::clone(&realm))));
         }
         let key = [generate_salt(), generate_salt()].concat();
         Self {
             realms,
+            tokens,
             unknown_user: Arc::new(User::new(Password::impossible(&costliest), Vec::new())),
             mac: Hmac::new_from_slice(&key).expect("a key of any length will do"),
             checks: Checks::new(most_checks, most_waiting),
@@ -150,6 +155,22 @@ impl Gate {
             user.is_open_to(peer).then_some(user)
         };
         self.log_in(&name, realm, find, authorization, peer).await
+    }
+
+    /// Lets in whoever pushes orders with a token, which says by itself to which publication. A token cannot be guessed, so
+    /// nobody is slowed down.
+    pub fn admit_token(
+        &self,
+        authorization: Option<&[u8]>,
+        peer: IpAddr,
+    ) -> Result<Caller, Refused> {
+        let realm = authorization
+            .and_then(credentials::bearer)
+            .and_then(|token| self.tokens.get(&TokenHash::of(token)));
+        realm
+            .filter(|realm| is_among(&realm.publication.allow_from, peer))
+            .map(|realm| realm.caller(Some("token".into())))
+            .ok_or(Refused::Unauthorized)
     }
 
     /// Checks the credentials of whoever must have some.

@@ -4,6 +4,7 @@
 
 mod kinds;
 mod objects;
+mod pushed;
 mod result;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use super::{
 };
 use kinds::Reader;
 pub(crate) use kinds::{PLACEHOLDER, is_blank};
+pub use pushed::Pushed;
 pub use result::OrderResult;
 
 /// One element of a batch, read.
@@ -308,6 +310,11 @@ pub fn parse_result(
     rules: &Rules,
 ) -> (Result<OrderResult, Vec<Fault>>, Vec<Warning>) {
     Reader::new(element, rules, fields::RESULT.fields.len()).result()
+}
+
+/// Reads what a 1C pushes of an order. Never fails: what is wrong with it stands in its faults.
+pub fn parse_pushed(element: &str, rules: &Rules) -> Pushed {
+    Reader::new(element, rules, fields::PUSHED.fields.len()).pushed()
 }
 
 /// Reads one element of a batch. Never fails: what is wrong with it stands in its faults, no more than `most_faults` of them,

@@ -1,7 +1,7 @@
 //! Targets as they are stored: how far each was sent, its lease, what is parked. All moments are the database's: no instance's
 //! clock decides anything.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::types::PgInterval;
@@ -296,6 +296,26 @@ impl Store {
         )
         .fetch_all(self.pool());
         self.in_time(asked).await.map_err(Error::of_statement)
+    }
+
+    /// Our numbers of the orders that have these ids of the sender's.
+    pub async fn orders_of(
+        &self,
+        publication: &str,
+        sender_ids: &[String],
+    ) -> Result<HashMap<String, i32>, Error> {
+        let asked = sqlx::query!(
+            "SELECT o.sender_id, o.number FROM unnest($2::text[]) AS k (id)
+             CROSS JOIN LATERAL (
+                 SELECT o.sender_id, o.number FROM orders o WHERE o.publication = $1 AND o.sender_id = k.id OFFSET 0
+             ) o",
+            publication,
+            sender_ids,
+        )
+        .fetch_all(self.pool());
+        let found = self.in_time(asked).await.map_err(Error::of_statement)?;
+        let found = found.into_iter().map(|row| (row.sender_id, row.number));
+        Ok(found.collect())
     }
 
     /// Of these numbers of the back office's, which orders bear them.

@@ -1,0 +1,76 @@
+//! `POST /v1/order/import/`: the call by which a 1C tells the site of its orders (contract §8.3). The token says of which
+//! publication.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    app::App,
+    body::reply::ReplyBody,
+    exchange::{Exchange, Facts},
+    failure::{Failure, json},
+    listener::address::SenderAddress,
+};
+use crate::{
+    exchange::pushed::{Entry, take, to_json},
+    share::Share,
+    store::feed::Who,
+};
+
+/// Takes what is pushed.
+pub async fn receive(
+    State(app): State<Arc<App>>,
+    Extension(exchange): Extension<Exchange>,
+    Extension(address): Extension<SenderAddress>,
+    request: Request,
+) -> Response {
+    let mut facts = Facts::default();
+    let outcome = process(&app, exchange, address, request, &mut facts).await;
+    let mut response = outcome.into_response();
+    response.extensions_mut().insert(facts);
+    response
+}
+
+async fn process(
+    app: &App,
+    exchange: Exchange,
+    SenderAddress(address): SenderAddress,
+    request: Request,
+    facts: &mut Facts,
+) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    let authorization = head.headers.get(header::AUTHORIZATION);
+    let authorization = authorization.map(HeaderValue::as_bytes);
+    let caller = app.gate.admit_token(authorization, address)?;
+    facts.publication = Some(Arc::clone(&caller.publication));
+    facts.login.clone_from(&caller.login);
+    let publication = &caller.publication;
+    let store = app.intake.get().ok_or(Failure::StorageUnavailable)?.store();
+    let share = Share::new(&publication.name, address);
+    let begin = Instant::now();
+    let read = app.bodies.read(&head.headers, body, &share).await?;
+    facts.waited("body", begin);
+    facts.bytes = read.bytes;
+    let begin = Instant::now();
+    let elements = read.ranges.iter().map(|range| &read.text[range.clone()]);
+    let who = Who {
+        login: caller.login.as_deref(),
+        request_id: Some(&exchange.request_id),
+    };
+    let entries = take(store, &publication.name, &publication.rules, elements, &who).await?;
+    facts.waited("results", begin);
+    facts.orders = entries.len();
+    let accepted = entries.values().filter(|entry| Entry::is_accepted(entry));
+    facts.accepted = accepted.count();
+    facts.rejected = facts.orders - facts.accepted;
+    let text = to_json(&entries, exchange.language).map_err(|_never| Failure::Internal)?;
+    let body = ReplyBody::new(vec![text], read.memory);
+    Ok(json(StatusCode::OK, Body::new(body)))
+}
