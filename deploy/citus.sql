@@ -62,5 +62,6 @@ SELECT create_distributed_table('order_receiver', 'publication', colocate_with =
 SELECT create_distributed_table('target', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('target_delivery', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('target_attempt', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('imported_order', 'publication', colocate_with => 'number_counter');
 
 COMMIT;

@@ -16,7 +16,9 @@ use crate::{
         table::{self, Unreadable},
     },
     config::Publication,
+    order::Rules,
     store::{self, Store},
+    threads::block_if_many,
 };
 
 /// How often orders may write the same clients first before we give up. From the second time on they are locked out.
@@ -95,6 +97,16 @@ pub async fn read(
     })?;
     entries.add(kind, table, &publication.rules);
     Ok(())
+}
+
+/// What a file of that kind says; bad lines stand in the entries.
+///
+/// # Errors
+/// When the file as a whole makes no sense.
+pub fn entries_of(kind: Kind, bytes: &[u8], rules: &Rules) -> Result<Entries, Unreadable> {
+    let mut entries = Entries::default();
+    entries.add(kind, table::read(kind, bytes)?, rules);
+    Ok(entries)
 }
 
 /// Imports what was read, in one transaction. Bad lines are no error, but in the report.
@@ -259,7 +271,10 @@ async fn try_once(
     }
     let watch = |step| move |done, all| (how.watch)(step, done, all);
     let stored = import.read(keys, &watch(Step::Read)).await?;
-    let decision = decide(&stored, entries, &mut memory.free.clone());
+    let records = entries.districts.len() + entries.products.len() + entries.clients.len();
+    let decision = block_if_many(records + entries.orders.len(), || {
+        decide(&stored, entries, &mut memory.free.clone())
+    });
     let report = |stored| Report {
         totals: decision.totals,
         problems: decision.problems.clone(),
@@ -282,7 +297,9 @@ async fn try_once(
         import.mark(mark).await?;
     }
     import.commit().await?;
-    let written = decision.changes.clients.len() + decision.changes.products.len();
+    let written = decision.changes.clients.len()
+        + decision.changes.products.len()
+        + decision.changes.orders.len();
     if written >= MANY
         && let Err(error) = store.note_import().await
     {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::order::{
     fault::{FaultCode, Hint},
-    model::{Address, BankAccount, Client, ClientPrice, ClientType},
+    model::{Address, BankAccount, Client, ClientPrice, ClientType, Status},
 };
 
 /// What to read before deciding.
@@ -26,6 +26,8 @@ pub struct Keys {
     pub clients: BTreeSet<i32>,
     pub client_ids: BTreeSet<String>,
     pub addresses: BTreeSet<i32>,
+    pub orders: BTreeSet<i32>,
+    pub order_ids: BTreeSet<String>,
 }
 
 impl Keys {
@@ -49,8 +51,24 @@ impl Keys {
             keys.products
                 .extend(client.prices.iter().map(|price| price.product));
         }
+        for order in &entries.orders {
+            keys.orders.extend(order.number);
+            keys.order_ids.extend(order.sender_id.clone());
+        }
         keys
     }
+}
+
+/// What was imported of an order that may come in later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedOrder {
+    pub sender_id: String,
+    /// The number that it takes when it comes.
+    pub number: i32,
+    /// The status that it does not fall behind then.
+    pub status: Status,
+    pub receiver_number: Option<String>,
+    pub receiver_uid: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +89,12 @@ pub struct Stored {
     /// Clients found by number or id, with their addresses and prices.
     pub clients: HashMap<i32, Client>,
     pub addresses: HashMap<i32, i32>,
+    /// Orders that were imported, by the sender's id.
+    pub imported: HashMap<String, ImportedOrder>,
+    /// Number and status of orders that came in, by the sender's id.
+    pub orders: HashMap<String, (i32, Status)>,
+    /// Whose each number of an order is: the sender's id, whether it was imported or came in.
+    pub order_numbers: HashMap<i32, String>,
 }
 
 /// Free numbers at hand, in the order in which they are given.
@@ -109,6 +133,7 @@ pub struct Changes {
     pub addresses: Vec<Put<(i32, Address)>>,
     /// Number of the client and price.
     pub prices: Vec<Put<(i32, ClientPrice)>>,
+    pub orders: Vec<Put<ImportedOrder>>,
 }
 
 impl Changes {
@@ -118,6 +143,7 @@ impl Changes {
             && self.products.is_empty()
             && self.product_ids.is_empty()
             && self.clients.is_empty()
+            && self.orders.is_empty()
     }
 }
 
@@ -177,10 +203,16 @@ pub fn decide(stored: &Stored, entries: &Entries, free: &mut FreeNumbers) -> Dec
         picture.client(client);
         picture.count_refused(Kind::Clients, before);
     }
+    for order in &entries.orders {
+        let before = picture.out.problems.len();
+        picture.order(order);
+        picture.count_refused(Kind::Orders, before);
+    }
     let mut out = picture.out;
     out.problems
         .sort_by_key(|problem| (problem.kind as u8, problem.line));
     let changes = &mut out.changes;
+    changes.orders.sort_by_key(|put| put.row.number);
     changes.districts.sort_by_key(|put| put.row.0);
     changes.products.sort_by_key(|put| put.row.number);
     changes.product_ids.sort_by(|a, b| a.row.cmp(&b.row));
@@ -466,6 +498,68 @@ impl Picture<'_> {
             }
         }
         changes.clients.push(Put {
+            is_new: before.is_none(),
+            row: after,
+        });
+    }
+
+    fn order(&mut self, entry: &entry::Order) {
+        let kind = Kind::Orders;
+        let Some(id) = &entry.sender_id else { return };
+        let before = self.stored.imported.get(id);
+        let here = self.stored.orders.get(id);
+        let number = entry.number.or(before.map(|order| order.number));
+        let number = number.or(here.map(|(number, _)| *number));
+        let status = entry.status.or(before.map(|order| order.status));
+        let (Some(number), Some(status)) = (number, status) else {
+            for (column, is_missing) in [("number", number.is_none()), ("status", status.is_none())]
+            {
+                if is_missing {
+                    self.required(kind, entry.line, column);
+                }
+            }
+            return;
+        };
+        if let Some((theirs, _)) = here
+            && *theirs != number
+        {
+            let reason = format!("the order came in, and has the number {theirs}");
+            return self.problem(kind, entry.line, "number", reason);
+        }
+        if let Some(other) = self.stored.order_numbers.get(&number)
+            && other != id
+        {
+            let reason = format!("belongs to the order with the sender's id {other}");
+            return self.problem(kind, entry.line, "number", reason);
+        }
+        if let Some((_, now)) = here
+            && *now != status
+            && now.may_become(status)
+        {
+            self.out.notes.push(format!(
+                "line {}: order {number} ({id}) came in and is {}, and stays so: move it on to {} with results or `order set-status`",
+                entry.line,
+                now.as_str(),
+                status.as_str(),
+            ));
+        }
+        let mut after = before.cloned().unwrap_or_else(|| ImportedOrder {
+            sender_id: id.clone(),
+            number,
+            status,
+            receiver_number: None,
+            receiver_uid: None,
+        });
+        (after.number, after.status) = (number, status);
+        entry.receiver_number.apply(&mut after.receiver_number);
+        entry.receiver_uid.apply(&mut after.receiver_uid);
+        let counts = &mut self.out.totals.orders;
+        if before == Some(&after) {
+            counts.unchanged += 1;
+            return;
+        }
+        tally(counts, before.is_none());
+        self.out.changes.orders.push(Put {
             is_new: before.is_none(),
             row: after,
         });

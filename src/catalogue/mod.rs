@@ -16,6 +16,8 @@ pub enum Kind {
     Products,
     Clients,
     Districts,
+    /// Orders that the back office had before they came to us.
+    Orders,
 }
 
 impl Kind {
@@ -26,6 +28,7 @@ impl Kind {
             Self::Products => "products",
             Self::Clients => "clients",
             Self::Districts => "districts",
+            Self::Orders => "orders",
         }
     }
 
@@ -35,6 +38,7 @@ impl Kind {
             Self::Products => &entry::PRODUCT,
             Self::Clients => &entry::CLIENT,
             Self::Districts => &entry::DISTRICT,
+            Self::Orders => &entry::ORDER,
         }
     }
 }
@@ -113,6 +117,7 @@ pub struct Totals {
     pub districts: Counts,
     pub products: Counts,
     pub clients: Counts,
+    pub orders: Counts,
 }
 
 impl Totals {
@@ -121,6 +126,7 @@ impl Totals {
             Kind::Districts => &mut self.districts,
             Kind::Products => &mut self.products,
             Kind::Clients => &mut self.clients,
+            Kind::Orders => &mut self.orders,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `aqua-orders import products|clients|districts FILE --publication NAME`
+//! `aqua-orders import products|clients|districts|orders FILE --publication NAME`
 
 use std::{fmt::Write as _, path::PathBuf, sync::Mutex};
 
@@ -13,7 +13,7 @@ use crate::{
     store::Store,
 };
 
-/// Sets districts, products or clients as a file says.
+/// Sets districts, products or clients as a file says, or orders that were there before.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = COLUMNS)]
 pub(super) struct Import {
@@ -34,7 +34,7 @@ pub(super) struct Import {
 
 impl ValueEnum for Kind {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Products, Self::Clients, Self::Districts]
+        &[Self::Products, Self::Clients, Self::Districts, Self::Orders]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -42,6 +42,9 @@ impl ValueEnum for Kind {
             Self::Products => "The catalogue, and which of the sender's ids mean which product",
             Self::Clients => "Clients with their addresses, requisites, prices and bonus balance",
             Self::Districts => "Districts that addresses lie in",
+            Self::Orders => {
+                "Orders that 1C had before this service: they keep their numbers when the site sends them again"
+            }
         }))
     }
 }
@@ -51,6 +54,7 @@ The first line of a CSV file names the columns, in any order:
 
 districts  number, name
 products   number, sender_ids, name, active
+orders     sender_id, number, status (new, approved, completed, removed), receiver_number, receiver_uid
 clients    number, sender_id, username, type (fiz, jur), phone, phones, email, comment, account_number,
            legal_address, coins_amount, loyalty_system_is_active,
            bank_account.inn, bank_account.kpp, bank_account.account_number,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{body::Bodies, login::Gate};
 use crate::{config::Config, exchange::feed::Feeds, intake::Intake, telemetry::metrics::Metrics};
@@ -15,6 +15,8 @@ pub struct App {
     pub intake: Arc<OnceLock<Intake>>,
     pub bodies: Bodies,
     pub feeds: Arc<Feeds>,
+    /// One file is imported at a time.
+    pub imports: Semaphore,
     pub metrics: Arc<Metrics>,
     /// Whether the service is to stop, for those who wait for something.
     pub stopping: watch::Sender<bool>,
@@ -26,6 +28,7 @@ impl App {
             gate: Gate::new(&config),
             bodies: Bodies::new(&config.limits, &config.times),
             feeds: Arc::default(),
+            imports: Semaphore::new(1),
             config,
             intake,
             metrics,

@@ -19,7 +19,7 @@ mod pushed;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     handler::Handler,
     middleware::from_fn_with_state,
     response::Response,
@@ -41,9 +41,13 @@ use self::{
     listener::{Listener, slots::Slots, tls::Tls},
     mock::{Faults, Mock},
     operator::Operator,
-    path::{FEED_ROUTE, ORDERS_ROUTE, PUSHED_ROUTE, RESULTS_ROUTE},
+    path::{
+        CLIENTS_ROUTE, DISTRICTS_ROUTE, FEED_ROUTE, ORDERS_ROUTE, PRODUCTS_ROUTE, PUSHED_ROUTE,
+        RESULTS_ROUTE,
+    },
 };
 use crate::{
+    catalogue::Kind,
     config::{self, Limits},
     telemetry::metrics::{CHECKED, Metrics, PROCESSED},
 };
@@ -126,7 +130,10 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
         let mock = Arc::new(Mock::new(faults, &app));
         orders = orders.route_layer(from_fn_with_state(mock, mock::inject));
     }
-    let feed = get(back_office::feed::read).fallback(other_method(Methods::GetAndPost));
+    let feed = get(back_office::feed::read)
+        .post(back_office::reference::receive)
+        .layer(Extension(Kind::Orders))
+        .fallback(other_method(Methods::GetAndPost));
     let results = post(back_office::results::receive).fallback(other_method(Methods::Post));
     let pushed = post(pushed::receive).fallback(other_method(Methods::Post));
     let orders = Router::new()
@@ -134,6 +141,9 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
         .route(FEED_ROUTE, feed)
         .route(RESULTS_ROUTE, results)
         .route(PUSHED_ROUTE, pushed)
+        .route(PRODUCTS_ROUTE, import_only(Kind::Products))
+        .route(DISTRICTS_ROUTE, import_only(Kind::Districts))
+        .route(CLIENTS_ROUTE, import_only(Kind::Clients))
         .fallback(failure::not_found);
     with_exchange(orders, app).merge(docs)
 }
@@ -169,6 +179,13 @@ fn overloaded_router(metrics: Arc<Metrics>) -> Router {
 /// Other methods get a 405 that explains the endpoint.
 fn post_only<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App>> {
     post(handler).fallback(other_method(Methods::Orders))
+}
+
+/// Takes a file of reference data.
+fn import_only(kind: Kind) -> MethodRouter<Arc<App>> {
+    post(back_office::reference::receive)
+        .layer(Extension(kind))
+        .fallback(other_method(Methods::Post))
 }
 
 /// Any other method, for every publication alike.

@@ -19,6 +19,9 @@ pub const ORDERS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/getOrdersURL";
 pub const FEED_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/orders";
 /// Of a 1C that pushes; the slash at its end is dropped as others are.
 pub const PUSHED_ROUTE: &str = "/v1/order/import";
+pub const PRODUCTS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/products";
+pub const DISTRICTS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/districts";
+pub const CLIENTS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/clients";
 pub const RESULTS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/orders/results";
 
 /// The request's URI as the router knows it; `None` where it is spelled so already.

@@ -60,6 +60,18 @@ pub static CLIENT: Columns = Columns {
     keys: &["number", "sender_id"],
 };
 
+pub static ORDER: Columns = Columns {
+    plain: &[
+        "sender_id",
+        "number",
+        "status",
+        "receiver_number",
+        "receiver_uid",
+    ],
+    groups: &[],
+    keys: &["sender_id"],
+};
+
 /// The document's six keys, in their order.
 pub(super) const BANK_ACCOUNT: [&str; 6] = [
     "inn",

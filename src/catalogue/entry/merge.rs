@@ -1,6 +1,6 @@
 //! Lines that name the same record are one record.
 
-use super::records::{Client, District, Product};
+use super::records::{Client, District, Order, Product};
 use crate::order::sent::Sent;
 
 /// What tells two lines of one record that they are.
@@ -82,6 +82,33 @@ impl Record for Product {
             ("number", same(&mut self.number, later.number)),
             ("name", same(&mut self.name, later.name)),
             ("active", same_sent(&mut self.active, later.active)),
+        ])
+    }
+}
+
+impl Record for Order {
+    fn line(&self) -> usize {
+        self.line
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        let id = self.sender_id.iter().cloned().map(Key::SenderId);
+        id.chain(self.number.map(Key::Number)).collect()
+    }
+
+    fn merge(&mut self, later: Self) -> Vec<&'static str> {
+        differing([
+            ("sender_id", same(&mut self.sender_id, later.sender_id)),
+            ("number", same(&mut self.number, later.number)),
+            ("status", same(&mut self.status, later.status)),
+            (
+                "receiver_number",
+                same_sent(&mut self.receiver_number, later.receiver_number),
+            ),
+            (
+                "receiver_uid",
+                same_sent(&mut self.receiver_uid, later.receiver_uid),
+            ),
         ])
     }
 }

@@ -1,12 +1,12 @@
-//! Rows -> what they say of districts, products and clients, every bad line with its reason.
+//! Rows -> what they say of districts, products, clients and orders, every bad line with its reason.
 //!
 //! Lines that name the same record are one: each brings an address, a price, another sender's id. A record is taken
 //! whole or not at all, so one bad line refuses the others of its record too.
 
 use self::reader::Reader;
 pub use self::{
-    columns::{CLIENT, DISTRICT, PRODUCT},
-    records::{Address, Client, District, Price, Product},
+    columns::{CLIENT, DISTRICT, ORDER, PRODUCT},
+    records::{Address, Client, District, Order, Price, Product},
 };
 use super::{Kind, Problem, Totals, table::Rows};
 use crate::order::Rules;
@@ -22,6 +22,7 @@ pub struct Entries {
     pub districts: Vec<District>,
     pub products: Vec<Product>,
     pub clients: Vec<Client>,
+    pub orders: Vec<Order>,
     pub problems: Vec<Problem>,
     /// How many records are left out for a bad line.
     pub totals: Totals,
@@ -40,6 +41,7 @@ impl Entries {
             Kind::Districts => reader.records(rows, Reader::district, &mut self.districts),
             Kind::Products => reader.records(rows, Reader::product, &mut self.products),
             Kind::Clients => reader.records(rows, Reader::client, &mut self.clients),
+            Kind::Orders => reader.records(rows, Reader::order, &mut self.orders),
         };
         self.totals.of(kind).refused += refused + no_rows;
         self.problems.append(&mut problems);

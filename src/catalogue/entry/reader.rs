@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use super::{
     columns::BANK_ACCOUNT,
     merge::{Key, Record},
-    records::{Address, Client, District, Price, Product},
+    records::{Address, Client, District, Order, Price, Product},
 };
 use crate::{
     catalogue::{
@@ -18,10 +18,12 @@ use crate::{
         Rules,
         amount::{self, Invalid},
         fault::{FaultCode, Hint},
+        fields::LONGEST_ID,
         flag,
-        model::ClientType,
+        model::{ClientType, Status},
         phone,
         sent::Sent,
+        wire::is_blank,
     },
 };
 
@@ -321,6 +323,25 @@ impl Reader<'_> {
             loyalty_system_is_active: self.flag(row, "loyalty_system_is_active"),
             addresses,
             prices,
+        }
+    }
+
+    pub(super) fn order(&mut self, row: &Row) -> Order {
+        let sender_id = self.sent(row, "sender_id", |_, value| {
+            let id = text(value, LONGEST_ID)?;
+            Ok(id.trim_matches(is_blank).to_owned())
+        });
+        let status = self.sent(row, "status", |_, value| {
+            Status::parse(&text(value, usize::MAX)?)
+                .ok_or((FaultCode::NotAllowed, Hint::Allowed(Status::ALLOWED)))
+        });
+        Order {
+            line: row.line,
+            sender_id: self.required(row, "sender_id", &sender_id),
+            number: self.number(row, "number").value().copied(),
+            status: status.value().copied(),
+            receiver_number: self.text(row, "receiver_number", 255),
+            receiver_uid: self.text(row, "receiver_uid", 255),
         }
     }
 

@@ -1,9 +1,9 @@
-//! What a line says of a district, a product or a client.
+//! What a line says of a district, a product, a client or an order.
 
 use rust_decimal::Decimal;
 
 use crate::order::{
-    model::{AddressContent, ClientType},
+    model::{AddressContent, ClientType, Status},
     sent::Sent,
 };
 
@@ -118,6 +118,20 @@ impl Address {
         self.floor.apply(&mut stored.floor);
         self.room.apply(&mut stored.room);
     }
+}
+
+/// An order that the back office had before it came to us: it keeps its number when it comes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// Its first line.
+    pub line: usize,
+    pub sender_id: Option<String>,
+    /// Required of a new one.
+    pub number: Option<i32>,
+    /// Required of a new one.
+    pub status: Option<Status>,
+    pub receiver_number: Sent<String>,
+    pub receiver_uid: Sent<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -12,6 +12,7 @@ use super::{
 
 pub mod feed;
 mod parameters;
+pub mod reference;
 pub mod results;
 
 async fn log_in(

@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 use crate::{
     exchange::feed::{After, Question},
     http::failure::{Failure, Parameter, looks_like::SafeName},
+    import::Options,
     order::datetime,
 };
 
@@ -38,6 +39,23 @@ fn values<const N: usize>(uri: &Uri, names: [&str; N]) -> Result<[Option<String>
         }
     }
     Ok(found)
+}
+
+/// How a file is to be taken.
+pub fn import_options(uri: &Uri) -> Result<Options, Failure> {
+    let [dry_run, skip_bad] = values(uri, ["dry_run", "skip_bad"])?;
+    let flag = |text: Option<String>, parameter| match text {
+        None => Ok(false),
+        Some(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(Failure::InvalidParameter(parameter)),
+        },
+    };
+    Ok(Options {
+        dry_run: flag(dry_run, Parameter::DryRun)?,
+        skip_bad: flag(skip_bad, Parameter::SkipBad)?,
+    })
 }
 
 /// Where there are no parameters.

@@ -17,6 +17,7 @@ use axum::{
     body::{Body, HttpBody},
     http::HeaderMap,
 };
+use encoding_rs::UTF_8;
 use http_body_util::BodyExt;
 use tokio::{runtime::Handle, time::timeout};
 
@@ -61,6 +62,14 @@ pub struct Elements {
     pub memory: Reservation,
 }
 
+/// A body that is a file.
+#[derive(Debug)]
+pub struct File {
+    pub bytes: Vec<u8>,
+    /// To be kept as long as what is in it.
+    pub memory: Reservation,
+}
+
 /// A body of which every byte has come.
 struct CompleteBody {
     complete_at: Instant,
@@ -90,6 +99,38 @@ impl Bodies {
         body: Body,
         share: &Share,
     ) -> Result<Elements, Failure> {
+        let body = self.complete(headers, body, share).await?;
+        if body.compression.is_none() && body.bytes.len() <= SMALL_BODY {
+            return body.split();
+        }
+        timeout(self.times.answer, self.unpack(body, CompleteBody::split))
+            .await
+            .map_err(|_elapsed| Failure::Overloaded)?
+    }
+
+    /// Reads a body that is a file: decompressed, and in UTF-8 where its charset is named; else as it came.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn read_file(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        share: &Share,
+    ) -> Result<File, Failure> {
+        let body = self.complete(headers, body, share).await?;
+        timeout(self.times.answer, self.unpack(body, CompleteBody::file))
+            .await
+            .map_err(|_elapsed| Failure::Overloaded)?
+    }
+
+    /// Waits until every byte has come.
+    async fn complete(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        share: &Share,
+    ) -> Result<CompleteBody, Failure> {
         let (compression, charset) = Compression::of(headers)?;
         let charset = Charset::of(headers, charset);
         let mut memory = self.memory.reserve(share);
@@ -97,7 +138,7 @@ impl Bodies {
         let bytes = timeout(self.times.body, receive)
             .await
             .map_err(|_elapsed| Failure::RequestTimeout)??;
-        let body = CompleteBody {
+        Ok(CompleteBody {
             complete_at: Instant::now(),
             compression,
             charset,
@@ -105,13 +146,7 @@ impl Bodies {
             memory,
             most_bytes: self.limits.body_bytes,
             most_orders: self.limits.batch_orders,
-        };
-        if compression.is_none() && body.bytes.len() <= SMALL_BODY {
-            return body.split();
-        }
-        timeout(self.times.answer, self.unpack(body))
-            .await
-            .map_err(|_elapsed| Failure::Overloaded)?
+        })
     }
 
     async fn receive(
@@ -147,8 +182,13 @@ impl Bodies {
         Ok(bytes)
     }
 
-    /// Decompresses and splits a body in its turn, off the threads that serve everybody. Dropped, the work stops.
-    async fn unpack(&self, body: CompleteBody) -> Result<Elements, Failure> {
+    /// Decompresses a body in its turn and does with it what there is to do, off the threads that serve everybody. Dropped, the
+    /// work stops.
+    async fn unpack<T: Send + 'static>(
+        &self,
+        body: CompleteBody,
+        then: fn(CompleteBody) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let permit = self.unpacking.acquire(body.memory.share(), 1).await?;
         let runtime = Handle::current();
         let wanted = Arc::new(());
@@ -156,7 +196,7 @@ impl Bodies {
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             // The decoders are async, but over bytes at hand they never wait: this only turns their crank.
-            runtime.block_on(body.decompress(&still_wanted))?.split()
+            then(runtime.block_on(body.decompress(&still_wanted))?)
         })
         .await
         .map_err(|_panic| Failure::Internal)?
@@ -179,6 +219,19 @@ impl CompleteBody {
         self.memory.grow(self.bytes.len())?;
         self.memory.shrink_to(self.bytes.len());
         Ok(self)
+    }
+
+    fn file(self) -> Result<File, Failure> {
+        // Without a charset's name a file may be in one that it shows by itself.
+        let is_named = self.charset != Charset::Named(UTF_8);
+        Ok(File {
+            bytes: if is_named {
+                self.charset.decode(self.bytes)?.into_bytes()
+            } else {
+                self.bytes
+            },
+            memory: self.memory,
+        })
     }
 
     fn split(mut self) -> Result<Elements, Failure> {

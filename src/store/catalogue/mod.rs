@@ -91,7 +91,7 @@ impl Store {
     /// Lets the planner know of an import's rows at once: PostgreSQL itself gets round to it a minute later, and until
     /// then orders may be slow (see statistics.rs). Nothing depends on it.
     pub async fn note_import(&self) -> Result<(), Error> {
-        sqlx::query!("ANALYZE district, product, product_sender_id, client, client_price, address")
+        sqlx::query!("ANALYZE district, product, product_sender_id, client, client_price, address, imported_order")
             .execute(self.pool())
             .await
             .map(drop)

@@ -6,10 +6,10 @@ use sqlx::{PgConnection, types::Json};
 
 use super::{CHUNK, Import, Progress, of_reading};
 use crate::{
-    catalogue::decide::{Keys, Product, Stored},
+    catalogue::decide::{ImportedOrder, Keys, Product, Stored},
     order::{
         list::List,
-        model::{Address, AddressContent, BankAccount, Client, ClientPrice, ClientType},
+        model::{Address, AddressContent, BankAccount, Client, ClientPrice, ClientType, Status},
     },
     store::Error,
 };
@@ -25,7 +25,9 @@ impl Import {
             + keys.product_ids.len()
             + keys.clients.len()
             + keys.client_ids.len()
-            + keys.addresses.len();
+            + keys.addresses.len()
+            + keys.orders.len()
+            + keys.order_ids.len();
         let mut done = 0;
         let mut step = |rows: usize| {
             done += rows;
@@ -100,8 +102,64 @@ impl Import {
                 .extend(rows.into_iter().map(|row| (row.number, row.client_number)));
             step(numbers.len());
         }
+        for numbers in chunks(&keys.orders) {
+            read_orders(&mut *connection, publication, &numbers, &[], &mut stored).await?;
+            step(numbers.len());
+        }
+        for ids in chunks(&keys.order_ids) {
+            read_orders(&mut *connection, publication, &[], &ids, &mut stored).await?;
+            step(ids.len());
+        }
         Ok(stored)
     }
+}
+
+async fn read_orders(
+    connection: &mut PgConnection,
+    publication: &str,
+    numbers: &[i32],
+    ids: &[String],
+    stored: &mut Stored,
+) -> Result<(), Error> {
+    let rows = sqlx::query!(
+        r#"SELECT sender_id AS "sender_id!", number AS "number!", status AS "status!", receiver_number, receiver_uid,
+                  true AS "was_imported!"
+           FROM imported_order WHERE publication = $1 AND number = ANY ($2)
+           UNION ALL
+           SELECT sender_id, number, status, receiver_number, receiver_uid, true
+           FROM imported_order WHERE publication = $1 AND sender_id = ANY ($3)
+           UNION ALL
+           SELECT sender_id, number, status, NULL, NULL, false
+           FROM orders WHERE publication = $1 AND number = ANY ($2)
+           UNION ALL
+           SELECT sender_id, number, status, NULL, NULL, false
+           FROM orders WHERE publication = $1 AND sender_id = ANY ($3)"#,
+        publication,
+        numbers,
+        ids,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(of_reading)?;
+    for row in rows {
+        let status = Status::parse(&row.status).ok_or_else(|| Error::corrupt("a status"))?;
+        stored
+            .order_numbers
+            .insert(row.number, row.sender_id.clone());
+        if row.was_imported {
+            let order = ImportedOrder {
+                sender_id: row.sender_id.clone(),
+                number: row.number,
+                status,
+                receiver_number: row.receiver_number,
+                receiver_uid: row.receiver_uid,
+            };
+            stored.imported.insert(row.sender_id, order);
+        } else {
+            stored.orders.insert(row.sender_id, (row.number, status));
+        }
+    }
+    Ok(())
 }
 
 fn chunks<T: Clone + Ord>(keys: &BTreeSet<T>) -> impl Iterator<Item = Vec<T>> {

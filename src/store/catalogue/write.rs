@@ -5,7 +5,7 @@ use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query, types::J
 
 use super::{CHUNK, Import, Progress, of_reading};
 use crate::{
-    catalogue::decide::{Changes, Product, Put},
+    catalogue::decide::{Changes, ImportedOrder, Product, Put},
     order::model::{Address, Client, ClientPrice},
     store::Error,
 };
@@ -19,7 +19,8 @@ impl Import {
             + changes.product_ids.len()
             + changes.clients.len()
             + changes.addresses.len()
-            + changes.prices.len();
+            + changes.prices.len()
+            + changes.orders.len();
         let mut done = 0;
         let mut step = |rows: usize| {
             done += rows;
@@ -50,12 +51,18 @@ impl Import {
             write_prices(&mut *connection, publication, chunk).await?;
             step(chunk.len());
         }
+        for chunk in changes.orders.chunks(CHUNK) {
+            write_orders(&mut *connection, publication, chunk).await?;
+            step(chunk.len());
+        }
         if total > 0 {
-            // The service's cache of clients is out of date.
+            // The service's cache of clients is out of date, and so may be its reserve of numbers.
             let statement = sqlx::query!(
-                "INSERT INTO catalogue_version AS v (publication, version) VALUES ($1, 1)
-                 ON CONFLICT (publication) DO UPDATE SET version = v.version + 1",
+                "INSERT INTO catalogue_version AS v (publication, version, has_orders) VALUES ($1, 1, $2)
+                 ON CONFLICT (publication) DO UPDATE
+                 SET version = v.version + 1, has_orders = v.has_orders OR excluded.has_orders",
                 publication,
+                !changes.orders.is_empty(),
             );
             execute(connection, statement).await?;
         }
@@ -254,6 +261,27 @@ async fn write_addresses(
         &column(chunk, |(_, address)| address.content.floor.as_deref()) as _,
         &column(chunk, |(_, address)| address.content.room.as_deref()) as _,
         &column(chunk, |(_, address)| address.district_number) as _,
+    );
+    execute(connection, statement).await
+}
+
+async fn write_orders(
+    connection: &mut PgConnection,
+    publication: &str,
+    chunk: &[Put<ImportedOrder>],
+) -> Result<(), Error> {
+    let statement = sqlx::query!(
+        "INSERT INTO imported_order AS i (publication, sender_id, number, status, receiver_number, receiver_uid)
+         SELECT $1, t.* FROM unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[]) AS t
+         ON CONFLICT (publication, sender_id) DO UPDATE
+         SET number = excluded.number, status = excluded.status, receiver_number = excluded.receiver_number,
+             receiver_uid = excluded.receiver_uid",
+        publication,
+        &column(chunk, |order| order.sender_id.as_str()) as _,
+        &column(chunk, |order| order.number),
+        &column(chunk, |order| order.status.as_str()) as _,
+        &column(chunk, |order| order.receiver_number.as_deref()) as _,
+        &column(chunk, |order| order.receiver_uid.as_deref()) as _,
     );
     execute(connection, statement).await
 }

@@ -175,7 +175,8 @@ impl Store {
         let asked = sqlx::query_as!(
             FeedRow,
             r#"SELECT f.position AS "position!", f.order_number AS number, o.sender_id, f.changed_at, f.changed_by,
-                      r.number AS "receiver_number?", r.uid AS "receiver_uid?"
+                      coalesce(r.number, i.receiver_number) AS receiver_number,
+                      coalesce(r.uid, i.receiver_uid) AS receiver_uid
                FROM (
                    SELECT * FROM feed WHERE publication = $1 AND position > $2 ORDER BY position LIMIT $3
                ) f
@@ -186,6 +187,10 @@ impl Store {
                    SELECT r.number, r.uid FROM order_receiver r
                    WHERE r.publication = $1 AND r.order_number = f.order_number OFFSET 0
                ) r ON true
+               LEFT JOIN LATERAL (
+                   SELECT i.receiver_number, i.receiver_uid FROM imported_order i
+                   WHERE i.publication = $1 AND i.sender_id = o.sender_id OFFSET 0
+               ) i ON true
                ORDER BY f.position"#,
             publication,
             after,

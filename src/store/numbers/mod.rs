@@ -234,7 +234,11 @@ impl Store {
         // One statement for each kind: sqlx checks each when we compile, which it cannot if the table's name is pasted in.
         let taken = match kind {
             Kind::Order => sqlx::query_scalar!(
-                "SELECT number FROM orders WHERE publication = $1 AND number BETWEEN $2 AND $3 ORDER BY number",
+                // Orders that were imported keep their numbers for when they come.
+                r#"SELECT number AS "number!" FROM orders WHERE publication = $1 AND number BETWEEN $2 AND $3
+                   UNION ALL
+                   SELECT number FROM imported_order WHERE publication = $1 AND number BETWEEN $2 AND $3
+                   ORDER BY 1"#,
                 publication,
                 start,
                 end,
@@ -300,12 +304,15 @@ impl Store {
         let taken = match kind {
             Kind::Order => {
                 sqlx::query_scalar!(
-                    "SELECT t.number
+                    r#"SELECT t.number AS "number!"
                      FROM unnest($2::int[]) AS k (number)
                      CROSS JOIN LATERAL (
-                         SELECT number FROM orders WHERE publication = $1 AND number = k.number OFFSET 0
+                         SELECT number FROM orders WHERE publication = $1 AND number = k.number
+                         UNION ALL
+                         SELECT number FROM imported_order WHERE publication = $1 AND number = k.number
+                         OFFSET 0
                      ) t
-                     ORDER BY number",
+                     ORDER BY 1"#,
                     publication,
                     numbers,
                 )
