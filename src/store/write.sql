@@ -75,7 +75,7 @@ WITH hurry AS MATERIALIZED (
     INSERT INTO orders
         (publication, number, uuid, sender_id, status, client_number, address_number, created_at, total,
          delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-         count_of_returned_bottles, ask_for_checkout, batch, shipping_address)
+         count_of_returned_bottles, ask_for_checkout, made_by, shipping_address)
     SELECT $1, number, uuid, sender_id, status, client_number, address_number, created_at, total,
            delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
            count_of_returned_bottles, ask_for_checkout, batch, shipping_address
@@ -101,6 +101,12 @@ WITH hurry AS MATERIALIZED (
         shipping_address = excluded.shipping_address
     WHERE o.version = excluded.version
     RETURNING o.xmax <> 0 AS was_there
+), changed_feed AS (
+    INSERT INTO feed AS f (publication, order_number, version, changed_at, changed_by, by_sender)
+    SELECT $1, number, version + 1, clock_timestamp(), 'sender', version + 1 FROM sent_order
+    ON CONFLICT (publication, order_number) DO UPDATE
+    SET version = excluded.version, position = NULL, changed_at = excluded.changed_at, changed_by = excluded.changed_by,
+        by_sender = excluded.by_sender
 ), sent_item AS MATERIALIZED (
     SELECT *
     FROM unnest($42::int[], $43::int[], $44::boolean[], $45::text[], $46::text[], $47::int[], $48::int[],

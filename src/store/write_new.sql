@@ -21,7 +21,7 @@ WITH hurry AS MATERIALIZED (
     INSERT INTO orders
         (publication, number, uuid, sender_id, status, client_number, address_number, created_at, total,
          delivery_cost, coins, payment_type, payment_status, shipping_date_from, shipping_date_to, comment,
-         count_of_returned_bottles, ask_for_checkout, batch, shipping_address)
+         count_of_returned_bottles, ask_for_checkout, made_by, shipping_address)
     SELECT $1, t.*
     FROM unnest($22::int[], $23::uuid[], $24::text[], $25::text[], $26::int[], $27::int[], $28::timestamptz[],
                 $29::numeric[], $30::numeric[], $31::numeric[], $32::text[], $33::boolean[], $34::timestamptz[],
@@ -34,6 +34,9 @@ WITH hurry AS MATERIALIZED (
     SELECT $1, t.*
     FROM unnest($39::int[], $40::int[], $41::text[], $42::text[], $43::int[], $44::int[], $45::text[], $46::numeric[],
                 $47::int[], $48::bigint[]) AS t
+), new_feed AS (
+    INSERT INTO feed (publication, order_number, version, changed_at, changed_by, by_sender)
+    SELECT $1, number, 1, clock_timestamp(), 'sender', 1 FROM unnest($22::int[]) AS t (number)
 )
 INSERT INTO journal_batch
     (publication, batch, received_at, stored_at, deadline, request_id, login, orders, accepted, rejected,

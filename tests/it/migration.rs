@@ -295,3 +295,70 @@ async fn nothing_is_left_of_a_killed_test_binary() {
     }
     panic!("{folder} or {process} is still there");
 }
+
+#[tokio::test]
+async fn stored_orders_stand_in_the_feed_in_the_order_of_their_last_changes() {
+    let database = Arc::new(postgres::database().await);
+    let mut connection = database.options().connect().await.expect("connected");
+    let empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+    sqlx::raw_sql(empty)
+        .execute(&mut connection)
+        .await
+        .expect("emptied");
+    migrate_to("0006_orders_with_remarks.sql", &mut connection).await;
+    // One of which only its maker's word is known, one that a batch made, one that a sender and then an operator changed; and
+    // another publication's.
+    sqlx::raw_sql(
+        r#"INSERT INTO client (publication, number, sender_id, username)
+           VALUES ('demodelivery', 1, 'c', 'Василий'), ('other', 1, 'c', 'Василий');
+           INSERT INTO orders (publication, number, uuid, version, sender_id, status, client_number, created_at, total,
+                               shipping_date_from, shipping_date_to, shipping_address, batch)
+           SELECT p, n, gen_random_uuid(), v, 'A-' || n, 'new', 1, made, 1, now(), now(),
+                  '{"city": "Эжва", "street": "Мира", "house": "1", "str": "Мира 1"}', batch::uuid
+           FROM (VALUES ('demodelivery', 1, 3, now(), NULL),
+                        -- 1 March 2026, 00:00 UTC.
+                        ('demodelivery', 2, 1, '2020-01-01', '019ca6b1-dc00-7000-8000-000000000000'),
+                        ('demodelivery', 3, 1, '2100-01-01', NULL),
+                        ('other', 1, 2, '2020-01-01', NULL)) AS t (p, n, v, made, batch);
+           INSERT INTO journal_change (publication, order_number, version, made_at, batch, changes)
+           VALUES ('demodelivery', 1, 2, '2026-01-01Z', gen_random_uuid(), '{}'),
+                  ('demodelivery', 1, 3, '2026-02-01Z', NULL, '{}');"#,
+    )
+    .execute(&mut connection)
+    .await
+    .expect("stored");
+    database::migrate(&database.options(), PATIENCE)
+        .await
+        .expect("migrated");
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT concat_ws(' ', order_number, version, position, changed_by, by_sender, by_operator, date(changed_at AT TIME ZONE 'UTC'))
+         FROM feed WHERE publication = 'demodelivery' AND changed_at < '2026-06-01' ORDER BY position",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("read");
+    assert_eq!(
+        rows,
+        [
+            "1 3 1 operator 2 3 2026-02-01",
+            "2 1 2 sender 1 0 2026-03-01"
+        ]
+    );
+    // What its sender dates into the future was changed by now at the latest.
+    let last: String = sqlx::query_scalar(
+        "SELECT concat_ws(' ', order_number, position, changed_at <= now()) FROM feed
+         WHERE publication = 'demodelivery' ORDER BY position DESC LIMIT 1",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .expect("read");
+    assert_eq!(last, "3 3 t");
+    let heads: Vec<String> = sqlx::query_scalar(
+        "SELECT concat_ws(' ', h.publication, h.position) FROM feed_head h JOIN feed_mark m USING (publication, position, mark)
+         ORDER BY 1",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("read");
+    assert_eq!(heads, ["demodelivery 3", "other 1"]);
+}

@@ -271,9 +271,9 @@ impl Store {
     ) -> Result<Option<Creation>, Error> {
         sqlx::query_as!(
             Creation,
-            r#"SELECT o.batch, b.received_at AS "received_at?", b.request_id AS "request_id?", b.login
+            r#"SELECT o.made_by AS batch, b.received_at AS "received_at?", b.request_id AS "request_id?", b.login
              FROM orders o
-             LEFT JOIN journal_batch b ON b.publication = o.publication AND b.batch = o.batch
+             LEFT JOIN journal_batch b ON b.publication = o.publication AND b.batch = o.made_by
              WHERE o.publication = $1 AND o.number = $2"#,
             publication,
             number,

@@ -9,6 +9,7 @@ use std::{
 use aqua_orders::{
     config::Config,
     database::Servers,
+    exchange::feed::Feeds,
     exchange::targets::Targets,
     http::{App, listener::tls::Tls, mock::Faults, operator::Operator, serve, serve_operator},
     intake::Intake,
@@ -41,6 +42,7 @@ pub struct Running {
     /// How many connections were cut off then.
     pub served: JoinHandle<usize>,
     pub targets: Targets,
+    pub feeds: Arc<Feeds>,
 }
 
 impl Running {
@@ -61,6 +63,7 @@ impl Running {
         let intake = Intake::new(store, &config, Arc::clone(&metrics));
         let intake = Arc::new(OnceLock::from(intake));
         let app = Arc::new(App::new(Arc::new(config), intake, metrics));
+        let feeds = Arc::clone(&app.feeds);
         let operator = Operator::new(Arc::clone(&app));
         let operators_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let operators_address = operators_listener.local_addr().unwrap();
@@ -76,6 +79,7 @@ impl Running {
             stop,
             served: tokio::spawn(serve(listener, app, faults, tls, stopped)),
             targets,
+            feeds,
         }
     }
 }
@@ -89,6 +93,7 @@ pub struct TestApp {
     stop: oneshot::Sender<()>,
     served: JoinHandle<usize>,
     targets: Targets,
+    feeds: Arc<Feeds>,
 }
 
 impl TestApp {
@@ -127,6 +132,7 @@ impl TestApp {
             stop,
             served,
             targets,
+            feeds,
         } = Running::start_as(config, faults).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
@@ -137,6 +143,7 @@ impl TestApp {
             stop,
             served,
             targets,
+            feeds,
         }
     }
 
@@ -146,6 +153,11 @@ impl TestApp {
         self.targets.stop();
         self.targets.stopped(PATIENCE).await;
         self.served.await.unwrap();
+    }
+
+    /// How many wait for a feed.
+    pub fn feeds_waiting(&self) -> usize {
+        self.feeds.waiting()
     }
 
     /// To look behind the service's back.

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod app;
+pub mod back_office;
 pub mod cluster;
 pub mod command;
 pub mod config;
