@@ -52,4 +52,5 @@ mod root;
 mod senders;
 mod storing;
 mod support;
+mod targets;
 mod traces;

@@ -1,6 +1,6 @@
 //! Settings as the demo has them, for tests to change to their needs.
 
-use aqua_orders::config::{Config, Environment, Publication};
+use aqua_orders::config::{Config, Environment, Publication, Target};
 
 /// What differs from `config/default.toml`. Nobody is slowed down.
 const SETTINGS: &str = r#"
@@ -40,4 +40,11 @@ fn anonymous(name: &str, aliases: &[&str]) -> String {
 
 fn parse(text: &str) -> Config {
     Config::parse("test.toml".as_ref(), text, &Environment::default()).unwrap()
+}
+
+/// A target with these settings, written as in a file.
+pub fn target(settings: &str) -> Target {
+    let publication = anonymous("a", &[]);
+    let config = parse(&format!("{publication}[[publication.target]]\n{settings}"));
+    config.publications[0].targets[0].clone()
 }

@@ -13,3 +13,4 @@ pub mod raw;
 pub mod register;
 pub mod serving;
 pub mod talk;
+pub mod target;
