@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs the service with the demo publication: installs what is missing, builds, starts. Ctrl-C stops it.
+# Runs the service with the demo publication, whose orders go on to a second one that plays its 1C: installs what is
+# missing, builds, starts. Ctrl-C stops it.
 # `./run.sh mock` instead runs the one to try a sender on (`aqua-orders mock`, with its options).
 set -eu
 cd "$(dirname "$0")"
@@ -24,11 +25,16 @@ fi
 cargo build --release --locked
 
 listen=${AQUA_LISTEN:-127.0.0.1:8888}
+# The demo sends to itself at the usual address; elsewhere it only takes orders.
+config=config/demo.toml
+[ "$listen" = 127.0.0.1:8888 ] || config=config/default.toml
+export AQUA_CONFIG="${AQUA_CONFIG:-$config}"
 cat <<TRY
 
 Once it says "serving", try from another terminal, in this folder:
 
   curl -sS --data-binary @tests/data/example-request.json http://$listen/demodelivery/hs/AquaDeliveri/getOrdersURL
+  AQUA_CONFIG=$AQUA_CONFIG${AQUA_DATA_DIR:+ AQUA_DATA_DIR=$AQUA_DATA_DIR} ${CARGO_TARGET_DIR:-target}/release/aqua-orders target status
 
 TRY
 exec "${CARGO_TARGET_DIR:-target}/release/aqua-orders" serve
