@@ -3,6 +3,8 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
+    net::TcpListener,
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -806,4 +808,40 @@ async fn an_operator_sees_pauses_and_resends() {
         doctor.stdout.contains("ok     target 1c of demodelivery"),
         "{doctor:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_sends_to_a_publication_that_plays_1c() {
+    for name in ["demo.toml", "compose.toml"] {
+        let (scratch, database) = (Scratch::new(), database().await);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        // Whoever calls itself must know its port beforehand.
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let settings = fs::read_to_string(folder.join(name)).unwrap();
+        assert!(settings.contains("127.0.0.1:8888"), "{name}");
+        let settings = settings
+            .replace("127.0.0.1:8888", &port.to_string())
+            .replace("\"demo\"", &format!("{:?}", folder.join("demo")));
+        let settings = format!("{settings}\n[database]\nmay_lose_orders = true\n");
+        fs::write(scratch.join("aqua.toml"), settings).unwrap();
+        let mut command = command(&scratch);
+        command
+            .env("DATABASE_URL", database.url())
+            .env("AQUA_LISTEN", port.to_string());
+        let serving = Serving::start(&mut command);
+        serving.post_example().await;
+        let number =
+            "SELECT r.number FROM order_receiver r JOIN orders o ON o.publication = 'demo1c'
+             AND o.number::text = r.number WHERE r.publication = 'demodelivery'";
+        until("its number is back", async || {
+            let found = sqlx::query_scalar::<_, String>(number);
+            let found = found.fetch_optional(&database.pool()).await.unwrap();
+            found.as_deref() == Some("7001")
+        })
+        .await;
+        drop(serving);
+    }
 }
