@@ -2,7 +2,7 @@
 //! out, each on its own and over the same made-up orders.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     hint::black_box,
     sync::Arc,
 };
@@ -183,6 +183,8 @@ fn known(
         clients,
         address_numbers: BTreeSet::new(),
         products: (1..=40).map(product).collect(),
+        imports: None,
+        imported: HashMap::new(),
     }
 }
 

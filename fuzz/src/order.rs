@@ -336,6 +336,8 @@ fn batch(texts: &[String], elements: &[Element], rules: &Rules) {
         clients: Vec::new(),
         address_numbers: BTreeSet::new(),
         products: HashMap::from([("a".to_owned(), 28), ("line".to_owned(), 36)]),
+        imports: None,
+        imported: HashMap::new(),
     };
     let none = HashSet::new();
     let batch = || Batch {

@@ -151,6 +151,13 @@ impl<'a> Transaction<'a> {
         })?;
         let read_at = self.stage("read", begun_at, &metrics.read);
 
+        if let Some(imports) = known.imports
+            && inner.numbers.is_new(publication, imports)
+        {
+            // Numbers that were imported since are given to no other order.
+            let discarded = store.discard_taken(&inner.numbers, publication).await;
+            discarded.map_err(|error| not_begun(&error, "imported numbers are not known"))?;
+        }
         let (decision, lease) = self.decide(&known).await?;
         if let Some(on_progress) = options.on_progress
             && number == 0

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexSet;
 
 use super::{
-    model::{Client, Order},
+    model::{Client, Order, Status},
     wire::Element,
 };
 
@@ -68,4 +68,8 @@ pub struct Known {
     pub address_numbers: BTreeSet<i32>,
     /// Our numbers of products, by the sender's id.
     pub products: HashMap<String, i32>,
+    /// The version of the catalogue, where orders were imported.
+    pub imports: Option<i64>,
+    /// Number and status of imported orders, by the sender's id: those of the sent ids, and those whose number was sent.
+    pub imported: HashMap<String, (i32, Status)>,
 }

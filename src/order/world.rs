@@ -108,6 +108,8 @@ impl World {
             products: PRODUCTS.map(|(id, number)| (id.to_owned(), number)).into(),
             orders,
             clients,
+            imports: None,
+            imported: std::collections::HashMap::new(),
         }
     }
 

@@ -101,10 +101,10 @@ impl Error {
             )
             // 23503: a product or district that import took away meanwhile; 40…: serialization failure, deadlock.
             | ("23503" | "40001" | "40P01", _) => Self::Overtaken(error),
-            // The lines may be written before their order, and are then the first to meet another's number.
+            // The lines and the feed's row may be written before their order, and are then the first to meet another's number.
             (
                 "23505",
-                "orders_pkey" | "client_pkey" | "address_pkey" | "order_item_pkey" | "product_pkey",
+                "orders_pkey" | "client_pkey" | "address_pkey" | "order_item_pkey" | "feed_pkey" | "product_pkey",
             ) => Self::NumberTaken(error),
             (_, "journal_batch_in_time") => Self::Late(error),
             (_, "journal_batch_pkey") => Self::Unavailable(error),

@@ -3,8 +3,9 @@
 //! A batch costs two round trips whatever its size: [`Store::read`] and [`Store::write`]. Neither opens a transaction
 //! by hand: each statement is its own, so no connection can be handed on with one left open.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::HashSet, io, sync::Arc, time::Duration};
 
+use parking_lot::RwLock;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::time::timeout;
 
@@ -75,6 +76,8 @@ pub struct Store {
     growth: Arc<statistics::Growth>,
     client_cache: Arc<ClientCache>,
     news: Arc<feed::News>,
+    /// Publications of which orders were imported, as far as this process has seen.
+    imported: Arc<RwLock<HashSet<String>>>,
     /// How long we wait for a statement. PostgreSQL ends it sooner; where we do not even hear of that, the connection is dead.
     patience: Duration,
     /// PostgreSQL's own; zero: none.
@@ -100,6 +103,7 @@ impl Store {
             growth: Arc::default(),
             client_cache: Arc::new(ClientCache::new(settings.client_cache_bytes)),
             news: Arc::default(),
+            imported: Arc::default(),
             patience: settings.statement_timeout + GRACE,
             lock_timeout: settings.lock_timeout,
         }

@@ -19,7 +19,7 @@
 --
 -- kind: 0 the database's clock, when its server was started, the catalogue's version, and the numbers and stamps of clients that are as cached;
 --       1 order, 2 its line, 3 client, 4 address, 5 client's price, 6 product, 7 order's number in use, 8 address's
---       number in use.
+--       number in use, 9 imported order.
 WITH found_order AS MATERIALIZED (
     SELECT o.*
     FROM unnest($2::text[]) AS k (id)
@@ -68,7 +68,7 @@ SELECT 0::smallint AS "kind!", NULL::int AS "int_1?", NULL::int AS "int_2?", NUL
        ARRAY(SELECT c.stamp FROM found_client c WHERE c.is_cached) AS "texts_1?", NULL::text[] AS "texts_2?",
        NULL::numeric AS "amount_1?", NULL::numeric AS "amount_2?", NULL::numeric AS "amount_3?",
        clock_timestamp() AS "at_1?", pg_postmaster_start_time() AS "at_2?", NULL::timestamptz AS "at_3?", NULL::jsonb AS "json?",
-       NULL::uuid AS "uuid?", NULL::boolean AS "flag?",
+       NULL::uuid AS "uuid?", (SELECT v.has_orders FROM catalogue_version v WHERE v.publication = $1) AS "flag?",
        coalesce((SELECT v.version FROM catalogue_version v WHERE v.publication = $1), 0) AS "big?",
        ARRAY(SELECT c.number FROM found_client c WHERE c.is_cached) AS "ints?"
 UNION ALL
@@ -134,6 +134,32 @@ SELECT 7::smallint, o.number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NU
 FROM unnest($3::int[]) AS k (number)
 CROSS JOIN LATERAL (
     SELECT o.number FROM orders o WHERE o.publication = $1 AND o.number = k.number OFFSET 0
+) o
+-- end
+-- part imported orders
+UNION ALL
+SELECT 9::smallint, i.number, NULL, NULL, NULL, NULL, i.sender_id, i.status, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM unnest($2::text[]) AS k (id)
+CROSS JOIN LATERAL (
+    SELECT * FROM imported_order i WHERE i.publication = $1 AND i.sender_id = k.id OFFSET 0
+) i
+UNION ALL
+SELECT 9::smallint, i.number, NULL, NULL, NULL, NULL, i.sender_id, i.status, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM unnest($3::int[]) AS k (number)
+CROSS JOIN LATERAL (
+    SELECT * FROM imported_order i WHERE i.publication = $1 AND i.number = k.number OFFSET 0
+) i
+UNION ALL
+SELECT 7::smallint, o.number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM unnest($2::text[]) AS k (id)
+CROSS JOIN LATERAL (
+    SELECT i.number FROM imported_order i WHERE i.publication = $1 AND i.sender_id = k.id OFFSET 0
+) i
+CROSS JOIN LATERAL (
+    SELECT o.number FROM orders o WHERE o.publication = $1 AND o.number = i.number OFFSET 0
 ) o
 -- end
 -- part address numbers

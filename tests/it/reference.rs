@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    app::{TestApp, order},
+    app::{TestApp, changed, order},
     back_office::{Answer, start},
     command::Operator,
 };
@@ -182,6 +182,78 @@ async fn flate(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).await.unwrap();
     encoder.shutdown().await.unwrap();
     encoder.into_inner()
+}
+
+#[tokio::test]
+async fn an_imported_order_that_comes_in_takes_its_number_and_does_not_fall_behind_its_status() {
+    let app = start().await;
+    send(&app, "orders", ORDERS).await;
+    // The site re-sends last week's order after the switch.
+    let answer = app
+        .post(&json!([order("A-1"), order("A-2"), order("A-3")]))
+        .await;
+    let of = |id: &str, key: &str| answer.order(id)[key].as_str().unwrap().to_owned();
+    assert_eq!(
+        (of("A-1", "id"), of("A-1", "status")),
+        ("50894".into(), "completed".into())
+    );
+    assert_eq!(
+        answer.warnings_but_of_products("A-1"),
+        ["status: status_not_changed"]
+    );
+    assert_eq!(
+        (of("A-2", "id"), of("A-2", "status")),
+        ("50895".into(), "new".into())
+    );
+    assert_eq!(of("A-3", "id"), "1");
+    // Again, and with the number that 1C gave.
+    let again = changed(order("A-1"), "/external_id", 50894);
+    let answer = app.post(&json!([again])).await;
+    assert_eq!(answer.order("A-1")["id"], "50894");
+    // And 1C is told what it called it.
+    let page = app.feed("").await;
+    let first = page
+        .orders
+        .iter()
+        .find(|order| order["id"] == "A-1")
+        .unwrap();
+    assert_eq!(first["receiver"], json!({ "number": "АВ-1", "uid": "u-1" }));
+    assert_eq!(first["order"]["status"], "completed");
+}
+
+#[tokio::test]
+async fn an_imported_number_is_given_to_no_other_order() {
+    let app = start().await;
+    // The service has reserved numbers before the file comes.
+    assert_eq!(app.accept(&order("B-1")).await["id"], "1");
+    let text = "sender_id;number;status\nA-2;2;approved\nA-3;3;new\n";
+    assert_eq!(send(&app, "orders", text).await.body["new"], 2);
+    assert_eq!(app.accept(&order("B-2")).await["id"], "4");
+    // One that brings it along is told so; with its own id it gets it.
+    let foreign = app
+        .post(&json!([changed(order("B-3"), "/external_id", 3)]))
+        .await;
+    assert_eq!(foreign.faults("B-3"), ["external_id: conflict"]);
+    let own = app
+        .post(&json!([changed(order("A-3"), "/external_id", 3)]))
+        .await;
+    assert_eq!(own.order("A-3")["id"], "3");
+    let other = app
+        .post(&json!([changed(order("A-2"), "/external_id", 3)]))
+        .await;
+    assert_eq!(other.faults("A-2"), ["external_id: conflict"]);
+    let a_2 = app.accept(&order("A-2")).await;
+    assert_eq!(
+        (&a_2["id"], &a_2["status"]),
+        (&json!("2"), &json!("approved"))
+    );
+    // A dry run says the same, and stores nothing.
+    send(&app, "orders", "sender_id;number;status\nA-9;9;completed\n").await;
+    let dry = app.check(&json!([order("A-9")])).await;
+    assert_eq!(
+        (&dry.order("A-9")["id"], &dry.order("A-9")["status"]),
+        (&json!("9"), &json!("completed"))
+    );
 }
 
 #[tokio::test]

@@ -135,10 +135,10 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
             change(order, sent, destination);
             index
         } else {
-            let number = match element.external_id {
-                Some(number) => number,
-                None => (self.numbers.orders).next(|n| self.order_numbers.contains(&n)),
-            };
+            let imported = self.imported(id);
+            let number = imported.map(|(number, _)| number).or(element.external_id);
+            let number = number
+                .unwrap_or_else(|| (self.numbers.orders).next(|n| self.order_numbers.contains(&n)));
             let destination = destination?;
             let order = new_order(
                 number,
@@ -152,7 +152,13 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
             self.order_numbers.insert(number);
             self.order_by_id.insert(id, self.orders.len());
             self.orders.push(Record::new(order));
-            self.orders.len() - 1
+            let index = self.orders.len() - 1;
+            if let Some((_, status)) = imported {
+                let order = &mut self.orders[index].after;
+                Arc::make_mut(order).status = status;
+                change_status(order, element, sent, warnings);
+            }
+            index
         };
         let order = &mut self.orders[index].after;
         put_content(order, sent);

@@ -31,7 +31,7 @@ pub(super) fn against(picture: &Picture<'_, '_, '_>, element: &Element) -> Vec<F
     }
     if let (Some(_), Some(number)) = (&element.id, element.external_id)
         && known.is_none_or(|order| order.number != number)
-        && picture.is_an_orders(number)
+        && picture.is_anothers(number, element)
     {
         faults.push(conflict("external_id"));
     }

@@ -13,7 +13,7 @@ use crate::order::{
     address_index::AddressIndex,
     identity::Clients,
     known::Known,
-    model::{Client, Order},
+    model::{Client, Order, Status},
     record::Record,
     wire::Element,
 };
@@ -26,6 +26,8 @@ pub(super) struct Picture<'a, 'e, 'n> {
     pub(super) orders: Vec<Record<'a, Order>>,
     pub(super) order_by_id: HashMap<&'e str, usize>,
     pub(super) order_numbers: BTreeSet<i32>,
+    /// For which sender's id a number was imported.
+    imported_numbers: HashMap<i32, &'a str>,
     pub(super) clients: Clients<'a, 'e>,
     pub(super) address_numbers: BTreeSet<i32>,
     /// A client is given no more addresses.
@@ -62,6 +64,9 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
             orders: Vec::with_capacity(known.orders.len()),
             order_by_id: HashMap::new(),
             order_numbers: known.order_numbers.clone(),
+            imported_numbers: (known.imported.iter())
+                .map(|(id, (number, _))| (*number, id.as_str()))
+                .collect(),
             clients: Clients::of(&known.clients),
             address_numbers: known.address_numbers.clone(),
             most_addresses,
@@ -103,9 +108,18 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
         Some(&self.orders[*index].after)
     }
 
-    /// Whether that number is an order's, whosever.
-    pub(super) fn is_an_orders(&self, number: i32) -> bool {
+    /// Whether that number is another order's than the element's: of one that is stored, or was imported.
+    pub(super) fn is_anothers(&self, number: i32, element: &Element) -> bool {
+        let imported_for = self.imported_numbers.get(&number);
         self.order_numbers.contains(&number)
+            || imported_for.is_some_and(|id| element.id.as_deref() != Some(id))
+    }
+
+    /// The number and the status that a new order of that id has from an import. Where another order bears the number by now,
+    /// it has none.
+    pub(super) fn imported(&self, id: &str) -> Option<(i32, Status)> {
+        let imported = self.known.imported.get(id).copied();
+        imported.filter(|(number, _)| !self.order_numbers.contains(number))
     }
 
     /// Ends a round of applying a batch. Says whether another one may do something else.

@@ -23,6 +23,8 @@ const BUSY: Duration = Duration::from_secs(1);
 pub struct Reserve {
     /// By publication, and there by kind.
     pools: Mutex<HashMap<String, [Pool; 4]>>,
+    /// By publication, the version of the catalogue that the reserve is known to be free of.
+    imports: Mutex<HashMap<String, i64>>,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +93,12 @@ impl Reserve {
                 pools[kind as usize].give_back(numbers);
             }
         });
+    }
+
+    /// Whether there may be imported numbers in the reserve: asked once for each version of a publication's catalogue.
+    pub fn is_new(&self, publication: &str, imports: i64) -> bool {
+        let mut seen = self.imports.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(publication.to_owned(), imports) != Some(imports)
     }
 
     /// Takes numbers that records bear out of the reserve.

@@ -14,8 +14,8 @@ use sqlx::{
 };
 
 use self::{
-    row::{BIG, INT, INTS, KIND, MOMENT, Read, Row, TEXTS, corrupt},
-    statement::statement,
+    row::{BIG, FLAG, INT, INTS, KIND, MOMENT, Read, Row, TEXTS, corrupt},
+    statement::{Orders, statement},
 };
 use super::{
     Error, Store,
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     order::{
         known::{Keys, Known},
-        model::{Address, Client, ClientPrice, Order, OrderItem},
+        model::{Address, Client, ClientPrice, Order, OrderItem, Status},
     },
     threads::block_if_many,
 };
@@ -48,6 +48,9 @@ struct Rows {
     addresses: Vec<(i32, Address)>,
     prices: Vec<(i32, ClientPrice)>,
     products: HashMap<String, i32>,
+    /// Whether orders were imported, and those that the batch names.
+    has_imported: bool,
+    imported: HashMap<String, (i32, Status)>,
     /// So many bytes were read, roughly.
     bytes: usize,
 }
@@ -82,6 +85,7 @@ impl Rows {
                     life: Some(row.get(started_at)?),
                     catalogue: row.get(BIG)?,
                 };
+                self.has_imported = row.maybe(FLAG)?.unwrap_or_default();
                 let stamps = row.get(TEXTS)?.into_iter().map(Arc::from);
                 self.cached = row.get(INTS)?.into_iter().zip(stamps).collect();
             }
@@ -109,6 +113,7 @@ impl Rows {
             6 => self.products.extend([row.product()?]),
             7 => drop(self.order_numbers.insert(row.get(INT)?)),
             8 => drop(self.address_numbers.insert(row.get(INT)?)),
+            9 => self.imported.extend([row.imported()?]),
             _ => return Err(corrupt("a kind of row")),
         }
         self.bytes += ROW_BYTES;
@@ -136,14 +141,20 @@ impl Store {
             self.client_cache.get(publication, keys)
         };
         // What cancels an order need not name its client.
-        let mut orders_clients = keys.orders_clients;
+        let mut orders = Orders {
+            with_clients: keys.orders_clients,
+            with_imported: self.imported.read().contains(publication),
+        };
         let rows = loop {
-            let read = self.rows(publication, keys, &cached, orders_clients, most_bytes);
+            let read = self.rows(publication, keys, &cached, orders, most_bytes);
             let rows = read.await?;
             if cached.holds_for != Some(rows.version) && !cached.is_empty() {
                 cached = Cached::nothing(keys);
-            } else if !orders_clients && rows.lack_a_client() {
-                orders_clients = true;
+            } else if !orders.with_clients && rows.lack_a_client() {
+                orders.with_clients = true;
+            } else if rows.has_imported && !orders.with_imported {
+                self.imported.write().insert(publication.to_owned());
+                orders.with_imported = true;
             } else {
                 break rows;
             }
@@ -166,7 +177,11 @@ impl Store {
         let location = self.locate(publication).await?;
         let keys = Keys::default();
         let cached = Cached::nothing(&keys);
-        let read = bound(&location, publication, &keys, &cached, true);
+        let everything = Orders {
+            with_clients: true,
+            with_imported: true,
+        };
+        let read = bound(&location, publication, &keys, &cached, everything);
         let read = self.in_time(read.fetch_one(location.pool())).await;
         read.map(drop).map_err(Error::Unavailable)
     }
@@ -176,14 +191,14 @@ impl Store {
         publication: &str,
         keys: &Keys<'_>,
         cached: &Cached,
-        orders_clients: bool,
+        orders: Orders,
         most_bytes: usize,
     ) -> Result<Rows, Error> {
         let location = self.locate(publication).await?;
         let mut connection = location.connection().await?;
         let mut rows = Rows::default();
         // Each row is taken apart as it comes, while PostgreSQL makes the next.
-        let read = bound(&location, publication, keys, cached, orders_clients)
+        let read = bound(&location, publication, keys, cached, orders)
             .try_map(|row| {
                 rows.add(row)?;
                 if rows.bytes > most_bytes {
@@ -209,14 +224,14 @@ fn bound<'q>(
     publication: &'q str,
     keys: &Keys<'q>,
     cached: &'q Cached,
-    orders_clients: bool,
+    orders: Orders,
 ) -> Query<'q, Postgres, PgArguments> {
     let Stamps {
         ids,
         numbers,
         guest_phones,
     } = &cached.stamps;
-    sqlx::query(location.text(statement(keys, cached, orders_clients)))
+    sqlx::query(location.text(statement(keys, cached, orders)))
         .bind(publication)
         .bind(list(&keys.order_ids))
         .bind(list(&keys.order_numbers))
@@ -290,6 +305,8 @@ fn known(rows: Rows, cached: Cached) -> Option<(Known, Vec<Arc<str>>)> {
         order_numbers: rows.order_numbers,
         clients,
         address_numbers: rows.address_numbers,
+        imports: rows.has_imported.then_some(rows.version.catalogue),
+        imported: rows.imported,
         products: match cached.products {
             Some(products) => products,
             None => rows.products,

@@ -75,7 +75,10 @@ impl Row {
         self.0.try_get_unchecked(column.index)
     }
 
-    fn maybe<'r, T: Decode<'r, Postgres>>(&'r self, column: Column<T>) -> Read<Option<T>> {
+    pub(super) fn maybe<'r, T: Decode<'r, Postgres>>(
+        &'r self,
+        column: Column<T>,
+    ) -> Read<Option<T>> {
         self.0.try_get_unchecked(column.index)
     }
 
@@ -125,6 +128,13 @@ impl Row {
             },
             items: Vec::new().into(),
         })
+    }
+
+    /// (the sender's id, (number, status))
+    pub(super) fn imported(&self) -> Read<(String, (i32, Status))> {
+        let [sender_id, status] = TEXT.all();
+        let status = Status::parse(self.str(status)?).ok_or_else(|| corrupt("a status"))?;
+        Ok((self.get(sender_id)?, (self.get(INT)?, status)))
     }
 
     /// (order's number, position, item)

@@ -7,17 +7,27 @@ use crate::{order::known::Keys, store::client_cache::Cached};
 const READ: &str = include_str!("../read.sql");
 
 /// The parts of `read.sql` that may be left out.
-const PARTS: usize = 6;
+const PARTS: usize = 7;
+
+/// What is read besides the orders that the keys name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Orders {
+    /// Their clients, where the batch may not name them.
+    pub with_clients: bool,
+    /// What was imported of orders that may come in.
+    pub with_imported: bool,
+}
 
 /// The reading statement for such keys; nothing else is in it than what PostgreSQL must prepare.
-pub(super) fn statement(keys: &Keys<'_>, cached: &Cached, orders_clients: bool) -> &'static str {
+pub(super) fn statement(keys: &Keys<'_>, cached: &Cached, orders: Orders) -> &'static str {
     static STATEMENTS: [OnceLock<String>; 1 << PARTS] = [const { OnceLock::new() }; 1 << PARTS];
     let parts: [(&str, bool); PARTS] = [
         ("client numbers", !keys.client_numbers.is_empty()),
         ("guests' phones", !keys.guest_phones.is_empty()),
-        ("orders' clients", orders_clients),
+        ("orders' clients", orders.with_clients),
         ("products", cached.products.is_none()),
         ("order numbers", !keys.order_numbers.is_empty()),
+        ("imported orders", orders.with_imported),
         ("address numbers", !keys.address_numbers.is_empty()),
     ];
     let bits = parts.iter().enumerate();
@@ -61,6 +71,7 @@ mod tests {
                 "orders' clients",
                 "products",
                 "order numbers",
+                "imported orders",
                 "address numbers",
             ]
             .map(|name| (name, wanted))
@@ -74,6 +85,7 @@ mod tests {
             "$3::int[]",
             "$8::int[]",
             "o.client_number OFFSET 0",
+            "imported_order i",
         ] {
             assert!(all.contains(unnested), "{unnested} in {all}");
             assert!(!none.contains(unnested), "{unnested} in {none}");

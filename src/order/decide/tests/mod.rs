@@ -22,6 +22,8 @@ fn nothing_known() -> Known {
         clients: Vec::new(),
         address_numbers: BTreeSet::new(),
         products: HashMap::new(),
+        imports: None,
+        imported: HashMap::new(),
     }
 }
 
