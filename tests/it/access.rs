@@ -428,3 +428,94 @@ async fn what_hash_password_prints_lets_its_user_in() {
     assert_eq!(status(with("пароль с пробелом ")).await, 200);
     assert_eq!(status(with("пароль с пробелом")).await, 401);
 }
+
+// --- Who may call what (contract §8) ---
+
+/// Each path, with the method and the body that it takes.
+const PATHS: [(&str, &str, &str); 7] = [
+    ("POST", "getOrdersURL", "[]"),
+    ("GET", "v1/orders", ""),
+    ("POST", "v1/orders/results", "[]"),
+    ("POST", "v1/products?dry_run=true", "number,name\n1,a\n"),
+    ("POST", "v1/districts?dry_run=true", "number,name\n1,a\n"),
+    ("POST", "v1/clients?dry_run=true", "number,username\n1,a\n"),
+    (
+        "POST",
+        "v1/orders?dry_run=true",
+        "sender_id,number,status\na,1,new\n",
+    ),
+];
+
+#[tokio::test]
+async fn every_path_is_open_to_its_own_kind_of_caller_and_to_nobody_else() {
+    use crate::support::back_office::user;
+    let mut closed = publication("closed", &[("site", "secret")]);
+    closed.back_office = vec![user("1c", "secret", Role::BackOffice)];
+    let mut open = anonymous_publication("open", &[]);
+    open.back_office = vec![user("1c", "secret", Role::BackOffice)];
+    let another = publication("another", &[("app", "other secret")]);
+    let mut elsewhere = publication("elsewhere", &[("site", "secret")]);
+    let mut far = user("1c", "secret", Role::BackOffice);
+    far.allow_from = vec!["192.0.2.0/24".parse().unwrap()];
+    elsewhere.back_office = vec![far];
+    // The publication's networks are the senders'; a back office with networks of its own is bound to those alone.
+    let mut near = publication("near", &[("site", "secret")]);
+    near.allow_from = vec!["192.0.2.0/24".parse().unwrap()];
+    let mut office = user("1c", "secret", Role::BackOffice);
+    office.allow_from = vec!["127.0.0.0/8".parse().unwrap()];
+    let mut bound = user("branch", "secret", Role::BackOffice);
+    bound.allow_from = Vec::new();
+    near.back_office = vec![office, bound];
+    let app = serving(vec![closed, open, another, elsewhere, near]).await;
+    let client = client();
+    let (none, site, office) = (None, Some(("site", "secret")), Some(("1c", "secret")));
+    let mut refusals = std::collections::BTreeSet::new();
+    for (method, path, body) in PATHS {
+        let is_senders = path == "getOrdersURL";
+        for (publication, credentials, due) in [
+            ("closed", none, false),
+            ("closed", site, is_senders),
+            ("closed", office, !is_senders),
+            ("CLOSED", office, !is_senders),
+            ("closed", Some(("1c", "wrong")), false),
+            ("closed", Some(("app", "other secret")), false),
+            ("open", none, is_senders),
+            ("open", office, true),
+            // A header is ignored where senders are anonymous, and only there.
+            ("open", site, is_senders),
+            ("another", office, false),
+            ("unknown", office, false),
+            ("unknown", none, false),
+            ("elsewhere", office, false),
+            ("elsewhere", site, is_senders),
+            ("near", site, false),
+            ("near", office, !is_senders),
+            ("near", Some(("branch", "secret")), false),
+        ] {
+            let address = format!(
+                "http://{}/{publication}/hs/AquaDeliveri/{path}",
+                app.address
+            );
+            let mut request = client.request(method.parse().unwrap(), address).body(body);
+            if let Some((login, password)) = credentials {
+                request = request.basic_auth(login, Some(password));
+            }
+            let response = request.send().await.unwrap();
+            let status = response.status();
+            let what = format!("{method} {publication}/{path} as {credentials:?}");
+            assert_eq!(status, if due { 200 } else { 401 }, "{what}");
+            if !due {
+                assert!(
+                    response.headers().contains_key("www-authenticate"),
+                    "{what}"
+                );
+                refusals.insert(response.text().await.unwrap());
+            }
+        }
+    }
+    assert_eq!(
+        refusals.len(),
+        1,
+        "a stranger sees no difference: {refusals:?}"
+    );
+}
