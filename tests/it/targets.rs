@@ -9,6 +9,11 @@ use std::{
     time::Duration,
 };
 
+use aqua_orders::{
+    config::{Config, Journal, Target, Tls},
+    retention,
+    store::Store,
+};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::IntoResponse,
@@ -27,7 +32,7 @@ use crate::support::{
 };
 
 /// A publication's 1C.
-fn one_c(url: &str) -> aqua_orders::config::Target {
+fn one_c(url: &str) -> Target {
     target(&format!(
         "name = \"1c\"\nprotocol = \"one_c\"\nurl = \"{url}\"\ntimeout = 20\n"
     ))
@@ -134,7 +139,7 @@ async fn one_request_at_a_time_at_most_fifty_orders_each_once_from_two_instances
     })
     .await;
     let first = sending_to(&target).await;
-    let config = |config: &mut aqua_orders::config::Config| {
+    let config = |config: &mut Config| {
         config.publications[0].targets = vec![one_c(&url(&target))];
     };
     let second = TestApp::beside(Arc::clone(&first.database), config).await;
@@ -334,10 +339,12 @@ async fn an_outage_with_many_changes_to_few_orders_ends_in_one_sending_each() {
     let target = FakeTarget::start(|_| StatusCode::BAD_GATEWAY).await;
     let app = sending_to(&target).await;
     for change in 0..5 {
-        let orders: Vec<Value> = (0..60)
+        let orders: Vec<Value> = (0..500)
             .map(|n| commented(&format!("o{n}"), &format!("{change}")))
             .collect();
-        app.post(&json!(orders)).await;
+        for part in orders.chunks(100) {
+            app.post(&json!(part)).await;
+        }
     }
     until("it failed", async || target.requests() > 0).await;
     target.forget();
@@ -345,8 +352,8 @@ async fn an_outage_with_many_changes_to_few_orders_ends_in_one_sending_each() {
     hurry(&app).await;
     all_sent(&app).await;
     let orders = target.orders();
-    assert_eq!(orders.len(), 60);
-    assert_eq!(target.newest().len(), 60);
+    assert_eq!(orders.len(), 500);
+    assert_eq!(target.newest().len(), 500);
     assert!(orders.iter().all(|order| order["comment"] == "4"));
 }
 
@@ -457,7 +464,7 @@ async fn credentials_never_go_over_plain_http_to_a_network_that_is_not_named() {
     let error: String = app.value("SELECT error FROM target").await;
     assert!(error.contains("plain HTTP"), "{error}");
     assert_eq!(there.requests(), 0);
-    let named = |config: &mut aqua_orders::config::Config| {
+    let named = |config: &mut Config| {
         config.publications[0].targets = vec![settings("\"127.0.0.0/8\", \"::1\"")];
     };
     let database = Arc::clone(&app.database);
@@ -669,7 +676,7 @@ async fn post(serving: &Serving, orders: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_committed_change_is_sent_at_least_once_through_kill_9() {
-    const ROUNDS: usize = 12;
+    const ROUNDS: usize = 100;
     let (scratch, database) = (Scratch::new(), database().await);
     let target = FakeTarget::start(takes).await;
     settings_of(&scratch, &target);
@@ -844,4 +851,136 @@ async fn the_demo_sends_to_a_publication_that_plays_1c() {
         .await;
         drop(serving);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (key, cert) = (
+        folder.path().join("key.pem"),
+        folder.path().join("cert.pem"),
+    );
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    fs::write(&cert, made.cert.pem()).unwrap();
+    let files = Tls {
+        cert: cert.clone(),
+        key,
+    };
+    let there = TestApp::with(|config| config.tls = Some(files)).await;
+    let address = format!("https://localhost:{}{ORDERS}", there.address.port());
+    let here = sending_to_url(&address).await;
+    here.accept(&order("a")).await;
+    until("it failed", async || {
+        here.values::<i32>("SELECT failures FROM target").await == [1]
+    })
+    .await;
+    let error: String = here.value("SELECT error FROM target").await;
+    assert!(error.contains("no TLS with it"), "{error}");
+    assert_eq!(there.count("journal_batch").await, 0);
+    let database = Arc::clone(&here.database);
+    here.stop().await;
+    let known =
+        format!("name = \"1c\"\nprotocol = \"one_c\"\nurl = \"{address}\"\nca_file = {cert:?}\n");
+    let here = TestApp::beside(database, |config| {
+        config.publications[0].targets = vec![target(&known)];
+    })
+    .await;
+    hurry(&here).await;
+    all_sent(&here).await;
+    assert_eq!(there.count("orders").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_too_late_counts_against_no_order_and_leaves_no_lease() {
+    let there = FakeTarget::start(|seen| Says {
+        after: Duration::from_secs(30),
+        response: takes(seen),
+    })
+    .await;
+    let impatient = format!(
+        "name = \"1c\"\nprotocol = \"one_c\"\nurl = \"{}\"\ntimeout = 0.3\n",
+        url(&there)
+    );
+    let app =
+        TestApp::with(|config| config.publications[0].targets = vec![target(&impatient)]).await;
+    app.accept(&order("a")).await;
+    until("it failed", async || {
+        app.values::<i32>("SELECT failures FROM target WHERE lease IS NULL")
+            .await
+            == [1]
+    })
+    .await;
+    assert_eq!(
+        app.value::<String>("SELECT error FROM target").await,
+        "no answer in time"
+    );
+    assert_eq!(app.count("target_delivery").await, 0);
+    there.now_says(takes);
+    hurry(&app).await;
+    all_sent(&app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_wrong_clock_stops_a_target() {
+    let target = FakeTarget::start(takes).await;
+    let app = sending_to(&target).await;
+    app.accept(&order("a")).await;
+    all_sent(&app).await;
+    // As an instance, or a server, whose clock was a year ahead would have left it.
+    app.run(
+        "UPDATE target SET next_try_at = now() + interval '1 year', lease = gen_random_uuid(),
+             leased_until = now() + interval '1 year'",
+    )
+    .await;
+    app.accept(&order("b")).await;
+    until("it is sent", async || target.newest().len() == 2).await;
+    // A lease that may be somebody's is left alone.
+    app.run(
+        "UPDATE target SET lease = gen_random_uuid(), leased_until = now() + interval '10 seconds'",
+    )
+    .await;
+    app.accept(&order("c")).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(target.newest().len(), 2, "two at once");
+    app.run("UPDATE target SET leased_until = now()").await;
+    until("it is sent", async || target.newest().len() == 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_requests_are_cleared_up_and_dead_orders_never() {
+    let target = FakeTarget::start(|seen| takes_but(seen, |order| order["id"] == "bad")).await;
+    let app = sending_to(&target).await;
+    app.post(&json!([order("a"), order("bad")])).await;
+    all_sent(&app).await;
+    app.run(
+        "UPDATE target_delivery SET next_try_at = NULL, since = now() - interval '9 years';
+         UPDATE target_attempt SET began_at = now() - interval '91 days'",
+    )
+    .await;
+    app.accept(&order("b")).await;
+    all_sent(&app).await;
+    until("it is written down", async || {
+        app.count("target_attempt").await == 2
+    })
+    .await;
+    let settings = Journal {
+        keep_batches: 90,
+        keep_rejected: 0,
+        keep_changes: 0,
+        rejected_bytes_per_day: 0,
+    };
+    let store = Store::new(app.database.options(), &app.database.settings());
+    retention::round(&store, "demodelivery", &settings)
+        .await
+        .unwrap();
+    let left = "SELECT count(*) FROM target_attempt WHERE began_at > now() - interval '1 hour'";
+    assert_eq!(
+        (
+            app.count("target_attempt").await,
+            app.value::<i64>(left).await
+        ),
+        (1, 1)
+    );
+    assert_eq!(app.count("target_delivery").await, 1);
 }

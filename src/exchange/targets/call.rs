@@ -7,7 +7,7 @@ use std::{
     fmt::Write as _,
     io::{self, Cursor},
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -252,25 +252,31 @@ fn authorization(credentials: &Credentials) -> Result<HeaderValue, SetupError> {
 }
 
 fn connector(target: &Target) -> Result<TlsConnector, SetupError> {
+    // One for all: the authorities take kilobytes, and there may be thousands of targets.
+    static PUBLIC: LazyLock<Result<TlsConnector, rustls::Error>> = LazyLock::new(|| {
+        let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+        connector_with(roots.collect())
+    });
+    let Some(file) = &target.ca_file else {
+        return Ok(PUBLIC.clone()?);
+    };
+    let wrong = |error: &dyn std::error::Error| {
+        SetupError::Authorities(format!("{}: {error}", file.display()))
+    };
     let mut roots = RootCertStore::empty();
-    match &target.ca_file {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(file) => {
-            let wrong = |error: &dyn std::error::Error| {
-                SetupError::Authorities(format!("{}: {error}", file.display()))
-            };
-            let certificates =
-                CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| wrong(&error))?;
-                roots.add(certificate).map_err(|error| wrong(&error))?;
-            }
-            if roots.is_empty() {
-                let none = format!("there is no certificate in {}", file.display());
-                return Err(SetupError::Authorities(none));
-            }
-        }
+    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| wrong(&error))?;
+        roots.add(certificate).map_err(|error| wrong(&error))?;
     }
+    if roots.is_empty() {
+        let none = format!("there is no certificate in {}", file.display());
+        return Err(SetupError::Authorities(none));
+    }
+    Ok(connector_with(roots)?)
+}
+
+fn connector_with(roots: RootCertStore) -> Result<TlsConnector, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
