@@ -50,6 +50,19 @@ fn the_documents_example_and_every_example_of_an_answer_are_as_described() {
             codes.extend(example["value"]["errors"][0]["code"].as_str());
         }
     }
+    let operations = DOCUMENT["paths"].as_object().unwrap().values();
+    let operations = operations.flat_map(|path| path.as_object().unwrap().values());
+    for operation in operations {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let examples = &response["content"]["application/json"]["examples"];
+            for example in examples.as_object().unwrap().values() {
+                if status != "200" {
+                    is_a("Failure", &example["value"]);
+                    codes.extend(example["value"]["errors"][0]["code"].as_str());
+                }
+            }
+        }
+    }
     let known = &DOCUMENT["components"]["schemas"]["FailureCode"]["enum"];
     for code in known.as_array().unwrap() {
         assert!(codes.contains(&code.as_str().unwrap()), "{code}");

@@ -2,6 +2,7 @@
 //! so they say what it says; they load nothing from elsewhere.
 
 mod answer;
+mod back_office;
 mod openapi;
 mod operation;
 mod schema;

@@ -6,6 +6,7 @@ use serde_json::json as sorted;
 
 use super::{
     answer::{self, message},
+    back_office,
     operation::operation,
     schema::{
         self, Json, always, answered, both, json, list, map, named, no_entries, object, of_run,
@@ -31,6 +32,8 @@ pub fn document(limits: &Limits) -> serde_json::Result<String> {
          the same batch makes no new records and is answered with the same numbers.",
     ));
     let post = object([("post", operation(limits)?)]);
+    let mut paths = vec![(ORDERS_ROUTE, post)];
+    paths.extend(back_office::paths(limits)?);
     let document = object([
         ("openapi", json("3.1.0")),
         (
@@ -41,7 +44,7 @@ pub fn document(limits: &Limits) -> serde_json::Result<String> {
                 ("version", json(env!("CARGO_PKG_VERSION"))),
             ]),
         ),
-        ("paths", object([(ORDERS_ROUTE, post)])),
+        ("paths", object(paths)),
         ("components", components(limits)),
     ]);
     serde_json::to_string_pretty(&document)
@@ -141,6 +144,7 @@ fn components(limits: &Limits) -> Json {
     let mut schemas: Vec<_> = named.map(|(name, schema)| (name.to_owned(), schema)).into();
     schemas.extend(sent::schemas(limits));
     schemas.extend(answer::shared_schemas());
+    schemas.extend(back_office::schemas(limits));
     for dry in [false, true] {
         schemas.extend(answer::order_schemas(dry));
         schemas.extend(entries(dry));

@@ -38,6 +38,7 @@ pub fn operation(limits: &Limits) -> Result<Json> {
     );
     let mut responses = vec![("200".to_owned(), processed()?)];
     let mut failures = Failure::all(limits).to_vec();
+    failures.retain(|failure| *failure != Failure::CursorLost);
     failures.sort_by_key(|failure| failure.status());
     let status = |failure: &Failure| failure.status();
     for alike in failures.chunk_by(|one, other| status(one) == status(other)) {
@@ -62,7 +63,7 @@ pub fn operation(limits: &Limits) -> Result<Json> {
     ]))
 }
 
-fn no_fields() -> Json {
+pub fn no_fields() -> Json {
     Json::Object(Vec::new())
 }
 
@@ -107,15 +108,17 @@ fn parameters() -> [Json; 4] {
             ),
         ),
     ]
-    .map(|(name, place, schema, about)| {
-        object([
-            ("name", json(name)),
-            ("in", json(place)),
-            ("description", json(both(about))),
-            ("required", json(place == "path")),
-            ("schema", schema),
-        ])
-    })
+    .map(|(name, place, schema, about)| parameter(name, place, schema, about))
+}
+
+pub fn parameter(name: &str, place: &str, schema: Json, about: Both) -> Json {
+    object([
+        ("name", json(name)),
+        ("in", json(place)),
+        ("description", json(both(about))),
+        ("required", json(place == "path")),
+        ("schema", schema),
+    ])
 }
 
 /// A body in JSON, with examples by name.
@@ -144,7 +147,7 @@ fn request_id() -> (String, Json) {
     ("X-Request-Id".to_owned(), header(about))
 }
 
-fn response(description: String, headers: Vec<(String, Json)>, content: Json) -> Json {
+pub fn response(description: String, headers: Vec<(String, Json)>, content: Json) -> Json {
     object([
         ("description", json(description)),
         ("headers", object(headers)),
@@ -172,7 +175,7 @@ fn processed() -> Result<Json> {
     ))
 }
 
-fn failed(failures: &[Failure]) -> Result<Json> {
+pub fn failed(failures: &[Failure]) -> Result<Json> {
     let mut codes: Vec<_> = failures.iter().map(|failure| failure.code()).collect();
     codes.dedup();
     let mut examples = Vec::new();

@@ -26,7 +26,7 @@ pub fn schemas(limits: &Limits) -> Vec<(String, Json)> {
     objects.chain([("Batch".to_owned(), batch)]).collect()
 }
 
-fn sent_field(field: &Field, limits: &Limits) -> Json {
+pub fn sent_field(field: &Field, limits: &Limits) -> Json {
     let about = match also_read(field.kind) {
         Some((ru, en)) => format!("{}. {ru}\n\n{}. {en}", field.about.0, field.about.1),
         None => both(field.about),

@@ -5,7 +5,7 @@ use argon2::{Argon2, Params, PasswordHasher};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use super::app::TestApp;
+use super::{app::TestApp, described::faults};
 
 /// Where the feed of `demodelivery` is.
 pub const FEED: &str = "/demodelivery/hs/AquaDeliveri/v1/orders";
@@ -48,15 +48,21 @@ impl Answer {
         let response = request.send().await.unwrap();
         let status = response.status();
         let text = response.text().await.unwrap();
-        let body =
+        let body: Value =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{status} {error}: {text}"));
+        // As described, where it is no failure of the whole request.
+        for (key, schema) in [("results", "Results"), ("problems", "ImportReport")] {
+            if body.get(key).is_some() {
+                assert_eq!(faults(schema, &body), [""; 0], "{text}");
+            }
+        }
         Self { status, body, text }
     }
 
     /// The feed's answer as it must be.
     pub fn page(self) -> Page {
         assert_eq!(self.status, 200, "{}", self.text);
-        assert_eq!(self.body["success"], true);
+        assert_eq!(faults("Feed", &self.body), [""; 0], "{}", self.text);
         Page {
             cursor: self.body["cursor"].as_str().unwrap().to_owned(),
             more: self.body["more"].as_bool().unwrap(),
@@ -68,6 +74,9 @@ impl Answer {
     /// A failure of the whole request: its status and code.
     pub fn failure(&self) -> (u16, &str) {
         assert_eq!(self.body["success"], false, "{}", self.text);
+        if self.body.get("problems").is_none() {
+            assert_eq!(faults("Failure", &self.body), [""; 0], "{}", self.text);
+        }
         let code = self.body["errors"][0]["code"].as_str().unwrap();
         (self.status.as_u16(), code)
     }
