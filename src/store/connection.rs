@@ -8,7 +8,7 @@ use std::{
     ops::{Deref, DerefMut},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,6 +30,9 @@ use crate::database::{Servers, place};
 
 /// How long a free connection is waited for.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a worker may take to let a connection in; for as long again nobody else tries. Its publications hear of it at
+/// once, and the others do not notice.
+const WORKER_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that had nothing to do for so long is closed.
 const IDLE: Duration = Duration::from_mins(1);
 /// One that is older makes way for a fresh one: PostgreSQL's processes grow with time.
@@ -50,8 +53,10 @@ pub(super) struct Connections {
     /// Where there is a choice: locked while somebody looks for the one that takes writes.
     servers: Arc<AsyncMutex<Servers>>,
     are_many: bool,
-    /// Whether the last connection that was wanted was had, and did not break.
-    is_sound: AtomicBool,
+    /// Of a worker of a Citus cluster, used as a plain server.
+    is_worker: bool,
+    /// When a new connection was last wanted in vain.
+    unreachable_at: Mutex<Option<Instant>>,
 }
 
 /// Whether the connections lead to what they led to before. A server that took over may lack the other's last commits, and
@@ -149,15 +154,20 @@ async fn plan_for_citus(connection: &mut PgConnection) -> Result<bool, sqlx::Err
 impl Connections {
     /// Up to `most` at a time, which the pool must be able to give. It connects lazily.
     pub(super) fn new(pool: PgPoolOptions, servers: Servers, most: usize) -> Self {
-        Self::to(pool, servers, most, true)
+        Self::to(pool, servers, most, false)
     }
 
     /// The same to a worker of a Citus cluster, to use it as a plain server.
     pub(super) fn to_worker(pool: PgPoolOptions, worker: PgConnectOptions, most: usize) -> Self {
-        Self::to(pool, worker.into(), most, false)
+        Self::to(pool, worker.into(), most, true)
     }
 
-    fn to(pool: PgPoolOptions, servers: Servers, most: usize, may_be_citus: bool) -> Self {
+    fn to(pool: PgPoolOptions, servers: Servers, most: usize, is_worker: bool) -> Self {
+        let acquire_timeout = if is_worker {
+            WORKER_TIMEOUT
+        } else {
+            ACQUIRE_TIMEOUT
+        };
         let broken_at = Arc::new(Mutex::new(None::<Instant>));
         let seen_broken_at = Arc::clone(&broken_at);
         let history = Arc::new(History::default());
@@ -176,7 +186,7 @@ impl Connections {
                         // Whatever still leads to the one before.
                         *broken_at.lock() = Some(Instant::now());
                     }
-                    if may_be_citus {
+                    if !is_worker {
                         let is_citus = server.has_citus && plan_for_citus(connection).await?;
                         *history.is_citus.lock() = Some(is_citus);
                     }
@@ -192,7 +202,7 @@ impl Connections {
                     .is_none_or(|at| connection.age < at.elapsed());
                 Box::pin(async move { Ok(is_younger) })
             })
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(acquire_timeout)
             .connect_lazy_with(servers.first().clone());
         Self {
             pool,
@@ -202,7 +212,8 @@ impl Connections {
             broken_at,
             history,
             are_many: servers.are_many(),
-            is_sound: AtomicBool::new(true),
+            is_worker,
+            unreachable_at: Mutex::default(),
             servers: Arc::new(AsyncMutex::new(servers)),
         }
     }
@@ -235,9 +246,9 @@ impl Connections {
         Ok(known.unwrap_or(false))
     }
 
-    /// Whether the last connection that was wanted was had, and did not break.
+    /// Whether the last new connection that was wanted was had.
     pub(super) fn is_sound(&self) -> bool {
-        self.is_sound.load(Ordering::Relaxed)
+        self.unreachable_at.lock().is_none()
     }
 
     /// Takes one, and makes it where none is idle.
@@ -273,8 +284,14 @@ impl Connections {
             }
         }
         let since = Instant::now();
-        let connection = self.pool.acquire().await;
-        self.is_sound.store(connection.is_ok(), Ordering::Relaxed);
+        let is_away = |at: Instant| self.is_worker && at.elapsed() < WORKER_TIMEOUT;
+        let connection = if self.unreachable_at.lock().is_some_and(is_away) {
+            Err(sqlx::Error::PoolTimedOut)
+        } else {
+            let connection = self.pool.acquire().await;
+            *self.unreachable_at.lock() = connection.is_err().then(Instant::now);
+            connection
+        };
         let connection = connection.map_err(|error| {
             self.look_for_primary();
             Error::Unavailable(error)
@@ -324,7 +341,6 @@ impl Connections {
 
     /// Closes one that broke, and trusts none that is as old.
     fn broke(&self, taken: Taken) {
-        self.is_sound.store(false, Ordering::Relaxed);
         *self.broken_at.lock() = Some(Instant::now());
         self.history.may_have_changed();
         // Not back to the pool, which would ask a silent server how it is.

@@ -3,7 +3,7 @@
 //!
 //! `./test.sh faults` does them all in turn on one database, some rounds of it, and prints the figures.
 
-use std::{fs, io::Write, path::PathBuf, process::Command, time::Duration};
+use std::{fs, io::Write, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use aqua_orders::{
     config,
@@ -25,9 +25,9 @@ use crate::support::{
 };
 
 /// How long a fault lasts that has to be ended.
-const WHILE: Duration = Duration::from_secs(2);
+pub const WHILE: Duration = Duration::from_secs(2);
 /// How long the service is left in peace before and after a fault.
-const PEACE: Duration = Duration::from_millis(700);
+pub const PEACE: Duration = Duration::from_millis(700);
 
 /// Gives up soon, so that a database that says nothing is a 503 within seconds.
 const SETTINGS: &str = r#"
@@ -42,6 +42,20 @@ stop = 15
 
 [[publication]]
 name = "demodelivery"
+anonymous = true
+
+# On Citus, some are on the other worker.
+[[publication]]
+name = "shop-1"
+anonymous = true
+[[publication]]
+name = "shop-2"
+anonymous = true
+[[publication]]
+name = "shop-3"
+anonymous = true
+[[publication]]
+name = "shop-4"
 anonymous = true
 "#;
 
@@ -82,7 +96,7 @@ const FAULTS: [(Fault, &str); 11] = [
 ];
 
 /// A service in a process of its own.
-struct Service {
+pub struct Service {
     scratch: Scratch,
     database: Database,
     process: Serving,
@@ -95,16 +109,16 @@ fn quiet_port() -> u16 {
         .unwrap()
 }
 
-enum Database {
+pub enum Database {
     Url(String),
     /// The private cluster's folder.
     Private(PathBuf),
 }
 
 impl Service {
-    fn start(scratch: Scratch, database: Database) -> Self {
+    pub fn start(scratch: Scratch, database: Database) -> Self {
         fs::write(scratch.join("aqua.toml"), SETTINGS).unwrap();
-        let process = Serving::start(&mut command(&scratch, &database, quiet_port()));
+        let process = Serving::start(&mut serve_command(&scratch, &database, quiet_port()));
         Self {
             scratch,
             database,
@@ -113,24 +127,39 @@ impl Service {
     }
 
     /// `kill -9`, and its port is free.
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.process.signal(Signal::SIGKILL);
         until("it is gone", || !self.process.lives());
     }
 
     /// Starts it anew at the same address, as whoever runs it would.
-    fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         self.spawn_again();
         self.process.is_ready();
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.process.address
+    }
+
+    pub fn operators_address(&self) -> SocketAddr {
+        self.process.operators_address()
+    }
+
+    /// A command with its settings, beside it.
+    pub fn command(&self, command: &str) -> Command {
+        let mut it = serve_command(&self.scratch, &self.database, 0);
+        it.arg(command);
+        it
+    }
+
     fn spawn_again(&mut self) {
         let port = self.process.address.port();
-        self.process = Serving::spawn(&mut command(&self.scratch, &self.database, port));
+        self.process = Serving::spawn(&mut serve_command(&self.scratch, &self.database, port));
     }
 }
 
-fn command(scratch: &Scratch, database: &Database, port: u16) -> Command {
+fn serve_command(scratch: &Scratch, database: &Database, port: u16) -> Command {
     let mut command = serving::command(scratch);
     command.env("AQUA_LISTEN", format!("127.0.0.1:{port}"));
     match database {
@@ -252,7 +281,7 @@ impl World {
     }
 }
 
-fn pool(postgres: &Cluster) -> PgPool {
+pub fn pool(postgres: &Cluster) -> PgPool {
     PgPoolOptions::new().max_connections(1).connect_lazy_with(
         postgres
             .options("postgres")
@@ -260,7 +289,7 @@ fn pool(postgres: &Cluster) -> PgPool {
     )
 }
 
-async fn run(postgres: &Cluster, sql: &'static str) {
+pub async fn run(postgres: &Cluster, sql: &'static str) {
     sqlx::query(sql).execute(&pool(postgres)).await.unwrap();
 }
 
@@ -274,7 +303,7 @@ async fn terminate(postgres: &Cluster) {
 }
 
 /// What a fault did, on a line of its own.
-fn print(what: &str, figures: &Figures) {
+pub fn print(what: &str, figures: &Figures) {
     println!("{what:<30} {figures}");
 }
 

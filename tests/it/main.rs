@@ -9,6 +9,7 @@ mod access;
 mod answer;
 mod backup;
 mod callers;
+mod citus;
 mod cli;
 mod client_cache;
 mod cost;

@@ -84,6 +84,11 @@ impl Cluster {
         }
     }
 
+    /// Where its socket is, too.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.join("data")
     }

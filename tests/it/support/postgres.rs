@@ -19,7 +19,7 @@ use aqua_orders::{
     database::{self, Account, binaries},
 };
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool,
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -338,13 +338,11 @@ static JANITOR: LazyLock<mpsc::Sender<(PathBuf, String)>> = LazyLock::new(|| {
                 .database("postgres");
             on_a_runtime_of_its_own(async move {
                 for port in ports() {
-                    // A dedicated server may be gone with all its databases.
+                    // A dedicated server may be gone with all its databases, and a transaction that a test left prepared keeps
+                    // one.
                     if let Ok(mut connection) = options.clone().port(*port).connect().await {
-                        run(
-                            &mut connection,
-                            &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-                        )
-                        .await;
+                        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                        let _dropped = connection.execute(AssertSqlSafe(drop)).await;
                     }
                 }
             });
