@@ -8,6 +8,8 @@ use sqlx::{
 /// `read_only_sql_transaction`
 const READ_ONLY: &str = "25006";
 
+/// `undefined_table`
+const UNDEFINED_TABLE: &str = "42P01";
 /// `feature_not_supported`: what a session prepared is no more, or its tables were spread over a Citus cluster meanwhile.
 const NOT_SUPPORTED: &str = "0A000";
 
@@ -60,6 +62,11 @@ impl Error {
             }
             _ => false,
         }
+    }
+
+    /// Whether a table that a statement names is not there.
+    pub(super) fn is_of_no_table(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE))
     }
 
     /// With everything behind it, in one line.

@@ -141,6 +141,11 @@ impl World {
                 self.move_shard().await;
                 self.move_shard().await;
             }
+            Fault::PublicationIsolated => {
+                let sql = "SELECT isolate_tenant_to_new_shard('orders', 'demodelivery', 'CASCADE', shard_transfer_mode => 'block_writes')";
+                execute(&self.nodes[0], sql.to_owned()).await;
+                self.move_shard().await;
+            }
         }
         // Whatever a batch leaves behind would be here now.
         assert_eq!(self.in_doubt().await, 0, "{fault:?}");
@@ -158,6 +163,7 @@ enum Fault {
     EverythingKilled,
     ServiceKilled,
     ShardMoved,
+    PublicationIsolated,
 }
 
 /// Sends an order to a publication; returns the status.
@@ -212,6 +218,10 @@ async fn the_citus_run() {
         print(what, &figures);
         whole = whole.and(figures);
     }
+    // Once set apart, it is apart.
+    let figures = world.suffer(Fault::PublicationIsolated, "isolated").await;
+    print("publication set apart, and moved", &figures);
+    whole = whole.and(figures);
     print("in all", &whole);
     whole.hold();
 }

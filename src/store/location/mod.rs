@@ -311,7 +311,20 @@ impl Store {
         if connection.done(outcome)? {
             return Ok(());
         }
+        Err(self.moved(publication))
+    }
+
+    /// Forgets where a publication was.
+    fn moved(&self, publication: &str) -> Error {
         self.shards.locations.lock().remove(publication);
-        Err(Error::HistoryChanged)
+        Error::HistoryChanged
+    }
+
+    /// Where a reading found the shard's tables gone, it is elsewhere now, and that is forgotten.
+    pub(super) fn found<T>(&self, publication: &str, read: Result<T, Error>) -> Result<T, Error> {
+        match read {
+            Err(error) if error.is_of_no_table() => Err(self.moved(publication)),
+            read => read,
+        }
     }
 }

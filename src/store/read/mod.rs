@@ -145,9 +145,17 @@ impl Store {
             with_clients: keys.orders_clients,
             with_imported: self.imported.read().contains(publication),
         };
+        let mut has_moved = false;
         let rows = loop {
             let read = self.rows(publication, keys, &cached, orders, most_bytes);
-            let rows = read.await?;
+            let rows = match read.await {
+                // Its shard is elsewhere now. Whoever writes upon this will be told to read again.
+                Err(Error::HistoryChanged) if !has_moved => {
+                    has_moved = true;
+                    continue;
+                }
+                read => read?,
+            };
             if cached.holds_for != Some(rows.version) && !cached.is_empty() {
                 cached = Cached::nothing(keys);
             } else if !orders.with_clients && rows.lack_a_client() {
@@ -183,7 +191,8 @@ impl Store {
         };
         let read = bound(&location, publication, &keys, &cached, everything);
         let read = self.in_time(read.fetch_one(location.pool())).await;
-        read.map(drop).map_err(Error::Unavailable)
+        let read = read.map(drop).map_err(Error::Unavailable);
+        self.found(publication, read)
     }
 
     async fn rows(
@@ -213,7 +222,7 @@ impl Store {
             connection.close();
             return Err(Error::TooMuch);
         }
-        connection.done(read)?;
+        self.found(publication, connection.done(read))?;
         Ok(rows)
     }
 }
