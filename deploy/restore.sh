@@ -60,7 +60,8 @@ ask() {
 patience=10
 while
     others=$(ask "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'") || exit 1
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+            AND application_name NOT LIKE 'citus_internal%'") || exit 1
     [ "$others" != 0 ]
 do
     [ "$patience" -gt 0 ] || give_up "$others connection(s) to the database: stop every instance of the service first"
@@ -71,11 +72,16 @@ if [ "${2:-}" != --replace ] && [ "$(ask "SELECT to_regclass('orders') IS NOT NU
     [ "$(ask 'SELECT EXISTS (SELECT FROM orders)')" = t ]; then
     give_up "there are orders in the database already; --replace throws them away"
 fi
+# Citus belongs to the server, as an operator set it up, and not to what is put back; the tables come back unspread
+# (deploy/citus.sql).
+list=$("$(program pg_restore)" --list "$file") || give_up "the dump cannot be read, nothing is changed"
 # All tables go first: one that a newer service has added would be in the dump's way. Without its COMMIT, because the
 # dump cannot be read to its end, all stays as it was.
 {
     cat <<'SQL'
 BEGIN;
+-- Citus drops spread tables in one transaction only one after another.
+SET LOCAL citus.multi_shard_modify_mode TO 'sequential';
 CREATE TEMPORARY TABLE counter_before (publication text, kind text, next bigint) ON COMMIT DROP;
 DO $$
 DECLARE name text;
@@ -92,7 +98,8 @@ BEGIN
     END LOOP;
 END $$;
 SQL
-    if "$(program pg_restore)" --file=- --no-owner --no-privileges --clean --if-exists "$file"; then
+    if printf '%s\n' "$list" | grep -v 'EXTENSION.* citus' |
+        "$(program pg_restore)" --use-list=/dev/stdin --file=- --no-owner --no-privileges --clean --if-exists "$file"; then
         # The dump sets an empty search path.
         echo "RESET search_path;"
         skip_numbers "$skip"

@@ -129,10 +129,14 @@ impl Location {
             connection.execute("BEGIN").await?;
             return Ok(true);
         };
+        let here = format!(
+            "FROM pg_dist_placement JOIN pg_dist_local_group USING (groupid) WHERE shardid = {id}"
+        );
+        // Of a shard that was split there is nothing left to lock.
         let begin = format!(
             "BEGIN;
-             SELECT lock_shard_metadata({SHARE_LOCK}, ARRAY[{id}]::bigint[]);
-             SELECT 1 AS is_here FROM pg_dist_placement JOIN pg_dist_local_group USING (groupid) WHERE shardid = {id}"
+             SELECT lock_shard_metadata({SHARE_LOCK}, array_agg(shardid)) {here} HAVING count(*) = 1;
+             SELECT shardid {here}"
         );
         let rows = sqlx::raw_sql(AssertSqlSafe(begin)).fetch_all(connection);
         Ok(rows.await?.len() == 2)
