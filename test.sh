@@ -2,7 +2,8 @@
 # Runs every test: installs what is missing (PostgreSQL above all; the tests start their own server, away from any other).
 # `./test.sh faults` instead causes every fault again and again, under load, and prints what became of the orders; then it
 # has crowds take up what they can, and prints how an honest sender fares beside them. `./test.sh failover` does the same
-# to the primary of two servers under Patroni.
+# to the primary of two servers under Patroni. `./test.sh citus` kills the nodes of a Citus cluster and moves shards under
+# load, compares it with plain PostgreSQL, and runs the suite's promises on it, where PostgreSQL has Citus.
 set -eu
 cd "$(dirname "$0")"
 . scripts/ensure.sh
@@ -16,6 +17,28 @@ if [ "${1:-}" = faults ]; then
 fi
 if [ "${1:-}" = failover ]; then
     exec cargo test --release --locked --test it -- --ignored --exact fault_run::the_failover_run --nocapture
+fi
+if [ "${1:-}" = citus ]; then
+    library=$(dirname "$(realpath "$(postgres_bin)/postgres")")/../lib/citus.so
+    if [ ! -e "$library" ]; then
+        say "note: this PostgreSQL has no Citus: nothing is tried on it"
+        exit 0
+    fi
+    cargo test --release --locked --test it -- --ignored citus:: --nocapture --test-threads 1
+    # Not among them: tests of PostgreSQL's own settings, and those that do by hand what Citus does not do to spread tables
+    # (triggers, joins over all publications, the locks of others).
+    AQUA_TEST_CITUS=1 exec cargo test --release --locked --test it -- --test-threads 4 \
+        people:: identity:: ownership:: real_senders:: answer:: map:: journal:: import:: operator:: order_command:: dry_run:: \
+        races:: merged:: example:: client_cache:: remarks:: feed:: results:: reference:: \
+        targets:: \
+        --skip traces:: \
+        --skip an_order_without_created_at_has_the_moment_of_its_first_intake_and_keeps_it \
+        --skip promise_1_nothing_is_skipped_whatever_committed_late_hung_or_came_through_another_instance \
+        --skip since_never_leaves_out_what_was_changed_from_then_on \
+        --skip what_is_too_old_is_removed_of_each_kind_and_nothing_else \
+        --skip an_orders_rejected_attempts_are_found_by_their_index \
+        --skip a_service_that_can_take_orders_is_alive_and_ready \
+        --skip an_order_goes_in_beside_rows_that_somebody_has_locked
 fi
 if cargo fmt --version >/dev/null 2>&1; then
     cargo fmt --check

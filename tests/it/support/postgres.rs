@@ -216,18 +216,16 @@ impl Drop for Server {
     }
 }
 
-/// Each node takes them; statements of tests wait for the maintenance of a hundred databases else.
-const CITUS: [&str; 10] = [
-    "-c",
-    "shared_preload_libraries=citus",
-    "-c",
-    "citus.shard_count=4",
-    "-c",
-    "max_prepared_transactions=300",
-    "-c",
-    "citus.recover_2pc_interval=2s",
-    "-c",
-    "max_worker_processes=300",
+/// Each node takes them. Citus' daemon of each database would keep connections to all nodes, and a database takes a while to
+/// be dropped.
+const CITUS: [&str; 7] = [
+    "-cshared_preload_libraries=citus",
+    "-ccitus.shard_count=4",
+    "-cmax_prepared_transactions=300",
+    "-cmax_worker_processes=300",
+    "-cmax_connections=1000",
+    "-ccitus.recover_2pc_interval=-1",
+    "-ccitus.distributed_deadlock_detection_factor=-1",
 ];
 
 /// $1 = the programs' folder, $2 = ours, $3 = the servers' ports, then postgres's arguments. Killed with us, not with the
