@@ -4,7 +4,10 @@ use aqua_orders::config::TokenHash;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::app::{TestApp, order};
+use crate::support::{
+    app::{TestApp, order},
+    described::faults,
+};
 
 /// A service that knows these tokens of its first publication, and `other` of its second.
 async fn service(tokens: &[&str]) -> TestApp {
@@ -31,7 +34,14 @@ async fn push_to(
     let answer = request.body(orders.to_string()).send().await.unwrap();
     let status = answer.status();
     let text = answer.text().await.unwrap();
-    (status, serde_json::from_str(&text).unwrap())
+    let body = serde_json::from_str(&text).unwrap();
+    let described = if status == 200 {
+        "PushedAnswer"
+    } else {
+        "Failure"
+    };
+    assert_eq!(faults(described, &body), [""; 0], "{text}");
+    (status, body)
 }
 
 #[tokio::test(flavor = "multi_thread")]

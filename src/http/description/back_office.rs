@@ -4,17 +4,21 @@ use serde_json::Result;
 
 use super::{
     operation::{failed, no_fields, parameter, response},
-    schema::{Json, always, answered, both, json, list, named, object, or_null, sent, value, word},
+    schema::{
+        Json, always, answered, both, json, list, map, named, object, or_null, sent, value, word,
+    },
     sent::sent_field,
 };
 use crate::{
     config::Limits,
     http::{
         failure::Failure,
-        path::{CLIENTS_ROUTE, DISTRICTS_ROUTE, FEED_ROUTE, PRODUCTS_ROUTE, RESULTS_ROUTE},
+        path::{
+            CLIENTS_ROUTE, DISTRICTS_ROUTE, FEED_ROUTE, PRODUCTS_ROUTE, PUSHED_ROUTE, RESULTS_ROUTE,
+        },
     },
     order::{
-        fields::{Both, RESULT},
+        fields::{Both, Field, PUSHED, RESULT},
         model::Status,
     },
 };
@@ -29,7 +33,12 @@ struct Operation {
     takes: Option<Json>,
     answers: &'static str,
     not: &'static [&'static str],
+    /// How callers say who they are. A token says of which publication, too.
+    by: &'static str,
 }
+
+const BASIC: &str = "basic";
+const BEARER: &str = "bearer";
 
 const OF_A_FILE: &[(&str, &str, Both)] = &[
     (
@@ -103,6 +112,7 @@ pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
             "body_too_large",
             "batch_too_large",
         ],
+        by: BASIC,
     };
     let results = Operation {
         id: "results",
@@ -118,6 +128,23 @@ pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
         )),
         answers: "Results",
         not: &["dry_run_only", "cursor_lost"],
+        by: BASIC,
+    };
+    let pushed = Operation {
+        id: "importPushed",
+        about: (
+            "1С сообщает состояния и свои номера заказов",
+            "1C tells statuses and its numbers of orders",
+        ),
+        query: &[],
+        takes: Some(list(
+            named(PUSHED.name),
+            (0, limits.batch_orders),
+            ("Заказы", "Orders"),
+        )),
+        answers: "PushedAnswer",
+        not: &["dry_run_only", "cursor_lost", "invalid_parameter"],
+        by: BEARER,
     };
     let file = |id, ru, en| Operation {
         id,
@@ -137,6 +164,7 @@ pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
             "dry_run_only",
             "cursor_lost",
         ],
+        by: BASIC,
     };
     let post = |operation: Operation| Ok(object([("post", operation.describe(limits)?)]));
     let of_orders = file(
@@ -153,6 +181,7 @@ pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
             ]),
         ),
         (RESULTS_ROUTE, post(results)?),
+        (PUSHED_ROUTE, post(pushed)?),
         (
             PRODUCTS_ROUTE,
             post(file("importProducts", "Товары", "Products"))?,
@@ -175,7 +204,10 @@ impl Operation {
             "Имя публикации, без учёта регистра",
             "The publication's name, whatever its case",
         );
-        let mut parameters = vec![parameter("publication", "path", text(), publication)];
+        let mut parameters = Vec::new();
+        if self.by == BASIC {
+            parameters.push(parameter("publication", "path", text(), publication));
+        }
         for (name, kind, about) in self.query {
             let schema = object([("type", json(*kind))]);
             parameters.push(parameter(name, "query", schema, *about));
@@ -200,7 +232,7 @@ impl Operation {
             ("responses", object(responses)),
             (
                 "security",
-                Json::List(vec![object([("basic", Json::List(Vec::new()))])]),
+                Json::List(vec![object([(self.by, Json::List(Vec::new()))])]),
             ),
         ]);
         if let Some(takes) = self.takes {
@@ -221,7 +253,7 @@ fn json_body(schema: Json) -> Json {
 }
 
 /// What these paths take and answer.
-pub fn schemas(limits: &Limits) -> [(String, Json); 6] {
+pub fn schemas(limits: &Limits) -> [(String, Json); 8] {
     let text = |about| value(&["string"], about);
     let or_nothing = |about| value(&["string", "null"], about);
     let whole = |about| value(&["integer"], about);
@@ -273,9 +305,13 @@ pub fn schemas(limits: &Limits) -> [(String, Json); 6] {
             ),
         ],
     );
-    let fields = RESULT.fields.iter();
-    let fields = fields.map(|field| (field.name, field.is_required, sent_field(field, limits)));
-    let result = sent(RESULT.about, fields);
+    let sent_object = |about, fields: &'static [Field]| {
+        let fields = fields.iter();
+        let fields = fields.map(|field| (field.name, field.is_required, sent_field(field, limits)));
+        sent(about, fields)
+    };
+    let result = sent_object(RESULT.about, &RESULT.fields);
+    let pushed = sent_object(PUSHED.about, &PUSHED.fields);
     let results = answered(
         (
             "Что стало с итогами, в их порядке",
@@ -380,7 +416,40 @@ pub fn schemas(limits: &Limits) -> [(String, Json); 6] {
             ),
         ],
     );
+    let taken = answered(
+        ("Заказ, как он теперь", "The order as it is now"),
+        [
+            ("id", text(("Наш номер", "Our number"))),
+            (
+                "external_id",
+                or_nothing(("id из запроса", "The id that was sent")),
+            ),
+            ("status", named("ResultStatus")),
+        ],
+    );
+    let warnings = list(named("Warning"), MANY, ("Предупреждения", "Warnings"));
+    let accepted = [
+        ("success", true, always(true)),
+        ("data", true, list(taken, (1, 1), ("Заказ", "The order"))),
+        ("warnings", false, warnings),
+    ];
+    let accepted = sent(
+        ("Заказ принят", "The order was taken"),
+        accepted.into_iter(),
+    )
+    .with("additionalProperties", false);
+    let either = object([("anyOf", Json::List(vec![accepted, named("Rejected")]))]);
+    let by_id = (
+        "По id из запроса; \"#0\", \"#1\", … — заказ без пригодного id",
+        "By the id that was sent; \"#0\", \"#1\", …: an order without a usable one",
+    );
+    let pushed_answer = answered(
+        ("Что стало с заказами", "What became of the orders"),
+        [("success", always(true)), ("data", map(by_id, either))],
+    );
     [
+        (PUSHED.name, pushed),
+        ("PushedAnswer", pushed_answer),
         ("Feed", feed),
         ("FeedOrder", entry),
         (RESULT.name, result),

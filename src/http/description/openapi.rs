@@ -150,7 +150,10 @@ fn components(limits: &Limits) -> Json {
         schemas.extend(entries(dry));
     }
     schemas.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let basic = sorted!({ "basic": { "type": "http", "scheme": "basic" } });
+    let basic = sorted!({
+        "basic": { "type": "http", "scheme": "basic" },
+        "bearer": { "type": "http", "scheme": "bearer" },
+    });
     object([
         ("schemas", object(schemas)),
         ("securitySchemes", json(basic)),
