@@ -238,6 +238,7 @@ async fn sendings(config: &Config, store: &Store, found: &mut Findings) {
             let key = Key {
                 publication: &publication.name,
                 name: &target.name,
+                since: target.since,
             };
             let takes = target.takes.as_slice().into();
             let look = store.look_at_target(key, takes).await;

@@ -96,6 +96,7 @@ fn key<'a>(publication: &'a Publication, target: &'a Target) -> targets::Target<
     targets::Target {
         publication: &publication.name,
         name: &target.name,
+        since: target.since,
     }
 }
 

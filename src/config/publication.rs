@@ -121,7 +121,7 @@ impl Publication {
                 Err(format!("there is no folder {}", folder.display()))
             }
         });
-        let targets = Target::read_all(&mut section);
+        let targets = Target::read_all(&mut section, timezone.unwrap_or(chrono_tz::Europe::Moscow));
         let import_tokens = TokenHash::read_all(&mut section, &mut names.tokens);
         section.finish(&[
             ("password", NO_PLAIN_PASSWORDS),

@@ -1,5 +1,7 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use http::{
     Uri,
     uri::{PathAndQuery, Scheme},
@@ -12,7 +14,7 @@ use super::{
     network::networks,
     secret::Secret,
 };
-use crate::order::maker::Maker;
+use crate::order::{datetime, maker::Maker};
 
 /// Of a publication's `[[publication.target]]`: where its orders are sent (contract §8.3).
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,8 @@ pub struct Target {
     pub ca_file: Option<PathBuf>,
     /// From the connection to the answer's last byte.
     pub timeout: Duration,
+    /// What was changed before is not sent; `None`: all is.
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// What a target speaks.
@@ -77,12 +81,12 @@ const LONGEST_TIMEOUT: u32 = 300;
 
 impl Target {
     /// Every `[[publication.target]]` of a publication.
-    pub(super) fn read_all(publication: &mut Section<'_>) -> Vec<Self> {
+    pub(super) fn read_all(publication: &mut Section<'_>, timezone: Tz) -> Vec<Self> {
         let like = "written as [[publication.target]], one block for each";
         let mut targets: Vec<Self> = Vec::new();
         for section in publication.sections("target", like) {
             let at = section.at;
-            if let Some(target) = Self::read(section) {
+            if let Some(target) = Self::read(section, timezone) {
                 if targets.iter().any(|known| known.name == target.name) {
                     let what = format!("two targets are called {:?}: rename one", target.name);
                     publication.problems.add(at, what);
@@ -93,7 +97,7 @@ impl Target {
         targets
     }
 
-    fn read(mut section: Section<'_>) -> Option<Self> {
+    fn read(mut section: Section<'_>, timezone: Tz) -> Option<Self> {
         let (at, problems) = (section.at, section.problems);
         let name = section.parsed("name", name);
         let protocol = section.parsed("protocol", |text| {
@@ -139,6 +143,10 @@ impl Target {
             Some(_) => section.seconds_up_to("timeout", LONGEST_TIMEOUT),
             None => TIMEOUT,
         };
+        let since = section.parsed("since", |text| {
+            datetime::parse(text, timezone)
+                .map_err(|_| "write a date and a time, as in \"2026-11-26 12:00\"".to_owned())
+        });
         section.finish(&[
             ("password", "write `secret_file`, a file with the password"),
             ("secret", "write `secret_file`, a file with the secret"),
@@ -163,6 +171,7 @@ impl Target {
             plain_http_to,
             ca_file,
             timeout,
+            since,
         })
     }
 
@@ -333,8 +342,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("secret"), "s-42\n").expect("a file");
         let path = folder.path().join("aqua.toml");
-        read(&path, blocks, |mut root| Target::read_all(&mut root))
-            .map_err(|report| report.replace(&folder.path().display().to_string(), ""))
+        read(&path, blocks, |mut root| {
+            Target::read_all(&mut root, chrono_tz::Europe::Moscow)
+        })
+        .map_err(|report| report.replace(&folder.path().display().to_string(), ""))
     }
 
     fn target(lines: &str) -> Result<Target, String> {
@@ -429,6 +440,7 @@ mod tests {
             (with("takes = [\"senders\"]"), "did you mean \"sender\"?"),
             (with("takes = []"), "nothing would be sent"),
             (with("timeout = 0"), "seconds"),
+            (with("since = \"soon\""), "a date and a time"),
             (with("ca_file = \"nowhere\""), "there is no file"),
             (with("urls = 1"), "did you mean `url`?"),
         ] {

@@ -984,3 +984,31 @@ async fn old_requests_are_cleared_up_and_dead_orders_never() {
     );
     assert_eq!(app.count("target_delivery").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_target_begins_where_the_settings_say() {
+    let there = FakeTarget::start(takes).await;
+    let app = TestApp::start().await;
+    app.accept(&order("before")).await;
+    let store = Store::new(app.database.options(), &app.database.settings());
+    assert_eq!(store.place("demodelivery").await.unwrap(), 1);
+    let now =
+        "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    let since: String = app.value(now).await;
+    let settings = format!(
+        "name = \"1c\"\nprotocol = \"one_c\"\nurl = \"{}\"\nsince = \"{since}\"\n",
+        url(&there)
+    );
+    let database = Arc::clone(&app.database);
+    app.stop().await;
+    let app = TestApp::beside(database, |config| {
+        config.publications[0].targets = vec![target(&settings)];
+    })
+    .await;
+    app.accept(&order("after")).await;
+    all_sent(&app).await;
+    assert_eq!(there.newest().into_keys().collect::<Vec<_>>(), ["after"]);
+    // Changed again, the old one is news.
+    app.accept(&commented("before", "again")).await;
+    until("it is sent", async || there.newest().len() == 2).await;
+}

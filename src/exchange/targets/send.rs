@@ -143,6 +143,7 @@ impl Sender {
         targets::Target {
             publication: &self.publication,
             name: &self.target.name,
+            since: self.target.since,
         }
     }
 

@@ -26,6 +26,8 @@ const SCANNED: i64 = 4;
 pub struct Target<'a> {
     pub publication: &'a str,
     pub name: &'a str,
+    /// Where a new one begins: with what was changed from then on; `None`: with everything.
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// Whose changes a target takes.
@@ -183,11 +185,16 @@ impl Store {
         }
     }
 
-    async fn make_target(&self, target: Target<'_>) -> Result<(), Error> {
+    pub(super) async fn make_target(&self, target: Target<'_>) -> Result<(), Error> {
+        let before = match target.since {
+            Some(since) => self.cursor_since(target.publication, since).await?,
+            None => None,
+        };
         let made = sqlx::query!(
-            "INSERT INTO target (publication, name) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            "INSERT INTO target (publication, name, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             target.publication,
             target.name,
+            before.map_or(0, |cursor| cursor.position),
         )
         .execute(self.pool());
         self.in_time(made).await.map_err(Error::of_statement)?;

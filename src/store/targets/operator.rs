@@ -115,9 +115,9 @@ impl Store {
 
     /// Stops or resumes sending to a target. A request that is under way is finished.
     pub async fn pause_target(&self, target: Target<'_>, paused: bool) -> Result<(), Error> {
+        self.make_target(target).await?;
         let done = sqlx::query!(
-            "INSERT INTO target (publication, name, paused) VALUES ($1, $2, $3)
-             ON CONFLICT (publication, name) DO UPDATE SET paused = $3, next_try_at = now()",
+            "UPDATE target SET paused = $3, next_try_at = now() WHERE publication = $1 AND name = $2",
             target.publication,
             target.name,
             paused,
