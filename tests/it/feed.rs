@@ -161,7 +161,7 @@ async fn write(app: Arc<TestApp>, writer: usize, rounds: usize) -> HashMap<Strin
 #[tokio::test(flavor = "multi_thread")]
 async fn promise_1_nothing_is_skipped_whatever_committed_late_hung_or_came_through_another_instance()
  {
-    const WRITERS: usize = 8;
+    const WRITERS: usize = 16;
     let patient = |config: &mut Config| {
         with_back_office(config);
         config.database.lock_timeout = Duration::from_secs(20);
@@ -189,7 +189,7 @@ async fn promise_1_nothing_is_skipped_whatever_committed_late_hung_or_came_throu
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         let app = Arc::clone(if writer % 2 == 0 { &one } else { &other });
-        writers.spawn(write(app, writer, 30));
+        writers.spawn(write(app, writer, 20));
     }
     // Two readers, each from its own instance and each with its own cursor.
     let mut readers = JoinSet::new();
