@@ -158,11 +158,19 @@ impl Feeds {
             .map_err(|_queue_full| Error::Overloaded)?;
         let name = &publication.name;
         let from = start.map_or(0, |cursor| cursor.position);
-        // One more tells whether there are more.
-        let mut rows = store.feed_rows(name, from, limit + 1).await?;
-        while rows.len() <= limit && store.place(name).await? > 0 {
-            rows = store.feed_rows(name, from, limit + 1).await?;
-        }
+        let mut rows = loop {
+            // Asked before the reading: what another reader places in between is read then.
+            let has_unplaced = store.feed_state(name).await?.has_unplaced;
+            // One more tells whether there are more.
+            let rows = store.feed_rows(name, from, limit + 1).await?;
+            if rows.len() > limit || !has_unplaced {
+                break rows;
+            }
+            if store.place(name).await? == 0 {
+                // Another reader placed them, or they are being written.
+                break store.feed_rows(name, from, limit + 1).await?;
+            }
+        };
         let has_more = rows.len() > limit;
         rows.truncate(limit);
         let mut writer = Writer::new(publication);
