@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use aqua_orders::database;
 use nix::sys::signal::Signal;
 use sqlx::{AssertSqlSafe, Row, raw_sql};
 use tokio::time::sleep;
@@ -30,25 +31,7 @@ struct World {
 impl World {
     async fn make() -> Self {
         let scratch = Scratch::new();
-        let mut nodes: Vec<Cluster> = ["coordinator", "worker-1", "worker-2"]
-            .map(|name| {
-                let folder = scratch.join(name);
-                let itself = format!("citus.local_hostname = '{}'", folder.display());
-                Cluster::make(&scratch, name, &format!("{SETTINGS}\n{itself}"))
-            })
-            .into();
-        for node in &mut nodes {
-            node.start().await;
-            fault_run::run(node, "CREATE EXTENSION citus").await;
-        }
-        for (node, add) in nodes.iter().zip([
-            "citus_set_coordinator_host",
-            "citus_add_node",
-            "citus_add_node",
-        ]) {
-            let add = format!("SELECT {add}('{}', 5432)", node.folder().display());
-            execute(&nodes[0], add).await;
-        }
+        let nodes = cluster(&scratch).await;
         // As deploy/citus.sql says: the service's first start makes the tables, then they are spread.
         let mut service = Service::start(scratch, Database::Url(nodes[0].url()));
         service.kill();
@@ -164,6 +147,30 @@ enum Fault {
     ServiceKilled,
     ShardMoved,
     PublicationIsolated,
+}
+
+/// A coordinator and two workers.
+async fn cluster(scratch: &Scratch) -> Vec<Cluster> {
+    let mut nodes: Vec<Cluster> = ["coordinator", "worker-1", "worker-2"]
+        .map(|name| {
+            let folder = scratch.join(name);
+            let itself = format!("citus.local_hostname = '{}'", folder.display());
+            Cluster::make(scratch, name, &format!("{SETTINGS}\n{itself}"))
+        })
+        .into();
+    for node in &mut nodes {
+        node.start().await;
+        fault_run::run(node, "CREATE EXTENSION citus").await;
+    }
+    for (node, add) in nodes.iter().zip([
+        "citus_set_coordinator_host",
+        "citus_add_node",
+        "citus_add_node",
+    ]) {
+        let add = format!("SELECT {add}('{}', 5432)", node.folder().display());
+        execute(&nodes[0], add).await;
+    }
+    nodes
 }
 
 /// Sends an order to a publication; returns the status.
@@ -333,4 +340,40 @@ async fn the_comparison() {
             median(0) / median(1)
         );
     }
+}
+
+#[tokio::test]
+#[ignore = "takes a PostgreSQL with Citus: ./test.sh citus"]
+async fn an_upgrade_changes_spread_tables_and_spreads_new_ones() {
+    // The last migration before the service ran on Citus.
+    const EARLIER: i64 = 6;
+    let scratch = Scratch::new();
+    let nodes = cluster(&scratch).await;
+    let pool = fault_run::pool(&nodes[0]);
+    let mut earlier = sqlx::migrate!();
+    earlier
+        .migrations
+        .to_mut()
+        .retain(|migration| migration.version <= EARLIER);
+    earlier.run(&pool).await.unwrap();
+    let spread = include_str!("../../deploy/citus.sql").lines();
+    for statement in spread.filter(|line| line.starts_with("SELECT")) {
+        let table = statement.split('\'').nth(1).unwrap();
+        let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table);
+        if there.fetch_one(&pool).await.unwrap() {
+            execute(&nodes[0], statement.to_owned()).await;
+        }
+    }
+    let options = nodes[0].options("postgres");
+    database::migrate(&options, Duration::from_secs(10))
+        .await
+        .unwrap();
+    let left = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_class c
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'publication'
+         WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+           AND c.oid NOT IN (SELECT logicalrelid FROM pg_dist_partition)",
+    );
+    let left: Vec<String> = left.fetch_all(&pool).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
 }
