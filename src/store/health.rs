@@ -26,8 +26,8 @@ pub struct Worker {
 }
 
 impl Store {
-    /// Asks the database, by a connection that batches do not use, and reads there as a batch does. A schema that is newer than ours is no
-    /// fault: while an update goes round, one instance is always first.
+    /// Asks the database, by a connection that batches do not use; on Citus it reads at each worker as a batch does. A schema that
+    /// is newer than ours is no fault: while an update goes round, one instance is always first.
     ///
     /// # Errors
     /// It does not answer, or nothing can be read anywhere.
@@ -61,16 +61,13 @@ impl Store {
         let row = self.in_time(asked).await?;
         Ok((row.try_get("writable")?, row.try_get("applied")?))
     }
-    /// Reads once at each place where publications are.
+    /// Reads once at each worker of a Citus cluster that has publications.
     async fn try_reading_everywhere(
         &self,
         publications: &[Publication],
     ) -> Result<Vec<Worker>, Error> {
         let names: Vec<&str> = publications.iter().map(|own| &*own.name).collect();
         if !self.connections.is_citus().await? {
-            if let Some(name) = names.first() {
-                self.try_reading(name).await?;
-            }
             return Ok(Vec::new());
         }
         // One publication for each worker. Citus' own catalogue: nothing for the compiler to check against.
