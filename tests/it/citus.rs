@@ -322,7 +322,9 @@ async fn the_comparison() {
             let output = load.output().unwrap();
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
             let report: serde_json::Value = serde_json::from_str(&said).expect(&said);
-            report["orders_per_second"].as_f64().expect(&said)
+            report["service"]["orders_per_second"]
+                .as_f64()
+                .expect(&said)
         };
         let mut rows: Vec<[f64; 2]> = Vec::new();
         for _ in 0..ROUNDS {
