@@ -1,11 +1,27 @@
 //! The state that every handler works with.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
+use axum::http::{HeaderValue, header, request};
 use tokio::sync::{Semaphore, watch};
 
-use super::{body::Bodies, login::Gate};
-use crate::{config::Config, exchange::feed::Feeds, intake::Intake, telemetry::metrics::Metrics};
+use super::{
+    body::Bodies,
+    exchange::Facts,
+    failure::Failure,
+    listener::address::SenderAddress,
+    login::{Caller, Gate},
+    path::publication_of,
+};
+use crate::{
+    config::{Config, Role},
+    exchange::feed::Feeds,
+    intake::Intake,
+    telemetry::metrics::Metrics,
+};
 
 #[derive(Debug)]
 pub struct App {
@@ -34,6 +50,30 @@ impl App {
             metrics,
             stopping: watch::Sender::new(false),
         }
+    }
+
+    /// Lets a caller of that role in to the publication of the path, or not.
+    pub async fn log_in(
+        &self,
+        role: Role,
+        head: &request::Parts,
+        SenderAddress(address): SenderAddress,
+        facts: &mut Facts,
+    ) -> Result<Caller, Failure> {
+        let begin = Instant::now();
+        let publication = publication_of(&head.uri);
+        let authorization = head.headers.get(header::AUTHORIZATION);
+        let authorization = authorization.map(HeaderValue::as_bytes);
+        let caller = match role {
+            Role::Sender => self.gate.admit(&publication, authorization, address).await,
+            Role::BackOffice => {
+                let admitted = (self.gate).admit_back_office(&publication, authorization, address);
+                admitted.await
+            }
+        }?;
+        facts.waited("login", begin);
+        facts.know(&caller);
+        Ok(caller)
     }
 
     /// Resolves when the service is to stop.

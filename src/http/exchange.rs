@@ -14,7 +14,7 @@ use opentelemetry::trace::SpanContext;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use uuid::Uuid;
 
-use super::{body::drain::DrainableBody, failure::Failure};
+use super::{body::drain::DrainableBody, failure::Failure, login::Caller};
 use crate::{
     config::Publication,
     order::fault::Language,
@@ -66,6 +66,19 @@ impl Facts {
     fn is_known(&self) -> bool {
         self.login.is_some()
             || (self.publication.as_ref()).is_some_and(|known| known.is_bound_to_networks())
+    }
+
+    /// Notes who was let in.
+    pub fn know(&mut self, caller: &Caller) {
+        self.publication = Some(Arc::clone(&caller.publication));
+        self.login.clone_from(&caller.login);
+    }
+
+    /// The response, with this for its log line.
+    pub fn with(self, outcome: Result<Response, Failure>) -> Response {
+        let mut response = outcome.into_response();
+        response.extensions_mut().insert(self);
+        response
     }
 
     pub fn waited(&mut self, name: &'static str, begin: Instant) {

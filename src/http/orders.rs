@@ -6,7 +6,7 @@ use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header, request},
+    http::{HeaderName, HeaderValue, StatusCode, request},
     response::{IntoResponse, Response},
 };
 use tokio::time::timeout_at;
@@ -19,9 +19,9 @@ use super::{
     failure::{Failure, json},
     listener::address::SenderAddress,
     login::Caller,
-    path::publication_of,
 };
 use crate::{
+    config::Role,
     intake::{RawBatch, Reply},
     share::Share,
 };
@@ -38,9 +38,7 @@ pub async fn receive(
 ) -> Response {
     let mut facts = Facts::default();
     let outcome = process(&app, exchange, sender, request, &mut facts).await;
-    let mut response = outcome.into_response();
-    response.extensions_mut().insert(facts);
-    response
+    facts.with(outcome)
 }
 
 /// The same on the operator's listener, for dry runs only.
@@ -64,7 +62,7 @@ async fn process(
     facts: &mut Facts,
 ) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
-    let caller = log_in(app, &head, sender, facts).await?;
+    let caller = app.log_in(Role::Sender, &head, sender, facts).await?;
     facts.dry_run = is_dry_run(&head.uri)?;
     let intake = app.intake.get().ok_or(Failure::StorageUnavailable)?;
     let batch = read(app, &head, body, caller, exchange, sender, facts).await?;
@@ -82,23 +80,6 @@ async fn process(
         .await
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     Ok(respond(reply, facts))
-}
-
-async fn log_in(
-    app: &App,
-    head: &request::Parts,
-    SenderAddress(sender): SenderAddress,
-    facts: &mut Facts,
-) -> Result<Caller, Failure> {
-    let begin = Instant::now();
-    let publication = publication_of(&head.uri);
-    let authorization = head.headers.get(header::AUTHORIZATION);
-    let authorization = authorization.map(HeaderValue::as_bytes);
-    let caller = app.gate.admit(&publication, authorization, sender).await?;
-    facts.waited("login", begin);
-    facts.publication = Some(Arc::clone(&caller.publication));
-    facts.login.clone_from(&caller.login);
-    Ok(caller)
 }
 
 async fn read(

@@ -8,7 +8,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
 use super::{
@@ -33,9 +33,7 @@ pub async fn receive(
 ) -> Response {
     let mut facts = Facts::default();
     let outcome = process(&app, exchange, address, request, &mut facts).await;
-    let mut response = outcome.into_response();
-    response.extensions_mut().insert(facts);
-    response
+    facts.with(outcome)
 }
 
 async fn process(
@@ -49,8 +47,7 @@ async fn process(
     let authorization = head.headers.get(header::AUTHORIZATION);
     let authorization = authorization.map(HeaderValue::as_bytes);
     let caller = app.gate.admit_token(authorization, address)?;
-    facts.publication = Some(Arc::clone(&caller.publication));
-    facts.login.clone_from(&caller.login);
+    facts.know(&caller);
     let publication = &caller.publication;
     let store = app.intake.get().ok_or(Failure::StorageUnavailable)?.store();
     let share = Share::new(&publication.name, address);

@@ -7,11 +7,12 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
-use super::{log_in, parameters::question};
+use super::parameters::question;
 use crate::{
+    config::Role,
     exchange::feed::Error,
     http::{
         app::App,
@@ -31,9 +32,7 @@ pub async fn read(
 ) -> Response {
     let mut facts = Facts::default();
     let outcome = process(&app, address, request, &mut facts).await;
-    let mut response = outcome.into_response();
-    response.extensions_mut().insert(facts);
-    response
+    facts.with(outcome)
 }
 
 async fn process(
@@ -43,7 +42,7 @@ async fn process(
     facts: &mut Facts,
 ) -> Result<Response, Failure> {
     let (head, _) = request.into_parts();
-    let caller = log_in(app, &head, address, facts).await?;
+    let caller = app.log_in(Role::BackOffice, &head, address, facts).await?;
     let publication = &caller.publication;
     let question = question(&head.uri, publication.rules.timezone)?;
     let store = app.intake.get().ok_or(Failure::StorageUnavailable)?.store();

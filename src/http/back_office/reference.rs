@@ -11,9 +11,10 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{log_in, parameters::import_options};
+use super::parameters::import_options;
 use crate::{
     catalogue::{Counts, Kind, Problem},
+    config::Role,
     http::{
         app::App,
         exchange::{Exchange, Facts},
@@ -39,9 +40,7 @@ pub async fn receive(
     let mut facts = Facts::default();
     let language = exchange.language;
     let outcome = process(&app, kind, language, address, request, &mut facts).await;
-    let mut response = outcome.into_response();
-    response.extensions_mut().insert(facts);
-    response
+    facts.with(outcome)
 }
 
 async fn process(
@@ -53,7 +52,7 @@ async fn process(
     facts: &mut Facts,
 ) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
-    let caller = log_in(app, &head, address, facts).await?;
+    let caller = app.log_in(Role::BackOffice, &head, address, facts).await?;
     let options = import_options(&head.uri)?;
     facts.dry_run = options.dry_run;
     let publication = Arc::clone(&caller.publication);

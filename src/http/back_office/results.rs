@@ -7,11 +7,12 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
-use super::{log_in, parameters::none};
+use super::parameters::none;
 use crate::{
+    config::Role,
     exchange::results::{Entry, report, to_json},
     http::{
         app::App,
@@ -33,9 +34,7 @@ pub async fn receive(
 ) -> Response {
     let mut facts = Facts::default();
     let outcome = process(&app, exchange, address, request, &mut facts).await;
-    let mut response = outcome.into_response();
-    response.extensions_mut().insert(facts);
-    response
+    facts.with(outcome)
 }
 
 async fn process(
@@ -46,7 +45,7 @@ async fn process(
     facts: &mut Facts,
 ) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
-    let caller = log_in(app, &head, address, facts).await?;
+    let caller = app.log_in(Role::BackOffice, &head, address, facts).await?;
     none(&head.uri)?;
     let publication = &caller.publication;
     let store = app.intake.get().ok_or(Failure::StorageUnavailable)?.store();
