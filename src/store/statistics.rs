@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sqlx::{AssertSqlSafe, Executor};
 
-use super::{Error, Store, location::Location};
+use super::{Store, location::Location};
 
 /// After so many rows written by this instance it looks whether the tables have outgrown their statistics. Later than
 /// that PostgreSQL's own minute is soon enough.
@@ -32,37 +32,34 @@ impl Store {
     /// Takes note of rows written. What there is to do is done beside, and nobody waits for it.
     pub(super) fn grew(&self, location: Location, rows: usize) {
         if self.growth.reaches_a_step(rows) {
-            let store = self.clone();
             tokio::spawn(async move {
-                if let Err(error) = store.analyze(&location).await {
+                if let Err(error) = analyze(&location).await {
                     // PostgreSQL will do it a little later.
-                    tracing::debug!(error = %error.in_full(), "statistics could not be gathered");
+                    tracing::debug!(%error, "statistics could not be gathered");
                 }
             });
         }
     }
+}
 
-    async fn analyze(&self, location: &Location) -> Result<(), Error> {
-        let tables = ["orders", "order_item", "client", "address"].map(|name| location.table(name));
-        let mut connection = location.connection().await?;
-        let analyzed = async {
-            let outgrown = sqlx::query_scalar!(
-                r#"SELECT EXISTS (
-                       SELECT FROM pg_class
-                       WHERE oid = ANY ($1::text[]::regclass[])
-                         AND pg_relation_size(oid) > 2 * relpages::bigint * current_setting('block_size')::bigint
-                   ) AS "outgrown!""#,
-                &tables as _,
-            );
-            if outgrown.fetch_one(&mut *connection).await? {
-                let analyze = format!("ANALYZE {}", tables.join(", "));
-                connection.execute(AssertSqlSafe(analyze)).await?;
-            }
-            Ok(())
-        };
-        let analyzed = analyzed.await;
-        connection.done(analyzed)
+/// Has PostgreSQL look at the tables anew, if they have outgrown what it knows of them.
+async fn analyze(location: &Location) -> Result<(), sqlx::Error> {
+    let tables = ["orders", "order_item", "client", "address"].map(|name| location.table(name));
+    let outgrown = sqlx::query_scalar!(
+            r#"SELECT EXISTS (
+                   SELECT FROM pg_class
+                   WHERE oid = ANY ($1::text[]::regclass[])
+                     AND pg_relation_size(oid) > 2 * relpages::bigint * current_setting('block_size')::bigint
+               ) AS "outgrown!""#,
+            &tables as _,
+        )
+        .fetch_one(location.pool())
+        .await?;
+    if outgrown {
+        let analyze = format!("ANALYZE {}", tables.join(", "));
+        location.pool().execute(AssertSqlSafe(analyze)).await?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
