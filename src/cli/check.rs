@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Database},
     database::{self, State, WorkerState, binaries},
     http::listener::tls::Tls,
-    store::Store,
+    store::{Health, Store},
 };
 
 /// How long a database may take to answer: a health check must not hang.
@@ -41,10 +41,17 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
         "database: PostgreSQL {} answers",
         state.version
     ));
-    if state.pending == 0 {
-        read(config).await?;
+    let mut faults = faults(&state, settings);
+    if faults.is_empty() && state.pending == 0 && !state.workers.is_empty() {
+        faults = on_database(config, PATIENCE, async |servers| {
+            let store = Store::new(servers, &config.database);
+            let unreadable = unreadable(&store, config).await;
+            store.close().await;
+            Ok(unreadable)
+        })
+        .await?;
     }
-    match faults(&state, settings).as_slice() {
+    match faults.as_slice() {
         [] => {
             say(format_args!(
                 "schema: {}",
@@ -60,15 +67,20 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
     }
 }
 
-/// Reads as the service does before it stores: at each worker of a Citus cluster.
-async fn read(config: &Config) -> Result<(), CommandError> {
-    on_database(config, PATIENCE, async |servers| {
-        let store = Store::new(servers, &config.database);
-        let health = store.health(&config.publications).await;
-        store.close().await;
-        health.map(drop).map_err(|error| error.in_full())
-    })
-    .await
+/// Reads as the service does before it stores, at each worker of a Citus cluster; says where it fails.
+pub(super) async fn unreadable(store: &Store, config: &Config) -> Vec<String> {
+    match store.health(&config.publications).await {
+        Err(error) => vec![format!("reading fails: {}", error.in_full())],
+        Ok(Health::Good(workers)) => {
+            let failed = workers.into_iter().filter_map(|worker| {
+                let why = worker.failure?;
+                Some(format!("reading at worker {} fails: {why}", worker.name))
+            });
+            failed.collect()
+        }
+        // Told of without it.
+        Ok(Health::ReadOnly | Health::Outdated { .. }) => Vec::new(),
+    }
 }
 
 /// Looks at the configured database, running the private cluster for that moment if nobody else does.

@@ -197,8 +197,8 @@ async fn database(config: &Config, found: &mut Findings) {
 async fn stored(config: &Config, found: &mut Findings) -> Result<(), CommandError> {
     on_database(config, config.database.start_timeout, async |servers| {
         let store = Store::new(servers, &config.database);
-        if let Err(error) = store.health(&config.publications).await {
-            found.fault(format!("reading fails: {}", error.in_full()));
+        for fault in check::unreadable(&store, config).await {
+            found.fault(fault);
         }
         journal(config, &store, found).await;
         merged(config, &store, found).await;

@@ -61,15 +61,16 @@ impl Store {
         let row = self.in_time(asked).await?;
         Ok((row.try_get("writable")?, row.try_get("applied")?))
     }
+
     /// Reads once at each worker of a Citus cluster that has publications.
     async fn try_reading_everywhere(
         &self,
         publications: &[Publication],
     ) -> Result<Vec<Worker>, Error> {
-        let names: Vec<&str> = publications.iter().map(|own| &*own.name).collect();
         if !self.connections.is_citus().await? {
             return Ok(Vec::new());
         }
+        let names: Vec<&str> = publications.iter().map(|own| &*own.name).collect();
         // One publication for each worker. Citus' own catalogue: nothing for the compiler to check against.
         let of_workers = sqlx::query_scalar(
             "SELECT DISTINCT ON (l.groupid) k.name
