@@ -2,11 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use nix::sys::statvfs::statvfs;
+use parking_lot::Mutex;
 
 /// Bytes of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl DiskWatch {
     /// What is left; enough where the system does not tell.
     pub fn space(&self) -> Space {
         // Nothing under this lock can leave it half changed.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         match *last {
             Some((at, space)) if at.elapsed() < Self::FRESH => space,
             _ => {

@@ -11,8 +11,8 @@ pub use self::{
     error::Error,
     migrations::{last_migration, migrate},
     private::PrivateCluster,
-    servers::{Servers, place},
-    state::{State, WorkerState, state, to_worker},
+    servers::{Servers, place, to_worker},
+    state::{State, WorkerState, state},
 };
 use crate::config;
 

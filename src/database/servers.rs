@@ -78,6 +78,17 @@ impl Servers {
     }
 }
 
+/// How to connect to a worker: as to the coordinator, elsewhere. Citus may know it by a host's name or by a socket's folder.
+#[must_use]
+pub fn to_worker(coordinator: &PgConnectOptions, host: &str, port: u16) -> PgConnectOptions {
+    let options = coordinator.clone().port(port);
+    if host.starts_with('/') {
+        options.socket(host)
+    } else {
+        options.host(host)
+    }
+}
+
 /// The timeline that a server writes; each promotion begins the next. `None`: it takes no writes.
 async fn timeline_of_writes(options: &PgConnectOptions) -> Result<Option<i64>, sqlx::Error> {
     let mut connection: PgConnection = options.connect().await?;

@@ -9,6 +9,7 @@ use sqlx::{
 use super::{
     Error, connect, last_migration,
     migrations::{MIGRATIONS, TABLE},
+    servers::to_worker,
 };
 
 /// How long a worker may take to answer.
@@ -48,17 +49,6 @@ const NOT_DURABLE: &str = "array_remove(ARRAY[
     CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'synchronous_commit' END,
     CASE WHEN current_setting('full_page_writes') = 'off' THEN 'full_page_writes' END
 ], NULL)";
-
-/// How to connect to a worker: as to the coordinator, elsewhere. Citus may know it by a host's name or by a socket's folder.
-#[must_use]
-pub fn to_worker(coordinator: &PgConnectOptions, host: &str, port: u16) -> PgConnectOptions {
-    let options = coordinator.clone().port(port);
-    if host.starts_with('/') {
-        options.socket(host)
-    } else {
-        options.host(host)
-    }
-}
 
 /// Looks at a database, waiting for it at most `patience`.
 ///

@@ -49,7 +49,7 @@ pub(super) struct Location {
 #[derive(Debug, Clone)]
 struct Shard {
     /// The worker's host and port.
-    worker: String,
+    worker: Arc<str>,
     /// The shard of `orders`. The other tables' shards are always with it.
     id: i64,
     tables: Arc<Tables>,
@@ -296,7 +296,7 @@ impl Store {
         Ok(Location {
             connections,
             shard: Some(Shard {
-                worker: format!("{host}:{port}"),
+                worker: format!("{host}:{port}").into(),
                 id,
                 tables,
                 stay,
