@@ -193,8 +193,7 @@ async fn with_store(
 ) -> Result<(), CommandError> {
     let patience = config.database.start_timeout;
     let said = on_database(config, patience, async |servers| {
-        // An import may well come before the first start of the service.
-        database::migrate(servers.first(), patience)
+        database::upgrade(servers.first(), patience)
             .await
             .map_err(no_database)?;
         let store = Store::new(servers, &config.database);

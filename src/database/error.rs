@@ -117,6 +117,21 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A command has nothing to look at.
+    #[error(
+        "there is no database here: no DATABASE_URL is set, and there is no private cluster in {data_dir}. Give the command the \
+         service's environment (DATABASE_URL or AQUA_DATA_DIR, and AQUA_CONFIG), or start the service: its first start makes \
+         the cluster"
+    )]
+    NoCluster { data_dir: PathBuf },
+
+    /// A command was given a database that no service has used.
+    #[error(
+        "the database {database} at {place} has no tables of this service: check DATABASE_URL, or start the service: its first \
+         start makes them"
+    )]
+    NoTables { database: String, place: String },
+
     /// The folder holds something, and it is no cluster of ours: nothing in it is touched.
     #[error(
         "{data_dir} holds files but no complete PostgreSQL cluster (such as {entry:?}): nothing was touched; move them \

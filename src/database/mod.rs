@@ -59,11 +59,18 @@ pub fn prepare(settings: &config::Database) -> Result<Account, Error> {
 }
 
 /// Opens the database for a command that may be given while the service runs (`import`, `order`, `check`): uses the
-/// private cluster of the running service, and runs it itself only when nobody else does.
+/// private cluster of the running service, and runs it itself only when nobody else does. Makes none: a command without the
+/// service's environment would answer from an empty database.
 ///
 /// # Errors
-/// As [`open`], but never [`Error::InUse`].
+/// As [`open`], but never [`Error::InUse`]; [`Error::NoCluster`] where there is none.
 pub async fn open_beside(settings: &config::Database) -> Result<Opened, Error> {
+    if settings.url.is_none() && folder::has_none(&settings.data_dir) {
+        let data_dir = std::path::absolute(&settings.data_dir);
+        return Err(Error::NoCluster {
+            data_dir: data_dir.unwrap_or_else(|_| settings.data_dir.clone()),
+        });
+    }
     match open(settings).await {
         Err(Error::InUse { .. }) => Ok(Opened {
             servers: private::beside_running(settings).await?.into(),
@@ -97,6 +104,26 @@ pub async fn dropped_settings(
     }
     connection.close().await?;
     Ok(dropped)
+}
+
+/// Brings an existing schema up to this program's, for a command. Makes none in a database that no service has used.
+///
+/// # Errors
+/// [`Error::NoTables`], else as [`migrate`].
+pub async fn upgrade(options: &PgConnectOptions, patience: Duration) -> Result<(), Error> {
+    let mut connection = connect(options, patience).await?;
+    let is_used: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(migrations::TABLE)
+        .fetch_one(&mut connection)
+        .await?;
+    connection.close().await?;
+    if !is_used {
+        return Err(Error::NoTables {
+            database: options.get_database().unwrap_or_default().to_owned(),
+            place: place(options),
+        });
+    }
+    migrate(options, patience).await
 }
 
 /// Whether the private cluster was made already.

@@ -366,6 +366,51 @@ async fn doctor_tells_each_fault_with_its_mend_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_command_never_makes_the_database_that_it_does_not_find() {
+    let operator = Operator::with_anonymous_publication();
+    let file = operator.scratch.join("districts.json");
+    fs::write(&file, r#"[{"number": 1, "name": "Центр"}]"#).unwrap();
+    let file = file.to_str().unwrap();
+    let commands = [
+        &["target", "status"][..],
+        &["order", "show", "1"],
+        &["order", "set-status", "1", "approved"],
+        &["journal", "batches"],
+        &["numbers", "skip", "--by", "5"],
+        &["import", "districts", file, "--publication", "demodelivery"],
+    ];
+    let other = database().await;
+    let mut connection = other.options().connect().await.unwrap();
+    let drop_all = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+    sqlx::raw_sql(drop_all)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    for command in commands {
+        // Without the service's environment.
+        let ran = operator.run(command);
+        assert_eq!(ran.code, Some(1), "{command:?}: {}", ran.out);
+        let said = "there is no database here: no DATABASE_URL is set, and there is no private cluster in /";
+        assert!(ran.last_line().contains(said), "{command:?}: {}", ran.err);
+        assert_eq!(ran.out, "", "{command:?}");
+        assert!(!operator.scratch.join("data").exists(), "{command:?}");
+        // With that of another program's database.
+        let mut command = operator.command(command);
+        with_database(&mut command, &other);
+        let ran = Ran::of(&mut command);
+        assert_eq!(ran.code, Some(1), "{command:?}: {}", ran.out);
+        let said = "has no tables of this service: check DATABASE_URL";
+        assert!(ran.last_line().contains(said), "{command:?}: {}", ran.err);
+    }
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    let tables: i64 = sqlx::query_scalar(tables)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(tables, 0);
+}
+
+#[tokio::test]
 async fn passwords_in_plain_text_and_a_key_for_everybody_are_said() {
     let database = database().await;
     let scratch = Scratch::new();

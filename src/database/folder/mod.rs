@@ -47,6 +47,24 @@ pub(super) fn major(data_dir: &Path) -> Option<u32> {
         .find_map(|folder| read(&folder.join("PG_VERSION")).ok()?.trim().parse().ok())
 }
 
+/// Whether there is no cluster in `data_dir`, and nobody makes one right now. What we may not look at is no answer.
+pub(super) fn has_none(data_dir: &Path) -> bool {
+    let is_missing = |path: &Path| read(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    [data_dir.to_path_buf(), data_dir.join(FINISHED)]
+        .iter()
+        .all(|folder| is_missing(&folder.join("PG_VERSION")))
+        && !is_locked(data_dir)
+}
+
+/// Whether a service works on the folder.
+fn is_locked(data_dir: &Path) -> bool {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(data_dir.join(LOCK));
+    opened.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 impl Folder {
     /// Makes the folder PostgreSQL's own, as [`prepare`] does, and locks it.
     pub(super) fn take(data_dir: &Path, binaries: &Binaries) -> Result<Self, Error> {
