@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     catalogue::{
-        Kind, Problem, Totals,
+        Problem, Subject, Totals,
         decide::{FreeNumbers, Keys, Shortage, decide},
         entry::Entries,
         table::{self, Unreadable},
@@ -54,7 +54,7 @@ pub enum Error {
     /// The file makes no sense.
     #[error("{}: {source}", path.display())]
     Unreadable { path: PathBuf, source: Unreadable },
-    #[error("{}/{}.csv, {problem}", folder.display(), problem.kind.as_str())]
+    #[error("{}/{}.csv, {problem}", folder.display(), problem.subject.as_str())]
     BadDemo { folder: PathBuf, problem: Problem },
     /// The demo data's folder has none of its files.
     #[error("{}: neither districts.csv nor products.csv nor clients.csv is there", .0.display())]
@@ -83,7 +83,7 @@ pub type Watch<'w> = &'w (dyn Fn(Step, usize, usize) + Send + Sync);
 /// Reads a file's lines. Bad ones are no error, but stand in the entries.
 pub async fn read(
     path: &Path,
-    kind: Kind,
+    subject: Subject,
     publication: &Publication,
     entries: &mut Entries,
 ) -> Result<(), Error> {
@@ -91,11 +91,11 @@ pub async fn read(
         path: path.to_owned(),
         source,
     })?;
-    let table = table::read(kind, &bytes).map_err(|source| Error::Unreadable {
+    let table = table::read(subject, &bytes).map_err(|source| Error::Unreadable {
         path: path.to_owned(),
         source,
     })?;
-    entries.add(kind, table, &publication.rules);
+    entries.add(subject, table, &publication.rules);
     Ok(())
 }
 
@@ -103,9 +103,9 @@ pub async fn read(
 ///
 /// # Errors
 /// When the file as a whole makes no sense.
-pub fn entries_of(kind: Kind, bytes: &[u8], rules: &Rules) -> Result<Entries, Unreadable> {
+pub fn entries_of(subject: Subject, bytes: &[u8], rules: &Rules) -> Result<Entries, Unreadable> {
     let mut entries = Entries::default();
-    entries.add(kind, table::read(kind, bytes)?, rules);
+    entries.add(subject, table::read(subject, bytes)?, rules);
     Ok(entries)
 }
 
@@ -145,9 +145,9 @@ impl Demo {
 async fn read_demo(folder: &Path, publication: &Publication) -> Result<Entries, Error> {
     let mut entries = Entries::default();
     let mut found = false;
-    for kind in [Kind::Districts, Kind::Products, Kind::Clients] {
-        let path = folder.join(format!("{}.csv", kind.as_str()));
-        match read(&path, kind, publication, &mut entries).await {
+    for subject in [Subject::Districts, Subject::Products, Subject::Clients] {
+        let path = folder.join(format!("{}.csv", subject.as_str()));
+        match read(&path, subject, publication, &mut entries).await {
             Ok(()) => found = true,
             Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use aqua_orders::{
     catalogue::{
-        Kind,
+        Subject,
         decide::{Decision, FreeNumbers, Product, Shortage, Stored, decide},
         entry::Entries,
         table::{self, Row, Rows, Unreadable, Value},
@@ -23,14 +23,15 @@ pub fn check(input: &[u8]) {
     let Some((how, files)) = input.split_first() else {
         return;
     };
-    let kind = [Kind::Products, Kind::Clients, Kind::Districts][usize::from(how & 3) % 3];
+    let subject =
+        [Subject::Products, Subject::Clients, Subject::Districts][usize::from(how & 3) % 3];
     let rules = order::rules(how >> 2);
     let mut stored = stored();
     for file in files.splitn(2, |b| *b == NEXT_FILE) {
-        let table = table::read(kind, file);
-        spelt_otherwise(kind, file, &table);
+        let table = table::read(subject, file);
+        spelt_otherwise(subject, file, &table);
         match table {
-            Ok(table) => import(kind, table, &rules, file, &mut stored),
+            Ok(table) => import(subject, table, &rules, file, &mut stored),
             Err(unreadable) => assert!(!unreadable.to_string().is_empty()),
         }
     }
@@ -51,7 +52,7 @@ fn stored() -> Stored {
     }
 }
 
-fn import(kind: Kind, table: Rows, rules: &Rules, file: &[u8], stored: &mut Stored) {
+fn import(subject: Subject, table: Rows, rules: &Rules, file: &[u8], stored: &mut Stored) {
     // UTF-16 has a byte more for each.
     let lines = file.split(|b| *b == b'\n').count();
     let mut last = 0;
@@ -65,10 +66,10 @@ fn import(kind: Kind, table: Rows, rules: &Rules, file: &[u8], stored: &mut Stor
     }
     let rows = table.rows.len() + table.problems.len();
     let mut entries = Entries::default();
-    entries.add(kind, table, rules);
+    entries.add(subject, table, rules);
     let records = entries.districts.len() + entries.products.len() + entries.clients.len();
     assert!(
-        records + entries.totals.of(kind).refused <= rows,
+        records + entries.totals.of(subject).refused <= rows,
         "records out of nothing"
     );
 
@@ -78,10 +79,10 @@ fn import(kind: Kind, table: Rows, rules: &Rules, file: &[u8], stored: &mut Stor
         assert!(!problem.reason.is_empty());
     }
     let mut totals = decision.totals;
-    let counts = *totals.of(kind);
+    let counts = *totals.of(subject);
     assert_eq!(
         counts.new + counts.changed + counts.unchanged + counts.refused,
-        records + entries.totals.of(kind).refused,
+        records + entries.totals.of(subject).refused,
         "every record is counted once: {counts}"
     );
     assert_eq!(
@@ -110,7 +111,7 @@ fn import(kind: Kind, table: Rows, rules: &Rules, file: &[u8], stored: &mut Stor
             twice.changes
         );
         assert_eq!(twice.problems, []);
-        assert_eq!(twice.totals.of(kind).unchanged, records);
+        assert_eq!(twice.totals.of(subject).unchanged, records);
     }
 }
 
@@ -186,7 +187,7 @@ fn store(stored: &mut Stored, decision: &Decision) {
 }
 
 /// A text says the same in each encoding, and CSV says the same as JSON.
-fn spelt_otherwise(kind: Kind, file: &[u8], table: &Result<Rows, Unreadable>) {
+fn spelt_otherwise(subject: Subject, file: &[u8], table: &Result<Rows, Unreadable>) {
     let Ok(text) = std::str::from_utf8(file) else {
         return;
     };
@@ -194,24 +195,28 @@ fn spelt_otherwise(kind: Kind, file: &[u8], table: &Result<Rows, Unreadable>) {
         return;
     }
     let with_bom = format!("\u{feff}{text}");
-    assert_eq!(table::read(kind, with_bom.as_bytes()), *table, "with a BOM");
+    assert_eq!(
+        table::read(subject, with_bom.as_bytes()),
+        *table,
+        "with a BOM"
+    );
     for units in [u16::to_le_bytes, u16::to_be_bytes] {
         let bytes: Vec<u8> = with_bom.encode_utf16().flat_map(units).collect();
-        assert_eq!(table::read(kind, &bytes), *table, "in UTF-16");
+        assert_eq!(table::read(subject, &bytes), *table, "in UTF-16");
     }
     if let Ok(table) = table
         && !text.trim_start().starts_with(['[', '{'])
     {
-        let json = json(kind, table);
-        let read = table::read(kind, json.as_bytes());
+        let json = json(subject, table);
+        let read = table::read(subject, json.as_bytes());
         let rows = read.map(|table| table.rows);
         assert_eq!(rows.as_ref(), Ok(&table.rows), "as JSON: {json}");
     }
 }
 
 /// The rows of a CSV file as JSON, each on the line where it stood.
-fn json(kind: Kind, table: &Rows) -> String {
-    let columns = kind.columns();
+fn json(subject: Subject, table: &Rows) -> String {
+    let columns = subject.columns();
     let groups = columns
         .groups
         .iter()

@@ -12,7 +12,7 @@ pub mod table;
 
 /// What a file is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Subject {
     Products,
     Clients,
     Districts,
@@ -20,7 +20,7 @@ pub enum Kind {
     Orders,
 }
 
-impl Kind {
+impl Subject {
     /// Its name on the command line and in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -46,7 +46,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Which line of which kind of file.
-    pub kind: Kind,
+    pub subject: Subject,
     /// Counted from 1, the header included.
     pub line: usize,
     /// The column; empty for the line as a whole.
@@ -57,7 +57,7 @@ pub struct Problem {
 
 impl Problem {
     /// A fault that orders have too, in the same words.
-    fn of(kind: Kind, line: usize, column: String, code: FaultCode, hint: Hint) -> Self {
+    fn of(subject: Subject, line: usize, column: String, code: FaultCode, hint: Hint) -> Self {
         let fault = Fault {
             field: column,
             code,
@@ -65,7 +65,7 @@ impl Problem {
         };
         let reason = fault.message(Language::En);
         Self {
-            kind,
+            subject,
             line,
             column: fault.field,
             reason,
@@ -121,12 +121,12 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub fn of(&mut self, kind: Kind) -> &mut Counts {
-        match kind {
-            Kind::Districts => &mut self.districts,
-            Kind::Products => &mut self.products,
-            Kind::Clients => &mut self.clients,
-            Kind::Orders => &mut self.orders,
+    pub fn of(&mut self, subject: Subject) -> &mut Counts {
+        match subject {
+            Subject::Districts => &mut self.districts,
+            Subject::Products => &mut self.products,
+            Subject::Clients => &mut self.clients,
+            Subject::Orders => &mut self.orders,
         }
     }
 }

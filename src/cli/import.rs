@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{CommandError, because, publication, with_store};
 use crate::{
-    catalogue::{Kind, entry::Entries},
+    catalogue::{Subject, entry::Entries},
     config::{Config, Publication},
     import::{self, Options, Report, Step},
     store::Store,
@@ -18,7 +18,7 @@ use crate::{
 #[command(after_long_help = COLUMNS)]
 pub(super) struct Import {
     /// What the file is about
-    pub what: Kind,
+    pub what: Subject,
     /// The file: CSV (UTF-8 or Windows-1251, comma or semicolon) or JSON
     pub file: PathBuf,
     /// Whose data it is: a publication's name or alias
@@ -32,7 +32,7 @@ pub(super) struct Import {
     pub skip_bad: bool,
 }
 
-impl ValueEnum for Kind {
+impl ValueEnum for Subject {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Products, Self::Clients, Self::Districts, Self::Orders]
     }
@@ -167,9 +167,9 @@ fn describe(args: &Import, report: &Report) -> String {
     for note in &report.notes {
         say(note.clone());
     }
-    let kind = args.what;
+    let subject = args.what;
     let mut totals = report.totals;
-    say(format!("{}: {}", kind.as_str(), totals.of(kind)));
+    say(format!("{}: {}", subject.as_str(), totals.of(subject)));
     if args.dry_run {
         say("dry run: nothing is stored".into());
     } else if !report.stored {

@@ -47,7 +47,7 @@ use self::{
     },
 };
 use crate::{
-    catalogue::Kind,
+    catalogue::Subject,
     config::{self, Limits},
     telemetry::metrics::{CHECKED, Metrics, PROCESSED},
 };
@@ -132,7 +132,7 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
     }
     let feed = get(back_office::feed::read)
         .post(back_office::reference::receive)
-        .layer(Extension(Kind::Orders))
+        .layer(Extension(Subject::Orders))
         .fallback(other_method(Methods::GetAndPost));
     let results = post(back_office::results::receive).fallback(other_method(Methods::Post));
     let pushed = post(pushed::receive).fallback(other_method(Methods::Post));
@@ -141,9 +141,9 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
         .route(FEED_ROUTE, feed)
         .route(RESULTS_ROUTE, results)
         .route(PUSHED_ROUTE, pushed)
-        .route(PRODUCTS_ROUTE, import_only(Kind::Products))
-        .route(DISTRICTS_ROUTE, import_only(Kind::Districts))
-        .route(CLIENTS_ROUTE, import_only(Kind::Clients))
+        .route(PRODUCTS_ROUTE, import_only(Subject::Products))
+        .route(DISTRICTS_ROUTE, import_only(Subject::Districts))
+        .route(CLIENTS_ROUTE, import_only(Subject::Clients))
         .fallback(failure::not_found);
     with_exchange(orders, app).merge(docs)
 }
@@ -182,9 +182,9 @@ fn post_only<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Ar
 }
 
 /// Takes a file of reference data.
-fn import_only(kind: Kind) -> MethodRouter<Arc<App>> {
+fn import_only(subject: Subject) -> MethodRouter<Arc<App>> {
     post(back_office::reference::receive)
-        .layer(Extension(kind))
+        .layer(Extension(subject))
         .fallback(other_method(Methods::Post))
 }
 

@@ -8,7 +8,7 @@ pub use self::{
     columns::{CLIENT, DISTRICT, ORDER, PRODUCT},
     records::{Address, Client, District, Order, Price, Product},
 };
-use super::{Kind, Problem, Totals, table::Rows};
+use super::{Problem, Subject, Totals, table::Rows};
 use crate::order::Rules;
 
 mod columns;
@@ -29,21 +29,21 @@ pub struct Entries {
 }
 
 impl Entries {
-    pub fn add(&mut self, kind: Kind, table: Rows, rules: &Rules) {
+    pub fn add(&mut self, subject: Subject, table: Rows, rules: &Rules) {
         let Rows { rows, mut problems } = table;
         let no_rows = problems.len();
         let mut reader = Reader {
-            kind,
+            subject,
             rules,
             problems: &mut problems,
         };
-        let refused = match kind {
-            Kind::Districts => reader.records(rows, Reader::district, &mut self.districts),
-            Kind::Products => reader.records(rows, Reader::product, &mut self.products),
-            Kind::Clients => reader.records(rows, Reader::client, &mut self.clients),
-            Kind::Orders => reader.records(rows, Reader::order, &mut self.orders),
+        let refused = match subject {
+            Subject::Districts => reader.records(rows, Reader::district, &mut self.districts),
+            Subject::Products => reader.records(rows, Reader::product, &mut self.products),
+            Subject::Clients => reader.records(rows, Reader::client, &mut self.clients),
+            Subject::Orders => reader.records(rows, Reader::order, &mut self.orders),
         };
-        self.totals.of(kind).refused += refused + no_rows;
+        self.totals.of(subject).refused += refused + no_rows;
         self.problems.append(&mut problems);
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalogue::{
-        Kind, Problem,
+        Problem, Subject,
         table::{Row, Value},
     },
     order::{
@@ -37,7 +37,7 @@ const PHONE: Hint = Hint::Allowed("+79191991919, 89191991919, 79191991919, 91919
 const INT_RANGE: &str = "1 … 2147483647";
 
 pub(super) struct Reader<'r> {
-    pub(super) kind: Kind,
+    pub(super) subject: Subject,
     pub(super) rules: &'r Rules,
     pub(super) problems: &'r mut Vec<Problem>,
 }
@@ -97,7 +97,7 @@ impl Reader<'_> {
 
     fn problem(&mut self, line: usize, column: String, reason: String) {
         self.problems.push(Problem {
-            kind: self.kind,
+            subject: self.subject,
             line,
             column,
             reason,
@@ -111,7 +111,7 @@ impl Reader<'_> {
             format!("{}.{column}", row.group)
         };
         self.problems
-            .push(Problem::of(self.kind, row.line, column, code, hint));
+            .push(Problem::of(self.subject, row.line, column, code, hint));
     }
 
     /// Sorts out what is absent and what is empty; `read` gets the rest and says what is wrong with it.
@@ -263,7 +263,7 @@ impl Reader<'_> {
 
     /// Else every import of the file would make a new record.
     fn nameless(&mut self, row: &Row) {
-        let keys = self.kind.columns().keys.join(" or ");
+        let keys = self.subject.columns().keys.join(" or ");
         let reason = format!("{keys} must tell which record is meant");
         self.problem(row.line, String::new(), reason);
     }

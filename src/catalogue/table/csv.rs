@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::rows::{Columns, Group, Row, Rows, Unreadable, Value, line_at, unknown};
-use crate::catalogue::{Kind, Problem};
+use crate::catalogue::{Problem, Subject};
 
 /// Where a column's cells go: its group, none for the record itself, and its name there.
 type Place = (Option<&'static Group>, &'static str);
 
-pub(super) fn read(kind: Kind, text: &str) -> Result<Rows, Unreadable> {
-    let columns = kind.columns();
+pub(super) fn read(subject: Subject, text: &str) -> Result<Rows, Unreadable> {
+    let columns = subject.columns();
     // No column has either in its name, so the header tells.
     let header = text.trim_start().lines().next().unwrap_or_default();
     let separator = if header.contains(';') { b';' } else { b',' };
@@ -68,7 +68,7 @@ pub(super) fn read(kind: Kind, text: &str) -> Result<Rows, Unreadable> {
                 places.len()
             );
             table.problems.push(Problem {
-                kind,
+                subject,
                 line,
                 column: String::new(),
                 reason,

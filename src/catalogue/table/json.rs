@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::rows::{Group, Row, Rows, Unreadable, Value, line_at, unknown};
-use crate::{catalogue::Kind, order::raw};
+use crate::{catalogue::Subject, order::raw};
 
-pub(super) fn read(kind: Kind, text: &str) -> Result<Rows, Unreadable> {
+pub(super) fn read(subject: Subject, text: &str) -> Result<Rows, Unreadable> {
     if !text.trim_start().starts_with('[') {
         return Err(Unreadable::NotObjects(1));
     }
     let elements: Vec<&RawValue> =
         serde_json::from_str(text).map_err(|error| Unreadable::NotJson(error.to_string()))?;
-    let columns = kind.columns();
+    let columns = subject.columns();
     let mut table = Rows {
         rows: Vec::with_capacity(elements.len()),
         problems: Vec::new(),

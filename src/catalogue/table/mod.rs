@@ -8,23 +8,23 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1251};
 
 use self::rows::line_at;
 pub use self::rows::{Columns, Group, Row, Rows, Unreadable, Value};
-use super::Kind;
+use super::Subject;
 
 mod csv;
 mod json;
 mod rows;
 
 /// Reads a file. [`Unreadable`]: it makes no sense as a whole; a bad line is one of the rows' problems instead.
-pub fn read(kind: Kind, bytes: &[u8]) -> Result<Rows, Unreadable> {
+pub fn read(subject: Subject, bytes: &[u8]) -> Result<Rows, Unreadable> {
     let text = decode(bytes)?;
     let start = text.trim_start();
     if start.is_empty() {
         return Err(Unreadable::Empty);
     }
     if start.starts_with(['[', '{']) {
-        json::read(kind, &text)
+        json::read(subject, &text)
     } else {
-        csv::read(kind, &text)
+        csv::read(subject, &text)
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
                 WINDOWS_1251.encode(text).0.into_owned(),
                 utf_16,
             ] {
-                let table = read(Kind::Products, &bytes).expect("readable");
+                let table = read(Subject::Products, &bytes).expect("readable");
                 assert_eq!(table.problems, []);
                 assert_eq!(table.rows.len(), 2);
                 assert_eq!(
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_short_word_in_windows_1251_that_happens_to_be_utf_8_does_not_mislead() {
         let bytes = WINDOWS_1251.encode("number;username\n1;Пётр").0;
-        let table = read(Kind::Clients, &bytes).expect("readable");
+        let table = read(Subject::Clients, &bytes).expect("readable");
         assert_eq!(cell(&table, 0, "username"), Some("Пётр"));
     }
 
@@ -108,11 +108,11 @@ mod tests {
         let mut bytes = "number;name\n1;Вода питьевая\n2;Помпа".as_bytes().to_vec();
         bytes.pop();
         assert_eq!(
-            read(Kind::Products, &bytes),
+            read(Subject::Products, &bytes),
             Err(Unreadable::BadEncoding(3))
         );
         assert_eq!(
-            read(Kind::Products, b"PK\x03\x04\x14\0"),
+            read(Subject::Products, b"PK\x03\x04\x14\0"),
             Err(Unreadable::Workbook)
         );
     }
@@ -135,11 +135,11 @@ mod tests {
                 "no column tells which record is meant: one of number, sender_ids is needed",
             ),
         ] {
-            let error = read(Kind::Products, header.as_bytes()).expect_err(header);
+            let error = read(Subject::Products, header.as_bytes()).expect_err(header);
             assert_eq!(error.to_string(), text);
         }
         let error =
-            read(Kind::Clients, br#"[{"number":1},{"adresses":[]}]"#).expect_err("misspelt");
+            read(Subject::Clients, br#"[{"number":1},{"adresses":[]}]"#).expect_err("misspelt");
         assert_eq!(
             error.to_string(),
             "unknown key on line 1 \"adresses\": did you mean addresses?"
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_line_with_too_many_or_too_few_cells_is_bad_by_itself() {
         let table = read(
-            Kind::Products,
+            Subject::Products,
             "number,name,\n1,a,\n2\n3,b,,,\n4,c,d\n5,\"e\nf\",\n".as_bytes(),
         )
         .expect("readable");
@@ -163,7 +163,7 @@ mod tests {
     fn a_quote_that_is_never_closed_swallows_nothing() {
         assert_eq!(
             read(
-                Kind::Products,
+                Subject::Products,
                 "number,name\n1,a\n2,\"b\n3,c\n4,d\n".as_bytes()
             ),
             Err(Unreadable::OpenQuote(3))
@@ -177,8 +177,8 @@ mod tests {
         let json = r#"[{"number":"68","bank_account":{"inn":"1"},"addresses":[{"city":"Сыктывкар"}]},
             {"number":"68","bank_account":{"inn":null},
              "prices":[{"product":"36"}]}]"#;
-        let csv = read(Kind::Clients, csv.as_bytes()).expect("CSV");
-        let json = read(Kind::Clients, json.as_bytes()).expect("JSON");
+        let csv = read(Subject::Clients, csv.as_bytes()).expect("CSV");
+        let json = read(Subject::Clients, json.as_bytes()).expect("JSON");
         let inn = |table: &Rows| match table.rows[0].get("bank_account") {
             Some(Value::Object(account)) => account.get("inn").cloned(),
             other => panic!("{other:?}"),
@@ -209,13 +209,13 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                read(Kind::Products, text.as_bytes())
+                read(Subject::Products, text.as_bytes())
                     .expect_err(text)
                     .to_string(),
                 error
             );
         }
-        let error = read(Kind::Products, b"[{\"number\":1},\n").expect_err("cut off");
+        let error = read(Subject::Products, b"[{\"number\":1},\n").expect_err("cut off");
         assert!(error.to_string().contains("line 2"), "{error}");
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::parameters::import_options;
 use crate::{
-    catalogue::{Counts, Kind, Problem},
+    catalogue::{Counts, Problem, Subject},
     config::Role,
     http::{
         app::App,
@@ -32,20 +32,20 @@ const MOST_PROBLEMS: usize = 1000;
 /// Takes a file of that kind.
 pub async fn receive(
     State(app): State<Arc<App>>,
-    Extension(kind): Extension<Kind>,
+    Extension(subject): Extension<Subject>,
     Extension(exchange): Extension<Exchange>,
     Extension(address): Extension<SenderAddress>,
     request: Request,
 ) -> Response {
     let mut facts = Facts::default();
     let language = exchange.language;
-    let outcome = process(&app, kind, language, address, request, &mut facts).await;
+    let outcome = process(&app, subject, language, address, request, &mut facts).await;
     facts.with(outcome)
 }
 
 async fn process(
     app: &App,
-    kind: Kind,
+    subject: Subject,
     language: Language,
     address: SenderAddress,
     request: Request,
@@ -71,7 +71,7 @@ async fn process(
     let rules = publication.rules.clone();
     let begin = Instant::now();
     let entries = tokio::task::spawn_blocking(move || {
-        let entries = import::entries_of(kind, &file.bytes, &rules);
+        let entries = import::entries_of(subject, &file.bytes, &rules);
         entries.map(|entries| (entries, file.memory))
     });
     let read = entries.await.map_err(|_panic| Failure::Internal)?;
@@ -83,7 +83,7 @@ async fn process(
     };
     let report = import::import(store, &publication, &entries, options, &|_, _, _| ()).await?;
     facts.waited("import", begin);
-    let answer = Answer::of(kind, &report, options, language);
+    let answer = Answer::of(subject, &report, options, language);
     facts.orders = answer.counts.new + answer.counts.changed + answer.counts.unchanged;
     facts.accepted = facts.orders;
     facts.rejected = answer.counts.refused;
@@ -153,13 +153,13 @@ impl<'r> Line<'r> {
 }
 
 impl<'r> Answer<'r> {
-    fn of(kind: Kind, report: &'r Report, options: Options, language: Language) -> Self {
+    fn of(subject: Subject, report: &'r Report, options: Options, language: Language) -> Self {
         let Counts {
             new,
             changed,
             unchanged,
             refused,
-        } = *{ report.totals }.of(kind);
+        } = *{ report.totals }.of(subject);
         let answer = Self {
             success: true,
             data: Empty {},
