@@ -103,6 +103,7 @@ fn rules() -> Rules {
         payment_types: Some(vec!["cash".into(), "card".into()]),
         loyalty_system_is_active: false,
         answers_stored: true,
+        anybody_may_post: false,
         max_order_items: 500,
         max_client_addresses: 100,
     }

@@ -63,6 +63,7 @@ pub fn rules(choice: u8) -> Rules {
         payment_types: (choice & 16 != 0).then(|| vec!["cash".to_owned(), "card".to_owned()]),
         loyalty_system_is_active: choice & 4 != 0,
         answers_stored: true,
+        anybody_may_post: false,
         max_order_items: if small { 2 } else { 500 },
         max_client_addresses: if small { 2 } else { 100 },
     }

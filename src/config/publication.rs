@@ -131,10 +131,10 @@ impl Publication {
             ),
             ("timezones", "write `timezone`, one for each publication"),
         ]);
-        let is_open = matches!(access, Access::Anonymous) && !bind(&allow_from);
         // Where anybody anywhere reaches it, the settings must say so. On loopback it holds, too: there may be a proxy that
         // nobody declared.
         let says_so = from_anywhere || everybody(&allow_from).is_some();
+        let anybody_may_post = matches!(access, Access::Anonymous) && !bind(&allow_from) && says_so;
         Self {
             name: name.unwrap_or_default(),
             aliases,
@@ -146,7 +146,8 @@ impl Publication {
                 phone_region: phone_region.unwrap_or_default(),
                 payment_types,
                 loyalty_system_is_active,
-                answers_stored: answers_stored || !(is_open && says_so),
+                answers_stored: answers_stored || !anybody_may_post,
+                anybody_may_post,
                 max_order_items: limits.order_items,
                 max_client_addresses: limits.client_addresses,
             },

@@ -48,7 +48,7 @@ impl KeyHasher {
 
     pub fn client_of(&self, element: &Element) -> impl Iterator<Item = u64> {
         let client = &element.client;
-        let guest_phone = client.phone.as_deref().filter(|_| !client.is_registered());
+        let guest_phone = client.guest_phone().map(String::as_str);
         self.client(client.id.as_deref(), client.external_id, guest_phone)
     }
 

@@ -138,7 +138,11 @@ mod tests {
             ),
             (
                 vec![("client", json!({ "id": "two", "username": "Два" }))],
-                json!({ "client": [100, 101], "shipping_address": [100, 101] }),
+                json!({
+                    "client": [100, 101],
+                    "created_at": ["1970-01-01T00:01:00Z", "1970-01-01T00:02:00Z"],
+                    "shipping_address": [100, 101],
+                }),
             ),
         ];
         for (fields, told) in cases {

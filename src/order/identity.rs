@@ -1,6 +1,9 @@
 //! Who is who (contract §4): how a sent client is found among those that are known, and what becomes of the number it brought.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     model::Client,
@@ -68,6 +71,16 @@ impl Identity {
     }
 }
 
+/// Whether the owner of an order has a phone in common with what comes: with the element itself, or the client it names.
+pub(super) fn share_a_phone(owner: &Client, named: Option<&Client>, element: &Element) -> bool {
+    let owners: HashSet<&str> = owner.all_phones().collect();
+    let sent = element.client.phone.as_deref().into_iter();
+    let mut theirs = sent
+        .chain(element.phones())
+        .chain(named.into_iter().flat_map(Client::all_phones));
+    theirs.any(|phone| owners.contains(phone))
+}
+
 /// The clients that a batch may touch, with all that they are found by.
 #[derive(Debug, Default)]
 pub(super) struct Clients<'a, 'e> {
@@ -94,12 +107,11 @@ impl<'a: 'e, 'e> Clients<'a, 'e> {
         clients
     }
 
-    /// The client that these keys name. A guest is found by its phone among guests and nowhere else.
-    pub(super) fn find(&self, key: &ClientKey) -> Identity {
+    /// The client that an element names. A guest is found by its phone among guests and nowhere else.
+    pub(super) fn find(&self, element: &Element) -> Identity {
+        let key = &element.client;
         if !key.is_registered() {
-            let phone = key.phone.as_deref();
-            let guest = phone.and_then(|phone| self.guest_by_phone.get(phone));
-            return Identity::of(guest.copied(), Number::None);
+            return Identity::of(self.guest(key), Number::None);
         }
         let id = key.id.as_deref();
         let by_id = id.and_then(|id| self.by_id.get(id)).copied();
@@ -110,7 +122,13 @@ impl<'a: 'e, 'e> Clients<'a, 'e> {
                     Number::of(index, has.as_deref(), id)
                 })
         });
-        Identity::of(by_id, number)
+        match number {
+            Number::Of(index) if by_id.is_none() && self.is_guessed(index, element) => Identity {
+                found: self.guest(key).map_or(Found::New, Found::There),
+                ignores_number: true,
+            },
+            number => Identity::of(by_id, number),
+        }
     }
 
     /// Whether an element names a registered client that we do not know, and does not say its name.
@@ -123,10 +141,21 @@ impl<'a: 'e, 'e> Clients<'a, 'e> {
 
     /// The known client that an element names.
     pub(super) fn named(&self, element: &Element) -> Option<&Client> {
-        match self.find(&element.client).found {
+        match self.find(element).found {
             Found::There(index) => Some(&self.records[index].after),
             Found::Adopt(_) | Found::New => None,
         }
+    }
+
+    fn guest(&self, key: &ClientKey) -> Option<usize> {
+        let phone = key.guest_phone()?;
+        self.guest_by_phone.get(phone.as_str()).copied()
+    }
+
+    /// Whether our number of the client at this index may be guessed by whoever sent it.
+    fn is_guessed(&self, index: usize, element: &Element) -> bool {
+        let client = &self.records[index].after;
+        element.client.may_be_guessed && !share_a_phone(client, None, element)
     }
 
     pub(super) fn by_number(&self, number: i32) -> Option<usize> {
@@ -140,7 +169,9 @@ impl<'a: 'e, 'e> Clients<'a, 'e> {
     /// Adds a new client with this number, which was found nowhere under these keys.
     pub(super) fn add(&mut self, key: &'e ClientKey, number: i32) -> usize {
         let index = self.records.len();
-        let phone = key.phone.as_ref().filter(|_| !key.is_registered());
+        let phone = key.guest_phone();
+        // One that is known by the number that came is no guest.
+        let phone = phone.filter(|_| key.external_id != Some(number));
         self.by_number.insert(number, index);
         self.by_id.extend(key.id.as_deref().map(|id| (id, index)));
         (self.guest_by_phone).extend(phone.map(|phone| (phone.as_str(), index)));

@@ -42,9 +42,8 @@ impl<'k> Keys<'k> {
         let client = &element.client;
         self.client_ids.extend(client.id.as_deref());
         self.client_numbers.extend(client.external_id);
-        if !client.is_registered() {
-            self.guest_phones.extend(client.phone.as_deref());
-        }
+        self.guest_phones
+            .extend(client.guest_phone().map(String::as_str));
         self.orders_clients |= !element.missing.is_empty();
         if let Some(order) = &element.order {
             self.product_ids.extend(order.product_ids());

@@ -46,6 +46,8 @@ pub struct Rules {
     pub loyalty_system_is_active: bool,
     /// Whether answers show what is stored of an order and its client; else they show what the call itself sent.
     pub answers_stored: bool,
+    /// Whether whoever reaches us may post: our numbers of clients may be guessed.
+    pub anybody_may_post: bool,
     /// Most lines an order may have.
     pub max_order_items: usize,
     /// Most addresses (and phones) a sent client may list.
@@ -62,6 +64,7 @@ impl Rules {
             payment_types: None,
             loyalty_system_is_active: false,
             answers_stored: true,
+            anybody_may_post: false,
             max_order_items,
             max_client_addresses,
         }

@@ -1,8 +1,8 @@
 //! A store without a database, for one publication.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{cell::Cell, collections::HashSet, sync::Arc};
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -41,7 +41,14 @@ pub(super) fn order(id: &str, addresses: &[Value], items: usize) -> Value {
 }
 
 pub(super) fn read(orders: &[Value]) -> Vec<Element> {
-    let rules = rules();
+    read_where(false, orders)
+}
+
+pub(super) fn read_where(anybody_may_post: bool, orders: &[Value]) -> Vec<Element> {
+    let rules = Rules {
+        anybody_may_post,
+        ..rules()
+    };
     let elements = orders.iter();
     let mut elements: Vec<_> = elements
         .map(|order| wire::parse(&order.to_string(), &rules, usize::MAX))
@@ -75,6 +82,9 @@ const PRODUCTS: [(&str, i32); 2] = [("w", 1), ("v", 2)];
 pub(super) struct World {
     pub(super) orders: Vec<Arc<Order>>,
     pub(super) clients: Vec<Arc<Client>>,
+    pub(super) anybody_may_post: bool,
+    /// Minutes since the first batch.
+    pub(super) clock: Cell<i64>,
 }
 
 impl World {
@@ -157,7 +167,7 @@ impl World {
         orders: &[Value],
         then: impl FnOnce(&[Element], &Decision<'_>) -> T,
     ) -> T {
-        let elements = read(orders);
+        let elements = read_where(self.anybody_may_post, orders);
         let known = self.known(&[&elements]);
         let decision = self.decide(&known, &[&elements]);
         self.store(&decision);
@@ -166,11 +176,12 @@ impl World {
 
     pub(super) fn decide<'k>(&self, known: &'k Known, batches: &[&[Element]]) -> Decision<'k> {
         let none = HashSet::new();
+        self.clock.set(self.clock.get() + 1);
         let batches: Vec<_> = batches
             .iter()
             .map(|elements| Batch {
                 elements,
-                received_at: DateTime::UNIX_EPOCH,
+                received_at: DateTime::UNIX_EPOCH + TimeDelta::minutes(self.clock.get()),
                 refused: &none,
                 skipped: &none,
             })

@@ -8,22 +8,35 @@ use super::{
     Taken, faults,
     order::{change, change_status, new_order, put_content, put_items},
     picture::Picture,
+    same_batch::SameBatch,
 };
 use crate::order::{
     content::OrderContent,
     fault::{Fault, Hint, Path, Warning, WarningCode},
+    identity::share_a_phone,
+    model::Status,
     record::Record,
     wire::{Element, SentItem, SentOrder},
 };
 
 impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
-    /// Takes an element whole, and says which order it is; or tells its faults and changes nothing.
+    /// Takes the element at that position whole, and says which order it is; or tells its faults and changes nothing.
     pub(super) fn take(
         &mut self,
         element: &'e Element,
+        at: usize,
+        same_batch: &mut SameBatch<'_>,
         received_at: DateTime<Utc>,
     ) -> Result<(usize, Taken), Vec<Fault>> {
-        let against = faults::against(self, element);
+        let vain = self.number_in_vain(element);
+        let goes_to_another = vain.is_some_and(|number| same_batch.is_brought_later(number, at));
+        // Sent again the number is the other order's, and a clash refuses this one. But what an earlier element of the order said
+        // must not be written over it then.
+        self.round.may_differ |= goes_to_another;
+        let is_removed = (self.order(element)).is_some_and(|order| order.status == Status::Removed);
+        let is_harmless = is_removed || !element.cancels();
+        let may_clash = !(goes_to_another && element.nth > 0 && is_harmless);
+        let against = faults::against(self, element, may_clash);
         // What refuses it may be gone when the batch is sent again: what it lacks may come behind it.
         self.round.may_differ |= !against.is_empty();
         if !against.is_empty() || !element.faults.is_empty() {
@@ -63,9 +76,13 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
         order: usize,
         client: usize,
         element: &Element,
+        received_at: DateTime<Utc>,
         warnings: &mut Vec<Warning>,
     ) {
-        let order = &mut self.orders[order].after;
+        let Record {
+            before,
+            after: order,
+        } = &mut self.orders[order];
         let client = &self.clients.records[client].after;
         if order.client_number == client.number {
             return;
@@ -75,12 +92,19 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
         self.round.may_differ = true;
         let owner = self.clients.by_number(order.client_number);
         let owner = owner.map(|owner| &self.clients.records[owner].after);
-        let is_same_person =
-            owner.is_some_and(|owner| faults::share_a_phone(owner, Some(client), element));
+        let is_same_person = owner.is_some_and(|owner| share_a_phone(owner, Some(client), element));
         let order = Arc::make_mut(order);
         order.client_number = client.number;
         if !is_same_person {
             order.content = OrderContent::default();
+            order.created_at = received_at;
+        }
+        // Sent again, a batch in which it goes there and back must leave its moment as it was.
+        if let Some(before) = before
+            && before.client_number == client.number
+            && order.created_at == received_at
+        {
+            order.created_at = before.created_at;
         }
     }
 
@@ -104,7 +128,7 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
             warnings.push(Warning::new(&"", WarningCode::KeptAsStored));
         }
         let client = if let Some(client) = &sent.client {
-            let index = self.client(&element.client, client, warnings);
+            let index = self.client(element, client, warnings);
             let path = Path::ROOT.field("client");
             let list = path.field("addresses");
             let addresses = client.addresses.iter().enumerate();
@@ -127,7 +151,7 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
         let items = sent.items.as_deref().filter(|items| !items.is_empty());
         let items = items.map(|items| (items, self.products(items, warnings)));
         let index = if let Some(index) = known {
-            self.move_to_client(index, client, element, warnings);
+            self.move_to_client(index, client, element, received_at, warnings);
             let order = &mut self.orders[index].after;
             let moves = destination.as_ref().is_some_and(|to| to.content.is_some());
             self.round.may_differ |= moves && self.round.kept_an_address;

@@ -10,21 +10,22 @@ use crate::order::{
     fault::{Warning, WarningCode},
     identity::{Found, Identity},
     model::ClientType,
-    wire::{ClientKey, SentClient},
+    wire::{Element, SentClient},
 };
 
 impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
     /// Finds or makes the client, and writes what was sent of it.
     pub(super) fn client(
         &mut self,
-        key: &'e ClientKey,
+        element: &'e Element,
         sent: &SentClient,
         warnings: &mut Vec<Warning>,
     ) -> usize {
+        let key = &element.client;
         let Identity {
             found,
             ignores_number,
-        } = self.clients.find(key);
+        } = self.clients.find(element);
         let index = match found {
             Found::There(index) => index,
             Found::Adopt(number) => self.clients.add(key, number),
@@ -56,13 +57,17 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
                 |c| &mut c.account_number,
             );
         }
-        apply(&sent.phone, client, |c| &c.phone, |c| &mut c.phone);
         let none = Vec::new();
         let phones = sent.phones.applied(&client.phones, &none);
+        // Whom a number names that may be guessed, the phones say.
+        self.round.went_by_phones |= key.may_be_guessed && key.external_id.is_some();
+        self.round.may_differ |= self.round.went_by_phones
+            && (sent.phone.changes(client.phone.as_ref()) || *phones != client.phones);
         if *phones != client.phones {
             let phones = phones.clone();
             Arc::make_mut(client).phones = phones;
         }
+        apply(&sent.phone, client, |c| &c.phone, |c| &mut c.phone);
         apply(&sent.email, client, |c| &c.email, |c| &mut c.email);
         apply(&sent.comment, client, |c| &c.comment, |c| &mut c.comment);
         let kind = *sent.kind.applied(&client.kind, &ClientType::default());

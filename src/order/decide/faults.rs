@@ -1,10 +1,9 @@
 //! What refuses an element against what is known (contract §4, §5).
 
-use std::collections::HashSet;
-
 use super::picture::Picture;
 use crate::order::{
     fault::{Fault, FaultCode, Hint},
+    identity::share_a_phone,
     model::{Client, Order, Status},
     wire::Element,
 };
@@ -22,14 +21,19 @@ fn conflict(field: &str) -> Fault {
     }
 }
 
-/// The faults of an element that it does not have by itself.
-pub(super) fn against(picture: &Picture<'_, '_, '_>, element: &Element) -> Vec<Fault> {
+/// The faults of an element that it does not have by itself. Where it may not clash, another order's number is left alone.
+pub(super) fn against(
+    picture: &Picture<'_, '_, '_>,
+    element: &Element,
+    may_clash: bool,
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     let known = picture.order(element);
     if known.is_none() {
         faults.extend_from_slice(&element.missing);
     }
-    if let (Some(_), Some(number)) = (&element.id, element.external_id)
+    if may_clash
+        && let (Some(_), Some(number)) = (&element.id, element.external_id)
         && known.is_none_or(|order| order.number != number)
         && picture.is_anothers(number, element)
     {
@@ -88,14 +92,4 @@ fn is_of_another(picture: &Picture<'_, '_, '_>, order: &Order, element: &Element
     let owner = picture.clients.by_number(order.client_number);
     let owner = owner.map(|owner| &*picture.clients.records[owner].after);
     !owner.is_some_and(|owner| share_a_phone(owner, named, element))
-}
-
-/// Whether the owner of an order has a phone in common with what comes: with the element itself, or the client it names.
-pub(super) fn share_a_phone(owner: &Client, named: Option<&Client>, element: &Element) -> bool {
-    let owners: HashSet<&str> = owner.all_phones().collect();
-    let sent = element.client.phone.as_deref().into_iter();
-    let mut theirs = sent
-        .chain(element.phones())
-        .chain(named.into_iter().flat_map(Client::all_phones));
-    theirs.any(|phone| owners.contains(phone))
 }

@@ -11,6 +11,7 @@ mod faults;
 mod numbers;
 mod order;
 mod picture;
+mod same_batch;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use self::numbers::{FreeNumbers, Shortage};
-use self::picture::Picture;
+use self::{picture::Picture, same_batch::SameBatch};
 use super::{
     fault::{Fault, Remark, Warning, WarningCode},
     known::Known,
@@ -247,6 +248,7 @@ fn decide_batch<'a: 'e, 'e>(
     go_on: &dyn Fn() -> bool,
 ) -> Result<Vec<Verdict>, Undecided> {
     let mut verdicts = verdicts_of(batch.elements);
+    let mut same_batch = SameBatch::new(batch.elements);
     let mut state = None;
     for _ in 0..MOST_ROUNDS {
         for (at, element) in batch.elements.iter().enumerate() {
@@ -260,8 +262,10 @@ fn decide_batch<'a: 'e, 'e>(
             }
             let taken = if batch.refused.contains(&element.entry) && element.faults.is_empty() {
                 Err(vec![faults::of_database()])
+            } else if same_batch.is_before_its_order(element) {
+                Err(same_batch::lacks(element))
             } else {
-                picture.take(element, batch.received_at)
+                picture.take(element, at, &mut same_batch, batch.received_at)
             };
             match taken {
                 Ok((order, taken)) => {

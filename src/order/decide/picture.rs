@@ -44,6 +44,8 @@ pub(super) struct Round {
     pub looked_at_addresses: bool,
     /// An order stayed where it goes, whatever has become of that address of the client's.
     pub kept_an_address: bool,
+    /// A client's phones were held against those that came with its number.
+    pub went_by_phones: bool,
     /// Applied again the batch may do something else: something was changed after it was looked at, or refused for
     /// something that a later element may bring.
     pub may_differ: bool,
@@ -106,6 +108,12 @@ impl<'a: 'e, 'e, 'n> Picture<'a, 'e, 'n> {
     pub(super) fn order(&self, element: &Element) -> Option<&Order> {
         let index = self.order_by_id.get(element.id.as_deref()?)?;
         Some(&self.orders[*index].after)
+    }
+
+    /// The number that an element brings for an order that has another one.
+    pub(super) fn number_in_vain(&self, element: &Element) -> Option<i32> {
+        let number = element.external_id?;
+        (self.order(element)?.number != number).then_some(number)
     }
 
     /// Whether that number is another order's than the element's: of one that is stored, or was imported.

@@ -90,9 +90,18 @@ pub struct ClientKey {
     pub phone: Option<String>,
     /// Our number that came along with a guest's placeholder id. It finds nobody, and may be the guest's own.
     pub guest_number: Option<i32>,
+    /// Anybody may post: our number may be guessed. It names nobody without a phone of theirs.
+    pub may_be_guessed: bool,
 }
 
 impl ClientKey {
+    /// The phone that a guest would be known by, where it may be one.
+    #[must_use]
+    pub fn guest_phone(&self) -> Option<&String> {
+        let may_be = !self.is_registered() || self.id.is_none() && self.may_be_guessed;
+        self.phone.as_ref().filter(|_| may_be)
+    }
+
     /// Has `id` or `external_id`.
     #[must_use]
     pub fn is_registered(&self) -> bool {

@@ -219,6 +219,7 @@ impl Reader<'_> {
         read.client.id = self.id(id, path).into_value();
         let has_bad_id = self.refusals() > before;
         read.client.external_id = self.external_id(external_id, path);
+        read.client.may_be_guessed = self.rules.anybody_may_post;
         // A shop that has one record for all its guests may send the number that we gave the first of them for every one.
         if read.client.id.is_none()
             && read.client.external_id.is_some()
@@ -235,7 +236,13 @@ impl Reader<'_> {
         let username = self.text(username.required_if(is_guest), path).into_value();
         // A username with a fault is not a missing one.
         read.has_username = username.is_some() || self.refusals() > before;
-        let phone = self.phone(phone.required_if(is_guest), path);
+        // Our number alone names nobody where it may be guessed.
+        let needs_phone = is_guest
+            || read.client.may_be_guessed
+                && read.client.external_id.is_some()
+                && read.client.id.is_none()
+                && !has_bad_id;
+        let phone = self.phone(phone.required_if(needs_phone), path);
         read.client.phone = phone.value().cloned();
         let phones = self.phones(phones, path);
         let email = match self.text(email, path) {
@@ -248,7 +255,7 @@ impl Reader<'_> {
         };
         let comment = self.text(comment, path);
         let addresses = self.client_addresses(addresses, path);
-        if is_guest && (username.is_none() || read.client.phone.is_none()) {
+        if is_guest && username.is_none() || needs_phone && read.client.phone.is_none() {
             return None;
         }
         Some(SentClient {

@@ -1,12 +1,15 @@
 mod rules;
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::order::world::{MANY, World, address, answer, order, read};
+use crate::order::world::{MANY, World, address, answer, order, read, read_where};
 use crate::order::{
     diff,
     fault::{FaultCode, Hint},
@@ -316,6 +319,52 @@ fn a_cancellation_whose_client_a_later_order_makes_is_answered_alike_each_time()
     }
 }
 
+#[test]
+fn a_number_that_a_later_order_takes_undoes_nothing_when_the_batch_is_sent_again() {
+    let of = |id: &str, number: Value, client: &str, comment: &str| {
+        let mut order = order(id, &[], 1);
+        (order["external_id"], order["comment"]) = (number, json!(comment));
+        order["client"] = json!({ "id": client, "username": comment });
+        order
+    };
+    // The order's own later element brings it.
+    let batch = [
+        of("x", Value::Null, "first", "раз"),
+        of("x", json!(77), "second", "два"),
+        of("y", json!(77), "third", "три"),
+    ];
+    let mut world = World::default();
+    let first = world.send(&batch);
+    let shown = &first["data"]["x"]["data"][0];
+    assert_eq!(shown["comment"], "два");
+    assert_eq!(shown["client"]["external_id"], "second");
+    assert_eq!(first["data"]["y"]["data"][0]["id"], "77");
+    let stored = world.clone();
+    assert_eq!(
+        world.send(&batch)["data"]["x"]["data"],
+        first["data"]["x"]["data"]
+    );
+    assert_eq!(world.orders, stored.orders);
+
+    // It is refused the second time: what an earlier order says of its client counts then.
+    let batch = [
+        of("z", Value::Null, "first", "раз"),
+        of("x", json!(78), "first", "два"),
+        of("y2", json!(78), "third", "три"),
+    ];
+    assert_eq!(world.send(&batch)["data"]["x"]["success"], true);
+    let stored = world.clone();
+    let again = world.send(&batch);
+    assert_eq!(again["data"]["x"]["errors"][0]["code"], "conflict");
+    assert_eq!(world.orders, stored.orders);
+    let names = |world: &World| {
+        let clients = world.clients.iter();
+        let names = clients.map(|client| (client.number, client.username.clone()));
+        names.collect::<HashMap<_, _>>()
+    };
+    assert_eq!(names(&world), names(&stored));
+}
+
 fn some_address() -> impl Strategy<Value = Value> {
     let entrance = select(vec![
         None,
@@ -394,9 +443,10 @@ fn some_order() -> impl Strategy<Value = (Value, bool)> {
     )
 }
 
-fn read_all(orders: &[(Value, bool)]) -> Vec<Element> {
+/// `is_open`: anybody may post.
+fn read_all(orders: &[(Value, bool)], is_open: bool) -> Vec<Element> {
     let (whole, bare): (Vec<_>, Vec<_>) = orders.iter().cloned().unzip();
-    let mut elements = read(&whole);
+    let mut elements = read_where(is_open, &whole);
     for (element, bare) in elements.iter_mut().zip(bare) {
         if let Some(sent) = element.order.as_mut()
             && bare
@@ -416,15 +466,18 @@ fn read_all(orders: &[(Value, bool)]) -> Vec<Element> {
     elements
 }
 
-/// What a known order brings in vain may be the number of a later one; sent again that is a clash, and said.
+/// What the first element of a known order brings in vain may be the number of a later one; sent again that is a clash, and said.
+/// So may what one brings that is refused at first.
 fn without_vain_numbers(batch: &mut [Element]) {
     let mut brought = HashMap::new();
     for element in batch {
-        let first = element
-            .external_id
-            .map(|number| brought.entry(number).or_insert(element.id.clone()));
-        if first.is_some_and(|id| *id != element.id) {
+        let Some(number) = element.external_id else {
+            continue;
+        };
+        if brought.get(&number).is_some_and(|id| *id != element.id) {
             element.external_id = None;
+        } else if element.nth == 0 || !element.has_username && element.client.is_registered() {
+            brought.insert(number, element.id.clone());
         }
     }
 }
@@ -442,14 +495,14 @@ proptest! {
         before in vec(vec(some_order(), 1..4), 0..3),
         with in vec(some_order(), 0..3),
         batch in vec(some_order(), 1..7),
+        is_open in proptest::bool::ANY,
     ) {
         let mut world = World::default();
         for batch in &before {
-            world.take(&[&read_all(batch)]);
+            world.take(&[&read_all(batch, is_open)]);
         }
-        let mut batch = read_all(&batch);
-        without_vain_numbers(&mut batch);
-        let (_, first) = world.take(&[&read_all(&with), &batch]);
+        let batch = read_all(&batch, is_open);
+        let (_, first) = world.take(&[&read_all(&with, is_open), &batch]);
         let (changed, again) = world.take(&[&batch]);
         prop_assert_eq!(changed, "", "sent again it changes something");
         for (first, again) in first[first.len() - again.len()..].iter().zip(&again) {
@@ -459,18 +512,55 @@ proptest! {
         }
     }
 
+    /// Nothing of a batch that is refused alone cancels what stands behind it.
+    #[test]
+    fn no_order_is_cancelled_that_would_live_if_its_elements_came_one_by_one(
+        before in vec(vec(some_order(), 1..4), 0..3),
+        batch in vec(some_order(), 1..7),
+        is_open in proptest::bool::ANY,
+    ) {
+        let mut world = World::default();
+        for batch in &before {
+            world.take(&[&read_all(batch, is_open)]);
+        }
+        // Not the numbers that the world gives: in a batch they are nobody else's before they come.
+        let mut batch = batch;
+        for (order, _) in &mut batch {
+            for pointer in ["/external_id", "/client/external_id"] {
+                let number = order.pointer_mut(pointer);
+                if let Some(number) = number.filter(|number| number.as_i64() >= Some(100)) {
+                    number.take();
+                }
+            }
+        }
+        let mut one_by_one = world.clone();
+        for order in &batch {
+            one_by_one.take(&[&read_all(std::slice::from_ref(order), is_open)]);
+        }
+        let mut at_once = world.clone();
+        at_once.take(&[&read_all(&batch, is_open)]);
+        for order in &one_by_one.orders {
+            let same = |other: &&Arc<Order>| other.sender_id == order.sender_id;
+            let in_batch = at_once.orders.iter().find(same);
+            if order.status != Status::Removed && let Some(in_batch) = in_batch {
+                prop_assert_ne!(in_batch.status, Status::Removed, "{}", order.sender_id);
+            }
+        }
+    }
+
     /// But for what is said of it: that an order moved is told once.
     #[test]
     fn a_batch_sent_again_is_answered_alike(
         before in vec(vec(some_order(), 1..4), 0..3),
         batch in vec(some_order(), 1..7),
+        is_open in proptest::bool::ANY,
         answers_stored in proptest::bool::ANY,
     ) {
         let mut world = World::default();
         for batch in &before {
-            world.take(&[&read_all(batch)]);
+            world.take(&[&read_all(batch, is_open)]);
         }
-        let mut batch = read_all(&batch);
+        let mut batch = read_all(&batch, is_open);
         without_vain_numbers(&mut batch);
         for element in &mut batch {
             // A guest who takes an id may lose the phone by which it came before.
@@ -485,7 +575,8 @@ proptest! {
             answer(&batch, &decision, answers_stored)
         });
         // An element that was taken and would be refused by now is shown once, where only what was sent is.
-        let is_refused = |warning: &Value| warning["field"] == "id";
+        let is_refused =
+            |warning: &Value| warning["field"] == "id" || warning["field"] == "client.username";
         let [first, again] = answers;
         for (id, entry) in again["data"].as_object().expect("entries") {
             let first = &first["data"][id];

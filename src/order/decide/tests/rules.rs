@@ -22,9 +22,16 @@ enum Becomes {
 use Becomes::{Accepted, Rejected};
 
 fn hold(rules: Vec<Rule>) {
+    hold_where(false, rules);
+}
+
+fn hold_where(anybody_may_post: bool, rules: Vec<Rule>) {
     for rule in rules {
         let says = rule.says;
-        let mut world = World::default();
+        let mut world = World {
+            anybody_may_post,
+            ..World::default()
+        };
         for order in rule.stored {
             let answer = world.send(&[order]);
             let entry = answer["data"]
@@ -95,6 +102,10 @@ fn registered(id: &str, phone: &str) -> Value {
     json!({ "id": id, "username": "Клиент", "phone": phone })
 }
 
+fn plain_of_phone(id: &str, phone: &str) -> Value {
+    of_client(id, registered("one", phone))
+}
+
 fn finished(id: &str, client: Value) -> Value {
     let mut order = of_client(id, client);
     order["status"] = json!("completed");
@@ -130,6 +141,15 @@ fn numbered(house: usize, number: i32) -> Value {
     address
 }
 
+/// What a cancellation lacks that says nothing else.
+const LACKS_ALL: [&str; 6] = [
+    "total: required",
+    "shipping_date_from: required",
+    "shipping_date_to: required",
+    "order_item_list: required",
+    "client: required",
+    "shipping_address: required",
+];
 const NAME_REQUIRED: &str = "client.username: required";
 const NUMBER_IGNORED: &str = "client.external_id: external_id_ignored";
 
@@ -344,16 +364,38 @@ fn identity() {
             ),
         },
         Rule {
+            says: "Nor when the first client made it: it was made when it first came in as the other's.",
+            stored: vec![of("a", json!({ "created_at": "2026-11-01 10:00:00" }))],
+            sent: vec![of_client("a", registered("two", "9191991912"))],
+            becomes: Accepted(
+                vec!["client: client_changed"],
+                vec![("/created_at", json!("1970-01-01 03:02:00"))],
+            ),
+        },
+        Rule {
+            says: "A batch in which it goes there and back leaves that moment as it is.",
+            stored: vec![of_client("a", registered("two", "9191991912"))],
+            sent: vec![plain("a"), of_client("a", registered("two", "9191991912"))],
+            becomes: Accepted(
+                vec!["client: client_changed"],
+                vec![("/created_at", json!("1970-01-01 03:01:00"))],
+            ),
+        },
+        Rule {
             says: "An order that moves to the same person, registered since, keeps it.",
             stored: vec![{
                 let mut order = of_client("a", guest("9191991911"));
+                order["created_at"] = json!("2026-11-01 10:00:00");
                 order["comment"] = json!("код 12");
                 order
             }],
             sent: vec![of_client("a", registered("one", "9191991911"))],
             becomes: Accepted(
                 vec!["client: client_changed"],
-                vec![("/comment", json!("код 12"))],
+                vec![
+                    ("/comment", json!("код 12")),
+                    ("/created_at", json!("2026-11-01 10:00:00")),
+                ],
             ),
         },
         Rule {
@@ -483,6 +525,137 @@ fn identity() {
             ),
         },
     ]);
+}
+
+#[test]
+fn where_anybody_may_post_our_number_may_be_guessed() {
+    let numbered = |fields: Value| {
+        let mut client = json!({ "external_id": 100, "username": "Другой" });
+        for (field, value) in fields.as_object().expect("an object") {
+            client[field] = value.clone();
+        }
+        client
+    };
+    let owner = || plain_of_phone("a", "9191991911");
+    hold_where(
+        true,
+        vec![
+            Rule {
+                says: "It names a client with a phone of theirs.",
+                stored: vec![owner()],
+                sent: vec![of_client(
+                    "b",
+                    numbered(json!({ "phone": "89191991911", "email": "a@example.org" })),
+                )],
+                becomes: Accepted(
+                    vec![],
+                    vec![
+                        ("/client/id", json!(100)),
+                        ("/client/username", json!("Другой")),
+                    ],
+                ),
+            },
+            Rule {
+                says: "With another phone it is a guest's order.",
+                stored: vec![owner(), of_client("g", guest("9191991912"))],
+                sent: vec![of_client("b", numbered(json!({ "phone": "9191991912" })))],
+                becomes: Accepted(
+                    vec![NUMBER_IGNORED],
+                    vec![
+                        ("/client/id", json!(101)),
+                        ("/client/external_id", Value::Null),
+                    ],
+                ),
+            },
+            Rule {
+                says: "The client whose number that is stays as it was.",
+                stored: vec![
+                    owner(),
+                    of_client(
+                        "b",
+                        numbered(json!({ "phone": "9191991912", "email": "x@example.org" })),
+                    ),
+                    of_client("c", numbered(json!({ "id": "new", "phone": "9191991912" }))),
+                ],
+                sent: vec![of_client("a", json!({ "id": "one" }))],
+                becomes: Accepted(
+                    vec![],
+                    vec![
+                        ("/client/id", json!(100)),
+                        ("/client/username", json!("Клиент")),
+                        ("/client/email", Value::Null),
+                        ("/client/phones", json!(["9191991911"])),
+                    ],
+                ),
+            },
+            Rule {
+                says: "A guest's record takes no id of somebody who only knows its number.",
+                stored: vec![of_client("a", guest("9191991911"))],
+                sent: vec![of_client(
+                    "b",
+                    numbered(json!({ "id": "mine", "phone": "9191991912" })),
+                )],
+                becomes: Accepted(
+                    vec![NUMBER_IGNORED],
+                    vec![
+                        ("/client/id", json!(101)),
+                        ("/client/external_id", json!("mine")),
+                    ],
+                ),
+            },
+            Rule {
+                says: "It takes the id of the same person.",
+                stored: vec![of_client("a", guest("9191991911"))],
+                sent: vec![of_client(
+                    "b",
+                    numbered(json!({ "id": "mine", "phone": "9191991911" })),
+                )],
+                becomes: Accepted(
+                    vec![],
+                    vec![
+                        ("/client/id", json!(100)),
+                        ("/client/external_id", json!("mine")),
+                    ],
+                ),
+            },
+            Rule {
+                says: "It opens no finished order.",
+                stored: vec![finished("a", registered("one", "9191991911"))],
+                sent: vec![of_client("a", numbered(json!({ "phone": "9191991912" })))],
+                becomes: Rejected(vec!["id: conflict"]),
+            },
+            Rule {
+                says: "A number that is nobody's is adopted.",
+                stored: vec![],
+                sent: vec![of_client(
+                    "a",
+                    numbered(json!({ "phone": "9191991912", "external_id": 77 })),
+                )],
+                becomes: Accepted(vec![], vec![("/client/id", json!(77))]),
+            },
+            Rule {
+                says: "Without a phone it names nobody, and a guest needs one.",
+                stored: vec![],
+                sent: vec![of_client("a", numbered(json!({})))],
+                becomes: Rejected(vec!["client.phone: required"]),
+            },
+            Rule {
+                says: "A cancellation with nothing but a number takes nothing but the status.",
+                stored: vec![owner()],
+                sent: vec![of(
+                    "a",
+                    json!({ "status": "removed", "client": numbered(json!({})) }),
+                )],
+                becomes: Accepted(
+                    vec!["client.phone: required", ": kept_as_stored"],
+                    vec![
+                        ("/status", json!("removed")),
+                        ("/client/username", Value::Null),
+                    ],
+                ),
+            },
+        ],
+    );
 }
 
 #[test]
@@ -645,21 +818,64 @@ fn ownership() {
             says: "A cancellation of an order that we do not know is an order, and lacks the rest.",
             stored: vec![],
             sent: vec![cancelled("a")],
-            becomes: Rejected(vec![
-                "total: required",
-                "shipping_date_from: required",
-                "shipping_date_to: required",
-                "order_item_list: required",
-                "client: required",
-                "shipping_address: required",
-            ]),
+            becomes: Rejected(LACKS_ALL.to_vec()),
         },
         Rule {
-            says: "An order is cancelled that a later element of the batch makes.",
+            says: "A cancellation that comes before its order does not cancel what the batch makes behind it.",
             stored: vec![],
             sent: vec![cancelled("a"), plain("a")],
+            becomes: Accepted(LACKS_ALL.to_vec(), vec![("/status", json!("new"))]),
+        },
+        Rule {
+            says: "Nor when the batch is sent again.",
+            stored: vec![plain("a")],
+            sent: vec![cancelled("a"), plain("a")],
+            becomes: Accepted(LACKS_ALL.to_vec(), vec![("/status", json!("new"))]),
+        },
+        Rule {
+            says: "Nor does one that cannot be read, or lacks the name of a client that is made behind it.",
+            stored: vec![],
+            sent: vec![
+                of("a", json!({ "status": "removed", "total": "много" })),
+                of(
+                    "a",
+                    json!({ "status": "removed", "client": { "id": "one" } }),
+                ),
+                of("a", json!({ "status": "approved" })),
+            ],
             becomes: Accepted(
-                vec![": kept_as_stored", "status: status_not_changed"],
+                vec!["total: wrong_type", "client.username: required"],
+                vec![("/status", json!("approved"))],
+            ),
+        },
+        Rule {
+            says: "A cancellation that comes behind its order cancels it.",
+            stored: vec![],
+            sent: vec![cancelled("a"), plain("a"), cancelled("a"), plain("a")],
+            becomes: Accepted(
+                [
+                    &LACKS_ALL[..],
+                    &[": kept_as_stored", "status: status_not_changed"],
+                ]
+                .concat(),
+                vec![("/status", json!("removed"))],
+            ),
+        },
+        Rule {
+            says: "So does one before an element that is no order.",
+            stored: vec![plain("a")],
+            sent: vec![cancelled("a"), of("a", json!({ "total": "" }))],
+            becomes: Accepted(
+                vec![": kept_as_stored", "total: required"],
+                vec![("/status", json!("removed"))],
+            ),
+        },
+        Rule {
+            says: "An order that comes removed and whole is removed, whatever comes behind it.",
+            stored: vec![],
+            sent: vec![of("a", json!({ "status": "removed" })), plain("a")],
+            becomes: Accepted(
+                vec!["status: status_not_changed"],
                 vec![("/status", json!("removed"))],
             ),
         },
