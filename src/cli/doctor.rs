@@ -254,7 +254,8 @@ async fn sendings(config: &Config, store: &Store, found: &mut Findings) {
             let error = clean(error.as_deref().unwrap_or_default()).into_owned();
             if look.refuses_us {
                 found.fault(format!(
-                    "{name} refuses us: {error}; correct `user`, `secret_file` or `url`, then aqua-orders target resume {}",
+                    "{name} refuses us: {error}; put the right secret into `secret_file`, which is read at each try, or correct \
+                     `user` or `url` and restart the service; aqua-orders target resume {} tries at once",
                     target.name
                 ));
             } else if look.failures > 0 {

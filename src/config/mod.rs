@@ -19,7 +19,7 @@ pub use self::{
     logins::Logins,
     operator::Operator,
     publication::{Access, FirstNumbers, Publication},
-    secret::Secret,
+    secret::{Secret, SecretFile},
     target::{Credentials, Protocol, Target},
     times::Times,
     tls::Tls,

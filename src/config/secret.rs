@@ -1,4 +1,7 @@
-use std::{fmt, fs, path::Path};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 /// A text that must never be printed: a password or a URL that holds one.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,6 +29,36 @@ impl Secret {
             )),
             Some(secret) => Ok(Self::new(secret)),
         }
+    }
+}
+
+/// A secret in a file that may get another one while the service runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretFile {
+    path: PathBuf,
+    at_start: Secret,
+}
+
+impl SecretFile {
+    /// # Errors
+    /// As [`SecretFile::read`].
+    pub fn open(path: PathBuf) -> Result<Self, String> {
+        let at_start = Secret::from_file(&path)?;
+        Ok(Self { path, at_start })
+    }
+
+    /// As it was when the settings were read.
+    #[must_use]
+    pub fn at_start(&self) -> &Secret {
+        &self.at_start
+    }
+
+    /// As it is now.
+    ///
+    /// # Errors
+    /// In words, when the file cannot be read or says nothing.
+    pub fn read(&self) -> Result<Secret, String> {
+        Secret::from_file(&self.path)
     }
 }
 

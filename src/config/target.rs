@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::{
     file::{Section, closest},
     network::networks,
-    secret::Secret,
+    secret::SecretFile,
 };
 use crate::order::{datetime, maker::Maker};
 
@@ -48,8 +48,17 @@ pub enum Protocol {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
-    Basic { user: String, password: Secret },
-    Bearer(Secret),
+    Basic { user: String, password: SecretFile },
+    Bearer(SecretFile),
+}
+
+impl Credentials {
+    /// Where the secret is.
+    #[must_use]
+    pub fn file(&self) -> &SecretFile {
+        let (Self::Basic { password: file, .. } | Self::Bearer(file)) = self;
+        file
+    }
 }
 
 impl Protocol {
@@ -123,7 +132,7 @@ impl Target {
             }
         });
         let secret = section.parsed("secret_file", |text| {
-            Secret::from_file(&problems.beside(text))
+            SecretFile::open(problems.beside(text))
         });
         let credentials = credentials(&mut section, protocol, user, secret);
         let takes = takes(&mut section, protocol);
@@ -244,7 +253,7 @@ fn credentials(
     section: &mut Section<'_>,
     protocol: Option<Protocol>,
     user: Option<String>,
-    secret: Option<Secret>,
+    secret: Option<SecretFile>,
 ) -> Option<Credentials> {
     let (at, problems) = (section.at, section.problems);
     let (user_at, secret_at) = (section.at("user"), section.at("secret_file"));
@@ -372,7 +381,7 @@ mod tests {
         let Some(Credentials::Basic { user, password }) = found.credentials else {
             panic!("{:?}", found.credentials)
         };
-        assert_eq!((&*user, password.expose()), ("сайт", "s-42"));
+        assert_eq!((&*user, password.at_start().expose()), ("сайт", "s-42"));
     }
 
     #[test]
@@ -383,10 +392,10 @@ mod tests {
         let app =
             "name = \"app\"\nprotocol = \"aqua\"\nurl = \"https://app.example/v1/order/import/\"\n";
         let found = target(&format!("{app}secret_file = \"secret\"\n")).expect("right");
-        assert_eq!(
-            found.credentials,
-            Some(Credentials::Bearer(Secret::new("s-42")))
-        );
+        let Some(Credentials::Bearer(token)) = found.credentials else {
+            panic!("{:?}", found.credentials)
+        };
+        assert_eq!(token.at_start().expose(), "s-42");
         assert_eq!(found.takes, [Maker::Operator, Maker::BackOffice]);
         assert!(target(app).is_err_and(|report| report.contains("`secret_file`")));
     }

@@ -18,6 +18,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ use crate::support::{
     postgres::database,
     process::Scratch,
     serving::{Serving, command},
-    target::{FakeTarget, Says, answer, number, takes, takes_as, takes_but, until},
+    target::{FakeTarget, Says, Seen, answer, number, takes, takes_as, takes_but, until},
 };
 
 /// A publication's 1C.
@@ -437,6 +438,62 @@ async fn credentials_go_along_and_nothing_else_that_is_secret() {
     );
     assert_eq!(seen.path, "/base/hs/AquaDeliveri/getOrdersURL");
     assert!(seen.headers.contains_key("x-request-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_changed_is_read_at_the_next_try() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "old\n").unwrap();
+    let knows = |password: &str| {
+        let due = format!(
+            "Basic {}",
+            BASE64_STANDARD.encode(format!("site:{password}"))
+        );
+        move |seen: &Seen| {
+            if seen.headers[header::AUTHORIZATION] == *due {
+                takes(seen)
+            } else {
+                StatusCode::UNAUTHORIZED.into_response()
+            }
+        }
+    };
+    let there = FakeTarget::start(knows("old")).await;
+    let settings = format!(
+        "name = \"1c\"\nprotocol = \"one_c\"\nurl = \"{}\"\nuser = \"site\"\nsecret_file = {secret:?}\n",
+        url(&there)
+    );
+    let app =
+        TestApp::with(|config| config.publications[0].targets = vec![target(&settings)]).await;
+    app.accept(&order("a")).await;
+    all_sent(&app).await;
+
+    there.now_says(knows("new"));
+    app.accept(&order("b")).await;
+    let refused = async || {
+        let error = "SELECT coalesce(error, '') FROM target WHERE refuses_us";
+        app.values::<String>(error).await.pop().unwrap_or_default()
+    };
+    until("the old one is refused", async || {
+        refused().await == "it answered 401 Unauthorized"
+    })
+    .await;
+    // The new one, half written; then the whole.
+    fs::write(&secret, "").unwrap();
+    hurry(&app).await;
+    let says = "`secret_file` cannot be read any more: there is nothing on the first line of";
+    until("it is said why the old one goes along", async || {
+        refused().await.contains(says)
+    })
+    .await;
+    fs::write(&secret, "new\n").unwrap();
+    hurry(&app).await;
+    all_sent(&app).await;
+
+    // A file that is gone stops nothing as long as its secret is taken.
+    fs::remove_file(&secret).unwrap();
+    app.accept(&order("c")).await;
+    all_sent(&app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,10 +19,11 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::{TcpStream, lookup_host},
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::timeout,
 };
 use tokio_rustls::{
@@ -33,7 +34,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::config::{Credentials, Target};
+use crate::config::{Credentials, Secret, Target};
 
 /// The most that is read of an answer, decompressed.
 const LONGEST_ANSWER: usize = 1024 * 1024;
@@ -44,7 +45,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 pub(super) struct Caller {
     target: Target,
     tls: Option<TlsConnector>,
-    authorization: Option<HeaderValue>,
+    /// As it was read last.
+    authorization: Mutex<Option<HeaderValue>>,
 }
 
 /// What came back.
@@ -53,6 +55,8 @@ pub(super) struct Response {
     pub status: StatusCode,
     pub retry_after: Option<Duration>,
     pub body: Vec<u8>,
+    /// Why the secret that went along may be an old one.
+    pub stale_secret: Option<String>,
 }
 
 /// Why nothing came back that could be read.
@@ -99,8 +103,35 @@ impl Caller {
         Ok(Self {
             target: target.clone(),
             tls,
-            authorization: target.credentials.as_ref().map(authorization).transpose()?,
+            authorization: Mutex::new(match &target.credentials {
+                Some(credentials) => {
+                    Some(authorization(credentials, credentials.file().at_start())?)
+                }
+                None => None,
+            }),
         })
+    }
+
+    /// Reads the secret anew, so that it can be changed while the service runs. Of a file that cannot be read now (the service may
+    /// have dropped root's rights, or somebody is writing it) the last reading counts, and why is said.
+    async fn authorize(&self) -> (Option<HeaderValue>, Option<String>) {
+        let Some(credentials) = self.target.credentials.clone() else {
+            return (None, None);
+        };
+        let read = spawn_blocking(move || {
+            let secret = credentials.file().read()?;
+            authorization(&credentials, &secret).map_err(|error| error.to_string())
+        });
+        let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
+        let mut last = self.authorization.lock();
+        let stale = match read {
+            Ok(now) => {
+                *last = Some(now);
+                None
+            }
+            Err(why) => Some(why),
+        };
+        (last.clone(), stale)
     }
 
     /// Posts the body; the answer is there within the target's timeout, or never.
@@ -147,7 +178,7 @@ impl Caller {
         let address = address.to_canonical();
         let mut networks = self.target.plain_http_to.iter();
         self.tls.is_some()
-            || self.authorization.is_none()
+            || self.target.credentials.is_none()
             || networks.any(|network| network.contains(&address))
     }
 
@@ -157,6 +188,7 @@ impl Caller {
         body: Bytes,
         request_id: &str,
     ) -> Result<Response, CallError> {
+        let (authorization, stale_secret) = self.authorize().await;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
         // Gone with this call, however it ends.
         let mut connected = JoinSet::new();
@@ -174,7 +206,7 @@ impl Caller {
                 concat!("aqua-orders/", env!("CARGO_PKG_VERSION")),
             )
             .header("X-Request-Id", request_id);
-        if let Some(authorization) = &self.authorization {
+        if let Some(authorization) = authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let (head, body) = sender
@@ -185,6 +217,7 @@ impl Caller {
             status: head.status,
             retry_after: retry_after(&head.headers, Utc::now()),
             body: read(&head.headers, body).await?,
+            stale_secret,
         })
     }
 }
@@ -238,13 +271,16 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
-fn authorization(credentials: &Credentials) -> Result<HeaderValue, SetupError> {
+fn authorization(credentials: &Credentials, secret: &Secret) -> Result<HeaderValue, SetupError> {
+    let secret = secret.expose();
     let text = match credentials {
-        Credentials::Basic { user, password } => {
-            let pair = format!("{user}:{}", password.expose());
-            format!("Basic {}", BASE64_STANDARD.encode(pair))
+        Credentials::Basic { user, .. } => {
+            format!(
+                "Basic {}",
+                BASE64_STANDARD.encode(format!("{user}:{secret}"))
+            )
         }
-        Credentials::Bearer(token) => format!("Bearer {}", token.expose()),
+        Credentials::Bearer(_) => format!("Bearer {secret}"),
     };
     let mut value = HeaderValue::try_from(text).map_err(|_| SetupError::Secret)?;
     value.set_sensitive(true);
@@ -304,6 +340,7 @@ pub(super) fn in_full(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SecretFile;
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_switches_nobody_off() {
@@ -327,11 +364,14 @@ mod tests {
 
     #[test]
     fn a_secret_is_printed_nowhere() {
-        let token = Credentials::Bearer(crate::config::Secret::new("s-42"));
-        let value = authorization(&token).expect("a header");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "s-42").expect("a file");
+        let file = SecretFile::open(file).expect("a secret");
+        let token = Credentials::Bearer(file);
+        let value = authorization(&token, &Secret::new("s-42")).expect("a header");
         assert_eq!(value.as_bytes(), b"Bearer s-42");
         assert!(!format!("{value:?}").contains("s-42"));
-        let broken = Credentials::Bearer(crate::config::Secret::new("s\n42"));
-        assert!(authorization(&broken).is_err());
+        assert!(authorization(&token, &Secret::new("s\n42")).is_err());
     }
 }

@@ -416,6 +416,7 @@ impl Sender {
             status,
             retry_after,
             body,
+            stale_secret,
         } = response;
         if status.is_success() {
             let sent: Vec<Sent> = batch
@@ -439,7 +440,10 @@ impl Sender {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 fails(said, retry_after, false)
             }
-            status if status.is_client_error() => Outcome::RefusesUs(said),
+            status if status.is_client_error() => Outcome::RefusesUs(match stale_secret {
+                Some(why) => format!("{said}, and `secret_file` cannot be read any more: {why}"),
+                None => said,
+            }),
             // A proxy's word for a target that is away is nothing that an order could do.
             StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
