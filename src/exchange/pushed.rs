@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use uuid::Uuid;
 
-use super::results::store_all;
+use super::results::{is_anothers, store_all};
 use crate::{
     order::{
         Rules,
@@ -62,10 +62,9 @@ pub async fn take<'e>(
         .orders_of(publication, &ids.collect::<Vec<_>>())
         .await?;
     let numbers = read.iter().filter_map(|pushed| pushed.id.clone());
-    let called = store
+    let mut called = store
         .orders_called(publication, &numbers.collect::<Vec<_>>())
         .await?;
-    let mut called: HashMap<String, i32> = called.into_iter().collect();
     let mut said = Vec::new();
     let found: Vec<Result<i32, Vec<Fault>>> = read
         .iter()
@@ -84,11 +83,11 @@ pub async fn take<'e>(
         let mut warnings = pushed.warnings;
         let outcome = found.and_then(|number| {
             // One for each that was found.
-            let (_, status, warning) = outcomes.next().flatten().ok_or_else(not_found)?;
-            warnings.extend(warning);
+            let stored = outcomes.next().and_then(Result::ok).ok_or_else(not_found)?;
+            warnings.extend(stored.warnings);
             Ok(Taken {
                 number,
-                status,
+                status: stored.status,
                 id: pushed.id,
             })
         });
@@ -113,7 +112,7 @@ fn not_found() -> Vec<Fault> {
 fn find(
     pushed: &Pushed,
     orders: &HashMap<String, i32>,
-    called: &mut HashMap<String, i32>,
+    called: &mut Vec<(String, i32)>,
 ) -> Result<OrderResult, Vec<Fault>> {
     if !pushed.faults.is_empty() {
         return Err(pushed.faults.clone());
@@ -126,10 +125,10 @@ fn find(
     let uid = pushed.id.as_ref().filter(is_uid).cloned();
     let receiver_number = pushed.id.clone().filter(|_| uid.is_none());
     if let Some(receiver_number) = &receiver_number {
-        let whose = called.entry(receiver_number.clone()).or_insert(number);
-        if *whose != number {
+        if is_anothers(called, receiver_number, number) {
             return Err(fault("id", FaultCode::Conflict));
         }
+        called.push((receiver_number.clone(), number));
     }
     Ok(OrderResult {
         number,

@@ -58,6 +58,9 @@ pub async fn report<'e>(
         .iter()
         .filter_map(|(said, _)| said.as_ref().ok())
         .collect();
+    let numbers = said.iter().filter_map(|said| said.receiver_number.clone());
+    let numbers: Vec<String> = numbers.collect();
+    let mut called = store.orders_called(publication, &numbers).await?;
     let mut outcomes = store_all(store, publication, &said, who).await?.into_iter();
     Ok(read
         .into_iter()
@@ -69,25 +72,47 @@ pub async fn report<'e>(
             },
             Ok(said) => {
                 // One for each that was read.
-                let outcome = outcomes.next().flatten();
-                warnings.extend(outcome.as_ref().and_then(|(_, _, warning)| warning.clone()));
-                let not_found = || {
-                    vec![Fault {
-                        field: "number".into(),
-                        code: FaultCode::NotFound,
-                        hint: Hint::None,
-                    }]
-                };
+                let outcome = (outcomes.next()).unwrap_or_else(|| Err(not_found("number")));
+                let outcome = outcome.map(|stored| {
+                    warnings.extend(stored.warnings);
+                    warnings.extend(clash(&said, &mut called));
+                    (stored.version, stored.status)
+                });
                 Entry {
                     number: Some(said.number),
-                    outcome: outcome
-                        .map(|(version, status, _)| (version, status))
-                        .ok_or_else(not_found),
+                    outcome: outcome.map_err(|fault| vec![fault]),
                     warnings,
                 }
             }
         })
         .collect())
+}
+
+/// Two orders may bear one number of the back office's: 1C begins anew every year, or makes one document of both.
+fn clash(said: &OrderResult, called: &mut Vec<(String, i32)>) -> Option<Warning> {
+    let number = said.receiver_number.as_ref()?;
+    let is_anothers = is_called(called, number, |order| order != said.number);
+    called.push((number.clone(), said.number));
+    is_anothers.then(|| Warning::new(&"receiver_number", WarningCode::NotUnique))
+}
+
+/// Whether such an order bears the number.
+fn is_called(called: &[(String, i32)], number: &str, order: impl Fn(i32) -> bool) -> bool {
+    (called.iter()).any(|(its_number, its_order)| its_number == number && order(*its_order))
+}
+
+/// Whether the number is another order's, and not this one's.
+pub(super) fn is_anothers(called: &[(String, i32)], number: &str, order: i32) -> bool {
+    is_called(called, number, |whose| whose != order)
+        && !is_called(called, number, |whose| whose == order)
+}
+
+fn not_found(field: &str) -> Fault {
+    Fault {
+        field: field.to_owned(),
+        code: FaultCode::NotFound,
+        hint: Hint::None,
+    }
 }
 
 /// Stores results that were read already; an outcome for each.
@@ -109,8 +134,15 @@ pub(super) async fn store_all(
     }
 }
 
-/// An order's version and status once the result is stored, and what there is to say; `None`: there is no such order.
-pub(super) type Outcome = Option<(i32, Status, Option<Warning>)>;
+/// An order once the result is stored, and what there is to say; or why it is not.
+pub(super) type Outcome = Result<Stored, Fault>;
+
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub version: i32,
+    pub status: Status,
+    pub warnings: Vec<Warning>,
+}
 
 /// Decides on one after the other; gives the orders that are to be written, and an outcome for each.
 fn decide_all(known: &HashMap<i32, Known>, said: &[&OrderResult]) -> (Vec<Reported>, Vec<Outcome>) {
@@ -118,12 +150,16 @@ fn decide_all(known: &HashMap<i32, Known>, said: &[&OrderResult]) -> (Vec<Report
     let outcomes = said
         .iter()
         .map(|said| {
-            let order = after.get_mut(&said.number)?;
-            let warning = decide(order, said);
+            let missing = || not_found("number");
+            let order = after.get_mut(&said.number).ok_or_else(missing)?;
+            let warnings = decide(order, said)?;
             // Written once, however much of it is said.
-            let is_changed = order.status != known.get(&said.number)?.status;
-            let version = order.version + i32::from(is_changed);
-            Some((version, order.status, warning))
+            let before = known.get(&said.number).ok_or_else(missing)?;
+            Ok(Stored {
+                version: order.version + i32::from(order.status != before.status),
+                status: order.status,
+                warnings,
+            })
         })
         .collect();
     let changed = after.into_values().filter_map(|after| {
@@ -137,31 +173,50 @@ fn decide_all(known: &HashMap<i32, Known>, said: &[&OrderResult]) -> (Vec<Report
 }
 
 /// Applies a result to an order.
-fn decide(order: &mut Known, said: &OrderResult) -> Option<Warning> {
-    // A version that is not there yet is of a history of the database that is gone.
-    let of = said
-        .version
-        .map_or(order.version, |version| version.min(order.version));
+fn decide(order: &mut Known, said: &OrderResult) -> Result<Vec<Warning>, Fault> {
+    // It may be of a history of the database that is gone. Kept, it would shut out what is said of the next versions.
+    if said.version.is_some_and(|version| version > order.version) {
+        return Err(not_found("version"));
+    }
+    let of = said.version.unwrap_or(order.version);
     let receiver = &mut order.receiver;
     let is_older = of < receiver.version;
-    for (said, stored) in [
-        (&said.receiver_number, &mut receiver.number),
-        (&said.receiver_uid, &mut receiver.uid),
+    let mut warnings = Vec::new();
+    let mut kept = |field: &str| {
+        warnings.push(Warning {
+            hint: Hint::Older,
+            ..Warning::new(&field, WarningCode::KeptAsStored)
+        });
+    };
+    for (field, said, stored) in [
+        (
+            "receiver_number",
+            &said.receiver_number,
+            &mut receiver.number,
+        ),
+        ("receiver_uid", &said.receiver_uid, &mut receiver.uid),
     ] {
-        if said.is_some() && !(is_older && stored.is_some()) {
+        if said.is_none() || said == stored {
+            continue;
+        }
+        if is_older && stored.is_some() {
+            kept(field);
+        } else {
             stored.clone_from(said);
         }
     }
     if !is_older {
         receiver.version = of;
         receiver.error.clone_from(&said.error);
+    } else if said.error.is_some() {
+        kept("error");
     }
     match said.status {
         Some(status) if order.status.may_become(status) => order.status = status,
-        Some(_) => return Some(Warning::new(&"status", WarningCode::StatusNotChanged)),
+        Some(_) => warnings.push(Warning::new(&"status", WarningCode::StatusNotChanged)),
         None => {}
     }
-    None
+    Ok(warnings)
 }
 
 /// The answer: an entry for each result, each with the same keys.
@@ -289,17 +344,29 @@ mod tests {
                 said(Some(3), Some("А"), Some("нет")),
                 receiver(4, Some("Б"), None),
             ),
-            // One that is not there yet counts as the last.
-            (
-                receiver(3, None, None),
-                said(Some(99), Some("А"), None),
-                receiver(5, Some("А"), None),
-            ),
         ] {
-            let mut known = order(5, Status::New, stored);
-            assert_eq!(decide(&mut known, &said), None);
+            let mut known = order(5, Status::New, stored.clone());
+            let warnings = decide(&mut known, &said).expect("taken");
             assert_eq!(known.receiver, due, "{said:?}");
+            // What is not taken is said.
+            let kept = |said: &Option<String>, now: &Option<String>| {
+                usize::from(said.is_some() && said != now)
+            };
+            let left_out = kept(&said.receiver_number, &due.number) + kept(&said.error, &due.error);
+            assert_eq!(warnings.len(), left_out, "{said:?} {warnings:?}");
         }
+    }
+
+    #[test]
+    fn what_is_said_of_a_version_that_is_not_there_changes_nothing() {
+        let stored = order(5, Status::New, receiver(3, None, None));
+        let mut known = stored.clone();
+        let said = OrderResult {
+            status: Some(Status::Approved),
+            ..said(Some(6), Some("А"), None)
+        };
+        assert_eq!(decide(&mut known, &said), Err(not_found("version")));
+        assert_eq!(known, stored);
     }
 
     #[test]
@@ -319,7 +386,8 @@ mod tests {
                 status: Some(sent),
                 ..said(None, None, None)
             };
-            let warning = decide(&mut known, &said).map(|warning| warning.code);
+            let warnings = decide(&mut known, &said).expect("taken");
+            let warning = warnings.first().map(|warning| warning.code);
             let (status, warns) = match due {
                 Ok(status) => (status, None),
                 Err(status) => (status, Some(WarningCode::StatusNotChanged)),
@@ -351,7 +419,7 @@ mod tests {
         let (changed, outcomes) = decide_all(&known, &[&first, &second, &unknown]);
         let states: Vec<_> = outcomes
             .iter()
-            .map(|outcome| outcome.as_ref().map(|o| (o.0, o.1)))
+            .map(|outcome| outcome.as_ref().ok().map(|o| (o.version, o.status)))
             .collect();
         assert_eq!(
             states,

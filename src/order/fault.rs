@@ -110,6 +110,8 @@ pub enum WarningCode {
     ClientChanged,
     /// `kept_as_stored`
     KeptAsStored,
+    /// `not_unique`
+    NotUnique,
     /// `too_many`
     TooMany,
     /// `rounded`
@@ -130,7 +132,7 @@ pub enum WarningCode {
 
 impl WarningCode {
     /// Every code, in the order of its declaration: `ALL[code as usize] == code`.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ProductNotFound,
         Self::ProductAmbiguous,
         Self::StatusNotChanged,
@@ -139,6 +141,7 @@ impl WarningCode {
         Self::PaymentTypeUnknown,
         Self::ClientChanged,
         Self::KeptAsStored,
+        Self::NotUnique,
         Self::TooMany,
         Self::Rounded,
         Self::TooLong,
@@ -161,6 +164,7 @@ impl WarningCode {
             Self::PaymentTypeUnknown => "payment_type_unknown",
             Self::ClientChanged => "client_changed",
             Self::KeptAsStored => "kept_as_stored",
+            Self::NotUnique => "not_unique",
             Self::TooMany => "too_many",
             Self::Rounded => "rounded",
             Self::TooLong => "too_long",
@@ -198,6 +202,8 @@ pub enum Hint {
     Nul,
     /// Of a cancellation that does not say well whose it is.
     OnlyStatus,
+    /// Of something that a back office said of an older version.
+    Older,
     /// Beside a phone's number there are words, an extension or another number: that first number counts.
     OnlyNumber,
 }
@@ -338,7 +344,8 @@ impl Warning {
             | C::ExternalIdIgnored
             | C::PaymentTypeUnknown
             | C::ClientChanged
-            | C::KeptAsStored => false,
+            | C::KeptAsStored
+            | C::NotUnique => false,
             C::TooLong => !matches!(self.hint, Hint::Kept(_)),
             C::TooMany
             | C::Rounded
@@ -394,6 +401,14 @@ impl Warning {
             (C::KeptAsStored, H::OnlyStatus) => (
                 "отмена, по которой не видно, что заказ этого клиента: из неё учтён только статус",
                 "a cancellation that does not show that the order is its client's: nothing of it counts but the status",
+            ),
+            (C::KeptAsStored, H::Older) => (
+                "сказано о прежней версии, а о более новой уже сообщено: осталось сказанное о ней",
+                "said of an older version; what was said of a newer one stays",
+            ),
+            (C::NotUnique, _) => (
+                "этот номер 1С есть и у другого заказа, сохранён у обоих",
+                "another order has this number of 1C's too; both keep it",
             ),
             (C::KeptAsStored, _) => (
                 "отмена: чего в запросе нет, осталось как было",

@@ -28,6 +28,15 @@ async fn receiver(app: &TestApp, number: usize) -> Value {
     order.unwrap()["receiver"].clone()
 }
 
+/// The warnings of an entry.
+fn warnings(entry: &Value) -> Vec<String> {
+    let warnings = entry["warnings"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    warnings
+        .map(|warning| format!("{}: {}", text(&warning["field"]), text(&warning["code"])))
+        .collect()
+}
+
 #[tokio::test]
 async fn the_back_offices_number_and_status_come_back_with_the_order() {
     let app = with_orders(1).await;
@@ -122,10 +131,12 @@ async fn an_older_version_never_clears_what_a_newer_one_said() {
         &json!({ "number": 1, "version": 2, "receiver_number": "2", "error": "склад закрыт" }),
     )
     .await;
-    app.report_one(
-        &json!({ "number": 1, "version": 1, "receiver_number": "1", "receiver_uid": "u1" }),
-    )
-    .await;
+    let older = app
+        .report_one(
+            &json!({ "number": 1, "version": 1, "receiver_number": "1", "receiver_uid": "u1" }),
+        )
+        .await;
+    assert_eq!(warnings(&older), ["receiver_number: kept_as_stored"]);
     let row = || {
         app.value::<String>(
             "SELECT concat_ws(' ', version, number, uid, error) FROM order_receiver",
@@ -135,13 +146,53 @@ async fn an_older_version_never_clears_what_a_newer_one_said() {
     app.report_one(&json!({ "number": 1, "version": 2, "error": "" }))
         .await;
     assert_eq!(row().await, "2 2 u1", "the same version takes it back");
-    app.report_one(&json!({ "number": 1, "version": 1, "error": "поздно" }))
-        .await;
+    let late = json!({ "number": 1, "version": 1, "error": "поздно" });
+    let late = app.report_one(&late).await;
+    assert_eq!(warnings(&late), ["error: kept_as_stored"]);
+    let says = "сказано о прежней версии, а о более новой уже сообщено: осталось сказанное о ней";
+    assert_eq!(late["warnings"][0]["message"], says);
     assert_eq!(row().await, "2 2 u1");
-    // Of a version that a lost history had: as good as of the last.
-    app.report_one(&json!({ "number": 1, "version": 99, "receiver_number": "99" }))
+}
+
+#[tokio::test]
+async fn a_version_that_does_not_exist_is_not_found_and_shuts_out_nothing() {
+    let app = with_orders(2).await;
+    let said = json!([
+        { "number": 1, "version": 2, "receiver_number": "99", "status": "approved", "error": "нет" },
+        { "number": 2, "version": 1, "status": "approved" },
+    ]);
+    let answer = app.report(&said).await;
+    let entry = &answer.body["results"][0];
+    assert_eq!(entry["success"], false);
+    assert_eq!(entry["errors"][0]["field"], "version");
+    assert_eq!(entry["errors"][0]["code"], "not_found");
+    assert_eq!(answer.body["results"][1]["success"], true);
+    assert_eq!(receiver(&app, 1).await["number"], Value::Null);
+    let status = "SELECT status FROM orders ORDER BY number";
+    assert_eq!(app.values::<String>(status).await, ["new", "approved"]);
+    let entry = app
+        .report_one(&json!({ "number": 1, "version": 1, "receiver_number": "7" }))
         .await;
-    assert_eq!(row().await, "2 99 u1");
+    assert_eq!(entry["success"], true);
+    assert_eq!(receiver(&app, 1).await["number"], "7");
+}
+
+#[tokio::test]
+async fn a_number_that_another_order_has_too_is_kept_and_said() {
+    let app = with_orders(3).await;
+    let called =
+        |number: usize| json!({ "number": number, "version": 1, "receiver_number": "000000001" });
+    let answer = app.report(&json!([called(1), called(2)])).await;
+    let results = answer.body["results"].as_array().unwrap();
+    assert_eq!(warnings(&results[0]), [""; 0]);
+    assert_eq!(warnings(&results[1]), ["receiver_number: not_unique"]);
+    // In 1C numbers begin anew every year: an order of the next one.
+    let entry = app.report_one(&called(3)).await;
+    assert_eq!(warnings(&entry), ["receiver_number: not_unique"]);
+    assert_eq!(entry["success"], true);
+    for number in 1..=3 {
+        assert_eq!(receiver(&app, number).await["number"], "000000001");
+    }
 }
 
 #[tokio::test]

@@ -1,13 +1,11 @@
 //! What a 1C answered of orders that it took becomes ours: its number of each, and how far it has come.
 
-use std::collections::HashMap;
-
 use uuid::Uuid;
 
 use super::answer::Taken;
 use crate::{
-    exchange::results,
-    order::wire::OrderResult,
+    exchange::results::{self, is_anothers},
+    order::{fault::WarningCode, wire::OrderResult},
     store::{self, Store, feed::Who, targets::Target},
 };
 
@@ -30,10 +28,6 @@ pub(super) async fn take_over(
     let numbers = told.iter().filter_map(|told| told.taken.number.clone());
     let numbers: Vec<String> = numbers.collect();
     let called = store.orders_called(target.publication, &numbers).await?;
-    let called: HashMap<&str, i32> = called
-        .iter()
-        .map(|(number, order)| (number.as_str(), *order))
-        .collect();
     let mut said = Vec::new();
     for Told {
         number,
@@ -42,8 +36,7 @@ pub(super) async fn take_over(
     } in told
     {
         let mut receiver_number = taken.number;
-        let whose = receiver_number.as_deref().and_then(|n| called.get(n));
-        if whose.is_some_and(|order| *order != number) {
+        if (receiver_number.as_deref()).is_some_and(|said| is_anothers(&called, said, number)) {
             receiver_number = None;
             notes.push("a number of another order");
         }
@@ -68,7 +61,8 @@ pub(super) async fn take_over(
     if outcomes
         .iter()
         .flatten()
-        .any(|(.., warning)| warning.is_some())
+        .flat_map(|stored| &stored.warnings)
+        .any(|warning| warning.code == WarningCode::StatusNotChanged)
     {
         notes.push("a status that would go back");
     }
