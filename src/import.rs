@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     catalogue::{
-        Problem, Subject, Totals,
+        Problem, Subject, Text, Totals,
         decide::{FreeNumbers, Keys, Shortage, decide},
         entry::Entries,
         table::{self, Unreadable},
@@ -42,7 +42,7 @@ pub struct Report {
     pub totals: Totals,
     pub problems: Vec<Problem>,
     /// What was taken, and should be known all the same.
-    pub notes: Vec<String>,
+    pub notes: Vec<Text>,
     /// Whether it was taken; `false` after a dry run and where bad lines refuse the file.
     pub stored: bool,
 }

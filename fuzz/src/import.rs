@@ -9,7 +9,7 @@ use aqua_orders::{
         entry::Entries,
         table::{self, Row, Rows, Unreadable, Value},
     },
-    order::Rules,
+    order::{Rules, fault::Language},
 };
 use serde_json::json;
 
@@ -76,7 +76,9 @@ fn import(subject: Subject, table: Rows, rules: &Rules, file: &[u8], stored: &mu
     let decision = decided(stored, &entries);
     for problem in &decision.problems {
         assert!((1..=lines).contains(&problem.line), "{problem}");
-        assert!(!problem.reason.is_empty());
+        for language in [Language::Ru, Language::En] {
+            assert!(!problem.reason.in_language(language).is_empty());
+        }
     }
     let mut totals = decision.totals;
     let counts = *totals.of(subject);

@@ -9,6 +9,9 @@ use crate::order::fault::{Fault, FaultCode, Hint, Language};
 pub mod decide;
 pub mod entry;
 pub mod table;
+mod text;
+
+pub use self::text::Text;
 
 /// What a file is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub struct Problem {
     /// The column; empty for the line as a whole.
     pub column: String,
     /// What, and where that helps what to write instead.
-    pub reason: String,
+    pub reason: Text,
 }
 
 impl Problem {
@@ -63,7 +66,7 @@ impl Problem {
             code,
             hint,
         };
-        let reason = fault.message(Language::En);
+        let reason = Text::new(fault.message(Language::Ru), fault.message(Language::En));
         Self {
             subject,
             line,
@@ -79,7 +82,7 @@ impl fmt::Display for Problem {
         if !self.column.is_empty() {
             write!(f, "{}: ", self.column)?;
         }
-        f.write_str(&self.reason)
+        self.reason.fmt(f)
     }
 }
 

@@ -80,13 +80,14 @@ pub(super) async fn run(path: &Path) -> Result<(), CommandError> {
 
 fn publications(config: &Config) {
     for publication in &config.publications {
-        let mut who = match &publication.access {
+        let mut reads = String::new();
+        let who = match &publication.access {
             Access::Users(users) => format!("{} user(s)", users.len()),
             Access::Anonymous => "anybody who reaches it".into(),
         };
         if !publication.back_office.is_empty() {
             let logins = publication.back_office.len();
-            who = format!("{who} and {logins} back office(s)");
+            reads = format!("; {logins} back office(s) may read the feed");
         }
         let from = if publication.is_bound_to_networks() {
             format!("{} network(s)", publication.allow_from.len())
@@ -94,7 +95,7 @@ fn publications(config: &Config) {
             "anywhere".into()
         };
         good(format!(
-            "publication {}: {who} may post, from {from}",
+            "publication {}: {who} may post, from {from}{reads}",
             publication.name
         ));
     }

@@ -165,7 +165,7 @@ fn describe(args: &Import, report: &Report) -> String {
         say(format!("refused {problem}"));
     }
     for note in &report.notes {
-        say(note.clone());
+        say(note.to_string());
     }
     let subject = args.what;
     let mut totals = report.totals;

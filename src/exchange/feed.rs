@@ -38,7 +38,7 @@ const PIECE: usize = 256 * 1024;
 /// Answers that are put together at the same time.
 const AT_ONCE: usize = 2;
 /// How many of one login may wait.
-const WAITING: usize = 4;
+pub const WAITING: usize = 4;
 /// Between two looks for what other instances stored. A little less than the second that is promised.
 const LOOK_EVERY: Duration = Duration::from_millis(900);
 
@@ -76,7 +76,10 @@ pub enum Error {
     /// The cursor is of another publication, or of a history of the database that is gone.
     #[error("the cursor's history is gone")]
     CursorLost,
-    /// Too many of this login wait, or no memory is left.
+    /// As many of this login wait as may.
+    #[error("too many wait")]
+    TooManyWait,
+    /// No memory is left, or too many are reading.
     #[error("overloaded")]
     Overloaded,
     /// The database is away.
@@ -209,7 +212,7 @@ impl Feeds {
         let mut waiting = self.waiting.lock();
         let count = waiting.entry(key.clone()).or_default();
         if *count >= WAITING {
-            return Err(Error::Overloaded);
+            return Err(Error::TooManyWait);
         }
         *count += 1;
         Ok(Waiting {

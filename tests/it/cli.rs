@@ -365,6 +365,17 @@ async fn doctor_tells_each_fault_with_its_mend_and_changes_nothing() {
     assert!(ran.out.contains("in `listen` in [operator]"), "{}", ran.out);
 }
 
+#[test]
+fn doctor_says_of_a_back_office_that_it_reads_and_not_that_it_posts() {
+    let hash = serving::hash_password(&Scratch::new(), "secret");
+    let operator = Operator::new(&format!(
+        "{PUBLICATION}users = [{{ login = \"1c\", password_hash = \"{hash}\", role = \"back_office\" }}]\n"
+    ));
+    let ran = operator.run(&["doctor"]);
+    let said = "publication demodelivery: anybody who reaches it may post, from anywhere; 1 back office(s) may read the feed";
+    assert!(ran.out.contains(said), "{}{}", ran.out, ran.err);
+}
+
 #[tokio::test]
 async fn a_command_never_makes_the_database_that_it_does_not_find() {
     let operator = Operator::with_anonymous_publication();

@@ -561,10 +561,10 @@ async fn promise_5_who_waits_holds_no_connection_and_four_may_wait_for_a_login()
         waiting.spawn(async move { app.ask_feed(&format!("?{WAIT}")).await.page() });
     }
     until_somebody_waits(&app, 4).await;
-    assert_eq!(
-        app.ask_feed(&format!("?{WAIT}")).await.failure(),
-        (503, "overloaded")
-    );
+    let fifth = app.ask_feed(&format!("?{WAIT}")).await;
+    assert_eq!(fifth.failure(), (503, "overloaded"));
+    let says = "Под этим логином уже ждут 4 запроса, больше нельзя: дождитесь ответа или спросите без wait.";
+    assert_eq!(fifth.body["message"], says);
     assert_eq!(
         app.ask_feed("").await.page().orders.len(),
         0,
@@ -706,4 +706,16 @@ async fn the_feeds_path_may_be_spelled_as_the_orders_may_and_takes_no_other_meth
     }
     let answer = Answer::of(app.as_back_office(Method::PUT, FEED)).await;
     assert_eq!(answer.failure(), (405, "method_not_allowed"));
+    let path = "/demodelivery/hs/AquaDeliveri/v1/goods";
+    let answer = Answer::of(app.as_back_office(Method::POST, path)).await;
+    assert_eq!(answer.failure(), (404, "not_found"));
+    let says = answer.body["message"].as_str().unwrap();
+    for there in [
+        "getOrdersURL",
+        "v1/orders",
+        "v1/orders/results",
+        "v1/products",
+    ] {
+        assert!(says.contains(there), "{says}");
+    }
 }

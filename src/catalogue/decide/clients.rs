@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use super::{Of, Picture, Put, next_number, tally};
 use crate::{
-    catalogue::{Subject, entry},
+    catalogue::{Subject, Text, entry},
     order::model::{Address, BankAccount, Client, ClientPrice, ClientType},
 };
 
@@ -21,14 +21,20 @@ impl Picture<'_> {
         if let (Some(number), Some(by_id)) = (entry.number, by_id)
             && by_id.number != number
         {
-            let reason = format!("belongs to client {}", by_id.number);
+            let reason = Text::new(
+                format!("это id клиента {}", by_id.number),
+                format!("belongs to client {}", by_id.number),
+            );
             return self.problem(subject, entry.line, "sender_id", reason);
         }
         let before = by_number.or(by_id);
         if let (Some(client), Some(id)) = (before, &entry.sender_id)
             && client.sender_id.as_ref().is_some_and(|stored| stored != id)
         {
-            let reason = format!("client {} has another sender id", client.number);
+            let reason = Text::new(
+                format!("у клиента {} другой id отправителя", client.number),
+                format!("client {} has another sender id", client.number),
+            );
             return self.problem(subject, entry.line, "sender_id", reason);
         }
         if before.is_none() && entry.username.is_none() {
@@ -64,10 +70,10 @@ impl Picture<'_> {
                     if (first.get().price, &first.get().active) == (price.price, &price.active) => {
                 }
                 Entry::Occupied(first) => {
-                    let reason = format!(
-                        "sets the price of product {} otherwise than line {}",
-                        price.product,
-                        first.get().line
+                    let (product, line) = (price.product, first.get().line);
+                    let reason = Text::new(
+                        format!("цена товара {product} не та, что в строке {line}"),
+                        format!("sets the price of product {product} otherwise than line {line}"),
                     );
                     self.problem(subject, price.line, "prices.price", reason);
                 }
@@ -117,7 +123,10 @@ impl Picture<'_> {
             && let Some(owner) = self.stored.addresses.get(&number)
             && *owner != client.number
         {
-            let reason = format!("address {number} belongs to client {owner}");
+            let reason = Text::new(
+                format!("адрес {number} — клиента {owner}"),
+                format!("address {number} belongs to client {owner}"),
+            );
             return self.problem(subject, line, "addresses.number", reason);
         }
         let by_number = entry
@@ -130,7 +139,11 @@ impl Picture<'_> {
         if let (Some(_), Some(by_id)) = (entry.number, by_id)
             && by_number != Some(by_id)
         {
-            let reason = format!("belongs to address {}", client.addresses[by_id].number);
+            let number = client.addresses[by_id].number;
+            let reason = Text::new(
+                format!("это id адреса {number}"),
+                format!("belongs to address {number}"),
+            );
             return self.problem(subject, line, "addresses.sender_id", reason);
         }
         if let (Some(index), Some(id)) = (by_number, &entry.sender_id)
@@ -138,13 +151,19 @@ impl Picture<'_> {
             && stored != id
         {
             let number = client.addresses[index].number;
-            let reason = format!("address {number} has another sender id");
+            let reason = Text::new(
+                format!("у адреса {number} другой id отправителя"),
+                format!("address {number} has another sender id"),
+            );
             return self.problem(subject, line, "addresses.sender_id", reason);
         }
         if let Some(district) = entry.district.value()
             && !self.districts.contains(district)
         {
-            let reason = format!("there is no district {district}: import districts first");
+            let reason = Text::new(
+                format!("района {district} нет: сначала загрузите районы"),
+                format!("there is no district {district}: import districts first"),
+            );
             self.problem(subject, line, "addresses.district", reason);
         }
         let content = entry.content();
@@ -197,9 +216,10 @@ impl Picture<'_> {
     fn price(&mut self, entry: &entry::Price, client: &mut Client) {
         let subject = Subject::Clients;
         if !self.products.contains(&entry.product) {
-            let reason = format!(
-                "there is no product {}: import products first",
-                entry.product
+            let product = entry.product;
+            let reason = Text::new(
+                format!("товара {product} нет: сначала загрузите товары"),
+                format!("there is no product {product}: import products first"),
             );
             return self.problem(subject, entry.line, "prices.product", reason);
         }

@@ -9,7 +9,7 @@ mod products;
 
 use std::collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry};
 
-use super::{Counts, Problem, Subject, Totals, entry::Entries};
+use super::{Counts, Problem, Subject, Text, Totals, entry::Entries};
 use crate::order::{
     fault::{FaultCode, Hint},
     model::{Address, Client, ClientPrice, Status},
@@ -154,7 +154,7 @@ pub struct Decision {
     /// Bad lines, those of the entries included, in the files' order.
     pub problems: Vec<Problem>,
     /// What an operator should know although it was taken.
-    pub notes: Vec<String>,
+    pub notes: Vec<Text>,
     /// Where this is not nothing, the numbers in `changes` are stand-ins.
     pub shortage: Shortage,
 }
@@ -265,7 +265,7 @@ impl Picture<'_> {
         }
     }
 
-    fn problem(&mut self, subject: Subject, line: usize, column: &str, reason: String) {
+    fn problem(&mut self, subject: Subject, line: usize, column: &str, reason: Text) {
         self.out.problems.push(Problem {
             subject,
             line,
@@ -294,12 +294,15 @@ impl Picture<'_> {
             }
             Entry::Occupied(first) => *first.get(),
         };
-        let what = match of {
-            Of::Product => "product",
-            Of::Client => "client",
-            Of::Address => "address",
+        let (ru, en) = match of {
+            Of::Product => ("товар", "product"),
+            Of::Client => ("клиент", "client"),
+            Of::Address => ("адрес", "address"),
         };
-        let reason = format!("sets {what} {number}, as line {first} does");
+        let reason = Text::new(
+            format!("{ru} {number} уже задан строкой {first}"),
+            format!("sets {en} {number}, as line {first} does"),
+        );
         self.problem(subject, line, "", reason);
         false
     }

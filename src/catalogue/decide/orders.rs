@@ -1,7 +1,7 @@
 //! Orders that the back office had before they came to us.
 
 use super::{ImportedOrder, Picture, Put, tally};
-use crate::catalogue::{Subject, entry};
+use crate::catalogue::{Subject, Text, entry};
 
 impl Picture<'_> {
     pub(super) fn order(&mut self, entry: &entry::Order) {
@@ -24,24 +24,33 @@ impl Picture<'_> {
         if let Some((theirs, _)) = here
             && *theirs != number
         {
-            let reason = format!("the order came in, and has the number {theirs}");
+            let reason = Text::new(
+                format!("заказ уже пришёл, его номер — {theirs}"),
+                format!("the order came in, and has the number {theirs}"),
+            );
             return self.problem(subject, entry.line, "number", reason);
         }
         if let Some(other) = self.stored.order_numbers.get(&number)
             && other != id
         {
-            let reason = format!("belongs to the order with the sender's id {other}");
+            let reason = Text::new(
+                format!("это номер заказа с id отправителя {other}"),
+                format!("belongs to the order with the sender's id {other}"),
+            );
             return self.problem(subject, entry.line, "number", reason);
         }
         if let Some((_, now)) = here
             && *now != status
             && now.may_become(status)
         {
-            self.out.notes.push(format!(
-                "line {}: order {number} ({id}) came in and is {}, and stays so: move it on to {} with results or `order set-status`",
-                entry.line,
-                now.as_str(),
-                status.as_str(),
+            let (line, now, due) = (entry.line, now.as_str(), status.as_str());
+            self.out.notes.push(Text::new(
+                format!(
+                    "строка {line}: заказ {number} ({id}) уже пришёл, его статус {now} остаётся; чтобы стал {due} — итогом или `order set-status`"
+                ),
+                format!(
+                    "line {line}: order {number} ({id}) came in and is {now}, and stays so: move it on to {due} with results or `order set-status`"
+                ),
             ));
         }
         let mut after = before.cloned().unwrap_or_else(|| ImportedOrder {

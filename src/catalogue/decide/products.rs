@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Of, Picture, Product, Put, next_number, tally};
-use crate::catalogue::{Subject, entry};
+use crate::catalogue::{Subject, Text, entry};
 
 impl Picture<'_> {
     pub(super) fn district(&mut self, entry: &entry::District) {
@@ -34,8 +34,10 @@ impl Picture<'_> {
             (Some(number), _) => Some(number),
             (None, Some(first)) => {
                 if let Some(other) = meant.iter().nth(1) {
-                    let reason =
-                        format!("means product {first} and product {other}: give the number");
+                    let reason = Text::new(
+                        format!("это и товар {first}, и товар {other}: укажите номер"),
+                        format!("means product {first} and product {other}: give the number"),
+                    );
                     return self.problem(subject, entry.line, "sender_ids", reason);
                 }
                 Some(*first)
@@ -79,14 +81,19 @@ impl Picture<'_> {
                 continue;
             }
             if let Some(now) = now {
-                let note = format!(
-                    "line {}: sender id {id} meant product {now} and now means product {}",
-                    entry.line,
-                    if number > 0 {
-                        number.to_string()
-                    } else {
-                        "(new)".to_owned()
-                    },
+                let line = entry.line;
+                let (ru, en) = if number > 0 {
+                    (number.to_string(), number.to_string())
+                } else {
+                    ("(новый)".to_owned(), "(new)".to_owned())
+                };
+                let note = Text::new(
+                    format!(
+                        "строка {line}: id отправителя {id} означал товар {now}, теперь товар {ru}"
+                    ),
+                    format!(
+                        "line {line}: sender id {id} meant product {now} and now means product {en}"
+                    ),
                 );
                 self.out.notes.push(note);
             }

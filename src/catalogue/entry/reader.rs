@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     catalogue::{
-        Problem, Subject,
+        Problem, Subject, Text,
         table::{Row, Value},
     },
     order::{
@@ -66,9 +66,12 @@ impl Reader<'_> {
             }
             if let Some(other) = found.iter().nth(1) {
                 let lines = (records[index].0.line(), records[*other].0.line());
-                let reason = format!(
-                    "names the record of line {} and that of line {}",
-                    lines.0, lines.1
+                let reason = Text::new(
+                    format!("называет записи и строки {}, и строки {}", lines.0, lines.1),
+                    format!(
+                        "names the record of line {} and that of line {}",
+                        lines.0, lines.1
+                    ),
                 );
                 self.problem(row.line, String::new(), reason);
             }
@@ -81,8 +84,10 @@ impl Reader<'_> {
                 let (first, bad) = &mut records[index];
                 let line = first.line();
                 for column in first.merge(record) {
-                    let reason =
-                        format!("differs from line {line}, which tells of the same record");
+                    let reason = Text::new(
+                        format!("не то, что в строке {line} о той же записи"),
+                        format!("differs from line {line}, which tells of the same record"),
+                    );
                     self.problem(row.line, column.to_owned(), reason);
                     *bad = true;
                 }
@@ -95,7 +100,7 @@ impl Reader<'_> {
         before - (entries.len() - taken)
     }
 
-    fn problem(&mut self, line: usize, column: String, reason: String) {
+    fn problem(&mut self, line: usize, column: String, reason: Text) {
         self.problems.push(Problem {
             subject: self.subject,
             line,
@@ -263,8 +268,11 @@ impl Reader<'_> {
 
     /// Else every import of the file would make a new record.
     fn nameless(&mut self, row: &Row) {
-        let keys = self.subject.columns().keys.join(" or ");
-        let reason = format!("{keys} must tell which record is meant");
+        let keys = self.subject.columns().keys;
+        let reason = Text::new(
+            format!("не сказано, что за запись: нужен {}", keys.join(" или ")),
+            format!("{} must tell which record is meant", keys.join(" or ")),
+        );
         self.problem(row.line, String::new(), reason);
     }
 

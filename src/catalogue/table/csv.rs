@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::rows::{Columns, Group, Row, Rows, Unreadable, Value, line_at, unknown};
-use crate::catalogue::{Problem, Subject};
+use crate::catalogue::{Problem, Subject, Text};
 
 /// Where a column's cells go: its group, none for the record itself, and its name there.
 type Place = (Option<&'static Group>, &'static str);
@@ -33,7 +33,11 @@ pub(super) fn read(subject: Subject, text: &str) -> Result<Rows, Unreadable> {
         let name = name.trim().to_lowercase();
         let place = place(columns, &name);
         if place.is_none() && !name.is_empty() {
-            return Err(unknown("column", &name, columns.names()));
+            return Err(unknown(
+                &Text::new("столбец", "column"),
+                &name,
+                columns.names(),
+            ));
         }
         if place.is_some() && places.contains(&place) {
             return Err(Unreadable::DoubledColumn(name));
@@ -62,10 +66,14 @@ pub(super) fn read(subject: Subject, text: &str) -> Result<Rows, Unreadable> {
             places.get(index).is_none_or(Option::is_none) && !cell.trim().is_empty()
         });
         if beyond || record.len() < places.len() {
-            let reason = format!(
-                "{} cells where the header has {} columns: a separator or a quote too many or too few",
-                record.len(),
-                places.len()
+            let (cells, columns) = (record.len(), places.len());
+            let reason = Text::new(
+                format!(
+                    "ячеек {cells}, а столбцов в заголовке {columns}: лишний или пропущенный разделитель или кавычка"
+                ),
+                format!(
+                    "{cells} cells where the header has {columns} columns: a separator or a quote too many or too few"
+                ),
             );
             table.problems.push(Problem {
                 subject,

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::rows::{Group, Row, Rows, Unreadable, Value, line_at, unknown};
-use crate::{catalogue::Subject, order::raw};
+use crate::{
+    catalogue::{Subject, Text},
+    order::raw,
+};
 
 pub(super) fn read(subject: Subject, text: &str) -> Result<Rows, Unreadable> {
     if !text.trim_start().starts_with('[') {
         return Err(Unreadable::NotObjects(1));
     }
-    let elements: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|error| Unreadable::NotJson(error.to_string()))?;
+    let elements: Vec<&RawValue> = serde_json::from_str(text)
+        .map_err(|error| Unreadable::NotJson(Text::new(error.to_string(), error.to_string())))?;
     let columns = subject.columns();
     let mut table = Rows {
         rows: Vec::with_capacity(elements.len()),
@@ -45,8 +48,12 @@ fn object(
     if !part.starts_with('{') {
         return Ok(None);
     }
-    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(part)
-        .map_err(|error| Unreadable::NotJson(format!("object on line {line}: {error}")))?;
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(part).map_err(|error| {
+        Unreadable::NotJson(Text::new(
+            format!("объект в строке {line}: {error}"),
+            format!("object on line {line}: {error}"),
+        ))
+    })?;
     let mut cells = BTreeMap::new();
     for (name, raw) in fields {
         if let Some(plain) = plain.iter().find(|plain| **plain == name) {
@@ -55,7 +62,10 @@ fn object(
             cells.insert(found.name, group_value(text, raw.get(), found)?);
         } else {
             let all = plain.iter().chain(groups.iter().map(|group| &group.name));
-            let place = format!("key on line {line}");
+            let place = Text::new(
+                format!("ключ в строке {line}"),
+                format!("key on line {line}"),
+            );
             return Err(unknown(&place, &name, all.map(ToString::to_string)));
         }
     }

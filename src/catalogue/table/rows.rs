@@ -1,8 +1,11 @@
 //! What a file may say, the rows that it has, and what makes it unreadable.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use crate::catalogue::Problem;
+use crate::{
+    catalogue::{Problem, Text},
+    order::fault::Language,
+};
 
 #[derive(Debug)]
 pub struct Columns {
@@ -38,35 +41,82 @@ impl Columns {
     }
 }
 
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// `PK…`
-    #[error("this is an Excel workbook or an archive: save it as CSV (UTF-8) and import that")]
     Workbook,
     /// Neither UTF-8 nor Windows-1251.
-    #[error("broken UTF-8 on line {0}: save the file anew as UTF-8 or Windows-1251")]
     BadEncoding(usize),
-    #[error("the file is empty: its first line must name the columns")]
     Empty,
     /// A column or a key that means nothing to us: its data would be lost without a word.
-    #[error("unknown {0}")]
-    UnknownColumn(String),
-    #[error("the column {0} stands there twice")]
+    UnknownColumn(Text),
     DoubledColumn(String),
     /// No column tells which record is meant.
-    #[error("no column tells which record is meant: one of {0} is needed")]
     NoKey(String),
     /// An opening quote without its closing one: what follows is no longer told apart.
-    #[error("a quote is opened on line {0} and never closed")]
     OpenQuote(usize),
-    #[error("not JSON: {0}")]
-    NotJson(String),
+    NotJson(Text),
     /// JSON of another form.
-    #[error(
-        "an array of objects is expected, as in [{{\"number\": 1}}]; line {0} has something else"
-    )]
     NotObjects(usize),
 }
+
+impl Unreadable {
+    #[must_use]
+    pub fn text(&self) -> Text {
+        match self {
+            Self::Workbook => Text::new(
+                "это книга Excel или архив: сохраните её как CSV (UTF-8) и загрузите его",
+                "this is an Excel workbook or an archive: save it as CSV (UTF-8) and import that",
+            ),
+            Self::BadEncoding(line) => Text::new(
+                format!(
+                    "в строке {line} испорчен UTF-8: сохраните файл заново как UTF-8 или Windows-1251"
+                ),
+                format!("broken UTF-8 on line {line}: save the file anew as UTF-8 or Windows-1251"),
+            ),
+            Self::Empty => Text::new(
+                "файл пуст: первая строка должна называть столбцы",
+                "the file is empty: its first line must name the columns",
+            ),
+            Self::UnknownColumn(which) => Text::new(
+                format!("неизвестно: {}", which.in_language(Language::Ru)),
+                format!("unknown {which}"),
+            ),
+            Self::DoubledColumn(name) => Text::new(
+                format!("столбец {name} есть дважды"),
+                format!("the column {name} stands there twice"),
+            ),
+            Self::NoKey(keys) => Text::new(
+                format!("ни один столбец не говорит, что за запись: нужен один из {keys}"),
+                format!("no column tells which record is meant: one of {keys} is needed"),
+            ),
+            Self::OpenQuote(line) => Text::new(
+                format!("кавычка открыта в строке {line} и не закрыта"),
+                format!("a quote is opened on line {line} and never closed"),
+            ),
+            Self::NotJson(why) => Text::new(
+                format!("не JSON: {}", why.in_language(Language::Ru)),
+                format!("not JSON: {why}"),
+            ),
+            Self::NotObjects(line) => Text::new(
+                format!(
+                    "ожидается массив объектов, например [{{\"number\": 1}}]; в строке {line} другое"
+                ),
+                format!(
+                    "an array of objects is expected, as in [{{\"number\": 1}}]; line {line} has something else"
+                ),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text().fmt(f)
+    }
+}
+
+impl std::error::Error for Unreadable {}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -122,16 +172,24 @@ pub(super) fn line_at(bytes: &[u8], at: usize) -> usize {
 }
 
 /// Says which name was probably meant, or else which there are.
-pub(super) fn unknown(place: &str, name: &str, known: impl Iterator<Item = String>) -> Unreadable {
+pub(super) fn unknown(place: &Text, name: &str, known: impl Iterator<Item = String>) -> Unreadable {
     let known: Vec<String> = known.collect();
     let nearest = known
         .iter()
         .map(|known| (strsim::levenshtein(name, known), known))
         .min();
-    Unreadable::UnknownColumn(match nearest {
-        Some((distance, nearest)) if distance <= 2.max(name.chars().count() / 3) => {
-            format!("{place} \"{name}\": did you mean {nearest}?")
-        }
-        _ => format!("{place} \"{name}\": there are {}", known.join(", ")),
-    })
+    let (ru, en) = match nearest {
+        Some((distance, nearest)) if distance <= 2.max(name.chars().count() / 3) => (
+            format!("может быть, {nearest}?"),
+            format!("did you mean {nearest}?"),
+        ),
+        _ => (
+            format!("есть {}", known.join(", ")),
+            format!("there are {}", known.join(", ")),
+        ),
+    };
+    Unreadable::UnknownColumn(Text::new(
+        format!("{} «{name}»: {ru}", place.in_language(Language::Ru)),
+        format!("{place} \"{name}\": {en}"),
+    ))
 }

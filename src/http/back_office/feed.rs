@@ -72,6 +72,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::CursorLost => Self::CursorLost,
+            Error::TooManyWait => Self::TooManyWait,
             Error::Overloaded => Self::Overloaded,
             Error::Store(error) => {
                 tracing::warn!(error = %error.in_full(), "the feed cannot be read");

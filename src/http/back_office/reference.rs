@@ -65,7 +65,7 @@ async fn process(
     let _turn = app
         .imports
         .try_acquire()
-        .map_err(|_busy| Failure::Overloaded)?;
+        .map_err(|_busy| Failure::Importing)?;
     // What its rows take once they are read.
     file.memory.grow(2 * file.bytes.len())?;
     let rules = publication.rules.clone();
@@ -78,7 +78,9 @@ async fn process(
     let (entries, _memory) = match read {
         Ok(read) => read,
         Err(unreadable) => {
-            return Ok(Answer::of_unreadable(&unreadable.to_string(), options).respond());
+            let reason = unreadable.text();
+            let reason = reason.in_language(language);
+            return Ok(Answer::of_unreadable(reason, options).respond());
         }
     };
     let report = import::import(store, &publication, &entries, options, &|_, _, _| ()).await?;
@@ -113,7 +115,7 @@ struct Answer<'r> {
     #[serde(flatten)]
     counts: Tally,
     problems: Vec<Line<'r>>,
-    notes: &'r [String],
+    notes: Vec<&'r str>,
 }
 
 #[derive(Serialize)]
@@ -143,11 +145,11 @@ struct Line<'r> {
 }
 
 impl<'r> Line<'r> {
-    fn of(problem: &'r Problem) -> Self {
+    fn of(problem: &'r Problem, language: Language) -> Self {
         Self {
             line: problem.line,
             column: &problem.column,
-            reason: &problem.reason,
+            reason: problem.reason.in_language(language),
         }
     }
 }
@@ -174,9 +176,9 @@ impl<'r> Answer<'r> {
                 refused,
             },
             problems: (report.problems.iter().take(MOST_PROBLEMS))
-                .map(Line::of)
+                .map(|problem| Line::of(problem, language))
                 .collect(),
-            notes: &report.notes,
+            notes: (report.notes.iter().map(|note| note.in_language(language))).collect(),
         };
         if report.problems.is_empty() || options.skip_bad {
             return answer;
@@ -206,7 +208,7 @@ impl<'r> Answer<'r> {
                 column: "",
                 reason,
             }],
-            notes: &[],
+            notes: Vec::new(),
         };
         answer.refused(reason.to_owned())
     }

@@ -217,7 +217,11 @@ impl Operation {
             response(both(self.about), Vec::new(), json_body(named(self.answers))),
         )];
         let mut failures = Failure::all(limits).to_vec();
-        failures.retain(|failure| !self.not.contains(&failure.code()));
+        failures.retain(|failure| match failure {
+            Failure::TooManyWait => self.answers == "Feed",
+            Failure::Importing => self.answers == "ImportReport",
+            failure => !self.not.contains(&failure.code()),
+        });
         failures.sort_by_key(|failure| failure.status());
         for alike in failures.chunk_by(|one, other| one.status() == other.status()) {
             responses.push((alike[0].status().as_str().to_owned(), failed(alike)?));

@@ -38,7 +38,10 @@ pub fn operation(limits: &Limits) -> Result<Json> {
     );
     let mut responses = vec![("200".to_owned(), processed()?)];
     let mut failures = Failure::all(limits).to_vec();
-    failures.retain(|failure| *failure != Failure::CursorLost);
+    failures.retain(|failure| {
+        use Failure as F;
+        !matches!(failure, F::CursorLost | F::TooManyWait | F::Importing)
+    });
     failures.sort_by_key(|failure| failure.status());
     let status = |failure: &Failure| failure.status();
     for alike in failures.chunk_by(|one, other| status(one) == status(other)) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Failure, Methods, Parameter, looks_like::LooksLike};
+use crate::exchange::feed::WAITING;
 
 /// In Russian and in English.
 type Texts = (Cow<'static, str>, Cow<'static, str>);
@@ -92,8 +93,8 @@ impl Failure {
                 "Orders are only checked at this address: add ?dry_run=true.",
             ),
             Self::NotFound => fixed(
-                "По этому адресу ничего нет: заказы принимаются на /<публикация>/hs/AquaDeliveri/getOrdersURL.",
-                "Nothing is at this address: orders are taken at /<publication>/hs/AquaDeliveri/getOrdersURL.",
+                "По этому адресу ничего нет: заказы принимаются на /<публикация>/hs/AquaDeliveri/getOrdersURL; для 1С рядом с ним есть v1/orders, v1/orders/results, v1/products, v1/districts и v1/clients.",
+                "Nothing is at this address: orders are taken at /<publication>/hs/AquaDeliveri/getOrdersURL; for 1C there are v1/orders, v1/orders/results, v1/products, v1/districts and v1/clients next to it.",
             ),
             Self::MethodNotAllowed(Methods::Orders) => fixed(
                 "Сервис работает: по этому адресу он ждёт POST с JSON-массивом заказов.",
@@ -140,6 +141,18 @@ impl Failure {
             Self::Overloaded => fixed(
                 "Сервис перегружен: повторите запрос позже.",
                 "The service is overloaded: try again later.",
+            ),
+            Self::TooManyWait => filled(
+                format!(
+                    "Под этим логином уже ждут {WAITING} запроса, больше нельзя: дождитесь ответа или спросите без wait."
+                ),
+                format!(
+                    "{WAITING} requests of this login wait already, and no more may: wait for an answer, or ask without wait."
+                ),
+            ),
+            Self::Importing => fixed(
+                "Загружается другой файл: повторите позже.",
+                "Another file is being imported: try again later.",
             ),
             Self::StorageUnavailable => fixed(
                 "Хранилище недоступно, из пакета ничего не сохранено: повторите запрос позже.",

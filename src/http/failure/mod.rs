@@ -67,6 +67,10 @@ pub enum Failure {
     Internal,
     /// 503 `overloaded`, with `Retry-After`.
     Overloaded,
+    /// The same: as many of this login wait at the feed as may.
+    TooManyWait,
+    /// The same: another file is being imported.
+    Importing,
     /// 503 `storage_unavailable`, with `Retry-After`; nothing of the batch is stored.
     StorageUnavailable,
 }
@@ -107,7 +111,7 @@ impl Methods {
 
 impl Failure {
     /// Every one of them, in the order of declaration, with these limits and with examples for what else belongs to it.
-    pub fn all(limits: &Limits) -> [Self; 21] {
+    pub fn all(limits: &Limits) -> [Self; 23] {
         let malformed = |column, cut_short, looks_like| Self::MalformedJson {
             line: 1,
             column,
@@ -135,6 +139,8 @@ impl Failure {
             Self::AnswerTooLarge(limits.answer_bytes),
             Self::Internal,
             Self::Overloaded,
+            Self::TooManyWait,
+            Self::Importing,
             Self::StorageUnavailable,
         ]
     }
@@ -169,7 +175,9 @@ impl Failure {
                 (S::PAYLOAD_TOO_LARGE, "batch_too_large")
             }
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal_error"),
-            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Overloaded | Self::TooManyWait | Self::Importing => {
+                (S::SERVICE_UNAVAILABLE, "overloaded")
+            }
             Self::StorageUnavailable => (S::SERVICE_UNAVAILABLE, "storage_unavailable"),
         }
     }
@@ -183,7 +191,7 @@ impl Failure {
             ),
             Self::MethodNotAllowed(methods) => (header::ALLOW, methods.as_str()),
             // The queue moves on in moments; a database that is away needs longer to come back.
-            Self::Overloaded => (header::RETRY_AFTER, "2"),
+            Self::Overloaded | Self::TooManyWait | Self::Importing => (header::RETRY_AFTER, "2"),
             Self::StorageUnavailable => (header::RETRY_AFTER, "5"),
             _ => return None,
         };
@@ -326,7 +334,9 @@ mod tests {
             F::AnswerTooLarge(_) => 17,
             F::Internal => 18,
             F::Overloaded => 19,
-            F::StorageUnavailable => 20,
+            F::TooManyWait => 20,
+            F::Importing => 21,
+            F::StorageUnavailable => 22,
         }
     }
 
