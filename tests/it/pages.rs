@@ -97,24 +97,70 @@ async fn a_page_loads_nothing_from_elsewhere_and_has_nothing_inline() {
     }
 }
 
-/// What `/try` shows for these orders, in that language, run by node with a page that is only as much as the script needs.
-/// `None` where there is no node.
-async fn tried(app: &TestApp, orders: &Value, language: &str) -> Option<String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/try_page.mjs");
+/// What `/docs` shows in that language, or `/try` for these orders, run by node with a page that is only as much as the script
+/// needs. `None` where there is no node.
+async fn shown(app: &TestApp, language: &str, orders: Option<&Value>) -> Option<String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/page.mjs");
     let ran = Command::new("node")
         .arg(script)
         .arg(format!("http://{}", app.address))
-        .args([&orders.to_string(), language])
+        .arg(language)
+        .args(orders.map(Value::to_string))
         .stderr(Stdio::inherit())
         .output()
         .await;
     let Ok(ran) = ran else {
         // Past the test harness, which keeps to itself what a test prints that passes.
-        let _ = writeln!(stderr(), "skipped: /try (node is not here)");
+        let _ = writeln!(stderr(), "skipped: what pages show (node is not here)");
         return None;
     };
     assert!(ran.status.success());
     Some(String::from_utf8(ran.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn the_description_shows_every_call_with_what_it_takes_and_answers() {
+    let app = TestApp::with(|config: &mut Config| config.operator.public_docs = true).await;
+    for (language, parts) in [
+        (
+            "ru",
+            [
+                "[GET] [/{publication}/hs/AquaDeliveri/v1/orders]Лента заказов: каждый один раз, у последнего изменения",
+                "[wait]Секунд ждать первый заказ",
+                "[changed_by]sender, operator, back_officeКто изменил последним",
+                "[receiver.number]строка или nullНомер",
+                "[POST] [/{publication}/hs/AquaDeliveri/v1/orders/results]",
+                "Тело: массив Result",
+                "[results[].warnings]массив WarningПредупреждения",
+                "[POST] [/{publication}/hs/AquaDeliveri/v1/products]Товары",
+                "[problems[].reason]строкаПочему",
+                "[POST] [/v1/order/import]",
+            ],
+        ),
+        (
+            "en",
+            [
+                "[GET] [/{publication}/hs/AquaDeliveri/v1/orders]The feed of orders: each once, at its last change",
+                "[wait]Seconds to wait for the first order",
+                "[changed_by]sender, operator, back_officeWho changed it last",
+                "[receiver.number]string or nullNumber",
+                "[POST] [/{publication}/hs/AquaDeliveri/v1/orders/results]",
+                "Body: array of Result",
+                "[results[].warnings]array of WarningWarnings",
+                "[POST] [/{publication}/hs/AquaDeliveri/v1/products]Products",
+                "[problems[].reason]stringWhy",
+                "[POST] [/v1/order/import]",
+            ],
+        ),
+    ] {
+        let Some(shown) = shown(&app, language, None).await else {
+            return;
+        };
+        for part in parts {
+            assert!(shown.contains(part), "{part}\n{shown}");
+        }
+        assert!(!shown.contains("undefined"), "{shown}");
+    }
 }
 
 #[tokio::test]
@@ -145,7 +191,7 @@ async fn a_tried_batch_shows_the_faults_and_the_warnings_of_each_order() {
             ],
         ),
     ] {
-        let Some(shown) = tried(&app, &batch, language).await else {
+        let Some(shown) = shown(&app, language, Some(&batch)).await else {
             return;
         };
         for part in parts {

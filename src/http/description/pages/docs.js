@@ -8,6 +8,9 @@ const ANSWERED = [
   "AnsweredShippingAddress", "AnsweredItem", "BankAccount", "Price", "Failure",
 ];
 
+const OF_1C = ["Result", "Pushed"];
+const TO_1C = ["Feed", "FeedOrder", "Results", "ImportReport", "PushedAnswer"];
+
 const KINDS = {
   string: ["строка", "string"], integer: ["целое", "integer"], number: ["число", "number"],
   boolean: ["true / false", "true / false"], object: ["объект", "object"], array: ["массив", "array"],
@@ -61,10 +64,18 @@ function table(titles, rows) {
     element("tbody", {}, rows));
 }
 
+/** The fields of an object, and of the objects in it that have no name of their own. */
+function flat(schema, prefix = "") {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, value]) => {
+    const field = `${prefix}${name}`;
+    return [[field, value, schema], ...flat(value, `${field}.`), ...flat(value.items ?? {}, `${field}[].`)];
+  });
+}
+
 function fields(name, schemas, marksRequired) {
   const schema = schemas[name];
-  const rows = Object.entries(schema.properties ?? {}).map(([field, value]) => {
-    const must = marksRequired && schema.required?.includes(field);
+  const rows = flat(schema).map(([field, value, owner]) => {
+    const must = marksRequired && owner.required?.includes(field.split(".").pop());
     const canBeNull = !marksRequired && [value.type].flat().includes("null");
     return element("tr", {},
       element("td", {}, element("code", {}, field)),
@@ -104,6 +115,25 @@ function section(id, title, ...content) {
   return element("section", {}, element("h2", { id }, both(...title)), ...content);
 }
 
+/** A call of 1C's: what it is, the parameters of its query, what it takes and answers. */
+function called(path, method, operation) {
+  const [ru, en] = operation.summary.split(" / ");
+  const of = (body) => body.content["application/json"].schema;
+  const query = operation.parameters.filter((parameter) => parameter.in === "query");
+  const rows = query.map((parameter) => element("tr", {},
+    element("td", {}, element("code", {}, parameter.name)),
+    element("td", {}, described(parameter.description))));
+  const takes = operation.requestBody && of(operation.requestBody);
+  return [
+    element("p", { class: "call" }, element("code", {}, method.toUpperCase()), " ", element("code", {}, path)),
+    element("p", {}, both(ru, en)),
+    rows.length ? table([["Параметр", "Parameter"], ["Значение", "Meaning"]], rows) : null,
+    element("p", {},
+      takes ? [both("Тело: ", "Body: "), takes.items ? kind(takes) : described(takes.description), ". "] : null,
+      both("Ответ: ", "Answer: "), kind(of(operation.responses["200"])), "."),
+  ];
+}
+
 function page(api) {
   const call = api.paths[PATH].post;
   const schemas = api.components.schemas;
@@ -118,6 +148,7 @@ function page(api) {
   const contents = [
     ["call", ["Вызов", "The call"]], ["examples", ["Примеры", "Examples"]], ["sent", ["Что присылать", "What is sent"]],
     ["answered", ["Что в ответе", "What is answered"]], ["codes", ["Коды", "Codes"]],
+    ["back-office", ["Для 1С", "For 1C"]],
   ];
   const titles = Object.fromEntries(contents);
   return [
@@ -150,6 +181,14 @@ function page(api) {
     section("codes", titles.codes,
       element("p", {}, both("Коды не меняются, тексты могут.", "Codes never change, texts may.")),
       ["FaultCode", "WarningCode", "FailureCode"].flatMap((name) => codes(name, schemas[name]))),
+    section("back-office", titles["back-office"],
+      element("p", {}, both(
+        "Этим 1С забирает заказы, сообщает, что с ними стало, и загружает справочники. HTTP Basic: логин с ролью back_office; последний вызов — с токеном (Bearer).",
+        "By these 1C takes orders, says what became of them, and loads reference data. HTTP Basic: a login of the role back_office; the last call takes a token (Bearer).")),
+      Object.entries(api.paths).filter(([path]) => path !== PATH).flatMap(([path, methods]) =>
+        Object.entries(methods).flatMap(([method, operation]) => called(path, method, operation))),
+      OF_1C.flatMap((name) => fields(name, schemas, true)),
+      TO_1C.flatMap((name) => fields(name, schemas, false))),
   ];
 }
 

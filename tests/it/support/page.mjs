@@ -1,7 +1,7 @@
-// Runs the scripts of /try as a browser would, on as much of a page as they touch, and prints what they show: texts, and in
-// brackets those that stand out (codes and badges).
-// node try_page.mjs http://HOST ORDERS LANGUAGE
-const [, , base, orders, speaks] = process.argv;
+// Runs the scripts of /docs, or of /try with orders, as a browser would, on as much of a page as they touch, and prints what they
+// show: texts, and in brackets those that stand out (codes and badges).
+// node page.mjs http://HOST LANGUAGE [ORDERS]
+const [, , base, speaks, orders] = process.argv;
 
 class Element {
   constructor(name) {
@@ -47,7 +47,7 @@ globalThis.document = {
   addEventListener() {},
   dispatchEvent() {},
 };
-globalThis.location = { search: "?publication=demodelivery" };
+globalThis.location = { search: "?publication=demodelivery", hash: "", origin: base };
 globalThis.localStorage = { getItem: () => speaks, setItem() {} };
 const ask = fetch;
 // A browser's fetch knows of what node's does not.
@@ -56,6 +56,12 @@ globalThis.fetch = (path, { method, headers, body } = {}) => ask(base + path, { 
 const script = async (path) => (await ask(base + path)).text();
 const module = (source) => `data:text/javascript;base64,${Buffer.from(source).toString("base64")}`;
 const page = module(await script("/docs/page.js"));
-element("orders").value = orders;
-await import(module((await script("/docs/try.js")).replace("/docs/page.js", page)));
-await element("form").listeners.submit({ preventDefault() {} });
+const run = async (path) => import(module((await script(path)).replace("/docs/page.js", page)));
+if (orders === undefined) {
+  await run("/docs/docs.js");
+  console.log(text(element("content")));
+} else {
+  element("orders").value = orders;
+  await run("/docs/try.js");
+  await element("form").listeners.submit({ preventDefault() {} });
+}
