@@ -22,11 +22,13 @@ use crate::{
     },
     store::{
         self, Store,
-        feed::{Cursor, FeedRow},
+        feed::{Cursor, FeedRow, MOST_ROWS},
     },
     threads::block_if_many,
 };
 
+/// The most orders of an answer.
+pub const MOST_ORDERS: usize = MOST_ROWS - 1;
 /// An answer ends behind the order with which it gets so long.
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Orders that are read at a time.
@@ -178,15 +180,24 @@ impl Feeds {
         rows.truncate(limit);
         let mut writer = Writer::new(publication);
         let mut read = 0;
-        while read < rows.len() && writer.bytes < PAGE_BYTES {
-            // What is read for the next orders, and what becomes of it.
-            let room = memory.grow(writer.bytes + 2 * CHUNK_BYTES);
-            if room.is_err() && read > 0 {
+        let room = |memory: &mut Reservation, written| {
+            // What is read for these orders, what becomes of it, and what is read for the next ones meanwhile.
+            (memory.grow(written + 3 * CHUNK_BYTES)).map_err(|_exhausted| Error::Overloaded)
+        };
+        room(memory, 0)?;
+        let mut next = read_chunk(store, name, &rows).await?;
+        while let Some(chunk) = next.take() {
+            let (these, rest) = rows[read..].split_at(chunk.rows);
+            let (behind, written) = tokio::join!(
+                // Asked first: PostgreSQL works on it while this thread writes.
+                read_chunk(store, name, rest),
+                async { block_if_many(these.len(), || writer.orders(these, &chunk.known)) },
+            );
+            read += written?;
+            if writer.bytes >= PAGE_BYTES || room(memory, writer.bytes).is_err() {
                 break;
             }
-            room.map_err(|_exhausted| Error::Overloaded)?;
-            let chunk = &rows[read..(read + CHUNK).min(rows.len())];
-            read += read_orders(store, name, chunk, &mut writer).await?;
+            next = behind?;
         }
         memory.shrink_to(writer.bytes);
         let cursor = match rows[..read].last() {
@@ -283,31 +294,45 @@ async fn start(store: &Store, publication: &str, after: After) -> Result<Option<
     }
 }
 
-/// Reads the orders of these rows and writes them; says how many.
-async fn read_orders(
+/// Orders of the feed, as they are read at a time.
+struct Chunk {
+    /// Of so many rows.
+    rows: usize,
+    known: Known,
+}
+
+/// Reads the orders of the first of these rows; `None`: there are none.
+async fn read_chunk(
     store: &Store,
     publication: &str,
     rows: &[FeedRow],
-    writer: &mut Writer<'_>,
-) -> Result<usize, Error> {
-    let mut some = rows;
-    loop {
+) -> Result<Option<Chunk>, Error> {
+    let mut some = &rows[..rows.len().min(CHUNK)];
+    while !some.is_empty() {
         let mut keys = Keys::default();
-        let ids = some.iter().map(|row| row.sender_id.as_str());
-        keys.order_ids.extend(ids);
-        keys.orders_clients = true;
+        for row in some {
+            keys.order_ids.insert(&row.sender_id);
+            // Many are cached.
+            keys.client_numbers.insert(row.client_number);
+        }
         let most_bytes = if some.len() > 1 {
             CHUNK_BYTES
         } else {
             usize::MAX
         };
         match store.read(publication, &keys, false, most_bytes).await {
-            Ok(known) => return block_if_many(some.len(), || writer.orders(some, &known)),
+            Ok(known) => {
+                return Ok(Some(Chunk {
+                    rows: some.len(),
+                    known,
+                }));
+            }
             // Clients with thousands of addresses and prices: fewer at a time.
             Err(store::Error::TooMuch) => some = &some[..some.len().div_ceil(2)],
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(None)
 }
 
 /// Writes an answer.

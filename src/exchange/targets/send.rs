@@ -223,10 +223,9 @@ impl Sender {
             0 => self.memory.lock().limit,
             _ => 1,
         };
-        let most = i64::try_from(limit).unwrap_or(1);
         let rows = self
             .store
-            .target_rows(&self.publication, claim.position, self.takes, most)
+            .target_rows(&self.publication, claim.position, self.takes)
             .await?;
         let wanted: Vec<_> = rows
             .iter()

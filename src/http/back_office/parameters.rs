@@ -7,14 +7,13 @@ use chrono_tz::Tz;
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    exchange::feed::{After, Question},
+    exchange::feed::{After, MOST_ORDERS, Question},
     http::failure::{Failure, Parameter, looks_like::SafeName},
     import::Options,
     order::datetime,
 };
 
 const LIMIT: usize = 100;
-const MOST_LIMIT: usize = 500;
 const MOST_WAIT: u64 = 30;
 
 /// The value of each of these names, blanks cut off; `None` where it is not there.
@@ -84,7 +83,7 @@ pub fn question(uri: &Uri, timezone: Tz) -> Result<Question, Failure> {
     let limit = match limit {
         None => LIMIT,
         Some(text) => (whole(&text).and_then(|number| usize::try_from(number).ok()))
-            .filter(|limit| (1..=MOST_LIMIT).contains(limit))
+            .filter(|limit| (1..=MOST_ORDERS).contains(limit))
             .ok_or(invalid(Parameter::Limit))?,
     };
     let wait = match wait {

@@ -18,6 +18,9 @@ pub use report::{Known, Receiver, Reported, Who};
 
 pub use all_news::AllNews;
 
+/// The most rows that are read at a time: a page's, and one that tells whether there are more.
+pub const MOST_ROWS: usize = 501;
+
 /// How far somebody has read: a position, and the mark of the placement that gave it. In a history where that placement did
 /// not take place, nothing has the mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,7 @@ pub struct FeedRow {
     pub position: i64,
     pub number: i32,
     pub sender_id: String,
+    pub client_number: i32,
     pub changed_at: DateTime<Utc>,
     /// `sender`, `operator` or `back_office`.
     pub changed_by: String,
@@ -164,7 +168,7 @@ impl Store {
         connection.done(asked)
     }
 
-    /// So many rows behind that position, in order.
+    /// So many rows behind that position, in order: [`MOST_ROWS`] at most.
     pub async fn feed_rows(
         &self,
         publication: &str,
@@ -174,14 +178,17 @@ impl Store {
         let mut connection = self.connection().await?;
         let asked = sqlx::query_as!(
             FeedRow,
-            r#"SELECT f.position AS "position!", f.order_number AS number, o.sender_id, f.changed_at, f.changed_by,
+            r#"SELECT f.position AS "position!", f.order_number AS number, o.sender_id, o.client_number,
+                      f.changed_at, f.changed_by,
                       coalesce(r.number, i.receiver_number) AS receiver_number,
                       coalesce(r.uid, i.receiver_uid) AS receiver_uid
                FROM (
-                   SELECT * FROM feed WHERE publication = $1 AND position > $2 ORDER BY position LIMIT $3
+                   -- A number, for of a parameter the planner believes it may be a tenth of all, and sorts them.
+                   SELECT * FROM feed WHERE publication = $1 AND position > $2 ORDER BY position LIMIT 501
                ) f
                CROSS JOIN LATERAL (
-                   SELECT o.sender_id FROM orders o WHERE o.publication = $1 AND o.number = f.order_number OFFSET 0
+                   SELECT o.sender_id, o.client_number FROM orders o
+                   WHERE o.publication = $1 AND o.number = f.order_number OFFSET 0
                ) o
                LEFT JOIN LATERAL (
                    SELECT r.number, r.uid FROM order_receiver r
@@ -191,7 +198,7 @@ impl Store {
                    SELECT i.receiver_number, i.receiver_uid FROM imported_order i
                    WHERE i.publication = $1 AND i.sender_id = o.sender_id OFFSET 0
                ) i ON true
-               ORDER BY f.position"#,
+               ORDER BY f.position LIMIT $3"#,
             publication,
             after,
             i64::try_from(most).unwrap_or(i64::MAX),

@@ -10,9 +10,6 @@ use uuid::Uuid;
 
 use crate::store::{Error, Store};
 
-/// The most that one transaction places: it is to be short, for others wait for it.
-const AT_ONCE: i64 = 1000;
-
 impl Store {
     /// Gives positions to rows of the publication that have none, to a thousand at most; says to how many.
     pub async fn place(&self, publication: &str) -> Result<usize, Error> {
@@ -45,10 +42,10 @@ async fn place(connection: &mut PgConnection, publication: &str) -> Result<usize
         .await?;
     };
     let mut rows = sqlx::query!(
+        // A thousand at most: the transaction is to be short, for others wait for it.
         "SELECT order_number, changed_at FROM feed WHERE publication = $1 AND position IS NULL
-         LIMIT $2 FOR UPDATE SKIP LOCKED",
+         LIMIT 1000 FOR UPDATE SKIP LOCKED",
         publication,
-        AT_ONCE,
     )
     .fetch_all(&mut *transaction)
     .await?;
@@ -57,29 +54,36 @@ async fn place(connection: &mut PgConnection, publication: &str) -> Result<usize
         return Ok(0);
     }
     rows.sort_unstable_by_key(|row| (row.changed_at, row.order_number));
-    let numbers: Vec<i32> = rows.iter().map(|row| row.order_number).collect();
+    let last = head + i64::try_from(rows.len()).unwrap_or(i64::MAX - head);
+    let mut placed: Vec<(i32, i64)> = rows
+        .iter()
+        .map(|row| row.order_number)
+        .zip(head + 1..)
+        .collect();
+    placed.sort_unstable();
+    let (numbers, positions): (Vec<i32>, Vec<i64>) = placed.into_iter().unzip();
     sqlx::query!(
+        // The numbers are sorted, so `width_bucket` finds where among them an order's is.
         // Besides, who changed it since its last placement, for readers who take the changes of some alone.
         "UPDATE feed SET
-             position = $2::bigint + array_position($3::int[], order_number),
+             position = ($3::bigint[])[width_bucket(order_number, $2::int[])],
              placed_version = version,
              renumbered = NULL,
              sender_position = CASE WHEN by_sender > coalesce(placed_version, 0)
-                 THEN $2::bigint + array_position($3::int[], order_number) ELSE sender_position END,
+                 THEN ($3::bigint[])[width_bucket(order_number, $2::int[])] ELSE sender_position END,
              operator_position = CASE WHEN by_operator > coalesce(placed_version, 0)
-                 THEN $2::bigint + array_position($3::int[], order_number) ELSE operator_position END,
+                 THEN ($3::bigint[])[width_bucket(order_number, $2::int[])] ELSE operator_position END,
              back_office_position = CASE WHEN renumbered OR by_back_office > coalesce(placed_version, 0)
-                 THEN $2::bigint + array_position($3::int[], order_number) ELSE back_office_position END
-         WHERE publication = $1 AND order_number = ANY ($3::int[])",
+                 THEN ($3::bigint[])[width_bucket(order_number, $2::int[])] ELSE back_office_position END
+         WHERE publication = $1 AND order_number = ANY ($2::int[])",
         publication,
-        head,
         &numbers,
+        &positions,
     )
     .execute(&mut *transaction)
     .await?;
     // Random, and not made from the clock: a clock that was put back must not make one twice.
     let mark = Uuid::new_v4();
-    let last = head + i64::try_from(numbers.len()).unwrap_or(i64::MAX - head);
     sqlx::query!(
         "UPDATE feed_head SET position = $2, mark = $3 WHERE publication = $1",
         publication,

@@ -16,10 +16,9 @@ mod operator;
 pub use finish::{Attempt, Finish, Progress, Refused};
 pub use operator::{Delivery, Overview, PastAttempt, Which};
 
-/// A lag is counted up to so many orders.
+/// A lag is counted up to so many orders, among as many rows of the feed. (The statements say all such numbers themselves: of a
+/// parameter the planner believes that it may be a tenth of all rows, and sorts them.)
 pub const COUNTED: i64 = 10_000;
-/// So many rows of the feed are looked at for each order that is to be sent: most are wanted.
-const SCANNED: i64 = 4;
 
 /// A target's key.
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +127,7 @@ impl Store {
             let asked = sqlx::query!(
                 r#"SELECT t.paused, t.failures, t.refuses_us,
                           (head.position > t.position OR unplaced.there) AS "feed_goes_on!",
-                          CASE WHEN t.next_try_at > now() + $5::interval THEN 0
+                          CASE WHEN t.next_try_at > now() + $4::interval THEN 0
                                ELSE extract(epoch FROM t.next_try_at - now())::float8 END AS "wait!",
                           extract(epoch FROM d.next - now())::float8 AS next_parked,
                           d.parked AS "parked!", d.dead AS "dead!", lag.orders AS "lag_orders!",
@@ -147,22 +146,24 @@ impl Store {
                    ) d
                    CROSS JOIN LATERAL (
                        SELECT count(*) AS orders, min(changed_at) AS oldest FROM (
-                           (SELECT f.changed_at FROM feed f
-                            WHERE f.publication = $1 AND f.position > t.position
-                              AND (('sender' = ANY ($3) AND f.sender_position > t.position)
-                                OR ('operator' = ANY ($3) AND f.operator_position > t.position)
-                                OR ('back_office' = ANY ($3) AND f.back_office_position > t.position))
-                            ORDER BY f.position LIMIT $4)
+                           SELECT f.changed_at FROM (
+                               SELECT * FROM feed f WHERE f.publication = $1 AND f.position > t.position
+                               ORDER BY f.position LIMIT 10000
+                           ) f
+                           WHERE ('sender' = ANY ($3) AND f.sender_position > t.position)
+                              OR ('operator' = ANY ($3) AND f.operator_position > t.position)
+                              OR ('back_office' = ANY ($3) AND f.back_office_position > t.position)
                            UNION ALL
-                           (SELECT f.changed_at FROM feed f
-                            WHERE f.publication = $1 AND f.position IS NULL AND f.changed_by = ANY ($3) LIMIT $4)
+                           SELECT f.changed_at FROM (
+                               SELECT * FROM feed f WHERE f.publication = $1 AND f.position IS NULL LIMIT 10000
+                           ) f
+                           WHERE f.changed_by = ANY ($3)
                        ) late
                    ) lag
                    WHERE t.publication = $1 AND t.name = $2"#,
                 target.publication,
                 target.name,
                 &takes.names(),
-                COUNTED,
                 interval(LONGEST_PAUSE),
             )
             .fetch_optional(self.pool());
@@ -239,14 +240,12 @@ impl Store {
         Ok(())
     }
 
-    /// The next rows of the feed behind a position, in order. `most` is how many orders are to be sent at most; more rows may
-    /// come, with those in between that are not wanted.
+    /// The next rows of the feed behind a position, in order: four for each order of a request, for not all are wanted.
     pub async fn target_rows(
         &self,
         publication: &str,
         after: i64,
         takes: Takes,
-        most: i64,
     ) -> Result<Vec<Row>, Error> {
         let asked = sqlx::query_as!(
             Row,
@@ -254,13 +253,12 @@ impl Store {
                       coalesce(($3::boolean AND f.sender_position > $2)
                           OR ($4::boolean AND f.operator_position > $2)
                           OR ($5::boolean AND f.back_office_position > $2), false) AS "is_wanted!"
-               FROM feed f WHERE f.publication = $1 AND f.position > $2 ORDER BY f.position LIMIT $6"#,
+               FROM feed f WHERE f.publication = $1 AND f.position > $2 ORDER BY f.position LIMIT 200"#,
             publication,
             after,
             takes.sender,
             takes.operator,
             takes.back_office,
-            most * SCANNED,
         )
         .fetch_all(self.pool());
         self.in_time(asked).await.map_err(Error::of_statement)
