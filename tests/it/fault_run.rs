@@ -117,7 +117,12 @@ pub enum Database {
 
 impl Service {
     pub fn start(scratch: Scratch, database: Database) -> Self {
-        fs::write(scratch.join("aqua.toml"), SETTINGS).unwrap();
+        Self::with(SETTINGS, scratch, database)
+    }
+
+    /// With these settings.
+    pub fn with(settings: &str, scratch: Scratch, database: Database) -> Self {
+        fs::write(scratch.join("aqua.toml"), settings).unwrap();
         let process = Serving::start(&mut serve_command(&scratch, &database, quiet_port()));
         Self {
             scratch,

@@ -16,6 +16,7 @@ mod cost;
 mod crowd;
 mod dry_run;
 mod example;
+mod exchange_run;
 mod fault_run;
 mod faults;
 mod feed;

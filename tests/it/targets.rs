@@ -742,14 +742,26 @@ async fn a_committed_change_is_sent_at_least_once_through_kill_9() {
         command.env("DATABASE_URL", database.url());
         Serving::start(&mut command)
     };
+    let pool = database.pool();
+    let mut killed_before = 0;
     for round in 0..ROUNDS {
         let serving = start();
-        let orders: Vec<Value> = (0..3).map(|n| order(&format!("o{round}-{n}"))).collect();
+        // Every other time nobody gets at the target's lease, so that the kill comes between commit and sending; else it comes at
+        // any moment of it.
+        let mut holder = pool.begin().await.unwrap();
+        if round % 2 == 1 {
+            let held = sqlx::query("SELECT FROM target FOR UPDATE").execute(&mut *holder);
+            held.await.unwrap();
+        }
+        let ids = [0, 1, 2].map(|n| format!("o{round}-{n}"));
+        let orders: Vec<Value> = ids.iter().map(|id| order(id)).collect();
         post(&serving, &json!(orders)).await;
         serving.signal(Signal::SIGKILL);
         serving.end();
+        let newest = target.newest();
+        killed_before += usize::from(!ids.iter().any(|id| newest.contains_key(id)));
+        holder.rollback().await.unwrap();
         // What was killed holds the lease until it runs out; nobody has to wait for that here.
-        let pool = database.pool();
         sqlx::query("UPDATE target SET leased_until = now()")
             .execute(&pool)
             .await
@@ -760,6 +772,7 @@ async fn a_committed_change_is_sent_at_least_once_through_kill_9() {
         target.newest().len() == 3 * ROUNDS
     })
     .await;
+    assert!(killed_before > ROUNDS / 4, "{killed_before}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use super::app::{ORDERS, order};
 
-/// How many send at the same time.
+/// How many send at the same time, unless it is said.
 const SENDERS: usize = 6;
 /// Orders that each of them writes again and again.
 const ORDERS_EACH: usize = 25;
@@ -49,11 +49,19 @@ struct Book {
     open: HashMap<String, Vec<u64>>,
     /// Two orders that came in one batch, which was not answered and never sent again.
     given_up: Vec<[String; 2]>,
-    acknowledged: usize,
+    acknowledged: Vec<Acknowledged>,
     unavailable: usize,
     unanswered: usize,
     /// Orders that were given another number than before.
     renumbered: usize,
+}
+
+/// An order that was answered as stored.
+#[derive(Debug, Clone)]
+pub struct Acknowledged {
+    pub at: Instant,
+    pub id: String,
+    pub total: u64,
 }
 
 /// What became of it all.
@@ -121,13 +129,18 @@ impl fmt::Display for Figures {
 impl Register {
     /// Starts to send. Every order's id begins with `name`.
     pub fn open(name: &str, service: SocketAddr) -> Self {
+        Self::of(SENDERS, name, service)
+    }
+
+    /// The same with so many senders.
+    pub fn of(senders: usize, name: &str, service: SocketAddr) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let answers = Arc::new(Mutex::new(Answers {
             last: Instant::now(),
             longest_gap: Duration::ZERO,
             refused: None,
         }));
-        let senders = (0..SENDERS)
+        let senders = (0..senders)
             .map(|sender| {
                 let name = format!("{name} {sender}");
                 let (over, answers) = (Arc::clone(&over), Arc::clone(&answers));
@@ -174,16 +187,27 @@ impl Register {
     /// Ends the sending and compares what was promised with what is there. The service must be back by now, for what
     /// was not answered is sent until it is.
     pub async fn close(self, name: &str, database: &PgPool) -> Figures {
+        self.close_and_tell(name, database).await.0
+    }
+
+    /// The same, and what was answered when.
+    pub async fn close_and_tell(
+        self,
+        name: &str,
+        database: &PgPool,
+    ) -> (Figures, Vec<Acknowledged>) {
         self.over.store(true, Ordering::Relaxed);
         let mut books = Vec::new();
         for sender in self.senders {
             books.push(sender.await.unwrap());
         }
         let outage = self.answers.lock().unwrap().longest_gap;
-        Figures {
+        let figures = Figures {
             outage,
             ..compare(name, &books, database).await
-        }
+        };
+        let acknowledged = books.into_iter().flat_map(|book| book.acknowledged);
+        (figures, acknowledged.collect())
     }
 }
 
@@ -278,7 +302,11 @@ impl Book {
             let entry = &answer["data"][id];
             assert_eq!(entry["success"], true, "{entry}");
             let number = entry["data"][0]["id"].as_str().unwrap().to_owned();
-            self.acknowledged += 1;
+            self.acknowledged.push(Acknowledged {
+                at: Instant::now(),
+                id: id.clone(),
+                total,
+            });
             self.open.remove(id);
             if let Some((_, before)) = self.promised.insert(id.clone(), (total, number.clone()))
                 && before != number
@@ -340,7 +368,7 @@ async fn compare(name: &str, books: &[Book], database: &PgPool) -> Figures {
         .saturating_sub(books.len());
 
     for book in books {
-        figures.acknowledged += book.acknowledged;
+        figures.acknowledged += book.acknowledged.len();
         figures.unavailable += book.unavailable;
         figures.unanswered += book.unanswered;
         figures.doubled += book.renumbered;
