@@ -675,6 +675,11 @@ async fn a_content_encoding_that_names_no_compression_means_not_compressed() {
         " utf-8 , identity",
         "\"utf-8\"",
         "charset=utf-8",
+        "json",
+        "base64",
+        "chunked",
+        "null",
+        "utf-9; text",
         "windows-1251",
         "koi8-r",
         "utf-8\r\nContent-Encoding: binary",
@@ -690,14 +695,7 @@ async fn a_content_encoding_that_names_no_compression_means_not_compressed() {
     let contradiction = format!("{coding}Content-Type: a/b; charset=utf-8\r\n");
     let answer = service.post(&contradiction, &windows_1251).await;
     answer.refused(400, "bad_encoding");
-    for coding in [
-        "compress",
-        "rot13",
-        "base64",
-        "utf-8, rot13",
-        "gzip;utf-9",
-        "hz-gb-2312",
-    ] {
+    for coding in ["compress", "rot13", "x-lzma", "utf-8, rot13", "hz-gb-2312"] {
         let answer = service
             .post(&format!("Content-Encoding: {coding}\r\n"), "[1]")
             .await;
