@@ -263,29 +263,29 @@ fn without_currency(text: &str) -> Option<&str> {
 
 /// A number as JSON may write it: `1234.56` for `1 234,56` and `1,234.56`.
 ///
-/// A point is the decimal point; without one a comma is, if it is the only one. Before it there may be blanks between groups of
-/// three digits, or commas: `7 10` is no number.
+/// A point is the decimal point; without one a comma is, if it is the only one. Before it there may be blanks or apostrophes
+/// between groups of three digits, or the other of the two: `7 10` is no number. Where both come, the last is the decimal one.
 fn written_plainly(text: &str) -> Option<Cow<'_, str>> {
     if is_plain(text) {
         return Some(Cow::Borrowed(text));
     }
     let text = text.trim_matches(is_blank);
-    let point = if text.contains('.') {
-        Some('.')
-    } else {
-        (text.matches(',').count() == 1).then_some(',')
+    let is_single = |mark: char| text.matches(mark).count() == 1;
+    let point = match (text.rfind('.'), text.rfind(',')) {
+        (Some(point), Some(comma)) if comma > point => is_single(',').then_some(','),
+        (Some(_), comma) => (is_single('.') || comma.is_some()).then_some('.'),
+        (None, _) => is_single(',').then_some(','),
     };
     let (whole, fraction) = point
         .and_then(|point| text.split_once(point))
         .unwrap_or((text, ""));
     let (sign, whole) = whole.split_at(whole.starts_with(['-', '+']).into());
-    let has_commas = whole.contains(',');
-    let is_between = |c: char| {
-        if has_commas {
-            c == ','
-        } else {
-            c.is_whitespace()
-        }
+    // One mark stands between all groups.
+    let between = whole.chars().find(|c| !c.is_ascii_digit());
+    let is_between = |c: char| match between {
+        Some('.' | ',') => between == Some(c),
+        Some('\'' | '\u{2019}') => matches!(c, '\'' | '\u{2019}'),
+        _ => c.is_whitespace(),
     };
     let mut plain = String::with_capacity(text.len());
     plain.push_str(sign);
@@ -307,10 +307,13 @@ fn written_plainly(text: &str) -> Option<Cow<'_, str>> {
     is_plain(fraction).then_some(Cow::Owned(plain))
 }
 
-/// Written with nothing but what a JSON number may have.
+/// Written with nothing but what a JSON number may have, and one point at most.
 fn is_plain(text: &str) -> bool {
-    text.bytes()
-        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'))
+    let mut points = 0;
+    text.bytes().all(|b| {
+        points += u8::from(b == b'.');
+        points < 2 && (b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'))
+    })
 }
 
 /// Reads a whole number, in any spelling of an amount; `2.0` and `"2,000"` are whole, as PHP and 1C print them, and so is what is
@@ -394,7 +397,11 @@ mod tests {
             "--1",
             "1.2.3",
             "1,2,3",
-            "1.234,5",
+            "1.23,45",
+            "1,234.567,8",
+            "1 234.567,8",
+            "1'23",
+            "1'234 567",
             "е1",
             "1e+-2",
             "1e-+2",
@@ -456,6 +463,11 @@ mod tests {
             ("1,234,567.8", "1234567.8"),
             ("1,234,567", "1234567"),
             ("999,999.", "999999"),
+            ("1.234,56", "1234.56"),
+            ("1.234,5", "1234.5"),
+            ("1.234.567", "1234567"),
+            ("1'234.5", "1234.5"),
+            ("1’234’567,50", "1234567.5"),
             ("710 руб.", "710"),
             ("710,50 руб", "710.5"),
             ("710.50 руб.", "710.5"),

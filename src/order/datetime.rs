@@ -106,9 +106,14 @@ impl Written {
             Some(offset) => local.checked_sub_signed(offset.delta()?)?.and_utc(),
         };
         // Both ends must print with four digits of a year, in UTC (the database) and in local time (the answer).
-        let printable = |year| (1..=9999).contains(&year);
-        (printable(moment.year()) && printable(moment.with_timezone(&timezone).year()))
-            .then_some(moment)
+        let years = [moment.year(), moment.with_timezone(&timezone).year()];
+        if years.iter().all(|year| (1..=9999).contains(year)) {
+            return Some(moment);
+        }
+        // "For ever" is the end of the last year somewhere, and must not be past it elsewhere.
+        let last = NaiveDate::from_ymd_opt(9999, 12, 31)?.and_hms_opt(23, 59, 59)?;
+        let is_past = self.year == 9999 && years.contains(&10_000);
+        is_past.then_some(last.and_utc().min(from_local(last, timezone)?))
     }
 }
 
@@ -416,10 +421,24 @@ mod tests {
             "2019-11-06T11:60:00",
             "2019-11-06T11:00:61",
             "2019-11-06T11:00:00+24:00",
-            "9999-12-31T23:59:59Z",
             "0000-01-01T00:00:00",
         ] {
             assert_eq!(parse(text, MOSCOW), Err(Invalid::NoSuchMoment), "{text}");
+        }
+    }
+
+    #[test]
+    fn for_ever_is_the_end_of_the_last_year() {
+        let new_york = chrono_tz::America::New_York;
+        for (text, timezone, left) in [
+            ("9999-12-31T23:59:59Z", MOSCOW, "9999-12-31 23:59:59"),
+            ("9999-12-31T23:59:59-12:00", MOSCOW, "9999-12-31 23:59:59"),
+            ("9999-12-31 24:00", MOSCOW, "9999-12-31 23:59:59"),
+            ("9999-12-31 23:59:59", new_york, "9999-12-31 18:59:59"),
+        ] {
+            let moment = parse(text, timezone).expect(text);
+            assert_eq!(print(moment, timezone), left, "{text}");
+            assert_eq!(moment.year(), 9999, "{text}");
         }
     }
 

@@ -60,7 +60,7 @@ pub fn parse(text: &str, region: Region) -> Option<Phone> {
     // The number as far as the last gap before which it was whole.
     let mut whole_before: Option<String> = None;
     let mut is_in_gap = false;
-    for c in text.chars() {
+    for (at, c) in text.char_indices() {
         let is_digit = c.is_ascii_digit();
         // The second number, or an extension, may stand behind nothing but a gap.
         if is_digit && is_in_gap {
@@ -83,7 +83,11 @@ pub fn parse(text: &str, region: Region) -> Option<Phone> {
                 // what is left of it would be somebody else's.
                 let lacks_one = sent.len() == 10 && sent.starts_with(['7', '8'])
                     || sent.len() == 11 && sent.starts_with("+7");
-                let is_cut_off = is_digit || (!is_in_gap && c.is_alphanumeric() && lacks_one);
+                let is_slip = || {
+                    let has_extension = text[at..].contains(|c: char| c.is_ascii_digit());
+                    !is_in_gap && c.is_alphanumeric() && lacks_one && !has_extension
+                };
+                let is_cut_off = is_digit || is_slip();
                 let number = if is_cut_off {
                     None
                 } else {
@@ -370,6 +374,7 @@ mod tests {
             "+7 (919) 199-19-19 доб. 12",
             "89191991919доб.12",
             "89191991919x12",
+            "9191991919доб5",
             "9191991919, 9191991918",
             "89191991919 89191991918",
             "8 919 199 19 19 8 919 199 19 18",
@@ -390,6 +395,9 @@ mod tests {
             };
             assert_eq!(phone, due, "{text:?}");
         }
+        // Ten digits that begin with 8 are whole, too.
+        let glued = super::parse("8652990087доб5", Region::Ru).expect("a phone");
+        assert!(glued.has_more && glued.e164 == "+78652990087", "{glued:?}");
         let many = "+44 20 7946 0958 44 20 7946 0959";
         let phone = super::parse(many, Region::International).expect("a phone");
         assert!(

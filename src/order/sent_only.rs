@@ -57,10 +57,17 @@ pub fn sent_only(
     let (mut total, mut created_at) = (None, None);
     let (mut shipping_dates, mut has_address) = (None, false);
     let mut addresses: Vec<Address> = Vec::new();
+    // Sent again, the answer must be the same.
+    let stays =
+        |outcome: &Outcome| matches!(outcome, Outcome::Taken(taken) if !taken.is_refused_again);
+    let any_stays = verdict.elements.iter().any(stays);
     for (element, outcome) in elements.iter().zip(&verdict.elements) {
         let (Some(sent), Outcome::Taken(taken)) = (&element.order, outcome) else {
             continue;
         };
+        if any_stays && taken.is_refused_again {
+            continue;
+        }
         let Some(of) = taken.client else {
             continue;
         };

@@ -190,6 +190,8 @@ enum Need {
     Optional,
     /// The order, for want of this: the fault.
     Instead(&'static str),
+    /// The order of a client that is not known; what says "nothing" did not come.
+    OfUnknown,
 }
 
 impl Need {
@@ -197,7 +199,7 @@ impl Need {
     fn unread(self, pointer: &str, values: &[&str], code: &str) -> Vec<Row> {
         let rows = values.iter().map(|value| {
             let expected = match self {
-                Self::Required => refused(&format!("{}: {code}", path(pointer))),
+                Self::Required | Self::OfUnknown => refused(&format!("{}: {code}", path(pointer))),
                 Self::Optional => told(pointer, code),
                 Self::Instead(fault) => refused(fault),
             };
@@ -213,6 +215,7 @@ impl Need {
                 .iter()
                 .map(|value| row(pointer, *value, []))
                 .collect(),
+            Self::OfUnknown => self.unread(pointer, values, "required"),
             needed => needed.unread(pointer, values, code),
         }
     }
@@ -329,6 +332,8 @@ fn amount(pointer: &str, shown_at: &str, digits: usize, need: Need) -> Vec<Row> 
             (r#""1,234,567.8""#, "1234567.8"),
             (r#"".50""#, "0.5"),
             (r#""5.""#, "5"),
+            (r#""1.234,56""#, "1234.56"),
+            (r#""1'234.5""#, "1234.5"),
             (r#""710 руб.""#, "710"),
             (r#""1 234,50 ₽""#, "1234.5"),
             // The noise of a binary float.
@@ -363,7 +368,7 @@ fn amount(pointer: &str, shown_at: &str, digits: usize, need: Need) -> Vec<Row> 
             r#""abc""#,
             r#"" ""#,
             r#""1,2,3""#,
-            r#""1.234,5""#,
+            r#""1.23,45""#,
             r#""7 10""#,
             r#""0x10""#,
             r#""NaN""#,
@@ -612,7 +617,8 @@ const PHONES: [(&str, &str); 26] = [
 ];
 
 /// Beside a whole number stands something else: the number counts, and that is said.
-const PHONES_WITH_MORE: [(&str, &str); 7] = [
+const PHONES_WITH_MORE: [(&str, &str); 8] = [
+    (r#""8652990087доб5""#, r#""8652990087""#),
     (r#""Иван 89191991919""#, r#""9191991919""#),
     (r#""9191991919 доб. 12""#, r#""9191991919""#),
     (r#""+7 (919) 199-19-19 доб. 12""#, r#""9191991919""#),
@@ -812,6 +818,10 @@ async fn the_fields_of_an_order_at_their_bounds_and_just_past_them() {
         r#""removed""#,
     ] {
         rows.extend(taken("/status", "/status", &[(status, status)]));
+    }
+    // A line's end that was read along.
+    for status in [r#""new\n""#, r#""new \r\n""#] {
+        rows.extend(taken("/status", "/status", &[(status, r#""new""#)]));
     }
     rows.extend(not_taken(
         "/status",
@@ -1258,7 +1268,7 @@ async fn the_fields_of_a_client_at_their_bounds_and_just_past_them() {
         "/client/username",
         &|text| shown("/client/username", text),
         255,
-        Need::Instead("client.username: required"),
+        Need::OfUnknown,
     ));
     for field in ["email", "emai"] {
         rows.extend(text(
@@ -1333,7 +1343,7 @@ async fn the_fields_of_a_client_at_their_bounds_and_just_past_them() {
         "/client/phones",
         &[
             ("[]", "[]"),
-            (r#"[null,""]"#, "[]"),
+            (r#"[null,"",false]"#, "[]"),
             (
                 r#"["9191991919","89191991919","+44 20 7946-0958"]"#,
                 r#"["9191991919","+442079460958"]"#,

@@ -365,6 +365,42 @@ async fn on_loopback_too_a_publication_said_to_be_open_shows_a_stranger_nothing_
 }
 
 #[tokio::test]
+async fn where_anybody_may_post_a_guessed_number_opens_no_client() {
+    let said = "anonymous = true\nanonymous_from_anywhere = true\nanswers_stored = true\n";
+    let text = format!("[[publication]]\nname = 'demodelivery'\n{said}");
+    let parsed = Config::parse("aqua.toml".as_ref(), &text, &Environment::default()).unwrap();
+    let app = TestApp::with(|config| config.publications = parsed.publications).await;
+    with_a_client_of_many_words(&app).await;
+    let mut same = order("first");
+    same["client"] = json!({ "id": "c-1" });
+    let theirs = app.accept(&same).await;
+    let guessed = |id: &str, client: Value| {
+        let mut order = order(id);
+        order["client"] = client;
+        order["client"]["external_id"] = theirs["client"]["id"].clone();
+        order
+    };
+    let stranger = json!({ "username": "Чужой", "phone": "9191991910" });
+    let mut with_id = stranger.clone();
+    with_id["id"] = json!("mine");
+    for sent in [guessed("a", stranger.clone()), guessed("b", with_id)] {
+        let answer = app.post(&json!([sent])).await;
+        let id = sent["id"].as_str().unwrap();
+        assert_ne!(answer.order(id)["client"]["id"], theirs["client"]["id"]);
+        assert!(
+            answer
+                .warnings(id)
+                .contains(&"client.external_id: external_id_ignored".to_owned())
+        );
+    }
+    let alone = app
+        .post(&json!([guessed("c", json!({ "username": "Чужой" }))]))
+        .await;
+    assert_eq!(alone.faults("c"), ["client.phone: required"]);
+    assert_eq!(app.accept(&same).await["client"], theirs["client"]);
+}
+
+#[tokio::test]
 async fn what_the_call_itself_sent_is_answered_with_our_numbers() {
     let app = open_to_all().await;
     let mut sent = order("1");

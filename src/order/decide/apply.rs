@@ -12,7 +12,7 @@ use super::{
 };
 use crate::order::{
     content::OrderContent,
-    fault::{Fault, Hint, Path, Warning, WarningCode},
+    fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     identity::share_a_phone,
     model::Status,
     record::Record,
@@ -63,7 +63,10 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
             ..Warning::new(&"", WarningCode::KeptAsStored)
         });
         if self.clients.lacks_name(element) {
-            warnings.push(Warning::new(&"client.username", WarningCode::Required));
+            // One that could not be read is told already.
+            if faults::no_name(element).code == FaultCode::Required {
+                warnings.push(Warning::new(&"client.username", WarningCode::Required));
+            }
         } else if !element.has_unreadable_client {
             warnings.push(Warning::new(&"client", WarningCode::NotAllowed));
         }

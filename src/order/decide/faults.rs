@@ -2,7 +2,7 @@
 
 use super::picture::Picture;
 use crate::order::{
-    fault::{Fault, FaultCode, Hint},
+    fault::{Fault, FaultCode, Hint, WarningCode},
     identity::share_a_phone,
     model::{Client, Order, Status},
     wire::Element,
@@ -43,22 +43,41 @@ pub(super) fn against(
         return faults;
     }
     if picture.clients.lacks_name(element) {
-        faults.push(Fault {
-            field: "client.username".to_owned(),
-            code: FaultCode::Required,
-            hint: Hint::None,
-        });
+        faults.push(no_name(element));
     }
     // A finished order is not overwritten by a stranger's: a shop that is set up anew counts from 1 again.
     if let Some(order) = known
         && is_finished(order)
-        && element.order.is_some()
-        && element.names_client()
+        && says_whose(element)
         && is_of_another(picture, order, element)
     {
         faults.push(conflict("id"));
     }
     faults
+}
+
+/// Whether an element says whose its order is, and does not cancel it as far as it was read.
+fn says_whose(element: &Element) -> bool {
+    match &element.refused {
+        Some(refused) => !refused.cancels,
+        None => element.order.is_some() && element.names_client(),
+    }
+}
+
+/// The name of a client that is not known: it did not come, or could not be read.
+pub(super) fn no_name(element: &Element) -> Fault {
+    let field = "client.username";
+    let mut unread = (element.warnings.iter())
+        .filter(|warning| warning.field == field && warning.code == WarningCode::WrongType);
+    let (code, hint) = match unread.next() {
+        Some(warning) => (FaultCode::WrongType, warning.hint),
+        None => (FaultCode::Required, Hint::None),
+    };
+    Fault {
+        field: field.to_owned(),
+        code,
+        hint,
+    }
 }
 
 fn is_finished(order: &Order) -> bool {

@@ -81,6 +81,8 @@ pub struct Taken {
     /// The numbers of its client's addresses. `None` where nothing of its client was taken: a cancellation that came without one,
     /// or with one that we do not know.
     pub addresses: Option<AddressNumbers>,
+    /// It was taken, and what came behind it refuses it when the batch is sent again. It is answered as it is then.
+    pub is_refused_again: bool,
 }
 
 /// Of each address in a client's list, in the order in which they were sent: our number; `None` where it found no room.
@@ -272,9 +274,10 @@ fn decide_batch<'a: 'e, 'e>(
                     verdict.order = Some(order);
                     outcome.take(taken);
                 }
-                // It was taken the round before; what refuses it now came behind it.
-                Err(_) if matches!(outcome, Outcome::Taken(_)) => {}
-                Err(faults) => outcome.refuse(faults),
+                Err(faults) => match outcome {
+                    Outcome::Taken(taken) => taken.is_refused_again = true,
+                    Outcome::Refused(_) => outcome.refuse(faults),
+                },
             }
         }
         if !picture.end_round() {

@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::order::{
-    fault::{Fault, FaultCode, Hint},
-    model::Status,
-    wire::Element,
-};
+use super::faults::no_name;
+use crate::order::{fault::Fault, model::Status, wire::Element};
 
 /// The elements of a batch, as far as they depend on each other.
 pub(super) struct SameBatch<'e> {
@@ -104,11 +101,7 @@ fn last_of_each(elements: &[Element]) -> HashMap<i32, (usize, Option<usize>)> {
 pub(super) fn lacks(element: &Element) -> Vec<Fault> {
     let mut faults = element.missing.clone();
     if faults.is_empty() {
-        faults.push(Fault {
-            field: "client.username".to_owned(),
-            code: FaultCode::Required,
-            hint: Hint::None,
-        });
+        faults.push(no_name(element));
     }
     faults
 }

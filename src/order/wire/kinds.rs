@@ -505,7 +505,9 @@ impl<'r> Reader<'r> {
             let Value::Text(text) = value else {
                 return Err(Unread(FaultCode::WrongType, TEXT));
             };
-            let word = parse(&text).ok_or(Unread(FaultCode::NotAllowed, Hint::Allowed(words)));
+            // A line's end comes along where a program's output was read.
+            let word = parse(text.trim_end_matches(is_blank))
+                .ok_or(Unread(FaultCode::NotAllowed, Hint::Allowed(words)));
             word.map(Some)
         })
     }
@@ -568,6 +570,10 @@ impl<'r> Reader<'r> {
             let mut phones: Vec<String> = Vec::with_capacity(list.len());
             for (index, raw) in list.into_iter().enumerate() {
                 let path = path.index(index);
+                // "None", as PHP and Odoo write it.
+                if matches!(raw::value(raw), Value::Bool(false)) {
+                    continue;
+                }
                 match r.said(raw::value(raw), path, Self::said_phone) {
                     Ok(Some(phone)) if !phones.contains(&phone) => phones.push(phone),
                     Ok(_) => {}

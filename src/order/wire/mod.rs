@@ -55,6 +55,26 @@ pub struct Element {
     pub warnings: Vec<Warning>,
     /// The order; `None` when there are faults.
     pub order: Option<SentOrder>,
+    /// Of one with faults, where its status and its client could be read.
+    pub refused: Option<Refused>,
+}
+
+/// What is needed of a refused order to tell whether it is somebody else's: all faults are told (contract §2).
+#[derive(Debug, Clone)]
+pub struct Refused {
+    pub(super) cancels: bool,
+    phones: Vec<String>,
+}
+
+impl Refused {
+    fn of(order: SentOrder) -> Option<Self> {
+        let cancels = order.status == Status::Removed;
+        let phones = order.client?.phones.into_value();
+        Some(Self {
+            cancels,
+            phones: phones.unwrap_or_default(),
+        })
+    }
 }
 
 impl Element {
@@ -75,6 +95,7 @@ impl Element {
     pub(super) fn phones(&self) -> impl Iterator<Item = &str> {
         let client = self.order.as_ref().and_then(|order| order.client.as_ref());
         let phones = client.and_then(|client| client.phones.value());
+        let phones = phones.or(self.refused.as_ref().map(|refused| &refused.phones));
         phones.into_iter().flatten().map(String::as_str)
     }
 }

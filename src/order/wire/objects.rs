@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    ClientKey, Element, SentAddress, SentClient, SentItem, SentOrder,
+    ClientKey, Element, Refused, SentAddress, SentClient, SentItem, SentOrder,
     kinds::{Given, OBJECT, Reader},
 };
 use crate::order::{
@@ -31,6 +31,7 @@ impl Reader<'_> {
             missing: Vec::new(),
             warnings: Vec::new(),
             order: None,
+            refused: None,
         };
         if self.element.trim_ascii_start().starts_with('{') {
             self.order(&mut read);
@@ -39,7 +40,7 @@ impl Reader<'_> {
         }
         (read.faults, read.warnings) = self.finish();
         if !read.faults.is_empty() {
-            read.order = None;
+            read.refused = read.order.take().and_then(Refused::of);
         }
         read
     }

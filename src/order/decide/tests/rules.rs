@@ -237,6 +237,12 @@ fn identity() {
             becomes: Rejected(vec![NAME_REQUIRED]),
         },
         Rule {
+            says: "One that came and cannot be read is told for what it is.",
+            stored: vec![],
+            sent: vec![of_client("a", json!({ "id": "two", "username": true }))],
+            becomes: Rejected(vec!["client.username: wrong_type"]),
+        },
+        Rule {
             says: "A registered client whom a later order of the batch makes is known.",
             stored: vec![],
             sent: vec![plain("b"), of_client("a", json!({ "id": "one" }))],
@@ -340,6 +346,31 @@ fn identity() {
                 vec!["id: kept_as_stored"],
                 vec![("/client/external_id", json!("one"))],
             ),
+        },
+        Rule {
+            says: "That is told beside what else is wrong.",
+            stored: vec![finished("a", registered("one", "9191991911"))],
+            sent: vec![{
+                let mut order = of_client("a", registered("two", "9191991912"));
+                order["total"] = json!("");
+                order
+            }],
+            becomes: Rejected(vec!["total: required", "id: conflict"]),
+        },
+        Rule {
+            says: "It is not of an order that has a phone in common, nor of one whose client cannot be read.",
+            stored: vec![finished("a", registered("one", "9191991911"))],
+            sent: vec![
+                of("a", json!({ "total": "", "client": "Кто-то" })),
+                of(
+                    "a",
+                    json!({
+                        "total": "",
+                        "client": { "id": "two", "username": "Два", "phones": ["89191991911"] },
+                    }),
+                ),
+            ],
+            becomes: Rejected(vec!["total: required", "client: wrong_type"]),
         },
         Rule {
             says: "Whatever its status says.",
