@@ -14,6 +14,16 @@ pub enum Error {
     )]
     Url(String),
 
+    /// Workers are reached as the coordinator is, and a socket leads to no other host.
+    #[error(
+        "the database's URL leads to the Citus coordinator through a Unix socket, and its worker {worker} is another host: \
+         name the coordinator's host in the URL, with a user and a password that the workers know, too"
+    )]
+    SocketToWorker {
+        /// Its host and port, as Citus has them.
+        worker: String,
+    },
+
     /// No server programs of PostgreSQL on this machine, or only ones that are too old.
     #[error(
         "PostgreSQL's server programs (initdb and postgres, {oldest} or newer) were not found; looked in {looked}. \

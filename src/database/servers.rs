@@ -79,13 +79,22 @@ impl Servers {
 }
 
 /// How to connect to a worker: as to the coordinator, elsewhere. Citus may know it by a host's name or by a socket's folder.
-#[must_use]
-pub fn to_worker(coordinator: &PgConnectOptions, host: &str, port: u16) -> PgConnectOptions {
+///
+/// # Errors
+/// [`Error::SocketToWorker`] where only the coordinator is reached through a socket.
+pub fn to_worker(
+    coordinator: &PgConnectOptions,
+    host: &str,
+    port: u16,
+) -> Result<PgConnectOptions, Error> {
     let options = coordinator.clone().port(port);
     if host.starts_with('/') {
-        options.socket(host)
+        Ok(options.socket(host))
+    } else if options.get_socket().is_none() {
+        Ok(options.host(host))
     } else {
-        options.host(host)
+        let worker = format!("{host}:{port}");
+        Err(Error::SocketToWorker { worker })
     }
 }
 
@@ -258,6 +267,23 @@ mod tests {
             let error = servers(url).expect_err(url);
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_worker_is_reached_as_the_coordinator_is() {
+        let to = |url: &str, host: &str| {
+            let servers: Servers = url.parse().expect("servers");
+            let worker = to_worker(servers.first(), host, 5433);
+            worker
+                .map(|worker| place(&worker))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(to("postgres://u:p@one/db", "two"), Ok("two:5433".into()));
+        assert_eq!(to("postgres://u:p@one/db", "/tmp/a"), Ok("/tmp/a".into()));
+        let by_socket = "postgres:///db?host=/tmp/a";
+        assert_eq!(to(by_socket, "/tmp/b"), Ok("/tmp/b".into()));
+        let error = to(by_socket, "two").expect_err("a socket leads to no other host");
+        assert!(error.contains("two:5433"), "{error}");
     }
 
     #[test]

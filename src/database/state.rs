@@ -53,7 +53,8 @@ const NOT_DURABLE: &str = "array_remove(ARRAY[
 /// Looks at a database, waiting for it at most `patience`.
 ///
 /// # Errors
-/// [`Error::NoAnswer`] and [`Error::Refused`] by the server, [`Error::Newer`] and [`Error::Altered`] by the schema.
+/// [`Error::NoAnswer`] and [`Error::Refused`] by the server, [`Error::Newer`] and [`Error::Altered`] by the schema,
+/// [`Error::SocketToWorker`] by a Citus cluster.
 pub async fn state(options: &PgConnectOptions, patience: Duration) -> Result<State, Error> {
     let mut connection = connect(options, patience).await?;
     // Settings of the server, not of our schema: nothing for the compiler to check against.
@@ -120,8 +121,8 @@ async fn workers(
     let nodes: Vec<(String, i32)> = rows.fetch_all(coordinator).await?;
     let mut workers = Vec::with_capacity(nodes.len());
     for (host, port) in nodes {
+        let options = to_worker(options, &host, u16::try_from(port).unwrap_or_default())?;
         let asked = async {
-            let options = to_worker(options, &host, u16::try_from(port).unwrap_or_default());
             let mut connection = connect(&options, OF_WORKER).await?;
             let sql = AssertSqlSafe(format!("SELECT {NOT_DURABLE}"));
             let not_durable = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;

@@ -170,17 +170,27 @@ impl Shards {
         }
     }
 
-    fn worker(&self, host: &str, port: u16) -> Arc<Connections> {
+    fn worker(&self, host: &str, port: u16) -> Result<Arc<Connections>, Error> {
         let mut workers = self.workers.lock();
-        let worker = workers.entry((host.to_owned(), port)).or_insert_with(|| {
-            let options = to_worker(self.servers.first(), host, port)
-                .statement_cache_capacity(STATEMENTS)
-                // Citus refuses to have a shard's tables written to by whoever may not know what he does.
-                .options([("citus.enable_manual_changes_to_shards", "on")]);
-            let pool = self.pool.clone();
-            Arc::new(Connections::to_worker(pool, options, self.for_batches))
-        });
-        Arc::clone(worker)
+        let worker = match workers.entry((host.to_owned(), port)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let options = to_worker(self.servers.first(), host, port).map_err(|error| {
+                    Error::Unavailable(sqlx::Error::Configuration(error.into()))
+                })?;
+                let options = options
+                    .statement_cache_capacity(STATEMENTS)
+                    // Citus refuses to have a shard's tables written to by whoever may not know what he does.
+                    .options([("citus.enable_manual_changes_to_shards", "on")]);
+                let pool = self.pool.clone();
+                place.insert(Arc::new(Connections::to_worker(
+                    pool,
+                    options,
+                    self.for_batches,
+                )))
+            }
+        };
+        Ok(Arc::clone(worker))
     }
 
     /// Connections to workers: at work, idle, and the most there may be.
@@ -278,7 +288,7 @@ impl Store {
         }
         let (id, (host, port)) = orders.ok_or_else(|| Error::corrupt("no shard of orders"))?;
         let port = u16::try_from(port).map_err(|_| Error::corrupt("a worker's port"))?;
-        let connections = self.shards.worker(&host, port);
+        let connections = self.shards.worker(&host, port)?;
         let known = self.shards.locations.lock().get(publication).cloned();
         let known = known.and_then(|location| {
             let is_same = Arc::ptr_eq(&location.connections, &connections);
