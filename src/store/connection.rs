@@ -16,7 +16,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use sqlx::{
-    Connection, PgConnection, PgPool, Postgres,
+    Connection, Executor, PgConnection, PgPool, Postgres,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -33,6 +33,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a worker may take to let a connection in; for as long again nobody else tries. Its publications hear of it at
 /// once, and the others do not notice.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a session at a worker brings along ([`super::location`]).
+const HOLD: &str = include_str!("hold.sql");
 /// A connection that had nothing to do for so long is closed.
 const IDLE: Duration = Duration::from_mins(1);
 /// One that is older makes way for a fresh one: PostgreSQL's processes grow with time.
@@ -186,7 +188,9 @@ impl Connections {
                         // Whatever still leads to the one before.
                         *broken_at.lock() = Some(Instant::now());
                     }
-                    if !is_worker {
+                    if is_worker {
+                        connection.execute(HOLD).await?;
+                    } else {
                         let is_citus = server.has_citus && plan_for_citus(connection).await?;
                         *history.is_citus.lock() = Some(is_citus);
                     }

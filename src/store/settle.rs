@@ -30,7 +30,7 @@ impl Store {
         let location = self.locate(publication).await?;
         let mut connection = location.connection().await?;
         let bar = sqlx::query!(
-            "WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+            "WITH asynchronous AS MATERIALIZED (SELECT /* hold the shard */ set_config('synchronous_commit', 'off', true))
              INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders,
                                         accepted, rejected, updated_rows, changed_rows, abandoned)
              SELECT $1, $2::uuid, $3::timestamptz, now(), now(), '', 0, 0, 0, 0, 0, true FROM asynchronous",
@@ -44,7 +44,7 @@ impl Store {
         let is_there = barred.as_ref().is_err_and(is_taken);
         if !is_there {
             return self
-                .executed(publication, connection, barred)
+                .found(publication, connection.done(barred))
                 .map(|()| false);
         }
         // Our own bar may have landed on an earlier try whose answer got lost too: the row tells whose it is.

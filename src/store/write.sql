@@ -14,7 +14,7 @@
 -- `hurry`: how long to wait for somebody's lock, where that is to be less than usual. Nothing is locked before: the parts
 -- that change something are run for the last SELECT, or after it.
 WITH hurry AS MATERIALIZED (
-    SELECT CASE WHEN $80::text IS NOT NULL THEN set_config('lock_timeout', $80::text, true) END
+    SELECT /* hold the shard */ CASE WHEN $80::text IS NOT NULL THEN set_config('lock_timeout', $80::text, true) END
 ), sent_client AS MATERIALIZED (
     SELECT *
     FROM unnest($2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],

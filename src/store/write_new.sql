@@ -2,7 +2,7 @@
 -- changes no row that is there. PostgreSQL prepares every part of a statement for every batch, and the parts that would
 -- have nothing to do took a tenth of the time that storing a single order takes. `hurry` as there.
 WITH hurry AS MATERIALIZED (
-    SELECT CASE WHEN $59::text IS NOT NULL THEN set_config('lock_timeout', $59::text, true) END
+    SELECT /* hold the shard */ CASE WHEN $59::text IS NOT NULL THEN set_config('lock_timeout', $59::text, true) END
 ), new_client AS (
     INSERT INTO client
         (publication, number, sender_id, guest_phone, username, phone, phones, email, comment, account_number, type)

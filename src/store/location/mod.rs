@@ -19,7 +19,7 @@ use std::{
 
 use parking_lot::Mutex;
 use sqlx::{
-    AssertSqlSafe, Execute, Executor, PgConnection, PgPool, Postgres, Row, SqlSafeStr, SqlStr,
+    Execute, Executor, PgConnection, PgPool, Postgres, Row, SqlSafeStr, SqlStr,
     postgres::PgPoolOptions,
 };
 
@@ -34,10 +34,15 @@ mod tables;
 
 /// A worker that does not answer may have been replaced: the coordinator is asked again, but not for every batch.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// What a session at a worker is set to besides.
+const OF_WORKER: [(&str, &str); 2] = [
+    // Citus refuses to have a shard's tables written to by whoever may not know what he does.
+    ("citus.enable_manual_changes_to_shards", "on"),
+    // The session's own function (hold.sql) is no other node's business.
+    ("citus.enable_ddl_propagation", "off"),
+];
 /// Prepared statements that a connection to a worker keeps: a worker has many shards, each with statements of its own.
 const STATEMENTS: usize = 1024;
-/// PostgreSQL's number of a lock that many may hold and that shuts out an exclusive one.
-const SHARE_LOCK: i32 = 5;
 
 /// Where one publication's rows are.
 #[derive(Debug, Clone)]
@@ -95,51 +100,30 @@ impl Location {
         }
     }
 
-    /// Runs a statement that writes. `probe`: takes it back. `false`: the shard is here no more, nothing is written.
+    /// Runs a statement that writes. `probe`: takes it back.
+    ///
+    /// Where the shard is here no more, nothing is written, and the error is the one of a table that is missing.
     pub(super) async fn execute<'q>(
         &self,
         connection: &mut PgConnection,
         mut statement: impl Execute<'q, Postgres>,
         probe: bool,
-    ) -> Result<bool, sqlx::Error> {
+    ) -> Result<(), sqlx::Error> {
         let arguments = statement.take_arguments().map_err(sqlx::Error::Encode)?;
-        let statement = (self.text(statement.sql()), arguments);
-        if self.shard.is_none() && !probe {
-            connection.execute(statement).await?;
-            return Ok(true);
+        let text = self.text(statement.sql());
+        if self.shard.is_some() && !tables::holds_shard(text.as_str()) {
+            let error = "a statement that writes and does not hold its shard";
+            return Err(sqlx::Error::Configuration(error.into()));
+        }
+        if !probe {
+            return connection.execute((text, arguments)).await.map(|_done| ());
         }
         // By hand, and nobody drops it half-way: it runs in the intake's own task. Where the server falls silent in it, the
         // connection is closed.
-        let executed = match self.begin(connection).await {
-            Ok(true) => connection.execute(statement).await.map(|_done| true),
-            not_here => not_here,
-        };
-        let is_to_stay = matches!(executed, Ok(true)) && !probe;
-        let end = if is_to_stay { "COMMIT" } else { "ROLLBACK" };
-        connection.execute(end).await?;
-        executed
-    }
-
-    /// Begins a transaction that keeps the shard here until it ends. `false`: it is here no more.
-    ///
-    /// Citus moves and splits a shard under an exclusive lock of this kind, and its own writers take the shared one. So either it
-    /// waits for us, or we wait for it; then the next statement sees where the shard is now.
-    async fn begin(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let Some(Shard { id, .. }) = &self.shard else {
-            connection.execute("BEGIN").await?;
-            return Ok(true);
-        };
-        let here = format!(
-            "FROM pg_dist_placement JOIN pg_dist_local_group USING (groupid) WHERE shardid = {id}"
-        );
-        // Of a shard that was split there is nothing left to lock.
-        let begin = format!(
-            "BEGIN;
-             SELECT lock_shard_metadata({SHARE_LOCK}, array_agg(shardid)) {here} HAVING count(*) = 1;
-             SELECT shardid {here}"
-        );
-        let rows = sqlx::raw_sql(AssertSqlSafe(begin)).fetch_all(connection);
-        Ok(rows.await?.len() == 2)
+        connection.execute("BEGIN").await?;
+        let executed = connection.execute((text, arguments)).await;
+        connection.execute("ROLLBACK").await?;
+        executed.map(|_done| ())
     }
 }
 
@@ -180,8 +164,7 @@ impl Shards {
                 })?;
                 let options = options
                     .statement_cache_capacity(STATEMENTS)
-                    // Citus refuses to have a shard's tables written to by whoever may not know what he does.
-                    .options([("citus.enable_manual_changes_to_shards", "on")]);
+                    .options(OF_WORKER);
                 let pool = self.pool.clone();
                 place.insert(Arc::new(Connections::to_worker(
                     pool,
@@ -298,7 +281,7 @@ impl Store {
             Some(shard) => shard.stay,
             None => self.shards.stays.fetch_add(1, Ordering::Relaxed),
         };
-        let tables = Tables::new(tables);
+        let tables = Tables::new(id, tables);
         let tables = match self.shards.tables.lock().entry(id) {
             Entry::Occupied(known) if **known.get() == tables => Arc::clone(known.get()),
             other => Arc::clone(other.insert_entry(Arc::new(tables)).into_mut()),
@@ -315,30 +298,16 @@ impl Store {
         })
     }
 
-    /// [`Taken::done`] after [`Location::execute`]: where the shard is elsewhere now, that is forgotten.
-    pub(super) fn executed(
+    /// Where the shard's tables were found gone, it is elsewhere now, and that is forgotten.
+    pub(super) fn found<T>(
         &self,
         publication: &str,
-        connection: Taken,
-        outcome: Result<bool, sqlx::Error>,
-    ) -> Result<(), Error> {
-        if connection.done(outcome)? {
-            return Ok(());
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if !outcome.as_ref().is_err_and(Error::is_of_no_table) {
+            return outcome;
         }
-        Err(self.moved(publication))
-    }
-
-    /// Forgets where a publication was.
-    fn moved(&self, publication: &str) -> Error {
         self.shards.locations.lock().remove(publication);
-        Error::HistoryChanged
-    }
-
-    /// Where a reading found the shard's tables gone, it is elsewhere now, and that is forgotten.
-    pub(super) fn found<T>(&self, publication: &str, read: Result<T, Error>) -> Result<T, Error> {
-        match read {
-            Err(error) if error.is_of_no_table() => Err(self.moved(publication)),
-            read => read,
-        }
+        Err(Error::HistoryChanged)
     }
 }

@@ -88,7 +88,7 @@ impl Store {
         if changes.is_empty() && kept.is_empty() && !probe {
             // Nothing to lose but a line of the journal: no need to wait for the disk.
             let statement = sqlx::query!(
-                "WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+                "WITH asynchronous AS MATERIALIZED (SELECT /* hold the shard */ set_config('synchronous_commit', 'off', true))
                  INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, login,
                                             orders, accepted, rejected, updated_rows, changed_rows, kept_bytes,
                                             dry_run, with_remarks)
@@ -114,7 +114,7 @@ impl Store {
             );
             let written = location.execute(&mut connection, statement, false);
             let written = self.in_time(written).await;
-            return self.executed(publication, connection, written);
+            return self.found(publication, connection.done(written));
         }
 
         // write_new.sql writes neither column.
@@ -291,7 +291,7 @@ impl Store {
         });
         let written = location.execute(&mut connection, statement, *probe);
         let written = self.in_time(written).await;
-        self.executed(publication, connection, written)?;
+        self.found(publication, connection.done(written))?;
         if !*probe {
             self.grew(location, changes.rows());
             if !changes.orders.is_empty() {
