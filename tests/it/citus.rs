@@ -175,12 +175,16 @@ async fn cluster(scratch: &Scratch) -> Vec<Cluster> {
 
 /// Sends an order to a publication; returns the status.
 async fn post_to(world: &World, publication: &str) -> u16 {
+    post(world, publication, "1").await
+}
+
+async fn post(world: &World, publication: &str, id: &str) -> u16 {
     let url = format!(
         "http://{}/{publication}/hs/AquaDeliveri/getOrdersURL",
         world.service.address()
     );
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let batch = serde_json::json!([order("1")]).to_string();
+    let batch = serde_json::json!([order(id)]).to_string();
     client
         .post(url)
         .body(batch)
@@ -275,6 +279,51 @@ async fn a_worker_that_is_away_stops_its_publications_and_no_others() {
     assert!(metrics.contains(&up), "{metrics}");
     world.nodes[worker].start().await;
     assert_eq!(post_to(&world, "demodelivery").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a PostgreSQL with Citus: ./test.sh citus"]
+async fn a_batch_waits_for_the_move_of_its_publication_and_follows_it() {
+    let world = World::make().await;
+    assert_eq!(post(&world, "demodelivery", "1").await, 200);
+    let from = world.of_publication().await;
+    // A move keeps writers out, and then says where the shard is now. Here it has to wait with that.
+    let coordinator = fault_run::pool(&world.nodes[0]);
+    let mut transaction = coordinator.begin().await.unwrap();
+    let stop = sqlx::query("LOCK TABLE pg_dist_placement IN SHARE MODE");
+    stop.execute(&mut *transaction).await.unwrap();
+    let of_shards = "locktype = 'advisory' AND objsubid = 8";
+    let one_meets_the_other = async {
+        let worker = &world.nodes[from];
+        until(worker, format!("{of_shards} AND mode = 'ExclusiveLock'")).await;
+        let goes_on = async {
+            until(worker, format!("{of_shards} AND NOT granted")).await;
+            transaction.commit().await.unwrap();
+        };
+        tokio::join!(post(&world, "demodelivery", "2"), goes_on).0
+    };
+    let ((), status) = tokio::join!(world.move_shard(), one_meets_the_other);
+    assert_eq!(status, 200);
+    assert_ne!(world.of_publication().await, from);
+    let stored = sqlx::query_scalar(
+        "SELECT string_agg(sender_id, ' ' ORDER BY sender_id) FROM orders WHERE publication = 'demodelivery'",
+    );
+    let stored: String = stored.fetch_one(&coordinator).await.unwrap();
+    assert_eq!(stored, "1 2");
+}
+
+/// Waits for such a lock.
+async fn until(node: &Cluster, is_there: String) {
+    let sql = format!("SELECT EXISTS (SELECT FROM pg_locks WHERE {is_there})");
+    let pool = fault_run::pool(node);
+    for _ in 0..100 {
+        let there = sqlx::query_scalar(AssertSqlSafe(sql.clone()));
+        if there.fetch_one(&pool).await.unwrap() {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no lock {is_there}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
