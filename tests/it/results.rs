@@ -403,7 +403,7 @@ async fn results_and_orders_at_the_same_time_lose_nothing_of_one_another() {
             20,
         ),
         (
-            "SELECT count(*) FROM orders WHERE version - 1 <> (SELECT count(*) FROM journal_change c WHERE c.order_number = orders.number)",
+            "SELECT count(*) FROM orders WHERE version - 1 <> (SELECT count(*) FROM journal_change c WHERE c.publication = orders.publication AND c.order_number = orders.number)",
             0,
         ),
     ] {

@@ -750,7 +750,9 @@ async fn a_committed_change_is_sent_at_least_once_through_kill_9() {
         // any moment of it.
         let mut holder = pool.begin().await.unwrap();
         if round % 2 == 1 {
-            let held = sqlx::query("SELECT FROM target FOR UPDATE").execute(&mut *holder);
+            let held =
+                sqlx::query("SELECT FROM target WHERE publication = 'demodelivery' FOR UPDATE")
+                    .execute(&mut *holder);
             held.await.unwrap();
         }
         let ids = [0, 1, 2].map(|n| format!("o{round}-{n}"));

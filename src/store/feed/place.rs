@@ -54,31 +54,30 @@ async fn place(connection: &mut PgConnection, publication: &str) -> Result<usize
         return Ok(0);
     }
     rows.sort_unstable_by_key(|row| (row.changed_at, row.order_number));
+    let mut steps: Vec<(i32, i64)> = rows.iter().map(|row| row.order_number).zip(1..).collect();
+    steps.sort_unstable();
+    let (numbers, steps): (Vec<i32>, Vec<i64>) = steps.into_iter().unzip();
     let last = head + i64::try_from(rows.len()).unwrap_or(i64::MAX - head);
-    let mut placed: Vec<(i32, i64)> = rows
-        .iter()
-        .map(|row| row.order_number)
-        .zip(head + 1..)
-        .collect();
-    placed.sort_unstable();
-    let (numbers, positions): (Vec<i32>, Vec<i64>) = placed.into_iter().unzip();
     sqlx::query!(
-        // The numbers are sorted, so `width_bucket` finds where among them an order's is.
+        // The numbers are sorted, so `width_bucket` finds an order's without going through them. That a sum is set and no element by
+        // itself is for Citus: its coordinator crashes on the latter.
+        //
         // Besides, who changed it since its last placement, for readers who take the changes of some alone.
         "UPDATE feed SET
-             position = ($3::bigint[])[width_bucket(order_number, $2::int[])],
+             position = $2::bigint + ($4::bigint[])[width_bucket(order_number, $3::int[])],
              placed_version = version,
              renumbered = NULL,
              sender_position = CASE WHEN by_sender > coalesce(placed_version, 0)
-                 THEN ($3::bigint[])[width_bucket(order_number, $2::int[])] ELSE sender_position END,
+                 THEN $2::bigint + ($4::bigint[])[width_bucket(order_number, $3::int[])] ELSE sender_position END,
              operator_position = CASE WHEN by_operator > coalesce(placed_version, 0)
-                 THEN ($3::bigint[])[width_bucket(order_number, $2::int[])] ELSE operator_position END,
+                 THEN $2::bigint + ($4::bigint[])[width_bucket(order_number, $3::int[])] ELSE operator_position END,
              back_office_position = CASE WHEN renumbered OR by_back_office > coalesce(placed_version, 0)
-                 THEN ($3::bigint[])[width_bucket(order_number, $2::int[])] ELSE back_office_position END
-         WHERE publication = $1 AND order_number = ANY ($2::int[])",
+                 THEN $2::bigint + ($4::bigint[])[width_bucket(order_number, $3::int[])] ELSE back_office_position END
+         WHERE publication = $1 AND order_number = ANY ($3::int[])",
         publication,
+        head,
         &numbers,
-        &positions,
+        &steps,
     )
     .execute(&mut *transaction)
     .await?;

@@ -190,7 +190,9 @@ async fn write(
             })
             .collect();
         sqlx::query!(
-            "UPDATE orders SET version = version + 1, status = ($3::text[])[array_position($2::int[], number)]
+            // `coalesce` is for Citus: its coordinator crashes where an array's element is set by itself.
+            "UPDATE orders SET version = version + 1,
+                 status = coalesce(($3::text[])[array_position($2::int[], number)], status)
              WHERE publication = $1 AND number = ANY ($2::int[])",
             publication,
             &numbers,

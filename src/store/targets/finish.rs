@@ -96,6 +96,13 @@ async fn write(
     }
     if !finish.taken.is_empty() {
         sqlx::query!(
+            "UPDATE target SET delivered_at = now() WHERE publication = $1 AND name = $2",
+            target.publication,
+            target.name,
+        )
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query!(
             "DELETE FROM target_delivery WHERE publication = $1 AND target = $2 AND order_number = ANY ($3)",
             target.publication,
             target.name,
@@ -138,44 +145,46 @@ async fn state(
     token: Uuid,
     finish: &Finish,
 ) -> Result<bool, sqlx::Error> {
-    let (fails, works) = match &finish.progress {
-        Progress::Unknown => (None, false),
-        Progress::Works => (None, true),
+    // A statement for each, for Citus takes no `now()` in a CASE.
+    let done = match &finish.progress {
+        Progress::Unknown => sqlx::query!(
+            "UPDATE target SET lease = NULL, leased_until = NULL, position = coalesce($4, position)
+             WHERE publication = $1 AND name = $2 AND lease = $3",
+            target.publication,
+            target.name,
+            token,
+            finish.position,
+        ),
+        Progress::Works => sqlx::query!(
+            "UPDATE target SET
+                 lease = NULL, leased_until = NULL, position = coalesce($4, position),
+                 failures = 0, failing_since = NULL, error = NULL, refuses_us = false
+             WHERE publication = $1 AND name = $2 AND lease = $3",
+            target.publication,
+            target.name,
+            token,
+            finish.position,
+        ),
         Progress::Fails {
             error,
             pause,
             refuses_us,
-        } => (Some((error, interval(*pause), *refuses_us)), false),
+        } => sqlx::query!(
+            "UPDATE target SET
+                 lease = NULL, leased_until = NULL, position = coalesce($4, position),
+                 failures = least(failures, 1000000) + 1, next_try_at = now() + $5::interval,
+                 failing_since = least(failing_since, now()), error = $6, refuses_us = $7
+             WHERE publication = $1 AND name = $2 AND lease = $3",
+            target.publication,
+            target.name,
+            token,
+            finish.position,
+            interval(*pause),
+            error,
+            refuses_us,
+        ),
     };
-    let (error, pause, refuses_us) = match fails {
-        Some((error, pause, refuses_us)) => (Some(error.as_str()), Some(pause), refuses_us),
-        None => (None, None, false),
-    };
-    let done = sqlx::query!(
-        "UPDATE target SET
-             lease = NULL, leased_until = NULL,
-             position = coalesce($4, position),
-             failures = CASE WHEN $5 THEN 0 WHEN $6::text IS NOT NULL THEN least(failures, 1000000) + 1 ELSE failures END,
-             next_try_at = CASE WHEN $6::text IS NOT NULL THEN clock_timestamp() + $7::interval ELSE next_try_at END,
-             failing_since = CASE WHEN $5 THEN NULL WHEN $6::text IS NOT NULL THEN coalesce(failing_since, now())
-                                  ELSE failing_since END,
-             error = CASE WHEN $5 THEN NULL ELSE coalesce($6, error) END,
-             refuses_us = CASE WHEN $5 THEN false WHEN $6::text IS NOT NULL THEN $8 ELSE refuses_us END,
-             delivered_at = CASE WHEN $9 THEN now() ELSE delivered_at END
-         WHERE publication = $1 AND name = $2 AND lease = $3",
-        target.publication,
-        target.name,
-        token,
-        finish.position,
-        works,
-        error,
-        pause,
-        refuses_us,
-        !finish.taken.is_empty(),
-    )
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done.execute(connection).await?.rows_affected() == 1)
 }
 
 /// Parks an order until it is tried again, or for good.
