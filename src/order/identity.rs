@@ -155,7 +155,9 @@ impl<'a: 'e, 'e> Clients<'a, 'e> {
     /// Whether our number of the client at this index may be guessed by whoever sent it.
     fn is_guessed(&self, index: usize, element: &Element) -> bool {
         let client = &self.records[index].after;
-        element.client.may_be_guessed && !share_a_phone(client, None, element)
+        let phone = element.client.phone.as_deref();
+        let is_theirs = || phone.is_some_and(|phone| client.all_phones().any(|own| own == phone));
+        element.client.may_be_guessed && !is_theirs()
     }
 
     pub(super) fn by_number(&self, number: i32) -> Option<usize> {

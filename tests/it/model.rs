@@ -298,7 +298,7 @@ impl Model {
         if let Some(order) = self.orders.get(&out.id)
             && ["completed", "removed"].contains(&order.status)
             && is_a_strangers
-            && !out.sent.bad
+            && (out.sent.status != "removed" || !out.sent.bad)
         {
             if out.sent.status == "removed" {
                 found = Some(order.client);

@@ -1,5 +1,6 @@
 //! Contract, first rule: what one person sent is never written over another, and an order goes where it was sent (§4, §5).
 
+use aqua_orders::config::Config;
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 use serde_json::{Value, json};
 
@@ -776,22 +777,25 @@ fn placeholder() -> impl Strategy<Value = Value> {
 }
 
 /// Orders of one person, known by this id or, as a guest, by this phone. Whatever numbers come along: a guest's with an id
-/// that names nobody, and a registered client's where `may_bring` one.
+/// that names nobody, and a registered client's where `may_bring` one. Where `guesses`, a number may come alone.
 fn orders_of(
     person: &'static str,
     phone: &'static str,
     is_registered: bool,
     may_bring: bool,
+    guesses: bool,
 ) -> impl Strategy<Value = Vec<Value>> {
     let address_id = prop_oneof![placeholder(), Just(Value::Null), Just(json!("home"))];
     let listed = (address_id, some_number(), 1..4_u8).prop_map(|(id, number, house)| {
         let address = changed(address(&house.to_string()), "/id", id);
         changed(address, "/external_id", number)
     });
-    let client = (placeholder(), some_number(), vec(listed, 0..3)).prop_map(
-        move |(placeholder, number, addresses)| {
+    let alone = proptest::bool::weighted(if guesses { 0.5 } else { 0.0 });
+    let client = (placeholder(), alone, some_number(), vec(listed, 0..3)).prop_map(
+        move |(placeholder, alone, number, addresses)| {
+            let id = if is_registered { json!(person) } else { placeholder };
             json!({
-                "id": if is_registered { json!(person) } else { placeholder },
+                "id": if alone { Value::Null } else { id },
                 "external_id": if is_registered && !may_bring { Value::Null } else { number },
                 "username": person, "phone": phone, "email": format!("{person}@example.org"), "addresses": addresses,
             })
@@ -814,18 +818,22 @@ fn no_field_of_one_clients_records_changes_by_anothers_batch() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let are_registered = (proptest::bool::ANY, proptest::bool::ANY);
-    let batches = are_registered.prop_flat_map(|(one, two)| {
+    let any = proptest::bool::ANY;
+    let batches = (any, any, any).prop_flat_map(|(one, two, is_open)| {
         (
-            orders_of("one", "9191991911", one, true),
-            // Our number of a guest is a key to its record (§4.2); nobody guesses it here.
-            orders_of("two", "9191991912", two, one),
+            orders_of("one", "9191991911", one, true, false),
+            // Our number of a guest is a key to its record (§4.2). Where anybody may post, it is guessed; else nobody does here.
+            orders_of("two", "9191991912", two, one || is_open, is_open),
+            Just(is_open),
         )
     });
     TestRunner::new(config)
-        .run(&batches, |(one, two)| {
+        .run(&batches, |(one, two, is_open)| {
             runtime.block_on(async {
-                let app = TestApp::start().await;
+                let open = |config: &mut Config| {
+                    config.publications[0].rules.anybody_may_post = is_open;
+                };
+                let app = TestApp::with(open).await;
                 app.post(&json!(one)).await;
                 let before = rows(&app).await;
                 let answer = app.post(&json!(two)).await;

@@ -59,7 +59,7 @@ pub(super) fn against(
 /// Whether an element says whose its order is, and does not cancel it as far as it was read.
 fn says_whose(element: &Element) -> bool {
     match &element.refused {
-        Some(refused) => !refused.cancels,
+        Some(refused) => !refused.cancels && !element.has_unreadable_client,
         None => element.order.is_some() && element.names_client(),
     }
 }

@@ -44,7 +44,7 @@ pub struct Element {
     pub client: ClientKey,
     /// Whether `client.username` has a value.
     pub has_username: bool,
-    /// Of a cancellation whose client came and could not be read.
+    /// Whether its client came with an id that cannot be read; of a cancellation, whether it came and could not be read.
     pub has_unreadable_client: bool,
     /// All that is wrong with it by itself.
     pub faults: Vec<Fault>,

@@ -219,6 +219,7 @@ impl Reader<'_> {
         let before = self.refusals();
         read.client.id = self.id(id, path).into_value();
         let has_bad_id = self.refusals() > before;
+        read.has_unreadable_client = has_bad_id;
         read.client.external_id = self.external_id(external_id, path);
         read.client.may_be_guessed = self.rules.anybody_may_post;
         // A shop that has one record for all its guests may send the number that we gave the first of them for every one.

@@ -361,6 +361,7 @@ fn identity() {
             says: "It is not of an order that has a phone in common, nor of one whose client cannot be read.",
             stored: vec![finished("a", registered("one", "9191991911"))],
             sent: vec![
+                of_client("a", registered(&"9".repeat(256), "9191991912")),
                 of("a", json!({ "total": "", "client": "Кто-то" })),
                 of(
                     "a",
@@ -370,7 +371,11 @@ fn identity() {
                     }),
                 ),
             ],
-            becomes: Rejected(vec!["total: required", "client: wrong_type"]),
+            becomes: Rejected(vec![
+                "client.id: too_long",
+                "total: required",
+                "client: wrong_type",
+            ]),
         },
         Rule {
             says: "Whatever its status says.",
