@@ -163,7 +163,7 @@ impl Store {
                      SELECT o.publication, $2, o.number, o.version, 0, now() FROM orders o
                      WHERE o.publication = $1 AND o.number = ANY ($3)
                      ON CONFLICT (publication, target, order_number) DO UPDATE SET
-                         version = excluded.version, refusals = 0, next_try_at = now()",
+                         version = excluded.version, refusals = 0, next_try_at = excluded.next_try_at",
                     target.publication,
                     target.name,
                     numbers,
