@@ -21,6 +21,7 @@ COPY config/default.toml ./config/default.toml
 COPY config/demo ./config/demo
 COPY migrations ./migrations
 COPY .sqlx ./.sqlx
+COPY askama.toml ./
 COPY src ./src
 # The example that the description of the call shows.
 COPY tests/data ./tests/data

@@ -9,7 +9,7 @@
 --     psql "$DATABASE_URL" --set ON_ERROR_STOP=1 --file deploy/citus.sql
 --
 -- What comes before it and after (nodes, role, TLS, moves, failover, backup): docs/operations.ru.md, "Citus". Tables of later
--- migrations the service spreads itself. `_sqlx_migrations` stays on the coordinator.
+-- migrations the service spreads itself. `_sqlx_migrations` and `operator_session`, which are of no publication, stay on the coordinator.
 
 BEGIN;
 -- Shards with foreign keys between them cannot be made by several connections at once in one transaction.
@@ -39,5 +39,6 @@ SELECT create_distributed_table('target', 'publication', colocate_with => 'numbe
 SELECT create_distributed_table('target_delivery', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('target_attempt', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('imported_order', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('operator_action', 'publication', colocate_with => 'number_counter');
 
 COMMIT;

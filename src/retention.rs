@@ -1,4 +1,5 @@
-//! The journal is kept for so many days of each kind (`[journal]`). What is older is removed in small steps, beside the orders:
+//! The journal is kept for so many days of each kind (`[journal]`), the operators' sessions until they are over. What is older is
+//! removed in small steps, beside the orders:
 //! no statement of it holds many rows, and any number of instances may do it at once.
 
 use std::{convert::Infallible, time::Duration};
@@ -32,6 +33,9 @@ pub async fn keep(store: Store, publications: &[Publication], settings: &Journal
                 );
             }
         }
+        if let Err(error) = store.remove_sessions().await {
+            tracing::warn!(error = %error.in_full(), "sessions that are over could not be removed");
+        }
         sleep(ROUND).await;
     }
 }
@@ -43,6 +47,9 @@ pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Resu
     let days_ago = |days: u32| (days > 0).then(|| now - TimeDelta::days(days.into()));
     if let Some(before) = days_ago(settings.keep_changes) {
         while store.remove_changes(publication, before, STEP).await? > 0 {
+            sleep(PAUSE).await;
+        }
+        while store.remove_actions(publication, before, STEP).await? > 0 {
             sleep(PAUSE).await;
         }
     }

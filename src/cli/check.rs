@@ -21,7 +21,7 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
         config.path.display(),
         config.publications.len()
     ));
-    if let Some(files) = &config.tls {
+    for files in [&config.tls, &config.operator.tls].into_iter().flatten() {
         Tls::open(files).map_err(|error| error.to_string())?;
         say(format_args!("tls: the certificate and its key can be used"));
     }

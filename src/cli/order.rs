@@ -167,7 +167,7 @@ async fn set_status(
                 }
             });
         }
-        let set = store.set_status(&publication.name, &found, status).await;
+        let set = (store.set_status(&publication.name, &found, status, None)).await;
         if set.map_err(away)? {
             return Ok(format!("{name}: {from} → {to}\n"));
         }

@@ -55,12 +55,11 @@ pub(super) async fn run_until(
         }
         None => None,
     };
-    let tls = config
-        .tls
-        .as_ref()
-        .map(Tls::open)
-        .transpose()
-        .map_err(|error| error.to_string())?;
+    let open_tls = |files: &Option<config::Tls>| {
+        let tls = files.as_ref().map(Tls::open).transpose();
+        tls.map_err(|error| error.to_string())
+    };
+    let (tls, operators_tls) = (open_tls(&config.tls)?, open_tls(&config.operator.tls)?);
     let _until_the_end = traces::start(&config.traces).map_err(|error| error.to_string())?;
     raise_open_files_limit(&config.limits);
     for note in config.notes() {
@@ -83,7 +82,7 @@ pub(super) async fn run_until(
         targets: Arc::clone(&targets),
         metrics,
     };
-    let operator = Operator::new(Arc::clone(&app));
+    let operator = Operator::new(Arc::clone(&app)).with_tls(operators_tls);
     let stopping = Arc::clone(&operator.stopping);
     let stopped_at = Arc::new(OnceLock::new());
     let stop = {

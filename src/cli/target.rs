@@ -184,7 +184,7 @@ async fn resend(
         ([], false) => Which::All,
         (numbers, _) => Which::Numbers(numbers),
     };
-    let resent = store.resend(key(publication, target), which).await;
+    let resent = store.resend(key(publication, target), which, None).await;
     let resent = resent.map_err(away)?;
     Ok(format!(
         "{resent} order(s) are sent to {} of {} again\n",

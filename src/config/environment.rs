@@ -12,6 +12,8 @@ pub struct Environment {
     pub operator_listen: Option<String>,
     pub data_dir: Option<PathBuf>,
     pub backup_folder: Option<PathBuf>,
+    /// Makes an operator `admin` of the console with that password hash.
+    pub console_password_hash: Option<Secret>,
 }
 
 impl Environment {
@@ -25,6 +27,7 @@ impl Environment {
             operator_listen: text("AQUA_OPERATOR_LISTEN"),
             data_dir: text("AQUA_DATA_DIR").map(PathBuf::from),
             backup_folder: text("AQUA_BACKUP_FOLDER").map(PathBuf::from),
+            console_password_hash: text("AQUA_CONSOLE_PASSWORD_HASH").map(Secret::new),
         }
     }
 }

@@ -18,6 +18,7 @@ pub use self::{
     log::Log,
     logins::Logins,
     operator::Operator,
+    operator_user::{OperatorRole, OperatorUser},
     publication::{Access, FirstNumbers, Publication},
     secret::{Secret, SecretFile},
     target::{Credentials, Protocol, Target},
@@ -42,6 +43,7 @@ mod log;
 mod logins;
 mod network;
 mod operator;
+mod operator_user;
 mod publication;
 mod secret;
 mod target;
@@ -105,7 +107,6 @@ impl Config {
     /// A section that depends on others is read after them.
     fn read(mut root: Section<'_>, path: &Path, environment: &Environment) -> Self {
         let listen = senders_listen(&mut root, environment.listen.as_deref());
-        let operator = Operator::read(root.section("operator"), environment);
         let log = Log::read(root.section("log"));
         let traces = Traces::read(root.section("traces"));
         let limits = Limits::read(root.section("limits"));
@@ -121,6 +122,7 @@ impl Config {
             behind_proxies: !trusted_proxies.is_empty(),
         };
         let publications = Publication::read_all(&mut root, &limits, reach);
+        let operator = Operator::read(root.section("operator"), &publications, environment);
         root.finish(&[("publications", "write [[publication]], one block for each")]);
         Self {
             path: path.to_owned(),
@@ -165,13 +167,19 @@ impl Config {
                 self.listen
             ));
         }
-        if let Some(tls) = &self.tls
-            && tls.key_is_open()
-        {
+        for tls in [&self.tls, &self.operator.tls].into_iter().flatten() {
+            if !tls.key_is_open() {
+                continue;
+            }
             notes.push(format!(
                 "the key {} may be read by others than its owner: chmod 600 {0}",
                 tls.key.display()
             ));
+        }
+        if self.operator.listen.is_none() && !self.operator.users.is_empty() {
+            notes.push(
+                "operators of the console are configured, and there is no console: `listen` in [operator] is \"off\"".into(),
+            );
         }
         notes
     }
@@ -399,6 +407,7 @@ mod tests {
             operator_listen: Some("off".into()),
             data_dir: Some("/srv/orders".into()),
             backup_folder: Some("/srv/backups".into()),
+            console_password_hash: None,
         };
         let config = parse_with(ANONYMOUS, &environment).expect("a config");
         assert_eq!(config.listen, ([127, 0, 0, 1], 9999).into());

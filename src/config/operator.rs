@@ -1,9 +1,14 @@
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
+
 use super::{
     environment::Environment,
     file::{At, Section},
-    network::listen,
+    network::{everybody, listen, networks},
+    operator_user::OperatorUser,
+    publication::Publication,
+    tls::Tls,
 };
 
 /// `[operator]`: the operator's own listener.
@@ -15,17 +20,27 @@ pub struct Operator {
     pub public_docs: bool,
     /// Names by which that listener is called, beside IP addresses and `localhost`.
     pub hosts: Vec<String>,
+    /// Where that listener speaks TLS.
+    pub tls: Option<Tls>,
+    /// Proxies through which the console is reached.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Who may use the console; without any there is none.
+    pub users: Vec<OperatorUser>,
 }
 
 impl Operator {
-    pub(super) fn read(mut section: Section<'_>, environment: &Environment) -> Self {
+    pub(super) fn read(
+        mut section: Section<'_>,
+        publications: &[Publication],
+        environment: &Environment,
+    ) -> Self {
         let in_environment = (
             "AQUA_OPERATOR_LISTEN",
             environment.operator_listen.as_deref(),
         );
         let listen = listen(&mut section, in_environment, |text| match text {
             "off" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
+            text => text.parse::<SocketAddr>().map(Some).map_err(|_| {
                 "write an IP address and a port, as in \"127.0.0.1:9888\", or \"off\"".to_owned()
             }),
         });
@@ -40,11 +55,42 @@ impl Operator {
             }
             hosts.push(value.to_ascii_lowercase());
         }
-        section.finish(&[]);
+        let tls = Tls::read(&mut section);
+        let trusted_proxies = networks(&mut section, "trusted_proxies");
+        if let (Some(network), Some(at)) =
+            (everybody(&trusted_proxies), section.at("trusted_proxies"))
+        {
+            section.problems.add(
+                at,
+                format!(
+                    "`trusted_proxies`: \"{network}\" is everybody; name the proxy's own network"
+                ),
+            );
+        }
+        let users = OperatorUser::read_all(&mut section, publications, environment);
+        let listen = listen.flatten();
+        if let (Some(address), false) = (listen, users.is_empty())
+            && !address.ip().is_loopback()
+            && tls.is_none()
+            && trusted_proxies.is_empty()
+        {
+            let at = section.at("user").or(section.at("listen")).unwrap_or(0);
+            section.problems.add(
+                at,
+                format!(
+                    "the console at {address} would take passwords in plain text: set `tls` in [operator], or name in \
+                     `trusted_proxies` there the proxy with TLS through which it is reached, or listen on 127.0.0.1"
+                ),
+            );
+        }
+        section.finish(&[("users", "write [[operator.user]], one block for each")]);
         Self {
-            listen: listen.flatten(),
+            listen,
             public_docs,
             hosts,
+            tls,
+            trusted_proxies,
+            users,
         }
     }
 }

@@ -57,25 +57,7 @@ impl User {
                 "`allow_from` of a user is for role = \"back_office\": senders are bound by the publication's own",
             );
         }
-        let hash = section.parsed("password_hash", password_hash);
-        let in_file = section.parsed("password_hash_file", |text| {
-            let hash = Secret::from_file(&problems.beside(text))?;
-            password_hash(hash.expose())
-        });
-        match (
-            section.at("password_hash"),
-            section.at("password_hash_file"),
-        ) {
-            (Some(_), Some(_)) => problems.add(
-                at,
-                "`password_hash` and `password_hash_file` say the same thing: take one of them out",
-            ),
-            (None, None) => problems.add(
-                at,
-                "a user without `password_hash`: write what `aqua-orders hash-password` prints",
-            ),
-            _ => {}
-        }
+        let password_hash = read_password_hash(&mut section);
         section.finish(&[
             ("password", NO_PLAIN_PASSWORDS),
             ("user", "write `login`"),
@@ -85,13 +67,38 @@ impl User {
             login: login?,
             role,
             allow_from,
-            password_hash: hash.or(in_file)?,
+            password_hash: password_hash?,
         })
     }
 }
 
+/// `password_hash`, or what stands in the file that `password_hash_file` names.
+pub(super) fn read_password_hash(section: &mut Section<'_>) -> Option<Secret> {
+    let (at, problems) = (section.at, section.problems);
+    let hash = section.parsed("password_hash", password_hash);
+    let in_file = section.parsed("password_hash_file", |text| {
+        let hash = Secret::from_file(&problems.beside(text))?;
+        password_hash(hash.expose())
+    });
+    match (
+        section.at("password_hash"),
+        section.at("password_hash_file"),
+    ) {
+        (Some(_), Some(_)) => problems.add(
+            at,
+            "`password_hash` and `password_hash_file` say the same thing: take one of them out",
+        ),
+        (None, None) => problems.add(
+            at,
+            "a user without `password_hash`: write what `aqua-orders hash-password` prints",
+        ),
+        _ => {}
+    }
+    hash.or(in_file)
+}
+
 /// Passwords are kept as argon2id hashes and in no other form.
-fn password_hash(text: &str) -> Result<Secret, String> {
+pub(super) fn password_hash(text: &str) -> Result<Secret, String> {
     let how = "write what `aqua-orders hash-password` prints";
     match PasswordHash::new(text) {
         Ok(hash) if hash.algorithm != ARGON2ID_IDENT || hash.hash.is_none() => {

@@ -235,7 +235,7 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 /// The one of our two languages that the caller prefers; of equals the first.
-fn language(headers: &HeaderMap) -> Language {
+pub fn language(headers: &HeaderMap) -> Language {
     let mut best = (0.0, Language::default());
     let values = headers.get_all(header::ACCEPT_LANGUAGE).into_iter();
     for range in values

@@ -4,6 +4,7 @@ mod app;
 mod back_office;
 pub mod body;
 mod bounds;
+mod console;
 pub mod description;
 mod dry_run;
 mod exchange;
@@ -98,11 +99,16 @@ pub async fn serve_operator(
     operator: Operator,
     shutdown: impl Future<Output = ()>,
 ) {
+    let trusted_proxies: Arc<[IpNet]> = operator.app.config.operator.trusted_proxies.clone().into();
     let operators = Listener {
         overloaded: overloaded_router(Arc::clone(&operator.app.metrics)),
-        slots: Slots::new([OPERATOR_CONNECTIONS; 3], Arc::default(), Gauge::default()),
-        trusted_proxies: Arc::default(),
-        tls: None,
+        slots: Slots::new(
+            [OPERATOR_CONNECTIONS; 3],
+            Arc::clone(&trusted_proxies),
+            Gauge::default(),
+        ),
+        trusted_proxies,
+        tls: operator.tls.clone(),
         times: config::Times {
             // It is asked until the very end, and nothing of it must hold up the end.
             stop: Duration::ZERO,
@@ -152,6 +158,11 @@ fn operator_router(operator: Operator) -> Router {
     let app = Arc::clone(&operator.app);
     let dry_run = Router::new().route(ORDERS_ROUTE, post_only(orders::receive_dry_run));
     let dry_run = with_exchange(dry_run, Arc::clone(&app));
+    let console = if app.config.operator.users.is_empty() {
+        Router::new()
+    } else {
+        compressing(console::router(&app), CompressionLevel::Default)
+    };
     Router::new()
         .route("/", get(operator::welcome))
         .route("/healthz", get(operator::alive))
@@ -161,6 +172,7 @@ fn operator_router(operator: Operator) -> Router {
         .with_state(operator)
         .merge(dry_run)
         .merge(docs_router(&app.config.limits))
+        .merge(console)
         .layer(from_fn_with_state(app, operator::only_by_its_names))
 }
 

@@ -22,7 +22,7 @@ use axum::{
 use serde::Serialize;
 use tokio::{sync::Mutex, time::timeout};
 
-use super::app::App;
+use super::{app::App, listener::tls::Tls};
 use crate::{
     backup,
     database::{Disk, Space},
@@ -43,6 +43,8 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 pub struct Operator {
     pub app: Arc<App>,
     pub stopping: Arc<AtomicBool>,
+    /// Where its listener speaks TLS.
+    pub(super) tls: Option<Tls>,
     last: Arc<Mutex<Option<(Instant, Readiness)>>>,
 }
 
@@ -100,8 +102,14 @@ impl Operator {
         Self {
             app,
             stopping: Arc::default(),
+            tls: None,
             last: Arc::default(),
         }
+    }
+
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     async fn readiness(&self) -> Readiness {

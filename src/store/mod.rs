@@ -12,6 +12,7 @@ use tokio::time::timeout;
 pub mod catalogue;
 mod client_cache;
 mod connection;
+pub mod console;
 pub mod error;
 pub mod feed;
 mod health;

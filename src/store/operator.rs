@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::{Error, Store};
+use super::{Error, Store, console::Act};
 use crate::order::{
     known::Keys,
     model::{Client, Order, Status},
@@ -85,13 +85,15 @@ impl Store {
     }
 
     /// Sets the status of the order as it was found. `false`: somebody wrote it meanwhile, nothing is changed. If the connection
-    /// breaks ([`Error::Unsure`]), setting it again is safe.
+    /// breaks ([`Error::Unsure`]), setting it again is safe. `by`: an operator of the console.
     pub async fn set_status(
         &self,
         publication: &str,
         found: &Found,
         status: Status,
+        by: Option<Act<'_>>,
     ) -> Result<bool, Error> {
+        let changes = json!({ "status": [found.status.as_str(), status.as_str()] });
         // An order's writers rely on its version: whoever read the old status must read again.
         let done = sqlx::query!(
             "WITH changed AS (
@@ -104,14 +106,19 @@ impl Store {
                  ON CONFLICT (publication, order_number) DO UPDATE
                  SET version = excluded.version, position = NULL, changed_at = excluded.changed_at,
                      changed_by = excluded.changed_by, by_operator = excluded.by_operator
+             ), act AS (
+                 INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
+                 SELECT $1, $6::uuid, now(), $7::text, 'set_status', $2, $5 FROM changed WHERE $6::uuid IS NOT NULL
              )
-             INSERT INTO journal_change (publication, order_number, version, made_at, changes)
-             SELECT $1, $2, version, now(), $5 FROM changed",
+             INSERT INTO journal_change (publication, order_number, version, made_at, login, changes)
+             SELECT $1, $2, version, now(), $7::text, $5 FROM changed",
             publication,
             found.number,
             found.version,
             status.as_str(),
-            json!({ "status": [found.status.as_str(), status.as_str()] }),
+            changes,
+            by.map(|by| by.id),
+            by.map(|by| by.login),
         )
         .execute(self.pool())
         .await

@@ -12,6 +12,7 @@ mod callers;
 mod citus;
 mod cli;
 mod client_cache;
+mod console;
 mod cost;
 mod crowd;
 mod dry_run;

@@ -11,6 +11,10 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Clone, Copy)]
 pub struct SenderAddress(pub IpAddr);
 
+/// The request came through a trusted proxy.
+#[derive(Debug, Clone, Copy)]
+pub struct ViaProxy;
+
 pub fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }

@@ -27,7 +27,7 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
-    address::{SenderAddress, sender},
+    address::{SenderAddress, ViaProxy, is_in, sender},
     pace::{Pace, Paced},
     slots::Slot,
     tls::Tls,
@@ -93,6 +93,9 @@ impl Endpoint {
         }
         let sender = sender(peer, request.headers(), &self.trusted_proxies);
         request.extensions_mut().insert(SenderAddress(sender));
+        if is_in(&self.trusted_proxies, peer) {
+            request.extensions_mut().insert(ViaProxy);
+        }
         let active = slot.request();
         let request = request.map(|body| Body::new(active.body(body)));
         let response = self.router.clone().oneshot(request).await?;

@@ -1,7 +1,7 @@
 //! TLS without a proxy in front. The certificate is read again when its files change, so that its renewal needs no restart.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::{Duration, SystemTime},
@@ -28,6 +28,14 @@ const CHECK_FILES_EVERY: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Tls {
     inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("files", &self.inner.files)
+            .finish_non_exhaustive()
+    }
 }
 
 struct Inner {

@@ -54,12 +54,17 @@ impl From<QueueFull> for Refused {
     }
 }
 
+/// Stands for the publication where an operator logs in; no publication's name has such characters.
+const CONSOLE: &str = "/console";
+
 /// Knows the publications and lets their callers in.
 pub struct Gate {
     /// By name and alias, lower-cased.
     realms: HashMap<String, Arc<Realm>>,
     /// By the hash of a token.
     tokens: HashMap<TokenHash, Arc<Realm>>,
+    /// Of the console, by login.
+    operators: HashMap<String, Arc<User>>,
     /// Checked in place of a user that does not exist.
     unknown_user: Arc<User>,
     /// Keyed anew in every process: what it makes is of no use outside.
@@ -97,7 +102,9 @@ impl Gate {
                 };
                 senders.iter().chain(&publication.back_office)
             })
-            .filter_map(|user| Password::read(user.password_hash.expose()))
+            .map(|user| &user.password_hash)
+            .chain(config.operator.users.iter().map(|user| &user.password_hash))
+            .filter_map(|hash| Password::read(hash.expose()))
             .map(|password| password.params)
             .max_by_key(password::cost)
             .unwrap_or_default();
@@ -110,10 +117,16 @@ impl Gate {
             let hashes = publication.import_tokens.iter();
             tokens.extend(hashes.map(|hash| (*hash, Arc::clone(&realm))));
         }
+        let operators = config.operator.users.iter().filter_map(|user| {
+            let password = Password::read(user.password_hash.expose())?;
+            let user_here = User::new(password.with_surcharge(&costliest), Vec::new());
+            Some((user.login.clone(), Arc::new(user_here)))
+        });
         let key = [generate_salt(), generate_salt()].concat();
         Self {
             realms,
             tokens,
+            operators: operators.collect(),
             unknown_user: Arc::new(User::new(Password::impossible(&costliest), Vec::new())),
             mac: Hmac::new_from_slice(&key).expect("a key of any length will do"),
             checks: Checks::new(most_checks, most_waiting),
@@ -171,6 +184,19 @@ impl Gate {
             .filter(|realm| is_among(&realm.publication.allow_from, peer))
             .map(|realm| realm.caller(Some("token".into())))
             .ok_or(Refused::Unauthorized)
+    }
+
+    /// Lets an operator in to the console or not, in the same time and with the same pauses as a sender.
+    pub async fn admit_operator(
+        &self,
+        credentials: Credentials,
+        peer: IpAddr,
+    ) -> Result<(), Refused> {
+        let user = self.operators.get(&credentials.login);
+        let mac = self.mac_of(&[CONSOLE, &credentials.login, &credentials.password]);
+        let hash = mac.finalize().into_bytes().into();
+        // Known or not: whoever logs in does so once in hours.
+        self.verify(CONSOLE, user, hash, &credentials, peer).await
     }
 
     /// Checks the credentials of whoever must have some.

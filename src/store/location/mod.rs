@@ -154,6 +154,11 @@ impl Shards {
         }
     }
 
+    /// Where the service connects to, with what its sessions are set to.
+    pub(super) fn servers(&self) -> Servers {
+        self.servers.clone()
+    }
+
     fn worker(&self, host: &str, port: u16) -> Result<Arc<Connections>, Error> {
         let mut workers = self.workers.lock();
         let worker = match workers.entry((host.to_owned(), port)) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Store, Target};
-use crate::store::Error;
+use crate::store::{Error, console::Act};
 
 /// A target as it stands.
 #[derive(Debug, Clone)]
@@ -128,8 +128,14 @@ impl Store {
         Ok(())
     }
 
-    /// Has orders sent again, at once; says how many. An unknown number is no order and not counted.
-    pub async fn resend(&self, target: Target<'_>, which: Which<'_>) -> Result<u64, Error> {
+    /// Has orders sent again, at once; says how many. An unknown number is no order and not counted. `by`: an operator of the
+    /// console, who names one order.
+    pub async fn resend(
+        &self,
+        target: Target<'_>,
+        which: Which<'_>,
+        by: Option<Act<'_>>,
+    ) -> Result<u64, Error> {
         let (dead_only, numbers) = match which {
             Which::Dead => (true, None),
             Which::All => (false, None),
@@ -159,7 +165,13 @@ impl Store {
             }
             Some(numbers) => {
                 sqlx::query!(
-                    "INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at)
+                    "WITH act AS (
+                         INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
+                         SELECT $1, $4::uuid, now(), $5::text, 'resend', o.number, jsonb_build_object('target', $2::text)
+                         FROM orders o
+                         WHERE o.publication = $1 AND o.number = ANY ($3) AND $4::uuid IS NOT NULL
+                     )
+                     INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at)
                      SELECT o.publication, $2, o.number, o.version, 0, now() FROM orders o
                      WHERE o.publication = $1 AND o.number = ANY ($3)
                      ON CONFLICT (publication, target, order_number) DO UPDATE SET
@@ -167,6 +179,8 @@ impl Store {
                     target.publication,
                     target.name,
                     numbers,
+                    by.map(|by| by.id),
+                    by.map(|by| by.login),
                 )
                 .execute(&mut *transaction)
                 .await

@@ -5,6 +5,7 @@ pub mod back_office;
 pub mod cluster;
 pub mod command;
 pub mod config;
+pub mod console;
 pub mod described;
 pub mod postgres;
 pub mod process;

@@ -1,0 +1,204 @@
+//! What became of an order: who made it, who changed it from what to what, what of it was rejected, who sent it again.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::{page::Refusal, session::Desk, shown, texts::texts};
+use crate::{
+    order::{
+        fault::Language,
+        model::{Order, Status},
+    },
+    store::journal::{Filter, KeptOrder},
+};
+
+/// Rejected attempts of one order that are shown.
+const KEPT: i64 = 50;
+
+/// Something that happened to an order.
+pub(super) struct Event {
+    at: Option<DateTime<Utc>>,
+    pub when: String,
+    pub what: &'static str,
+    pub class: &'static str,
+    pub who: String,
+    pub details: Vec<String>,
+    /// As it came.
+    pub body: Option<String>,
+}
+
+pub(super) async fn events(desk: &Desk, order: &Order) -> Result<Vec<Event>, Refusal> {
+    let (store, name) = (desk.store(), desk.publication.name.as_str());
+    let (language, zone) = (desk.visit.language, desk.publication.rules.timezone);
+    let t = texts(language);
+    let actions = store.operator_actions_of(name, order.number).await?;
+    let mut events = Vec::new();
+    let mut add = |at: Option<DateTime<Utc>>, event: Event| {
+        events.push(Event {
+            at,
+            when: at.map_or_else(String::new, |at| shown::moment(at, zone)),
+            ..event
+        });
+    };
+    if let Some(made) = store.order_creation(name, order.number).await? {
+        let at = made.received_at.or_else(|| made.batch.and_then(made_at));
+        let who = made.login.unwrap_or_else(|| t.by_sender.to_owned());
+        add(at, Event::new(t.event_made, "good", who));
+    }
+    for change in store.order_changes(name, order.number).await? {
+        // What an operator changed has the moment of his action.
+        let is_operators = actions
+            .iter()
+            .any(|action| action.made_at == change.made_at);
+        let who = match (change.batch, change.login) {
+            (_, Some(login)) if is_operators => login,
+            (Some(_), login) => login.unwrap_or_else(|| t.by_sender.to_owned()),
+            (None, Some(login)) => format!("1С ({login})"),
+            (None, None) => t.by_command.to_owned(),
+        };
+        let event = Event {
+            details: differences(&change.changes, language, zone),
+            ..Event::new(t.event_changed, "info", who)
+        };
+        add(Some(change.made_at), event);
+    }
+    for action in actions.iter().filter(|action| action.kind != "set_status") {
+        let target = action.details["target"].as_str().unwrap_or_default();
+        let event = Event {
+            details: vec![format!("→ {target}")],
+            ..Event::new(t.event_resent, "info", action.login.clone())
+        };
+        add(Some(action.made_at), event);
+    }
+    let filter = Filter {
+        order_key: Some(order.sender_id.clone()),
+        limit: KEPT,
+        ..Filter::default()
+    };
+    for kept in store.journal_orders(name, None, &filter).await? {
+        let at = kept.received_at;
+        add(Some(at), Event::of_kept(kept, language));
+    }
+    // Of one moment: in the order in which they were found. The newest first.
+    events.sort_by_key(|event| event.at);
+    events.reverse();
+    Ok(events)
+}
+
+impl Event {
+    fn new(what: &'static str, class: &'static str, who: String) -> Self {
+        Self {
+            at: None,
+            when: String::new(),
+            what,
+            class,
+            who,
+            details: Vec::new(),
+            body: None,
+        }
+    }
+
+    fn of_kept(kept: KeptOrder, language: Language) -> Self {
+        let t = texts(language);
+        let details = kept.entries().map(|entry| {
+            let part = |name: &str| entry[name].as_str().unwrap_or_default();
+            let (field, message) = (part("field"), part("message"));
+            let text = if message.is_empty() {
+                part("code")
+            } else {
+                message
+            };
+            if field.is_empty() {
+                text.to_owned()
+            } else {
+                format!("{}: {text}", path_title(field, language))
+            }
+        });
+        let details = details.collect();
+        let (what, class) = match &kept.warnings {
+            Some(_) => (t.event_remarks, "warn"),
+            None => (t.event_rejected, "bad"),
+        };
+        let who = kept.login.unwrap_or_else(|| t.by_sender.to_owned());
+        Self {
+            details,
+            body: Some(kept.body),
+            ..Self::new(what, class, who)
+        }
+    }
+}
+
+/// When a UUID v7 was made.
+fn made_at(id: uuid::Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
+}
+
+/// `Сумма: 710 → 720`, moments in the publication's time.
+fn differences(changes: &Value, language: Language, zone: chrono_tz::Tz) -> Vec<String> {
+    let shown = |field: &str, value: &Value| match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => match (DateTime::parse_from_rfc3339(text), Status::parse(text)) {
+            (Ok(moment), _) => shown::moment(moment.to_utc(), zone),
+            (_, Some(status)) if field == "status" => texts(language).status(status).to_owned(),
+            _ => text.clone(),
+        },
+        // A line that came or went.
+        Value::Object(line) => {
+            let part = |name: &str| line.get(name).and_then(Value::as_str);
+            let name = part("name").or(part("product_id")).unwrap_or_default();
+            let quantity = line.get("quantity").unwrap_or(&Value::Null);
+            format!("{name} × {quantity}, {}", part("price").unwrap_or_default())
+        }
+        other => other.to_string(),
+    };
+    let changes = changes.as_object().into_iter().flatten();
+    changes
+        .map(|(field, change)| {
+            let (from, to) = (shown(field, &change[0]), shown(field, &change[1]));
+            format!("{}: {from} → {to}", path_title(field, language))
+        })
+        .collect()
+}
+
+/// The words for a path as the journal has it: `total`, `shipping_address.house`, `order_item_list[0].price`.
+fn path_title(path: &str, language: Language) -> String {
+    let t = texts(language);
+    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+    match (line_of(parent), line_of(path)) {
+        (Some(line), _) => format!("{} {line}, {}", t.line, t.field(name)),
+        (None, Some(line)) => format!("{} {line}", t.line),
+        (None, None) => t.field(name).to_owned(),
+    }
+}
+
+/// The place of a line, from 1.
+fn line_of(path: &str) -> Option<usize> {
+    let place = path.strip_prefix("order_item_list[")?.strip_suffix(']')?;
+    place.parse::<usize>().ok()?.checked_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_in_the_words_of_the_description() {
+        let changes = json!({
+            "status": ["new", "approved"],
+            "order_item_list[1].price": ["10", "20"],
+            "order_item_list[2]": [null, { "product_id": "a", "name": null, "price": "5", "quantity": 2 }],
+            "shipping_date_from": ["2026-11-26T06:00:00Z", null],
+            "other": [1, 2],
+        });
+        let told = differences(&changes, Language::Ru, chrono_tz::Tz::Europe__Moscow);
+        assert!(told.iter().any(|line| line == "other: 1 → 2"), "{told:?}");
+        let has = |part: &str| told.iter().any(|line| line.contains(part));
+        assert!(has(": Новый → Принят"), "{told:?}");
+        assert!(has("Строка 2, "), "{told:?}");
+        assert!(has("Строка 3: – → a × 2, 5"), "{told:?}");
+        assert!(has(": 26.11.2026 09:00 → –"), "{told:?}");
+    }
+}

@@ -1,0 +1,105 @@
+//! The operator's console (contract §9): a file a page, its template beside it. Pages are made here, whole; every action is a form,
+//! and works without JavaScript.
+//!
+//! To add a page: a file with its handler, which takes a [`Desk`](session::Desk) and so a publication that is the visitor's to
+//! see; its template, which extends `layout.html`; its texts in `texts/`; its route below. What changes something writes down who
+//! did it ([`crate::store::console::Act`]).
+
+mod access;
+mod actions;
+mod assets;
+mod escape;
+mod history;
+mod login;
+mod order;
+mod orders;
+mod page;
+mod search;
+mod session;
+mod shown;
+mod texts;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+    response::Redirect,
+    routing::{get, post},
+};
+
+use self::{
+    page::{Refusal, first_page},
+    session::Visit,
+};
+use super::App;
+use crate::{config::OperatorUser, store::Store};
+
+/// The most that a form may have.
+const FORM_BYTES: usize = 64 * 1024;
+
+/// The state that every page works with.
+#[derive(Debug)]
+pub(super) struct Console {
+    app: Arc<App>,
+    users: Vec<Arc<OperatorUser>>,
+    store: OnceLock<Store>,
+}
+
+impl Console {
+    /// The database over the console's own connections.
+    fn store(&self) -> Result<&Store, Refusal> {
+        let intake = self.app.intake.get().ok_or(Refusal::NotReady)?;
+        Ok(self.store.get_or_init(|| intake.store().for_console()))
+    }
+}
+
+pub(super) fn router(app: &Arc<App>) -> Router {
+    let users = app.config.operator.users.iter().cloned().map(Arc::new);
+    let console = Arc::new(Console {
+        app: Arc::clone(app),
+        users: users.collect(),
+        store: OnceLock::new(),
+    });
+    let admins = Router::new()
+        .route("/console/p/{publication}/actions", get(actions::show))
+        .route_layer(from_fn(session::require_admin));
+    let pages = Router::new()
+        .route("/console", get(begin))
+        .route(
+            "/console/p/{publication}/orders",
+            get(orders::list).post(orders::search),
+        )
+        .route("/console/p/{publication}/orders/{number}", get(order::show))
+        .route(
+            "/console/p/{publication}/orders/{number}/status",
+            post(order::set_status),
+        )
+        .route(
+            "/console/p/{publication}/orders/{number}/resend",
+            post(order::resend),
+        )
+        .merge(admins)
+        .route_layer(from_fn_with_state(Arc::clone(&console), session::require));
+    Router::new()
+        .route("/console/", get(async || Redirect::to("/console")))
+        .route("/console/login", get(login::show).post(login::log_in))
+        .route("/console/logout", post(login::log_out))
+        .route("/console/language", post(login::set_language))
+        .merge(pages)
+        .route("/console/assets/{hash}/{name}", get(assets::file))
+        .route("/console/{*other}", get(async || Refusal::NotFound))
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(from_fn(access::require_own_origin))
+        .layer(from_fn_with_state(
+            Arc::clone(&console),
+            access::require_tls,
+        ))
+        .layer(from_fn_with_state(Arc::clone(&console), access::finish))
+        .with_state(console)
+}
+
+async fn begin(visit: Visit) -> Redirect {
+    Redirect::to(&first_page(&visit.user))
+}

@@ -1,0 +1,420 @@
+//! The page of one order, and what may be done there: its status goes forward, it is sent again.
+
+use askama::Template;
+use axum::{
+    Form,
+    extract::{Path, Query},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use chrono_tz::Tz;
+use serde::Deserialize;
+
+use super::{
+    history::{self, Event},
+    orders::status_class,
+    page::{Notice, Page, Refusal, Section, base, render},
+    session::Desk,
+    shown,
+    texts::{Texts, texts},
+};
+use crate::{
+    config::Target,
+    order::{
+        content::Shown,
+        maker::Maker,
+        model::{Client, Order, Status},
+        reply,
+    },
+    store::{
+        console::{Act, OrderAtTarget},
+        feed::Receiver,
+        operator::Found,
+        targets::{self, Which},
+    },
+};
+
+/// How often an order may go to another client while it is read.
+const ATTEMPTS: u32 = 5;
+
+#[derive(Template)]
+#[template(path = "order.html")]
+struct OrderPage {
+    page: Page,
+    base: String,
+    number: i32,
+    version: i32,
+    sender_id: String,
+    status: &'static str,
+    status_class: &'static str,
+    /// The one step that is usual next, and whether it may be cancelled.
+    next: Option<Step>,
+    cancel: Option<Step>,
+    created: String,
+    delivery: String,
+    address: String,
+    address_line: String,
+    total: String,
+    lines: Vec<Line>,
+    /// Titles and values.
+    more: Vec<(&'static str, String)>,
+    comment: Option<String>,
+    client: ClientShown,
+    receiver: Option<Receiver>,
+    targets: Vec<TargetShown>,
+    events: Vec<Event>,
+}
+
+struct Step {
+    status: &'static str,
+    title: &'static str,
+}
+
+struct Line {
+    name: String,
+    product: Option<i32>,
+    product_id: String,
+    price: String,
+    quantity: i32,
+    sum: String,
+}
+
+struct ClientShown {
+    number: i32,
+    name: String,
+    kind: &'static str,
+    sender_id: Option<String>,
+    phones: Vec<String>,
+    email: Option<String>,
+    comment: Option<String>,
+}
+
+struct TargetShown {
+    name: String,
+    state: String,
+    class: &'static str,
+    why: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Number {
+    number: i32,
+}
+
+/// What was just done.
+#[derive(Debug, Deserialize)]
+pub(super) struct Done {
+    #[serde(default)]
+    done: String,
+}
+
+/// An order as it is now.
+struct Now {
+    found: Found,
+    order: Order,
+    client: Client,
+}
+
+async fn read(desk: &Desk, number: i32) -> Result<Now, Refusal> {
+    let name = &desk.publication.name;
+    for _ in 0..ATTEMPTS {
+        let mut found = desk.store().find_orders(name, None, Some(number)).await?;
+        let found = found.pop().ok_or(Refusal::NotFound)?;
+        let both = desk.store().order_with_client(name, &found).await?;
+        if let Some((order, client)) = both {
+            return Ok(Now {
+                found,
+                order,
+                client,
+            });
+        }
+    }
+    Err(Refusal::Away("the order is written all the time".into()))
+}
+
+pub(super) async fn show(
+    desk: Desk,
+    Path(which): Path<Number>,
+    Query(done): Query<Done>,
+) -> Result<Response, Refusal> {
+    let now = read(&desk, which.number).await?;
+    let t = texts(desk.visit.language);
+    let notice = match done.done.as_str() {
+        "status" => Some(Notice::good(t.status_set)),
+        "resend" => Some(Notice::good(t.resent)),
+        _ => None,
+    };
+    let page = page(&desk, now, notice).await?;
+    Ok(render(StatusCode::OK, &page))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct NewStatus {
+    status: String,
+    /// Of the order as the page showed it.
+    version: i32,
+}
+
+pub(super) async fn set_status(
+    desk: Desk,
+    Path(which): Path<Number>,
+    Form(form): Form<NewStatus>,
+) -> Result<Response, Refusal> {
+    let now = read(&desk, which.number).await?;
+    let t = texts(desk.visit.language);
+    let publication = &desk.publication.name;
+    let refused = async |now: Now, why: &'static str| {
+        let page = page(&desk, now, Some(Notice::bad(why))).await?;
+        Ok(render(StatusCode::CONFLICT, &page))
+    };
+    let Some(status) = Status::parse(&form.status) else {
+        return refused(now, t.no_such_step).await;
+    };
+    let done = format!("{}/orders/{}?done=status", base(publication), which.number);
+    let done = Ok(Redirect::to(&done).into_response());
+    // The second click of two: it is as was wanted.
+    if now.found.status == status {
+        return done;
+    }
+    if now.found.version != form.version {
+        return refused(now, t.stale).await;
+    }
+    if !now.found.status.may_become(status) {
+        return refused(now, t.no_such_step).await;
+    }
+    let act = Act::of(&desk.visit.user.login);
+    let set = desk
+        .store()
+        .set_status(publication, &now.found, status, Some(act))
+        .await?;
+    if set {
+        desk.store().tell_news(publication);
+        return done;
+    }
+    let now = read(&desk, which.number).await?;
+    if now.found.status == status {
+        return done;
+    }
+    refused(now, t.stale).await
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Resent {
+    target: String,
+}
+
+pub(super) async fn resend(
+    desk: Desk,
+    Path(which): Path<Number>,
+    Form(form): Form<Resent>,
+) -> Result<Response, Refusal> {
+    let now = read(&desk, which.number).await?;
+    let publication = &desk.publication;
+    let target = publication
+        .targets
+        .iter()
+        .find(|target| target.name == form.target);
+    let target = target.ok_or(Refusal::NotFound)?;
+    let key = targets::Target {
+        publication: &publication.name,
+        name: &target.name,
+        since: target.since,
+    };
+    let act = Act::of(&desk.visit.user.login);
+    desk.store()
+        .resend(key, Which::Numbers(&[now.found.number]), Some(act))
+        .await?;
+    desk.store().tell_news(&publication.name);
+    let done = format!(
+        "{}/orders/{}?done=resend",
+        base(&publication.name),
+        which.number
+    );
+    Ok(Redirect::to(&done).into_response())
+}
+
+async fn page(desk: &Desk, now: Now, notice: Option<Notice>) -> Result<OrderPage, Refusal> {
+    let Now {
+        found,
+        order,
+        client,
+    } = now;
+    let (name, rules) = (&desk.publication.name, &desk.publication.rules);
+    let language = desk.visit.language;
+    let (t, zone) = (texts(language), rules.timezone);
+    let receiver = desk.store().receiver_of(name, order.number).await?;
+    let at_targets = desk.store().order_at_targets(name, order.number).await?;
+    let events = history::events(desk, &order).await?;
+    let own = order
+        .address_number
+        .and_then(|number| client.address(number));
+    let district = own.and_then(|address| address.district_name.as_deref());
+    let lines: Vec<Line> = order
+        .items
+        .iter()
+        .map(|item| Line {
+            name: item.name.clone().unwrap_or_else(|| item.product_id.clone()),
+            product: item.product_number,
+            product_id: item.product_id.clone(),
+            price: shown::money(item.price, language),
+            quantity: item.quantity,
+            sum: shown::money(
+                item.price * rust_decimal::Decimal::from(item.quantity),
+                language,
+            ),
+        })
+        .collect();
+    let targets = desk.publication.targets.iter().map(|target| {
+        let at = at_targets.iter().find(|at| at.target == target.name);
+        TargetShown::of(target, at, t, zone)
+    });
+    let title = format!("{} {}", t.order, order.number);
+    Ok(OrderPage {
+        base: base(name),
+        number: order.number,
+        version: found.version,
+        status: t.status(order.status),
+        status_class: status_class(order.status),
+        next: next_step(order.status, t),
+        cancel: order
+            .status
+            .may_become(Status::Removed)
+            .then_some(Step {
+                status: Status::Removed.as_str(),
+                title: t.cancel_order,
+            })
+            .filter(|_| order.status != Status::Removed),
+        created: shown::moment(order.created_at, zone),
+        delivery: shown::window(order.shipping_date_from, order.shipping_date_to, zone),
+        address: reply::address_name(&order.shipping_address, district),
+        address_line: order.shipping_address.str.clone(),
+        total: shown::money(order.total, language),
+        lines,
+        more: more(&order, desk),
+        comment: order.content.comment.clone(),
+        client: ClientShown::of(&client, t),
+        receiver: receiver.map(|(receiver, _)| receiver),
+        targets: targets.collect(),
+        events,
+        page: Page::of(desk, Section::Orders, title).with(notice),
+        sender_id: order.sender_id,
+    })
+}
+
+fn next_step(status: Status, t: &'static Texts) -> Option<Step> {
+    let (next, title) = match status {
+        Status::New => (Status::Approved, t.approve),
+        Status::Approved => (Status::Completed, t.complete),
+        Status::Completed | Status::Removed => return None,
+    };
+    Some(Step {
+        status: next.as_str(),
+        title,
+    })
+}
+
+/// What the sender said of the order besides.
+fn more(order: &Order, desk: &Desk) -> Vec<(&'static str, String)> {
+    let language = desk.visit.language;
+    let t = texts(language);
+    let fields = order.content.fields();
+    let fields = fields.into_iter().filter(|(name, _)| *name != "comment");
+    let fields = fields.filter_map(|(name, value)| {
+        let text = match value {
+            Shown::Amount(amount) => amount.map(|amount| shown::money(amount, language)),
+            Shown::Flag(flag) => Some(if flag { t.yes } else { t.no }.to_owned()),
+            other => other.text(),
+        };
+        Some((t.field(name), text?))
+    });
+    fields.collect()
+}
+
+impl ClientShown {
+    fn of(client: &Client, t: &'static Texts) -> Self {
+        let mut phones: Vec<&str> = Vec::new();
+        for phone in client.all_phones() {
+            if !phones.contains(&phone) {
+                phones.push(phone);
+            }
+        }
+        Self {
+            number: client.number,
+            name: client.username.clone(),
+            kind: if client.guest_phone.is_some() {
+                t.guest
+            } else {
+                t.registered
+            },
+            sender_id: client.sender_id.clone(),
+            phones: phones.into_iter().map(shown::phone).collect(),
+            email: client.email.clone(),
+            comment: client.comment.clone(),
+        }
+    }
+}
+
+impl TargetShown {
+    fn of(target: &Target, at: Option<&OrderAtTarget>, t: &'static Texts, zone: Tz) -> Self {
+        let (state, class, why) = match at {
+            None => (t.target_waits.to_owned(), "info", None),
+            Some(at) => Self::state(target, at, t, zone),
+        };
+        Self {
+            name: target.name.clone(),
+            state,
+            class,
+            why,
+        }
+    }
+
+    fn state(
+        target: &Target,
+        at: &OrderAtTarget,
+        t: &'static Texts,
+        zone: Tz,
+    ) -> (String, &'static str, Option<String>) {
+        if at.is_parked {
+            return match at.next_try_at {
+                None => (t.target_dead.to_owned(), "bad", at.refused.clone()),
+                Some(_) if at.refused.is_none() => (t.target_waits.to_owned(), "info", None),
+                Some(next) => {
+                    let text = t.target_parked.replace("{}", &shown::moment(next, zone));
+                    (text, "warn", at.refused.clone())
+                }
+            };
+        }
+        let wanted = [
+            (Maker::Sender, at.by_sender),
+            (Maker::Operator, at.by_operator),
+            (Maker::BackOffice, at.by_back_office),
+        ];
+        let wanted = wanted
+            .into_iter()
+            .filter(|(maker, _)| target.takes.contains(maker));
+        let last = wanted.filter_map(|(_, position)| position).max();
+        let changed_by = at.changed_by.as_deref();
+        let is_new = at.is_unplaced
+            && target
+                .takes
+                .iter()
+                .any(|maker| Some(maker.as_str()) == changed_by);
+        if is_new || last.is_some_and(|last| last > at.position) {
+            if at.paused {
+                return (t.target_paused.to_owned(), "warn", None);
+            }
+            return match at.failing_since {
+                Some(since) => {
+                    let text = t.target_fails.replace("{}", &shown::moment(since, zone));
+                    (text, "bad", at.error.clone())
+                }
+                None => (t.target_waits.to_owned(), "info", None),
+            };
+        }
+        if last.is_some() {
+            (t.target_has_it.to_owned(), "good", None)
+        } else {
+            (t.target_nothing.to_owned(), "none", None)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What somebody means who types into the search: our number, an id, 1C's number, a phone, a name. Whatever it may be is looked for.
+
+use crate::{
+    order::{
+        invisible::is_blank,
+        phone::{self, Region},
+    },
+    store::console::Search,
+};
+
+/// Nothing that is looked for is longer.
+pub(super) const LONGEST: usize = 255;
+/// The fewest digits of a phone, and letters of a name.
+const DIGITS: usize = 4;
+const LETTERS: usize = 2;
+
+/// `None`: nothing was typed.
+pub(super) fn read(typed: &str, region: Region) -> Option<Search> {
+    let text = typed.trim_matches(is_blank);
+    let id = text.trim_start_matches('№').trim_matches(is_blank);
+    if id.is_empty() || id.chars().count() > LONGEST {
+        return None;
+    }
+    Some(Search {
+        number: id.parse().ok().filter(|number| *number > 0),
+        id: Some(id.to_owned()),
+        phone_end: phone_end(text, region),
+        names: names(text),
+    })
+}
+
+/// The digits from the last to the first.
+fn phone_end(text: &str, region: Region) -> Option<String> {
+    let is_of_a_phone = |c: char| c.is_ascii_digit() || is_blank(c) || "+()-–.".contains(c);
+    if !text.chars().all(is_of_a_phone) {
+        return None;
+    }
+    let whole = phone::parse(text, region).map(|phone| phone.e164);
+    let digits = whole.as_deref().unwrap_or(text).chars();
+    let end: String = digits.rev().filter(char::is_ascii_digit).collect();
+    (end.len() >= DIGITS).then_some(end)
+}
+
+/// The text in the cases in which it may be stored.
+fn names(text: &str) -> Vec<String> {
+    if text.chars().filter(|c| c.is_alphabetic()).count() < LETTERS {
+        return Vec::new();
+    }
+    let (lower, upper) = (text.to_lowercase(), text.to_uppercase());
+    let mut title = String::with_capacity(lower.len());
+    let mut begins = true;
+    for c in lower.chars() {
+        if begins {
+            title.extend(c.to_uppercase());
+        } else {
+            title.push(c);
+        }
+        begins = !c.is_alphanumeric();
+    }
+    let mut names = vec![text.to_owned(), title, lower, upper];
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(text: &str) -> Option<String> {
+        read(text, Region::Ru).and_then(|search| search.phone_end)
+    }
+
+    #[test]
+    fn a_phone_is_known_in_any_spelling_and_by_its_last_digits() {
+        for text in ["89083280832", "+7 (908) 328-08-32", "9083280832"] {
+            assert_eq!(end(text).as_deref(), Some("23808238097"), "{text}");
+        }
+        assert_eq!(end("0832").as_deref(), Some("2380"));
+        assert_eq!(end(" 28-08-32 ").as_deref(), Some("238082"));
+        for other in ["832", "А-0832", "657f0832", ""] {
+            assert_eq!(end(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_number_may_be_ours_an_id_or_the_end_of_a_phone() {
+        let search = read("№ 50894", Region::Ru).expect("something");
+        assert_eq!(search.number, Some(50894));
+        assert_eq!(search.id.as_deref(), Some("50894"));
+        assert_eq!(search.names, [""; 0]);
+        assert_eq!(
+            read("50894", Region::Ru)
+                .expect("something")
+                .phone_end
+                .as_deref(),
+            Some("49805")
+        );
+        assert_eq!(
+            read("АВ-000123", Region::Ru).expect("something").number,
+            None
+        );
+        assert_eq!(
+            read("99999999999", Region::Ru).expect("something").number,
+            None
+        );
+        assert_eq!(read(" \u{feff} ", Region::Ru), None);
+        assert_eq!(read(&"x".repeat(256), Region::Ru), None);
+    }
+
+    #[test]
+    fn a_name_is_looked_for_in_every_case() {
+        let names = read("иванов пёТр", Region::Ru).expect("something").names;
+        for case in ["иванов пёТр", "иванов пётр", "Иванов Пётр", "ИВАНОВ ПЁТР"]
+        {
+            assert!(names.iter().any(|name| name == case), "{names:?}");
+        }
+    }
+}

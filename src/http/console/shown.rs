@@ -1,0 +1,122 @@
+//! Amounts, moments and phones as people read them.
+
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use chrono_tz::Tz;
+use rust_decimal::Decimal;
+
+use crate::order::fault::Language;
+
+/// Between groups of digits, and before the sign of the currency.
+const NO_BREAK: char = '\u{a0}';
+
+/// `1 250,50 ₽`, in English `1,250.50 ₽`.
+pub(super) fn money(amount: Decimal, language: Language) -> String {
+    let text = format!("{amount:.2}");
+    let (whole, cents) = text.split_once('.').unwrap_or((&text, "00"));
+    let (group, point) = match language {
+        Language::Ru => (NO_BREAK, ','),
+        Language::En => (',', '.'),
+    };
+    let mut shown = String::new();
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place).is_multiple_of(3) {
+            shown.push(group);
+        }
+        shown.push(digit);
+    }
+    if cents != "00" {
+        shown.push(point);
+        shown.push_str(cents);
+    }
+    shown.push(NO_BREAK);
+    shown.push('₽');
+    shown
+}
+
+/// `26.11.2026 14:05`
+pub(super) fn moment(moment: DateTime<Utc>, zone: Tz) -> String {
+    let local = moment.with_timezone(&zone);
+    local.format("%d.%m.%Y %H:%M").to_string()
+}
+
+/// `26.11.2026, 09:00–12:00`
+pub(super) fn window(from: DateTime<Utc>, to: DateTime<Utc>, zone: Tz) -> String {
+    let (begin, end) = (from.with_timezone(&zone), to.with_timezone(&zone));
+    if begin.num_days_from_ce() != end.num_days_from_ce() {
+        return format!("{} – {}", moment(from, zone), moment(to, zone));
+    }
+    let day = begin.format("%d.%m.%Y");
+    let is_midnight = |at: &DateTime<Tz>| at.hour() == 0 && at.minute() == 0;
+    if is_midnight(&begin) && is_midnight(&end) {
+        return day.to_string();
+    }
+    format!("{day}, {}–{}", begin.format("%H:%M"), end.format("%H:%M"))
+}
+
+/// `+7 908 328-08-32`; others as they are stored.
+pub(super) fn phone(e164: &str) -> String {
+    let digits = e164.strip_prefix("+7").filter(|rest| rest.len() == 10);
+    let digits = digits.filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.map_or_else(
+        || e164.to_owned(),
+        |rest| {
+            let (code, three, two, last) = (&rest[..3], &rest[3..6], &rest[6..8], &rest[8..]);
+            format!("+7{NO_BREAK}{code}{NO_BREAK}{three}-{two}-{last}")
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect("a moment")
+    }
+
+    #[test]
+    fn amounts_have_groups_and_kopecks_where_there_are_some() {
+        for (amount, ru, en) in [
+            ("710", "710 ₽", "710 ₽"),
+            ("1250.50", "1 250,50 ₽", "1,250.50 ₽"),
+            ("9999999999.99", "9 999 999 999,99 ₽", "9,999,999,999.99 ₽"),
+            ("0", "0 ₽", "0 ₽"),
+        ] {
+            let amount: Decimal = amount.parse().expect("an amount");
+            let plain = |text: String| text.replace(NO_BREAK, " ");
+            assert_eq!(plain(money(amount, Language::Ru)), ru);
+            assert_eq!(plain(money(amount, Language::En)), en);
+        }
+    }
+
+    #[test]
+    fn moments_are_the_publications() {
+        let zone = Tz::Europe__Moscow;
+        assert_eq!(moment(at("2026-11-26T11:05:59Z"), zone), "26.11.2026 14:05");
+        for (from, to, shown) in [
+            (
+                "2026-11-26T06:00:00Z",
+                "2026-11-26T09:00:00Z",
+                "26.11.2026, 09:00–12:00",
+            ),
+            ("2026-11-25T21:00:00Z", "2026-11-25T21:00:00Z", "26.11.2026"),
+            (
+                "2026-11-26T06:00:00Z",
+                "2026-11-27T06:00:00Z",
+                "26.11.2026 09:00 – 27.11.2026 09:00",
+            ),
+        ] {
+            assert_eq!(window(at(from), at(to), zone), shown);
+        }
+    }
+
+    #[test]
+    fn a_russian_phone_is_grouped() {
+        assert_eq!(
+            phone("+79083280832").replace(NO_BREAK, " "),
+            "+7 908 328-08-32"
+        );
+        assert_eq!(phone("+4915112345678"), "+4915112345678");
+        assert_eq!(phone("+7908328083я"), "+7908328083я");
+    }
+}

@@ -1,0 +1,209 @@
+//! What pages say: one file a language. A text that one of them lacks is an error of the compiler's.
+
+mod en;
+mod ru;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use crate::{
+    http::exchange,
+    order::{fault::Language, model::Status},
+};
+
+const COOKIE: &str = "aqua-language";
+
+/// Texts that stand alone are sentences; others are parts of a page.
+#[derive(Debug)]
+pub(super) struct Texts {
+    pub service: &'static str,
+    pub skip: &'static str,
+    pub other_language: &'static str,
+    pub other_language_code: &'static str,
+
+    pub log_in: &'static str,
+    pub log_out: &'static str,
+    pub login: &'static str,
+    pub password: &'static str,
+    pub wrong_password: &'static str,
+
+    pub publication: &'static str,
+    pub orders: &'static str,
+    pub actions: &'static str,
+
+    pub not_found: &'static str,
+    pub not_found_text: &'static str,
+    pub forbidden: &'static str,
+    pub forbidden_text: &'static str,
+    pub refused: &'static str,
+    pub foreign_origin_text: &'static str,
+    pub plain_text_text: &'static str,
+    pub away: &'static str,
+    pub away_text: &'static str,
+    pub busy: &'static str,
+    pub busy_text: &'static str,
+    pub defect: &'static str,
+    pub defect_text: &'static str,
+    pub to_the_beginning: &'static str,
+
+    pub all: &'static str,
+    pub all_orders: &'static str,
+    pub search: &'static str,
+    pub search_label: &'static str,
+    pub search_placeholder: &'static str,
+    pub searched: &'static str,
+    pub search_cut: &'static str,
+    pub search_more: &'static str,
+    pub picked_cut: &'static str,
+    pub filter: &'static str,
+    pub created_from: &'static str,
+    pub created_to: &'static str,
+    pub not_taken: &'static str,
+    pub with_unmatched: &'static str,
+    pub unmatched: &'static str,
+    pub with_remarks: &'static str,
+    pub remarks: &'static str,
+    pub apply: &'static str,
+    pub reset: &'static str,
+    pub no_orders: &'static str,
+    pub status: &'static str,
+    pub created: &'static str,
+    pub delivery: &'static str,
+    pub client: &'static str,
+    pub address: &'static str,
+    pub total: &'static str,
+    pub newest: &'static str,
+    pub approve: &'static str,
+    pub complete: &'static str,
+    pub cancel_order: &'static str,
+    pub cancel_sure: &'static str,
+    pub status_set: &'static str,
+    pub resent: &'static str,
+    pub stale: &'static str,
+    pub no_such_step: &'static str,
+    pub sender_id: &'static str,
+    pub in_1c: &'static str,
+    pub lines: &'static str,
+    pub product: &'static str,
+    pub price: &'static str,
+    pub quantity: &'static str,
+    pub sum: &'static str,
+    pub product_not_found: &'static str,
+    pub comment: &'static str,
+    pub comment_of_client: &'static str,
+    pub guest: &'static str,
+    pub registered: &'static str,
+    pub phone: &'static str,
+    pub email: &'static str,
+    pub number: &'static str,
+    pub resend: &'static str,
+    pub target_has_it: &'static str,
+    pub target_waits: &'static str,
+    pub target_paused: &'static str,
+    pub target_fails: &'static str,
+    pub target_parked: &'static str,
+    pub target_dead: &'static str,
+    pub target_nothing: &'static str,
+    pub history: &'static str,
+    pub as_it_came: &'static str,
+    pub event_made: &'static str,
+    pub event_changed: &'static str,
+    pub event_resent: &'static str,
+    pub event_rejected: &'static str,
+    pub event_remarks: &'static str,
+    pub by_sender: &'static str,
+    pub by_command: &'static str,
+    pub line: &'static str,
+    pub yes: &'static str,
+    pub no: &'static str,
+    /// What fields of an order are called, by their names on the wire.
+    pub fields: &'static [(&'static str, &'static str)],
+
+    pub actions_hint: &'static str,
+    pub no_actions: &'static str,
+    pub when: &'static str,
+    pub who: &'static str,
+    pub what: &'static str,
+    pub order: &'static str,
+    pub older: &'static str,
+    pub act_set_status: &'static str,
+    pub act_resend: &'static str,
+
+    pub status_new: &'static str,
+    pub status_approved: &'static str,
+    pub status_completed: &'static str,
+    pub status_removed: &'static str,
+    pub status_news: &'static str,
+    pub status_approveds: &'static str,
+    pub status_completeds: &'static str,
+    pub status_removeds: &'static str,
+    pub whole_sum: &'static str,
+}
+
+impl Texts {
+    pub fn status(&self, status: Status) -> &'static str {
+        match status {
+            Status::New => self.status_new,
+            Status::Approved => self.status_approved,
+            Status::Completed => self.status_completed,
+            Status::Removed => self.status_removed,
+        }
+    }
+
+    /// Orders of that status.
+    pub fn statuses(&self, status: Status) -> &'static str {
+        match status {
+            Status::New => self.status_news,
+            Status::Approved => self.status_approveds,
+            Status::Completed => self.status_completeds,
+            Status::Removed => self.status_removeds,
+        }
+    }
+
+    /// What a field is called; its name where there is no word for it.
+    pub fn field<'a>(&self, name: &'a str) -> &'a str {
+        let found = self.fields.iter().find(|(known, _)| *known == name);
+        found.map_or(name, |(_, title)| title)
+    }
+
+    /// Of what an action was, as the journal calls it.
+    pub fn action<'a>(&self, kind: &'a str) -> &'a str {
+        match kind {
+            "set_status" => self.act_set_status,
+            "resend" => self.act_resend,
+            other => other,
+        }
+    }
+}
+
+pub(super) fn texts(language: Language) -> &'static Texts {
+    match language {
+        Language::Ru => &ru::TEXTS,
+        Language::En => &en::TEXTS,
+    }
+}
+
+/// The one that was chosen, or else the one of ours that the browser prefers.
+pub(super) fn language(headers: &HeaderMap) -> Language {
+    let cookies = headers.get_all(header::COOKIE).into_iter();
+    let mut pairs = cookies
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    match pairs.find(|(name, _)| *name == COOKIE) {
+        Some((_, "en")) => Language::En,
+        Some((_, "ru")) => Language::Ru,
+        _ => exchange::language(headers),
+    }
+}
+
+/// Keeps the choice.
+pub(super) fn cookie(language: Language) -> HeaderValue {
+    HeaderValue::from_static(match language {
+        Language::Ru => {
+            "aqua-language=ru; Path=/console; Max-Age=31536000; HttpOnly; SameSite=Strict"
+        }
+        Language::En => {
+            "aqua-language=en; Path=/console; Max-Age=31536000; HttpOnly; SameSite=Strict"
+        }
+    })
+}

@@ -1,0 +1,87 @@
+//! Who did what in the console. What an action changes and its row here are written by one transaction.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::look;
+use crate::store::{Error, Store};
+
+/// Somebody's action.
+#[derive(Debug, Clone, Copy)]
+pub struct Act<'a> {
+    /// A UUID v7.
+    pub id: Uuid,
+    pub login: &'a str,
+}
+
+impl<'a> Act<'a> {
+    #[must_use]
+    pub fn of(login: &'a str) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            login,
+        }
+    }
+}
+
+/// An action as it was written down.
+#[derive(Debug, Clone)]
+pub struct ActionRow {
+    pub action: Uuid,
+    pub made_at: DateTime<Utc>,
+    pub login: String,
+    pub kind: String,
+    pub order_number: Option<i32>,
+    pub details: Value,
+}
+
+impl Store {
+    /// The newest actions of a publication, or those before that one.
+    pub async fn operator_actions(
+        &self,
+        publication: &str,
+        before: Option<Uuid>,
+        most: i64,
+    ) -> Result<Vec<ActionRow>, Error> {
+        let mut connection = self.connection().await?;
+        let found = async {
+            let mut transaction = look(&mut connection).await?;
+            let found = sqlx::query_as!(
+                ActionRow,
+                "SELECT action, made_at, login, kind, order_number, details FROM operator_action
+                 WHERE publication = $1 AND ($2::uuid IS NULL OR action < $2) ORDER BY action DESC LIMIT $3",
+                publication,
+                before,
+                most,
+            )
+            .fetch_all(&mut *transaction)
+            .await?;
+            transaction.rollback().await?;
+            Ok(found)
+        };
+        let found = self.in_time(found).await;
+        connection.done(found)
+    }
+
+    /// Removes actions from before then, `step` at most; says how many.
+    pub async fn remove_actions(
+        &self,
+        publication: &str,
+        before: DateTime<Utc>,
+        step: i64,
+    ) -> Result<u64, Error> {
+        let removed = sqlx::query!(
+            "DELETE FROM operator_action
+             WHERE publication = $1 AND action IN (
+                 SELECT action FROM operator_action WHERE publication = $1 ORDER BY action LIMIT $3
+             ) AND made_at < $2",
+            publication,
+            before,
+            step,
+        )
+        .execute(self.pool());
+        let removed = self.in_time(removed).await.map_err(Error::of_statement)?;
+        Ok(removed.rows_affected())
+    }
+}

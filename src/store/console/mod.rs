@@ -1,0 +1,62 @@
+//! What the console asks of the database, on connections of its own: however many people click, no batch waits for them. A page
+//! that takes too long is given up on.
+
+mod actions;
+mod order;
+mod orders;
+mod sessions;
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{Connection, PgConnection, Postgres, Transaction, postgres::PgPoolOptions};
+
+pub use self::{
+    actions::{Act, ActionRow},
+    order::OrderAtTarget,
+    orders::{OrderRow, OrdersFilter, OrdersPage, PICKED, Position, Search},
+    sessions::{LIFETIME, Session, SessionKey},
+};
+use super::{Store, client_cache::ClientCache, connection::Connections, location::Shards};
+
+/// Connections of all who use the console of this instance.
+const CONNECTIONS: u32 = 4;
+/// No page needs longer; PostgreSQL ends what does.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Store {
+    /// The same database over connections of its own, and with a shorter patience. Neither connects before it is used.
+    #[must_use]
+    pub fn for_console(&self) -> Self {
+        let servers = self.shards.servers().map(|options| {
+            let milliseconds = STATEMENT_TIMEOUT.as_millis();
+            options.options([("statement_timeout", milliseconds.to_string())])
+        });
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS);
+        let most = CONNECTIONS as usize;
+        Self {
+            shards: Arc::new(Shards::new(servers.clone(), pool.clone(), most)),
+            connections: Arc::new(Connections::new(pool, servers, most)),
+            growth: Arc::clone(&self.growth),
+            client_cache: Arc::new(ClientCache::new(0)),
+            news: Arc::clone(&self.news),
+            imported: Arc::clone(&self.imported),
+            patience: STATEMENT_TIMEOUT + super::GRACE,
+            lock_timeout: self.lock_timeout,
+        }
+    }
+}
+
+/// A transaction for a page that looks something up. It changes nothing, and what is not searched by is left out of its plan: the
+/// one plan that fits the statements of batches would not use an index for what may as well be absent. Its timeout counts behind
+/// a pooler, too, that drops those of the session.
+async fn look(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query(
+        "SELECT set_config('transaction_read_only', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+                set_config('statement_timeout', $1, true)",
+    )
+    .bind(STATEMENT_TIMEOUT.as_millis().to_string())
+    .execute(&mut *transaction)
+    .await?;
+    Ok(transaction)
+}

@@ -1,0 +1,462 @@
+//! The list of orders, by page and by search. First the numbers, by an index that fits what is asked; then what is shown of those
+//! few. No list walks through a table, however many orders there are (`tests/it/console_plans.rs`).
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use sqlx::{PgConnection, types::Json};
+
+use super::look;
+use crate::{
+    order::model::{AddressContent, Status},
+    store::{Error, Store},
+};
+
+/// Of orders that are picked out by what happened to them, the newest so many are looked at.
+pub const PICKED: usize = 10_000;
+/// Clients that a search looks at.
+const CLIENTS: i64 = 200;
+
+/// Which orders a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct OrdersFilter {
+    /// `None`: of any.
+    pub status: Option<Status>,
+    /// Made from then on …
+    pub since: Option<DateTime<Utc>>,
+    /// … and before then.
+    pub until: Option<DateTime<Utc>>,
+    /// 1C could not take them.
+    pub not_taken: bool,
+    /// A line's product was not found.
+    pub unmatched: bool,
+    /// Something of them was left out, rounded or shortened.
+    pub with_remarks: bool,
+}
+
+impl OrdersFilter {
+    fn picks(&self) -> bool {
+        self.not_taken || self.unmatched || self.with_remarks
+    }
+}
+
+/// Where a page begins: behind that order, in the order of the list, the newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub created_at: DateTime<Utc>,
+    pub number: i32,
+}
+
+/// What somebody looks for; whatever is there is looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Search {
+    /// Our number.
+    pub number: Option<i32>,
+    /// The sender's id, or 1C's number.
+    pub id: Option<String>,
+    /// The last digits of a phone, from the last to the first.
+    pub phone_end: Option<String>,
+    /// Beginnings of a client's name.
+    pub names: Vec<String>,
+}
+
+/// An order as a list shows it.
+#[derive(Debug, Clone)]
+pub struct OrderRow {
+    pub number: i32,
+    pub sender_id: String,
+    pub status: String,
+    pub created_at: DateTime<Utc>,
+    pub total: Decimal,
+    pub shipping_date_from: DateTime<Utc>,
+    pub shipping_date_to: DateTime<Utc>,
+    pub shipping_address: Json<AddressContent>,
+    pub client: String,
+    pub phone: Option<String>,
+    /// 1C's number of it.
+    pub receiver_number: Option<String>,
+    pub not_taken: bool,
+    pub unmatched: bool,
+    pub with_remarks: bool,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone)]
+pub struct OrdersPage {
+    pub rows: Vec<OrderRow>,
+    /// Whether there are more behind them.
+    pub has_more: bool,
+    /// Whether older ones were not looked at.
+    pub is_cut: bool,
+}
+
+/// An order's number with its place in the list.
+struct Found {
+    number: i32,
+    created_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// The orders that the filter lets through, `most` of them behind `after`.
+    pub async fn list_orders(
+        &self,
+        publication: &str,
+        filter: &OrdersFilter,
+        after: Option<Position>,
+        most: usize,
+    ) -> Result<OrdersPage, Error> {
+        let mut connection = self.connection().await?;
+        let listed = async {
+            let mut transaction = look(&mut connection).await?;
+            let (picked, is_cut) = if filter.picks() {
+                let (picked, is_cut) = picked(&mut transaction, publication, filter).await?;
+                (Some(picked), is_cut)
+            } else {
+                (None, false)
+            };
+            let range = Range::of(filter, after, most);
+            let found = match &picked {
+                Some(picked) => {
+                    of_picked(&mut transaction, publication, picked, filter, &range).await?
+                }
+                None => of_all(&mut transaction, publication, filter, &range).await?,
+            };
+            let page = page(&mut transaction, publication, found, most, is_cut).await?;
+            transaction.rollback().await?;
+            Ok(page)
+        };
+        let listed = self.in_time(listed).await;
+        connection.done(listed)
+    }
+
+    /// The newest `most` orders of those that are looked for.
+    pub async fn search_orders(
+        &self,
+        publication: &str,
+        search: &Search,
+        most: usize,
+    ) -> Result<OrdersPage, Error> {
+        let mut connection = self.connection().await?;
+        let listed = async {
+            let mut transaction = look(&mut connection).await?;
+            let mut found = by_id(&mut transaction, publication, search).await?;
+            let clients = clients(&mut transaction, publication, search).await?;
+            let is_cut = clients.len() > usize::try_from(CLIENTS).unwrap_or(usize::MAX);
+            if !clients.is_empty() {
+                let more = of_clients(&mut transaction, publication, &clients, most).await?;
+                found.extend(more);
+            }
+            found.sort_by_key(|found| std::cmp::Reverse((found.created_at, found.number)));
+            found.dedup_by_key(|found| found.number);
+            let page = page(&mut transaction, publication, found, most, is_cut).await?;
+            transaction.rollback().await?;
+            Ok(page)
+        };
+        let listed = self.in_time(listed).await;
+        connection.done(listed)
+    }
+}
+
+/// What bounds a page.
+struct Range {
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    after: Position,
+    limit: i64,
+}
+
+impl Range {
+    fn of(filter: &OrdersFilter, after: Option<Position>, most: usize) -> Self {
+        // No order is older or newer (order/datetime.rs).
+        let latest = DateTime::<Utc>::MAX_UTC.min(far(10_000));
+        Self {
+            since: filter.since.unwrap_or_else(|| far(1)),
+            until: filter.until.unwrap_or(latest),
+            after: after.unwrap_or(Position {
+                created_at: latest,
+                number: i32::MAX,
+            }),
+            // One more tells whether there are more.
+            limit: i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1),
+        }
+    }
+}
+
+/// The beginning of that year.
+fn far(year: i32) -> DateTime<Utc> {
+    let day = chrono::NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default();
+    day.and_time(chrono::NaiveTime::MIN).and_utc()
+}
+
+/// The numbers of orders to which all of that happened, and whether there may be older ones.
+async fn picked(
+    connection: &mut PgConnection,
+    publication: &str,
+    filter: &OrdersFilter,
+) -> Result<(Vec<i32>, bool), sqlx::Error> {
+    let most = i64::try_from(PICKED).unwrap_or(i64::MAX);
+    let mut picks = Vec::new();
+    if filter.not_taken {
+        let found = sqlx::query_scalar!(
+            "SELECT order_number FROM order_receiver WHERE publication = $1 AND error IS NOT NULL
+             ORDER BY order_number DESC LIMIT $2",
+            publication,
+            most,
+        );
+        picks.push(found.fetch_all(&mut *connection).await?);
+    }
+    if filter.unmatched {
+        let found = sqlx::query_scalar!(
+            "SELECT order_number FROM order_item WHERE publication = $1 AND product_number IS NULL
+             ORDER BY order_number DESC LIMIT $2",
+            publication,
+            most,
+        );
+        picks.push(found.fetch_all(&mut *connection).await?);
+    }
+    if filter.with_remarks {
+        let found = sqlx::query_scalar!(
+            r#"SELECT o.number FROM (
+                   SELECT order_key FROM journal_rejected WHERE publication = $1 AND warnings IS NOT NULL
+                   ORDER BY batch DESC LIMIT $2
+               ) k
+               CROSS JOIN LATERAL (
+                   SELECT o.number FROM orders o WHERE o.publication = $1 AND o.sender_id = k.order_key OFFSET 0
+               ) o"#,
+            publication,
+            most,
+        );
+        picks.push(found.fetch_all(&mut *connection).await?);
+    }
+    let is_cut = picks.iter().any(|picked| picked.len() >= PICKED);
+    let picks = picks.into_iter().map(BTreeSet::from_iter);
+    let all = picks.reduce(|one, other| one.intersection(&other).copied().collect());
+    Ok((all.into_iter().flatten().collect(), is_cut))
+}
+
+async fn of_picked(
+    connection: &mut PgConnection,
+    publication: &str,
+    picked: &[i32],
+    filter: &OrdersFilter,
+    range: &Range,
+) -> Result<Vec<Found>, sqlx::Error> {
+    sqlx::query_as!(
+        Found,
+        "SELECT o.number, o.created_at FROM unnest($2::int[]) AS k (number)
+         CROSS JOIN LATERAL (
+             SELECT o.number, o.created_at, o.status FROM orders o
+             WHERE o.publication = $1 AND o.number = k.number OFFSET 0
+         ) o
+         WHERE ($3::text IS NULL OR o.status = $3) AND o.created_at >= $4 AND o.created_at < $5
+           AND (o.created_at, o.number) < ($6, $7::int)
+         ORDER BY o.created_at DESC, o.number DESC LIMIT $8",
+        publication,
+        picked,
+        filter.status.map(Status::as_str),
+        range.since,
+        range.until,
+        range.after.created_at,
+        range.after.number,
+        range.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+async fn of_all(
+    connection: &mut PgConnection,
+    publication: &str,
+    filter: &OrdersFilter,
+    range: &Range,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let all = [
+        Status::New,
+        Status::Approved,
+        Status::Completed,
+        Status::Removed,
+    ];
+    let statuses = filter.status.map_or(all.to_vec(), |status| vec![status]);
+    let statuses: Vec<String> = statuses
+        .iter()
+        .map(|status| status.as_str().to_owned())
+        .collect();
+    sqlx::query_as!(
+        Found,
+        "SELECT o.number, o.created_at FROM unnest($2::text[]) AS s (status)
+         CROSS JOIN LATERAL (
+             SELECT o.number, o.created_at FROM orders o
+             WHERE o.publication = $1 AND o.status = s.status AND o.created_at >= $3 AND o.created_at < $4
+               AND (o.created_at, o.number) < ($5, $6::int)
+             ORDER BY o.created_at DESC, o.number DESC LIMIT $7
+         ) o
+         ORDER BY o.created_at DESC, o.number DESC LIMIT $7",
+        publication,
+        &statuses,
+        range.since,
+        range.until,
+        range.after.created_at,
+        range.after.number,
+        range.limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+async fn by_id(
+    connection: &mut PgConnection,
+    publication: &str,
+    search: &Search,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let mut found = Vec::new();
+    if let Some(number) = search.number {
+        let found_here = sqlx::query_as!(
+            Found,
+            "SELECT number, created_at FROM orders WHERE publication = $1 AND number = $2",
+            publication,
+            number,
+        );
+        found.extend(found_here.fetch_all(&mut *connection).await?);
+    }
+    if let Some(id) = &search.id {
+        let found_here = sqlx::query_as!(
+            Found,
+            "SELECT number, created_at FROM orders WHERE publication = $1 AND sender_id = $2",
+            publication,
+            id,
+        );
+        found.extend(found_here.fetch_all(&mut *connection).await?);
+        let found_here = sqlx::query_as!(
+            Found,
+            "SELECT o.number, o.created_at FROM order_receiver r
+             CROSS JOIN LATERAL (
+                 SELECT o.number, o.created_at FROM orders o
+                 WHERE o.publication = $1 AND o.number = r.order_number OFFSET 0
+             ) o
+             WHERE r.publication = $1 AND r.number = $2",
+            publication,
+            id,
+        );
+        found.extend(found_here.fetch_all(&mut *connection).await?);
+    }
+    Ok(found)
+}
+
+/// The clients whose phone ends, or whose name begins, like that.
+async fn clients(
+    connection: &mut PgConnection,
+    publication: &str,
+    search: &Search,
+) -> Result<Vec<i32>, sqlx::Error> {
+    let mut clients = BTreeSet::new();
+    let limit = CLIENTS + 1;
+    if let Some(end) = &search.phone_end {
+        let found = sqlx::query_scalar!(
+            r#"(SELECT c.number AS "number!" FROM client c
+                WHERE c.publication = $1 AND reverse(c.phone) COLLATE "C" >= $2 AND reverse(c.phone) COLLATE "C" < $3
+                  AND c.phone IS NOT NULL
+                ORDER BY reverse(c.phone) COLLATE "C" LIMIT $4)
+               UNION ALL
+               (SELECT c.number FROM client c
+                WHERE c.publication = $1 AND reverse(c.phones[1]) COLLATE "C" >= $2
+                  AND reverse(c.phones[1]) COLLATE "C" < $3 AND c.phones[1] IS NOT NULL
+                ORDER BY reverse(c.phones[1]) COLLATE "C" LIMIT $4)
+               UNION ALL
+               (SELECT c.number FROM client c
+                WHERE c.publication = $1 AND reverse(c.phones[2]) COLLATE "C" >= $2
+                  AND reverse(c.phones[2]) COLLATE "C" < $3 AND c.phones[2] IS NOT NULL
+                ORDER BY reverse(c.phones[2]) COLLATE "C" LIMIT $4)"#,
+            publication,
+            end,
+            // Behind everything that begins so: ":" follows "9".
+            format!("{end}:"),
+            limit,
+        );
+        clients.extend(found.fetch_all(&mut *connection).await?);
+    }
+    for name in &search.names {
+        let found = sqlx::query_scalar!(
+            r#"SELECT c.number FROM client c
+               WHERE c.publication = $1 AND c.username COLLATE "C" >= $2 AND c.username COLLATE "C" < $3
+               ORDER BY c.username COLLATE "C" LIMIT $4"#,
+            publication,
+            name,
+            format!("{name}{}", char::MAX),
+            limit,
+        );
+        clients.extend(found.fetch_all(&mut *connection).await?);
+    }
+    Ok(clients.into_iter().collect())
+}
+
+async fn of_clients(
+    connection: &mut PgConnection,
+    publication: &str,
+    clients: &[i32],
+    most: usize,
+) -> Result<Vec<Found>, sqlx::Error> {
+    sqlx::query_as!(
+        Found,
+        "SELECT o.number, o.created_at FROM unnest($2::int[]) AS k (number)
+         CROSS JOIN LATERAL (
+             SELECT o.number, o.created_at FROM orders o
+             WHERE o.publication = $1 AND o.client_number = k.number
+             ORDER BY o.number DESC LIMIT $3
+         ) o
+         ORDER BY o.created_at DESC, o.number DESC LIMIT $3",
+        publication,
+        clients,
+        i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// What is shown of the first `most` of these.
+async fn page(
+    connection: &mut PgConnection,
+    publication: &str,
+    found: Vec<Found>,
+    most: usize,
+    is_cut: bool,
+) -> Result<OrdersPage, sqlx::Error> {
+    let has_more = found.len() > most;
+    let numbers: Vec<i32> = found.iter().take(most).map(|found| found.number).collect();
+    let rows = sqlx::query_as!(
+        OrderRow,
+        r#"SELECT o.number, o.sender_id, o.status, o.created_at, o.total, o.shipping_date_from, o.shipping_date_to,
+                  o.shipping_address AS "shipping_address: Json<AddressContent>", c.username AS client, c.phone,
+                  r.number AS "receiver_number?", coalesce(r.not_taken, false) AS "not_taken!",
+                  EXISTS (
+                      SELECT FROM order_item i
+                      WHERE i.publication = $1 AND i.order_number = o.number AND i.product_number IS NULL
+                  ) AS "unmatched!",
+                  EXISTS (
+                      SELECT FROM journal_rejected j
+                      WHERE j.publication = $1 AND j.order_key = o.sender_id AND j.warnings IS NOT NULL
+                  ) AS "with_remarks!"
+           FROM unnest($2::int[]) WITH ORDINALITY AS k (number, place)
+           CROSS JOIN LATERAL (
+               SELECT * FROM orders o WHERE o.publication = $1 AND o.number = k.number OFFSET 0
+           ) o
+           CROSS JOIN LATERAL (
+               SELECT c.username, coalesce(c.phone, c.phones[1]) AS phone FROM client c
+               WHERE c.publication = $1 AND c.number = o.client_number OFFSET 0
+           ) c
+           LEFT JOIN LATERAL (
+               SELECT r.number, r.error IS NOT NULL AS not_taken FROM order_receiver r
+               WHERE r.publication = $1 AND r.order_number = o.number OFFSET 0
+           ) r ON true
+           ORDER BY k.place"#,
+        publication,
+        &numbers,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(OrdersPage {
+        rows,
+        has_more,
+        is_cut,
+    })
+}
