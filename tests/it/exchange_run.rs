@@ -164,15 +164,22 @@ impl World {
         let client = format!("client of {name} 0");
         let mut holder = self.connection().await;
         let mut lock = holder.begin().await.unwrap();
-        let held = sqlx::query(
+        let begin = Instant::now();
+        // His first order may be on its way still.
+        while sqlx::query(
             "SELECT FROM client c JOIN orders o ON o.publication = c.publication AND o.client_number = c.number
              WHERE c.sender_id = $1 FOR UPDATE",
         )
-        .bind(client)
+        .bind(&client)
         .execute(&mut *lock)
         .await
-        .unwrap();
-        assert!(held.rows_affected() > 0, "nobody is held up");
+        .unwrap()
+        .rows_affected()
+            == 0
+        {
+            assert!(begin.elapsed() < PATIENCE, "nobody is held up");
+            sleep(PEACE / 10).await;
+        }
         sleep(time).await;
         let free = Instant::now();
         lock.rollback().await.unwrap();
