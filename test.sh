@@ -1,10 +1,11 @@
 #!/bin/sh
 # Runs every test: installs what is missing (PostgreSQL above all; the tests start their own server, away from any other).
 # `./test.sh faults` instead causes every fault again and again, under load, and prints what became of the orders, and what
-# readers of the feed saw of them; it has a target away for AQUA_OUTAGE_SECONDS (60); then it has crowds take up what they can,
-# and prints how an honest sender fares beside them. `./test.sh failover` does the same to the primary of two servers under
-# Patroni. `./test.sh citus` kills the nodes of a Citus cluster and moves shards under load, compares it with plain PostgreSQL,
-# and runs the suite's promises on it, where PostgreSQL has Citus.
+# readers of the feed saw of them. It has a target away for AQUA_OUTAGE_SECONDS (60), and a feed of AQUA_FEED_ORDERS (1000000)
+# read to its end. Then it has crowds take up what they can, and prints how an honest sender fares beside them.
+# `./test.sh failover` does the same to the primary of two servers under Patroni. `./test.sh citus` kills the nodes of a Citus
+# cluster and moves shards under load, compares it with plain PostgreSQL, and runs the suite's promises on it, where PostgreSQL
+# has Citus.
 set -eu
 cd "$(dirname "$0")"
 . scripts/ensure.sh
@@ -15,7 +16,8 @@ ensure_postgres
 unset DATABASE_URL DATABASE_URL_FILE AQUA_LISTEN AQUA_OPERATOR_LISTEN AQUA_CONFIG AQUA_DATA_DIR AQUA_BACKUP_FOLDER
 if [ "${1:-}" = faults ]; then
     exec cargo test --release --locked --test it -- --ignored --exact fault_run::the_fault_run \
-        exchange_run::the_feed_run exchange_run::the_outage_run crowd::the_crowds --nocapture --test-threads 1
+        exchange_run::the_feed_run exchange_run::the_outage_run exchange_run::the_long_feed_run crowd::the_crowds \
+        --nocapture --test-threads 1
 fi
 if [ "${1:-}" = failover ]; then
     exec cargo test --release --locked --test it -- --ignored --exact fault_run::the_failover_run --nocapture

@@ -429,6 +429,110 @@ async fn head(database: &PgPool) -> i64 {
     head.fetch_one(database).await.unwrap()
 }
 
+/// How a long feed was read from the beginning to the end.
+struct Whole {
+    orders: usize,
+    time: Duration,
+    /// MiB that the service came to have at most, and had after the first pages.
+    memory: (u64, u64),
+}
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.time.as_secs_f64();
+        let speed = f64::from(u32::try_from(self.orders).unwrap()) / seconds;
+        let (most, first) = self.memory;
+        write!(
+            f,
+            "{} orders in {seconds:.1} s, {speed:.0} a second, {most} MiB at most, {first} after the first pages",
+            self.orders
+        )
+    }
+}
+
+/// Stores so many orders and reads them all, twice: the first reader has them placed.
+async fn a_long_feed(orders: usize) -> [Whole; 2] {
+    let scratch = Scratch::new();
+    let mut postgres = Cluster::make(&scratch, "postgres", "");
+    postgres.start().await;
+    let service = Service::with(SETTINGS, Scratch::new(), Database::Url(postgres.url()));
+    let address = service.address().to_string();
+    let load = service
+        .command("load")
+        .args([
+            "--target",
+            &address,
+            "--batch",
+            "500",
+            "--callers",
+            "2",
+            "--orders",
+        ])
+        .arg(orders.to_string())
+        .output()
+        .unwrap();
+    assert!(load.status.success(), "{load:?}");
+    let mut wholes = Vec::new();
+    for _ in 0..2 {
+        wholes.push(read_whole(&service).await);
+    }
+    wholes.try_into().ok().unwrap()
+}
+
+async fn read_whole(service: &Service) -> Whole {
+    /// What is in use after so many is in use for each one.
+    const FIRST_PAGES: usize = 8;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (mut cursor, mut orders, mut first) = (String::new(), 0, 0);
+    service.serving().forget_peak();
+    let begin = Instant::now();
+    for page in 1.. {
+        let url = format!(
+            "http://{}{FEED}?after={cursor}&limit=500",
+            service.address()
+        );
+        let answer = client
+            .get(url)
+            .basic_auth("1c", Some("secret"))
+            .send()
+            .await;
+        let text = answer
+            .unwrap()
+            .error_for_status()
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        // To read it as JSON would take longer than to write it.
+        let (head, _) = text.split_once(",\"orders\":[").unwrap();
+        orders += text.matches("\"changed_by\":").count();
+        let head: Value = serde_json::from_str(&format!("{head}}}")).unwrap();
+        head["cursor"].as_str().unwrap().clone_into(&mut cursor);
+        if page == FIRST_PAGES {
+            first = service.serving().peak_memory();
+        }
+        if head["more"] == false {
+            break;
+        }
+    }
+    Whole {
+        orders,
+        time: begin.elapsed(),
+        memory: (service.serving().peak_memory(), first),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_memory_that_reading_takes_does_not_grow_with_the_feed() {
+    const ORDERS: usize = 20_000;
+    for whole in a_long_feed(ORDERS).await {
+        println!("{whole}");
+        assert_eq!(whole.orders, ORDERS, "{whole}");
+        let (most, first) = whole.memory;
+        assert!(most <= first + 16, "{whole}");
+    }
+}
+
 fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |number| number.parse().unwrap())
 }
@@ -468,4 +572,17 @@ async fn the_outage_run() {
         outage.as_secs()
     );
     assert_eq!(sent, 500);
+}
+
+/// `./test.sh faults`: a feed of as many orders as `AQUA_FEED_ORDERS` says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: ./test.sh faults"]
+async fn the_long_feed_run() {
+    let orders = number("AQUA_FEED_ORDERS", 1_000_000);
+    println!(
+        "\nA feed of {orders} orders, read to its end by the first reader, and by the second:"
+    );
+    for whole in a_long_feed(usize::try_from(orders).unwrap()).await {
+        println!("{whole}");
+    }
 }

@@ -151,6 +151,10 @@ impl Service {
         self.process.operators_address()
     }
 
+    pub fn serving(&self) -> &Serving {
+        &self.process
+    }
+
     /// A command with its settings, beside it.
     pub fn command(&self, command: &str) -> Command {
         let mut it = serve_command(&self.scratch, &self.database, 0);
