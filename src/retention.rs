@@ -32,6 +32,8 @@ pub async fn keep(store: Store, publications: &[Publication], settings: &Journal
                     "the journal could not be cleared up"
                 );
             }
+            // Ten thousand publications are sixty thousand statements.
+            sleep(PAUSE).await;
         }
         if let Err(error) = store.remove_sessions().await {
             tracing::warn!(error = %error.in_full(), "sessions that are over could not be removed");
