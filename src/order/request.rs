@@ -18,7 +18,11 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ids {
     /// As the order's sender sent it, with the number that the target gave the order earlier. Guests are guests.
-    Senders { number_there: Option<i32> },
+    Senders {
+        number_there: Option<i32>,
+        /// Whether the client's number is the target's own, by which it may know the client alone.
+        client_is_numbered_there: bool,
+    },
     /// `id` is our number, `external_id` the sender's id. Without `coins`: the app takes points at each import.
     Ours,
 }
@@ -70,7 +74,7 @@ impl Serialize for Request<'_> {
         let Self { order, client, ids } = *self;
         object(serializer, &ORDER.fields, |map, name| match (name, ids) {
             ("id", _) => map.serialize_entry(name, &self.id()),
-            ("external_id", Ids::Senders { number_there }) => {
+            ("external_id", Ids::Senders { number_there, .. }) => {
                 map.serialize_entry(name, &number_there)
             }
             ("external_id", Ids::Ours) => map.serialize_entry(name, &order.sender_id),
@@ -145,16 +149,21 @@ impl Serialize for RequestClient<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { client, ids } = *self;
         let phone = client.guest_phone.as_ref().or(client.phone.as_ref());
-        // Whoever came under the number of a 1C alone is known there by that.
-        let is_known_by_number = client.sender_id.is_none() && client.guest_phone.is_none();
-        let number = is_known_by_number.then_some(client.number);
+        let is_numbered_there = matches!(
+            ids,
+            Ids::Senders {
+                client_is_numbered_there: true,
+                ..
+            }
+        );
+        let number = is_numbered_there.then_some(client.number);
         // A number that we gave is none of the sender's.
         let account_number = match ids {
-            Ids::Senders { .. } => {
+            Ids::Senders { .. } if !is_numbered_there => {
                 let own = i64::from(client.number);
                 client.account_number.filter(|number| *number != own)
             }
-            Ids::Ours => client.account_number,
+            _ => client.account_number,
         };
         object(serializer, &CLIENT.fields, |map, name| match (name, ids) {
             ("id", Ids::Senders { .. }) | ("external_id", Ids::Ours) => {

@@ -331,6 +331,23 @@ async fn an_operators_change_moves_the_order_and_says_whose_it_is() {
 }
 
 #[tokio::test]
+async fn a_senders_change_beneath_the_back_offices_own_is_read_with_it() {
+    let app = start().await;
+    app.accept(&order("A-1")).await;
+    let before = app.feed("").await;
+    app.accept(&changed(order("A-1"), "/comment", "у двери"))
+        .await;
+    app.report_one(&json!({ "number": 1, "version": 1, "status": "approved" }))
+        .await;
+    let after = app.feed(&before.cursor).await;
+    assert_eq!(after.versions(), [("A-1", 3)]);
+    let entry = &after.orders[0];
+    assert_eq!(entry["changed_by"], "back_office", "who changed it last");
+    assert_eq!(entry["order"]["comment"], "у двери");
+    assert_eq!(entry["order"]["status"], "approved");
+}
+
+#[tokio::test]
 async fn promise_3_reading_confirms_and_deletes_nothing() {
     let app = start().await;
     for n in 0..5 {

@@ -108,6 +108,70 @@ async fn an_order_reaches_a_second_instance_that_plays_1c() {
     assert_eq!(there.count("orders").await, 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whom_1c_knows_by_its_own_number_alone_arrives_as_that_client() {
+    let there = TestApp::start().await;
+    let url = format!("http://{}{ORDERS}", there.address);
+    let here = sending_to_url(&url).await;
+    let clients = "number;username;phone;account_number\n68;Мария;+79191991919;68\n";
+    for app in [&there, &here] {
+        let operator = Operator::of(&app.database);
+        operator.imported("clients", clients).await;
+    }
+    let client =
+        json!({ "id": "site-5", "external_id": 68, "username": "Мария", "phone": "+79191991919" });
+    here.accept(&changed(order("a"), "/client", client)).await;
+    // One whom we numbered: that number would be somebody else's there.
+    here.accept(&order("b")).await;
+    until("both are there", async || there.count("orders").await == 2).await;
+    let clients = "SELECT concat_ws(' ', number, sender_id, account_number) FROM client ORDER BY number = 68 DESC";
+    let clients = there.values::<String>(clients).await;
+    assert_eq!(clients.len(), 2, "{clients:?}");
+    assert_eq!(clients[0], "68 site-5 68");
+    // What a 1C that knows no site's ids goes by.
+    let fake = FakeTarget::start(takes).await;
+    let here = sending_to(&fake).await;
+    let operator = Operator::of(&here.database);
+    operator
+        .imported("clients", "number;username\n68;Мария\n")
+        .await;
+    let client = json!({ "id": "site-5", "external_id": 68, "username": "Мария" });
+    here.accept(&changed(order("a"), "/client", client)).await;
+    here.accept(&order("b")).await;
+    all_sent(&here).await;
+    let sent = fake.newest();
+    assert_eq!(sent["a"]["client"]["external_id"], 68);
+    assert_eq!(sent["b"]["client"]["external_id"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_an_operator_hides_behind_a_senders_later_change() {
+    let fake = FakeTarget::start(|_| StatusCode::SERVICE_UNAVAILABLE).await;
+    let settings = format!(
+        "name = \"1c\"\nprotocol = \"one_c\"\nurl = \"{}\"\ntakes = [\"operator\"]\n",
+        url(&fake)
+    );
+    let app =
+        TestApp::with(|config| config.publications[0].targets = vec![target(&settings)]).await;
+    app.post(&json!([order("a"), order("b")])).await;
+    let operator = Operator::of(&app.database);
+    operator
+        .run(["order", "set-status", "a", "approved"])
+        .await
+        .done();
+    app.accept(&commented("a", "позже")).await;
+    app.accept(&commented("b", "позже")).await;
+    fake.now_says(takes);
+    hurry(&app).await;
+    all_sent(&app).await;
+    let sent = fake.newest();
+    assert_eq!(sent.keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(
+        (&sent["a"]["status"], &sent["a"]["comment"]),
+        (&json!("approved"), &json!("позже"))
+    );
+}
+
 fn here_address() -> Value {
     json!({ "id": "door", "city": "Эжва", "street": "Мира", "house": "1", "str": "Мира 1" })
 }

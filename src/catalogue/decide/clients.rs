@@ -110,6 +110,9 @@ impl Picture<'_> {
                 });
             }
         }
+        if before.is_none() && entry.number.is_some() {
+            changes.numbered_clients.insert(number);
+        }
         changes.clients.push(Put {
             is_new: before.is_none(),
             row: after,

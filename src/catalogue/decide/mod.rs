@@ -7,7 +7,7 @@ mod clients;
 mod orders;
 mod products;
 
-use std::collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque, hash_map::Entry};
 
 use super::{Counts, Problem, Subject, Text, Totals, entry::Entries};
 use crate::order::{
@@ -128,6 +128,8 @@ pub struct Changes {
     pub product_ids: Vec<Put<(String, i32)>>,
     /// Clients; a stored one also when only an address or a price of it changes, for the sake of its version.
     pub clients: Vec<Put<Client>>,
+    /// New clients under numbers that the file gave: the receiver knows them by these.
+    pub numbered_clients: HashSet<i32>,
     /// Number of the client and address.
     pub addresses: Vec<Put<(i32, Address)>>,
     /// Number of the client and price.

@@ -279,14 +279,17 @@ impl Sender {
             let found = order.and_then(|order| Some((order, clients.get(&order.client_number)?)));
             let (order, client) =
                 found.ok_or_else(|| store::Error::corrupt("an order of the feed"))?;
-            let there = named
-                .get(number)
-                .and_then(|named| named.receiver_number.as_ref());
+            let named = named.get(number);
+            let there = named.and_then(|named| named.receiver_number.as_ref());
             let ids = match self.target.protocol {
                 Protocol::OneC => Ids::Senders {
                     number_there: there
                         .and_then(|number| number.parse().ok())
                         .filter(|n| *n > 0),
+                    // Its client may be another one since.
+                    client_is_numbered_there: named.is_some_and(|named| {
+                        named.client_is_numbered_there && named.client_number == client.number
+                    }),
                 },
                 Protocol::Aqua => Ids::Ours,
             };

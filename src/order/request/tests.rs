@@ -12,7 +12,10 @@ use crate::order::{
     world::{World, order},
 };
 
-const AS_SENT: Ids = Ids::Senders { number_there: None };
+const AS_SENT: Ids = Ids::Senders {
+    number_there: None,
+    client_is_numbered_there: false,
+};
 
 /// The order and its client as they are stored once `text` was read.
 fn stored(text: &str) -> (Arc<Order>, Arc<Client>) {
@@ -151,12 +154,27 @@ fn a_number_given_there_is_sent_along() {
     let (order, client) = stored(&order("1", &[], 1).to_string());
     let ids = Ids::Senders {
         number_there: Some(50894),
+        client_is_numbered_there: false,
     };
     let sent: Value = serde_json::from_str(&written(&order, &client, ids)).expect("JSON");
     assert_eq!(
         (&sent["id"], &sent["external_id"]),
         (&json!("1"), &json!(50894))
     );
+}
+
+#[test]
+fn a_clients_number_that_1c_gave_is_sent_to_it() {
+    let (order, client) = stored(&order("1", &[], 1).to_string());
+    assert_eq!(client.account_number, Some(client.number.into()));
+    let ids = Ids::Senders {
+        number_there: None,
+        client_is_numbered_there: true,
+    };
+    let sent: Value = serde_json::from_str(&written(&order, &client, ids)).expect("JSON");
+    for key in ["external_id", "account_number"] {
+        assert_eq!(sent["client"][key], client.number, "{key}");
+    }
 }
 
 #[test]

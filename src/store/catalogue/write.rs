@@ -1,5 +1,7 @@
 //! What an import changes, a statement for each chunk of a table's rows.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query, types::Json};
 
@@ -40,7 +42,13 @@ impl Import {
             step(chunk.len());
         }
         for chunk in changes.clients.chunks(CHUNK) {
-            write_clients(&mut *connection, publication, chunk).await?;
+            write_clients(
+                &mut *connection,
+                publication,
+                chunk,
+                &changes.numbered_clients,
+            )
+            .await?;
             step(chunk.len());
         }
         for chunk in changes.addresses.chunks(CHUNK) {
@@ -159,6 +167,7 @@ async fn write_clients(
     connection: &mut PgConnection,
     publication: &str,
     chunk: &[Put<Client>],
+    numbered: &HashSet<i32>,
 ) -> Result<(), Error> {
     let version: Vec<i32> = chunk
         .iter()
@@ -170,18 +179,20 @@ async fn write_clients(
                SELECT *
                FROM unnest($2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                            $9::text[], $10::text[], $11::bigint[], $12::text[], $13::jsonb[], $14::jsonb[],
-                           $15::numeric[], $16::boolean[])
+                           $15::numeric[], $16::boolean[], $17::boolean[])
                    AS t (number, version, sender_id, guest_phone, username, phone, phones, email, comment,
-                         account_number, type, bank_account, legal_address, coins_amount, loyalty_system_is_active)
+                         account_number, type, bank_account, legal_address, coins_amount, loyalty_system_is_active,
+                         numbered_by_receiver)
            ), new_client AS (
                INSERT INTO client
                    (publication, number, sender_id, guest_phone, username, phone, phones, email, comment,
-                    account_number, type, bank_account, legal_address, coins_amount, loyalty_system_is_active)
+                    account_number, type, bank_account, legal_address, coins_amount, loyalty_system_is_active,
+                    numbered_by_receiver)
                SELECT $1, number, sender_id, guest_phone, username, phone, string_to_array(phones, ' '), email,
                       comment, account_number, type, bank_account,
                       ARRAY(SELECT line FROM jsonb_array_elements_text(legal_address)
                                 WITH ORDINALITY AS l (line, place) ORDER BY place),
-                      coins_amount, loyalty_system_is_active
+                      coins_amount, loyalty_system_is_active, numbered_by_receiver
                FROM sent
                WHERE version = 0
            ), changed_client AS (
@@ -214,6 +225,7 @@ async fn write_clients(
         &column(chunk, |client| Json(json!(client.legal_address))) as _,
         &column(chunk, |client| client.coins_amount),
         &column(chunk, |client| client.loyalty_system_is_active) as _,
+        &column(chunk, |client| numbered.contains(&client.number)),
     )
     .fetch_one(connection)
     .await

@@ -101,7 +101,9 @@ pub struct ToSend {
     pub number: i32,
     pub sender_id: String,
     pub client_number: i32,
-    /// What the back office calls it.
+    /// Whether that is the back office's own number of the client.
+    pub client_is_numbered_there: bool,
+    /// What the back office calls the order.
     pub receiver_number: Option<String>,
 }
 
@@ -286,12 +288,17 @@ impl Store {
     ) -> Result<Vec<ToSend>, Error> {
         let asked = sqlx::query_as!(
             ToSend,
-            r#"SELECT o.number, o.sender_id, o.client_number, r.number AS "receiver_number?"
+            r#"SELECT o.number, o.sender_id, o.client_number, c.numbered_by_receiver AS client_is_numbered_there,
+                      r.number AS "receiver_number?"
                FROM unnest($2::int[]) AS k (number)
                CROSS JOIN LATERAL (
                    SELECT o.number, o.sender_id, o.client_number FROM orders o
                    WHERE o.publication = $1 AND o.number = k.number OFFSET 0
                ) o
+               CROSS JOIN LATERAL (
+                   SELECT c.numbered_by_receiver FROM client c
+                   WHERE c.publication = $1 AND c.number = o.client_number OFFSET 0
+               ) c
                LEFT JOIN LATERAL (
                    SELECT r.number FROM order_receiver r
                    WHERE r.publication = $1 AND r.order_number = o.number OFFSET 0
