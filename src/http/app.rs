@@ -5,11 +5,14 @@ use std::{
     time::Instant,
 };
 
-use axum::http::{HeaderValue, header, request};
+use axum::{
+    body::Body,
+    http::{HeaderValue, header, request},
+};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    body::Bodies,
+    body::{Bodies, Elements},
     exchange::Facts,
     failure::Failure,
     listener::address::SenderAddress,
@@ -20,6 +23,7 @@ use crate::{
     config::{Config, Role},
     exchange::feed::Feeds,
     intake::Intake,
+    share::Share,
     telemetry::metrics::Metrics,
 };
 
@@ -74,6 +78,25 @@ impl App {
         facts.waited("login", begin);
         facts.know(&caller);
         Ok(caller)
+    }
+
+    /// Reads the body of a caller who was let in, and splits it.
+    pub async fn read(
+        &self,
+        caller: &Caller,
+        SenderAddress(address): SenderAddress,
+        head: &request::Parts,
+        body: Body,
+        facts: &mut Facts,
+    ) -> Result<Elements, Failure> {
+        let begin = Instant::now();
+        let share = Share::new(&caller.publication.name, address);
+        let read = self.bodies.read(&head.headers, body, &share).await;
+        let elements = read.map_err(|failure| failure.with_query(head.uri.query()))?;
+        facts.waited("body", begin);
+        facts.bytes = elements.bytes;
+        facts.orders = elements.ranges.len();
+        Ok(elements)
     }
 
     /// Resolves when the service is to stop.

@@ -74,6 +74,16 @@ impl Facts {
         self.login.clone_from(&caller.login);
     }
 
+    /// Counts the entries of the answer, each by whether it was accepted.
+    pub fn counts(&mut self, accepted: impl Iterator<Item = bool>) {
+        (self.orders, self.accepted) = (0, 0);
+        for is_accepted in accepted {
+            self.orders += 1;
+            self.accepted += usize::from(is_accepted);
+        }
+        self.rejected = self.orders - self.accepted;
+    }
+
     /// The response, with this for its log line.
     pub fn with(self, outcome: Result<Response, Failure>) -> Response {
         let mut response = outcome.into_response();

@@ -1,4 +1,4 @@
-//! The way in: axum and hyper live here and nowhere else (contract §1).
+//! The way in: axum, and hyper as a server, live here and nowhere else (contract §1).
 
 mod app;
 mod back_office;

@@ -1,12 +1,12 @@
 //! `POST /<publication>/hs/AquaDeliveri/getOrdersURL`: login -> body -> intake -> response (contract §1).
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, request},
+    http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use tokio::time::timeout_at;
@@ -18,12 +18,10 @@ use super::{
     exchange::{Exchange, Facts},
     failure::{Failure, json},
     listener::address::SenderAddress,
-    login::Caller,
 };
 use crate::{
     config::Role,
     intake::{RawBatch, Reply},
-    share::Share,
 };
 
 /// Tells a caller that nothing was stored.
@@ -65,7 +63,17 @@ async fn process(
     let caller = app.log_in(Role::Sender, &head, sender, facts).await?;
     facts.dry_run = is_dry_run(&head.uri)?;
     let intake = app.intake.get().ok_or(Failure::StorageUnavailable)?;
-    let batch = read(app, &head, body, caller, exchange, sender, facts).await?;
+    let elements = app.read(&caller, sender, &head, body, facts).await?;
+    let batch = RawBatch {
+        publication: caller.publication,
+        request_id: exchange.request_id,
+        login: caller.login,
+        body: elements.text,
+        elements: elements.ranges,
+        language: exchange.language,
+        memory: elements.memory,
+        complete_at: elements.complete_at,
+    };
     let deadline = batch.complete_at + app.config.times.answer;
     // The intake's database work runs in its own task, with shorter deadlines than this one: dropping it here is harmless,
     // and nothing is stored after this response.
@@ -80,34 +88,6 @@ async fn process(
         .await
         .map_err(|_elapsed| Failure::StorageUnavailable)??;
     Ok(respond(reply, facts))
-}
-
-async fn read(
-    app: &App,
-    head: &request::Parts,
-    body: Body,
-    caller: Caller,
-    exchange: Exchange,
-    SenderAddress(sender): SenderAddress,
-    facts: &mut Facts,
-) -> Result<RawBatch, Failure> {
-    let begin = Instant::now();
-    let share = Share::new(&caller.publication.name, sender);
-    let read = app.bodies.read(&head.headers, body, &share).await;
-    let elements = read.map_err(|failure| failure.with_query(head.uri.query()))?;
-    facts.waited("body", begin);
-    facts.bytes = elements.bytes;
-    facts.orders = elements.ranges.len();
-    Ok(RawBatch {
-        publication: caller.publication,
-        request_id: exchange.request_id,
-        login: caller.login,
-        body: elements.text,
-        elements: elements.ranges,
-        language: exchange.language,
-        memory: elements.memory,
-        complete_at: elements.complete_at,
-    })
 }
 
 fn respond(reply: Reply, facts: &mut Facts) -> Response {

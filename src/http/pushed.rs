@@ -20,7 +20,6 @@ use super::{
 };
 use crate::{
     exchange::pushed::{Entry, take, to_json},
-    share::Share,
     store::feed::Who,
 };
 
@@ -39,34 +38,33 @@ pub async fn receive(
 async fn process(
     app: &App,
     exchange: Exchange,
-    SenderAddress(address): SenderAddress,
+    address: SenderAddress,
     request: Request,
     facts: &mut Facts,
 ) -> Result<Response, Failure> {
     let (head, body) = request.into_parts();
     let authorization = head.headers.get(header::AUTHORIZATION);
     let authorization = authorization.map(HeaderValue::as_bytes);
-    let caller = app.gate.admit_token(authorization, address)?;
+    let caller = app.gate.admit_token(authorization, address.0)?;
     facts.know(&caller);
     let publication = &caller.publication;
     let store = app.intake.get().ok_or(Failure::StorageUnavailable)?.store();
-    let share = Share::new(&publication.name, address);
+    let read = app.read(&caller, address, &head, body, facts).await?;
     let begin = Instant::now();
-    let read = app.bodies.read(&head.headers, body, &share).await?;
-    facts.waited("body", begin);
-    facts.bytes = read.bytes;
-    let begin = Instant::now();
-    let elements = read.ranges.iter().map(|range| &read.text[range.clone()]);
     let who = Who {
         login: caller.login.as_deref(),
         request_id: Some(&exchange.request_id),
     };
-    let entries = take(store, &publication.name, &publication.rules, elements, &who).await?;
+    let entries = take(
+        store,
+        &publication.name,
+        &publication.rules,
+        read.each(),
+        &who,
+    )
+    .await?;
     facts.waited("results", begin);
-    facts.orders = entries.len();
-    let accepted = entries.values().filter(|entry| Entry::is_accepted(entry));
-    facts.accepted = accepted.count();
-    facts.rejected = facts.orders - facts.accepted;
+    facts.counts(entries.values().map(Entry::is_accepted));
     let text = to_json(&entries, exchange.language).map_err(|_never| Failure::Internal)?;
     let body = ReplyBody::new(vec![text], read.memory);
     Ok(json(StatusCode::OK, Body::new(body)))

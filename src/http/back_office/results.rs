@@ -21,7 +21,6 @@ use crate::{
         failure::{Failure, json},
         listener::address::SenderAddress,
     },
-    share::Share,
     store::{self, feed::Who},
 };
 
@@ -49,25 +48,22 @@ async fn process(
     none(&head.uri)?;
     let publication = &caller.publication;
     let store = app.intake.get().ok_or(Failure::StorageUnavailable)?.store();
-    let share = Share::new(&publication.name, address.0);
+    let read = app.read(&caller, address, &head, body, facts).await?;
     let begin = Instant::now();
-    let read = app.bodies.read(&head.headers, body, &share).await?;
-    facts.waited("body", begin);
-    facts.bytes = read.bytes;
-    let begin = Instant::now();
-    let elements = read.ranges.iter().map(|range| &read.text[range.clone()]);
     let who = Who {
         login: caller.login.as_deref(),
         request_id: Some(&exchange.request_id),
     };
-    let entries = report(store, &publication.name, &publication.rules, elements, &who).await?;
+    let entries = report(
+        store,
+        &publication.name,
+        &publication.rules,
+        read.each(),
+        &who,
+    )
+    .await?;
     facts.waited("results", begin);
-    facts.orders = entries.len();
-    facts.accepted = entries
-        .iter()
-        .filter(|entry| Entry::is_accepted(entry))
-        .count();
-    facts.rejected = facts.orders - facts.accepted;
+    facts.counts(entries.iter().map(Entry::is_accepted));
     let text = to_json(&entries, exchange.language).map_err(|_never| Failure::Internal)?;
     let body = ReplyBody::new(vec![text], read.memory);
     Ok(json(StatusCode::OK, Body::new(body)))

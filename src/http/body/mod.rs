@@ -81,6 +81,13 @@ struct CompleteBody {
     most_orders: usize,
 }
 
+impl Elements {
+    /// Each as it came.
+    pub fn each(&self) -> impl Iterator<Item = &str> {
+        self.ranges.iter().map(|range| &self.text[range.clone()])
+    }
+}
+
 impl Bodies {
     pub fn new(limits: &Limits, times: &Times) -> Self {
         Self {
