@@ -146,6 +146,8 @@ struct Publication {
     warnings: [Counter; WarningCode::ALL.len()],
     with_remarks: Counter,
     not_kept: Counter,
+    feed_reads: Counter,
+    feed_orders: Counter,
     /// Of the last accepted order, milliseconds since 1970; 0: none yet.
     last_accepted: AtomicI64,
 }
@@ -171,6 +173,13 @@ impl Metrics {
             "aqua_journal_not_kept",
             "Orders, rejected or with remarks, that the journal had no room for (journal.rejected_bytes_per_day, or a disk that is nearly full)",
         );
+        let feed_reads: Family<Labels<1>, Counter> = register(
+            to,
+            "aqua_feed_reads",
+            "Answers to back offices that read the feed",
+        );
+        let feed_orders: Family<Labels<1>, Counter> =
+            register(to, "aqua_feed_orders", "Orders in these answers");
         let publications = config.publications.iter().map(|publication| {
             let name = &publication.name;
             let of_publication = || ("publication", Cow::Owned(name.clone()));
@@ -187,6 +196,8 @@ impl Metrics {
                 warnings: WarningCode::ALL.map(|code| of_code(&warnings, code.as_str())),
                 with_remarks: with_remarks.get_or_create_owned(&[of_publication()]),
                 not_kept: not_kept.get_or_create_owned(&[of_publication()]),
+                feed_reads: feed_reads.get_or_create_owned(&[of_publication()]),
+                feed_orders: feed_orders.get_or_create_owned(&[of_publication()]),
                 last_accepted: AtomicI64::new(0),
             };
             (name.clone(), counters)
@@ -301,6 +312,14 @@ impl Metrics {
         if let Some(counters) = self.publications.get(publication) {
             let moment = moment.timestamp_millis();
             counters.last_accepted.fetch_max(moment, Ordering::Relaxed);
+        }
+    }
+
+    /// A back office was answered with so many orders of the feed.
+    pub fn feed_read(&self, publication: &str, orders: usize) {
+        if let Some(counters) = self.publications.get(publication) {
+            counters.feed_reads.inc();
+            counters.feed_orders.inc_by(orders as u64);
         }
     }
 

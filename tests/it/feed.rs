@@ -591,6 +591,11 @@ async fn promise_5_who_waits_holds_no_connection_and_four_may_wait_for_a_login()
     while let Some(page) = waiting.join_next().await {
         assert_eq!(page.unwrap().versions(), [("A-1", 1)]);
     }
+    // Operators see that they were answered.
+    for (name, count) in [("aqua_feed_reads_total", 5), ("aqua_feed_orders_total", 4)] {
+        let series = format!("{name}{{publication=\"demodelivery\"}}");
+        assert_eq!(app.metric(&series).await, count, "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

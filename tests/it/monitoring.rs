@@ -67,6 +67,14 @@ async fn every_metric_of_the_dashboard_and_of_the_alerts_is_one_of_ours() {
         serde_json::from_str(&file("grafana/dashboards/aqua-orders.json")).unwrap();
     let expressions = expressions(&dashboard);
     assert!(expressions.len() > 20, "{expressions:?}");
+    let named = metrics_in(&expressions.join(" "));
+    for half in [
+        "aqua_target_lag_orders",
+        "aqua_target_dead_orders",
+        "aqua_feed_reads_total",
+    ] {
+        assert!(named.contains(half), "the dashboard does not show {half}");
+    }
     let rules = file("prometheus/alerts.yml");
     // Texts may name metrics, too: whoever reads them looks for those.
     for (whose, named) in [

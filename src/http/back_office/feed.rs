@@ -62,6 +62,7 @@ async fn process(
     facts.waited("feed", begin);
     facts.orders = page.orders;
     facts.range = Some(page.range);
+    app.metrics.feed_read(&publication.name, page.orders);
     Ok(json(
         StatusCode::OK,
         Body::new(ReplyBody::new(page.body, memory)),
