@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 seconds=${1:-300}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- amount phone datetime credentials path forwarded import body order
+[ $# -gt 0 ] || set -- amount answer phone datetime credentials path forwarded import body order
 case $seconds in
 '' | *[!0-9]*) give_up "fuzz/run.sh [SECONDS [TARGET…]]: \"$seconds\" is no number of seconds" ;;
 esac

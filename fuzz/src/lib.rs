@@ -4,6 +4,7 @@
 //! that are kept in `corpus/`.
 
 pub mod amount;
+pub mod answer;
 pub mod body;
 pub mod credentials;
 pub mod datetime;

@@ -34,6 +34,11 @@ fn any_number_is_read_exactly_or_refused() {
 }
 
 #[test]
+fn any_answer_of_a_target_has_one_verdict_for_each_order_and_cannot_mislead() {
+    replay("answer", properties::answer::check);
+}
+
+#[test]
 fn any_body_is_taken_apart_or_refused_however_it_is_packed() {
     replay("body", properties::body::check);
 }

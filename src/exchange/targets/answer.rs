@@ -17,7 +17,7 @@ const LONGEST_NUMBER: usize = 255;
 
 /// How an order that was sent may be named in the answer.
 #[derive(Debug, Clone)]
-pub(super) struct Sent {
+pub struct Sent {
     /// As in the request.
     pub id: String,
     pub external_id: String,
@@ -25,7 +25,7 @@ pub(super) struct Sent {
 
 /// What became of one order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     Taken(Taken),
     /// Why not, in the target's words. They may name a person: they are shown to the operator, and never in the log.
     Refused(String),
@@ -33,14 +33,14 @@ pub(super) enum Verdict {
 
 /// What the target said of an order that it took.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Taken {
+pub struct Taken {
     pub number: Option<String>,
     pub status: Option<Status>,
 }
 
 /// An answer, read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub struct Answer {
     /// Of each order that was sent, in the same order.
     pub verdicts: Vec<Verdict>,
     /// What was ignored, each kind once.
@@ -48,7 +48,7 @@ pub(super) struct Answer {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
     #[error("its answer is not JSON")]
     NoJson,
     #[error("its answer is no object with the orders in `data`")]
@@ -60,7 +60,7 @@ pub(super) enum Unreadable {
 }
 
 /// Reads the body of a 2xx.
-pub(super) fn read(protocol: Protocol, body: &[u8], sent: &[Sent]) -> Result<Answer, Unreadable> {
+pub fn read(protocol: Protocol, body: &[u8], sent: &[Sent]) -> Result<Answer, Unreadable> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let answer: Value = serde_json::from_slice(body).map_err(|_| Unreadable::NoJson)?;
     let Value::Object(answer) = answer else {
@@ -110,7 +110,7 @@ pub(super) fn read(protocol: Protocol, body: &[u8], sent: &[Sent]) -> Result<Ans
 }
 
 /// What a refusal of the whole request says, if it is one of ours.
-pub(super) fn reason(body: &[u8]) -> Option<String> {
+pub fn reason(body: &[u8]) -> Option<String> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     Some(reason_of(answer.as_object()?)).filter(|reason| !reason.is_empty())
 }

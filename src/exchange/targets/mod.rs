@@ -25,7 +25,7 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-mod answer;
+pub mod answer;
 mod call;
 mod pause;
 mod send;
