@@ -229,6 +229,8 @@ impl Picture<'_, '_, '_> {
         // By number, as they will be read: an answer must not change when the same is sent again.
         let addresses = &mut Arc::make_mut(client).addresses;
         let place = addresses.partition_point(|other| other.number < number);
+        // Of equal ones the lowest number counts, and that may be this one now.
+        self.round.may_differ |= self.round.looked_at_addresses && place < addresses.len();
         addresses.insert(place, address);
         Some(number)
     }

@@ -14,7 +14,6 @@ use crate::order::{
     content::OrderContent,
     fault::{Fault, FaultCode, Hint, Path, Warning, WarningCode},
     identity::share_a_phone,
-    model::Status,
     record::Record,
     wire::{Element, SentItem, SentOrder},
 };
@@ -33,8 +32,8 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
         // Sent again the number is the other order's, and a clash refuses this one. But what an earlier element of the order said
         // must not be written over it then.
         self.round.may_differ |= goes_to_another;
-        let is_removed = (self.order(element)).is_some_and(|order| order.status == Status::Removed);
-        let is_harmless = is_removed || !element.cancels();
+        let is_finished = self.order(element).is_some_and(faults::is_finished);
+        let is_harmless = is_finished || !element.cancels();
         let may_clash = !(goes_to_another && element.nth > 0 && is_harmless);
         let against = faults::against(self, element, may_clash);
         // What refuses it may be gone when the batch is sent again: what it lacks may come behind it.

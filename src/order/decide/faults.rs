@@ -80,7 +80,7 @@ pub(super) fn no_name(element: &Element) -> Fault {
     }
 }
 
-fn is_finished(order: &Order) -> bool {
+pub(super) fn is_finished(order: &Order) -> bool {
     matches!(order.status, Status::Completed | Status::Removed)
 }
 

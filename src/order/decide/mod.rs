@@ -2,7 +2,7 @@
 //!
 //! Elements are applied in their order to a picture of the stored records; what to write is the difference between
 //! the picture before and after. So an order sent twice in a batch, clients shared by orders and a change that is
-//! taken back need no rules of their own, and what changes nothing writes nothing.
+//! taken back need no rules of their own but the two of `same_batch.rs`, and what changes nothing writes nothing.
 
 mod address;
 mod apply;
