@@ -1,13 +1,20 @@
 //! The operator's console (contract §9): who gets in, and what nobody else's page can make him do.
 
-use aqua_orders::config::OperatorRole;
+use std::sync::Arc;
+
+use aqua_orders::{
+    config::{Config, OperatorRole},
+    retention,
+    store::Store,
+};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{
     app::{TestApp, changed, guest_order, order},
-    config::target as target_of,
+    config::{demo_config, target as target_of},
     console::{Browser, PASSWORD, operator, operators},
+    postgres::{DURABLE, Server},
 };
 
 const ORDERS: &str = "/console/p/demodelivery/orders";
@@ -192,7 +199,7 @@ async fn a_session_ends_after_an_hour_without_a_request_and_after_twelve_in_any_
 async fn another_password_or_a_removed_operator_ends_the_session_everywhere() {
     let app = TestApp::with(operators).await;
     let mut browser = Browser::of(&app, "Анна").await;
-    let changed_hash = |config: &mut aqua_orders::config::Config| {
+    let changed_hash = |config: &mut Config| {
         // The same password with another salt: another hash.
         config.operator.users = vec![operator(
             "Анна",
@@ -200,7 +207,7 @@ async fn another_password_or_a_removed_operator_ends_the_session_everywhere() {
             &["demodelivery"],
         )];
     };
-    let removed = |config: &mut aqua_orders::config::Config| {
+    let removed = |config: &mut Config| {
         operators(config);
         config.operator.users.remove(0);
     };
@@ -748,4 +755,98 @@ async fn the_history_tells_who_did_what() {
         let at = history[from..].find(part);
         from += at.unwrap_or_else(|| panic!("no {part} in {history}"));
     }
+}
+
+#[tokio::test]
+async fn beyond_loopback_the_console_is_seen_over_tls_alone() {
+    let open = |config: &mut Config| {
+        operators(config);
+        config.operator.listen = Some("0.0.0.0:9888".parse().unwrap());
+    };
+    // It would be reached in plain text.
+    let bare = TestApp::with(open).await;
+    let mut browser = Browser::at(bare.operators_address);
+    let seen = browser.get("/console/login").await;
+    assert_eq!(seen.status, 403);
+    assert!(seen.shows("только через HTTPS"));
+    assert_eq!(browser.log_in("Анна", PASSWORD).await.status, 403);
+    assert_eq!(bare.count("operator_session").await, 0);
+    // What is not the console is there as ever.
+    assert_eq!(bare.operator("/healthz").await.0, 200);
+
+    let proxied = TestApp::with(|config| {
+        open(config);
+        config.operator.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    })
+    .await;
+    let mut browser = Browser::at(proxied.operators_address);
+    let form = [("login", "Анна"), ("password", PASSWORD)];
+    let request = browser
+        .form("/console/login", &form)
+        .header("Sec-Fetch-Site", "same-origin")
+        .header("X-Forwarded-For", "198.51.100.7")
+        .header("X-Forwarded-Proto", "https");
+    let seen = browser.see(request).await;
+    assert_eq!(seen.status, 303);
+    let cookie = seen.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-aqua-console="), "{cookie}");
+    for part in ["; Path=/;", "; Secure", "HttpOnly", "SameSite=Strict"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert_eq!(browser.get(ORDERS).await.status, 200);
+}
+
+#[tokio::test]
+async fn nobody_but_a_trusted_proxy_says_that_a_browser_speaks_tls() {
+    let app = TestApp::with(operators).await;
+    let mut browser = Browser::at(app.operators_address);
+    let form = [("login", "Анна"), ("password", PASSWORD)];
+    let request = browser
+        .form("/console/login", &form)
+        .header("Sec-Fetch-Site", "same-origin")
+        .header("X-Forwarded-Proto", "https");
+    let seen = browser.see(request).await;
+    let cookie = seen.headers["set-cookie"].to_str().unwrap();
+    assert!(!cookie.contains("Secure"), "{cookie}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_said_and_nothing_is_done() {
+    let server = Server::start(&DURABLE).await;
+    let database = Arc::new(server.database().await);
+    let app = TestApp::beside(database, operators).await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    drop(server);
+    for path in ["/console", ORDERS] {
+        let seen = browser.get(path).await;
+        assert_eq!(seen.status, 503, "{path}");
+        assert!(seen.shows("База данных не ответила"));
+        assert_eq!(seen.headers["retry-after"], "5");
+    }
+    assert_eq!(browser.log_in("Анна", PASSWORD).await.status, 503);
+}
+
+#[tokio::test]
+async fn what_operators_did_is_kept_as_long_as_changes_and_sessions_until_they_are_over() {
+    let app = TestApp::with(operators).await;
+    Browser::of(&app, "Анна").await;
+    Browser::of(&app, "boss").await;
+    app.run(
+        "UPDATE operator_session SET created_at = now() - interval '13 hours' WHERE login = 'boss';
+         INSERT INTO operator_action (publication, action, made_at, login, kind)
+         SELECT 'demodelivery', ('0190b5a0-7f3a-7000-8000-00000000000' || n)::uuid, now() - n * interval '100 days', 'Анна', 'resend'
+         FROM generate_series(0, 5) n",
+    )
+    .await;
+    let config = demo_config();
+    let store = Store::new(app.database.options(), &app.database.settings());
+    retention::round(&store, "demodelivery", &config.journal)
+        .await
+        .unwrap();
+    // 0, 100, 200 and 300 days old.
+    assert_eq!(app.count("operator_action").await, 4);
+    assert_eq!(store.remove_sessions().await.unwrap(), 1);
+    let left: Vec<String> = app.values("SELECT login FROM operator_session").await;
+    assert_eq!(left, ["Анна"]);
+    store.close().await;
 }

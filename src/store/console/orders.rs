@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Of orders that are picked out by what happened to them, the newest so many are looked at.
-pub const PICKED: usize = 10_000;
+pub const PICKED: usize = 5_000;
 /// Clients that a search looks at.
 const CLIENTS: i64 = 200;
 
@@ -42,7 +42,7 @@ impl OrdersFilter {
 }
 
 /// Where a page begins: behind that order, in the order of the list, the newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     pub created_at: DateTime<Utc>,
     pub number: i32,
@@ -158,25 +158,23 @@ impl Store {
     }
 }
 
-/// What bounds a page.
+/// What bounds a page. There is one upper bound: of two, PostgreSQL begins to read an index at either.
 struct Range {
     since: DateTime<Utc>,
-    until: DateTime<Utc>,
-    after: Position,
+    before: Position,
     limit: i64,
 }
 
 impl Range {
     fn of(filter: &OrdersFilter, after: Option<Position>, most: usize) -> Self {
-        // No order is older or newer (order/datetime.rs).
-        let latest = DateTime::<Utc>::MAX_UTC.min(far(10_000));
+        // No order is older or newer (order/datetime.rs), and no number is 0.
+        let until = Position {
+            created_at: filter.until.unwrap_or_else(|| far(10_000)),
+            number: 0,
+        };
         Self {
             since: filter.since.unwrap_or_else(|| far(1)),
-            until: filter.until.unwrap_or(latest),
-            after: after.unwrap_or(Position {
-                created_at: latest,
-                number: i32::MAX,
-            }),
+            before: after.map_or(until, |after| after.min(until)),
             // One more tells whether there are more.
             limit: i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1),
         }
@@ -249,16 +247,15 @@ async fn of_picked(
              SELECT o.number, o.created_at, o.status FROM orders o
              WHERE o.publication = $1 AND o.number = k.number OFFSET 0
          ) o
-         WHERE ($3::text IS NULL OR o.status = $3) AND o.created_at >= $4 AND o.created_at < $5
-           AND (o.created_at, o.number) < ($6, $7::int)
-         ORDER BY o.created_at DESC, o.number DESC LIMIT $8",
+         WHERE ($3::text IS NULL OR o.status = $3) AND o.created_at >= $4
+           AND (o.created_at, o.number) < ($5, $6::int)
+         ORDER BY o.created_at DESC, o.number DESC LIMIT $7",
         publication,
         picked,
         filter.status.map(Status::as_str),
         range.since,
-        range.until,
-        range.after.created_at,
-        range.after.number,
+        range.before.created_at,
+        range.before.number,
         range.limit,
     )
     .fetch_all(connection)
@@ -287,17 +284,16 @@ async fn of_all(
         "SELECT o.number, o.created_at FROM unnest($2::text[]) AS s (status)
          CROSS JOIN LATERAL (
              SELECT o.number, o.created_at FROM orders o
-             WHERE o.publication = $1 AND o.status = s.status AND o.created_at >= $3 AND o.created_at < $4
-               AND (o.created_at, o.number) < ($5, $6::int)
-             ORDER BY o.created_at DESC, o.number DESC LIMIT $7
+             WHERE o.publication = $1 AND o.status = s.status AND o.created_at >= $3
+               AND (o.created_at, o.number) < ($4, $5::int)
+             ORDER BY o.created_at DESC, o.number DESC LIMIT $6
          ) o
-         ORDER BY o.created_at DESC, o.number DESC LIMIT $7",
+         ORDER BY o.created_at DESC, o.number DESC LIMIT $6",
         publication,
         &statuses,
         range.since,
-        range.until,
-        range.after.created_at,
-        range.after.number,
+        range.before.created_at,
+        range.before.number,
         range.limit,
     )
     .fetch_all(connection)

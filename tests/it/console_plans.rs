@@ -1,0 +1,166 @@
+//! No page of the console walks through a table: each reads about as many rows of an index as it shows, however many there are.
+
+use crate::support::{
+    app::TestApp,
+    console::{Browser, Seen, operators},
+};
+
+const ORDERS: &str = "/console/p/demodelivery/orders";
+/// Stored orders: many times what a page may read.
+const STORED: i64 = 30_000;
+/// What a page may read of an index. It shows 50 orders; a search looks at 200 clients.
+const MOST_READ: i64 = 2_500;
+
+/// What a page may read of the index by status, in blocks: PostgreSQL does not count entries that it passes over.
+const MOST_BLOCKS: i64 = 80;
+
+/// Orders of many clients, most of them finished long ago; one of a hundred is not taken, one of two hundred has a line without a
+/// product, one of three hundred has remarks.
+async fn fill(app: &TestApp) {
+    app.run(format!(
+        "INSERT INTO product (publication, number, name) VALUES ('demodelivery', 1, 'Вода');
+         INSERT INTO client (publication, number, sender_id, username, phone, phones)
+         SELECT 'demodelivery', n, 'client ' || n, 'Клиент ' || n, '+7908' || lpad((n * 7919 % 10000000)::text, 7, '0'),
+                ARRAY['+7911' || lpad((n * 104729 % 10000000)::text, 7, '0')]
+         FROM generate_series(1, {STORED} / 3) n;
+         INSERT INTO orders (publication, number, uuid, sender_id, status, client_number, created_at, total,
+                             shipping_date_from, shipping_date_to, shipping_address)
+         SELECT 'demodelivery', n, gen_random_uuid(), 'order ' || n,
+                CASE WHEN n % 500 = 0 THEN 'removed' WHEN n > {STORED} - 40 THEN 'new' ELSE 'completed' END,
+                1 + n % ({STORED} / 3), now() - ({STORED} - n) * interval '10 minutes', 710, now(), now(),
+                '{{\"city\": \"С\", \"street\": \"К\", \"house\": \"1\", \"str\": \"К 1\"}}'
+         FROM generate_series(1, {STORED}) n;
+         INSERT INTO order_item (publication, order_number, position, product_id, product_number, price, quantity)
+         SELECT 'demodelivery', n, 0, 'water', CASE WHEN n % 200 <> 0 THEN 1 END, 355, 2 FROM generate_series(1, {STORED}) n;
+         INSERT INTO order_receiver (publication, order_number, version, number, error, said_at)
+         SELECT 'demodelivery', n, 1, 'N' || n, CASE WHEN n % 100 = 0 THEN 'no' END, now() FROM generate_series(1, {STORED}) n;
+         INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders, accepted,
+                                    rejected, updated_rows, changed_rows)
+         SELECT 'demodelivery', md5(n::text)::uuid, now(), now(), now(), n::text, 1, 1, 0, 0, 0
+         FROM generate_series(1, {STORED} / 3) n;
+         INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults, warnings)
+         SELECT 'demodelivery', md5(n::text)::uuid, 0, 'order ' || n * 3, '{{}}', '[]', CASE WHEN n % 100 = 0 THEN '[]'::jsonb END
+         FROM generate_series(1, {STORED} / 3) n;
+         INSERT INTO operator_action (publication, action, login, kind, order_number)
+         SELECT 'demodelivery', gen_random_uuid(), 'Анна', 'resend', n FROM generate_series(1, {STORED}) n;
+         ANALYZE"
+    ))
+    .await;
+}
+
+/// What was read so far.
+struct ReadSoFar {
+    /// Rows of tables, without an index.
+    walked: i64,
+    /// Entries of each index.
+    entries: Vec<(String, i64)>,
+    /// Blocks of the one by status.
+    blocks: i64,
+}
+
+async fn read_so_far(app: &TestApp) -> ReadSoFar {
+    // A session tells what it read when it ends.
+    app.run(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+         WHERE application_name = 'aqua-orders' AND datname = current_database()",
+    )
+    .await;
+    let walked = app
+        .value("SELECT coalesce(sum(seq_tup_read), 0)::bigint FROM pg_stat_user_tables")
+        .await;
+    let indexes: Vec<String> = app
+        .values("SELECT indexrelname::text FROM pg_stat_user_indexes ORDER BY 1")
+        .await;
+    let read: Vec<i64> = app
+        .values("SELECT idx_tup_read FROM pg_stat_user_indexes ORDER BY indexrelname::text")
+        .await;
+    let blocks = app
+        .value("SELECT idx_blks_hit + idx_blks_read FROM pg_statio_user_indexes WHERE indexrelname = 'orders_status'")
+        .await;
+    ReadSoFar {
+        walked,
+        entries: indexes.into_iter().zip(read).collect(),
+        blocks,
+    }
+}
+
+#[tokio::test]
+async fn no_page_walks_through_a_table_or_an_index() {
+    let app = TestApp::with(operators).await;
+    fill(&app).await;
+    let mut browser = Browser::of(&app, "boss").await;
+    let pages = [
+        String::new(),
+        "?status=new".into(),
+        "?status=approved".into(),
+        "?status=removed".into(),
+        "?status=completed&from=2026-01-01&to=2026-12-31".into(),
+        "?from=2001-01-01&to=2001-12-31".into(),
+        "?not_taken=1".into(),
+        "?unmatched=1".into(),
+        "?remarks=1".into(),
+        "?not_taken=1&unmatched=1&status=completed".into(),
+        format!("/{}", STORED / 2),
+    ];
+    let searches = [
+        "0832",
+        "79083280832",
+        "15000",
+        "order 15000",
+        "N15000",
+        "клиент 15",
+        "никто",
+    ];
+    // The first page of each kind prepares what it needs.
+    browser.get(ORDERS).await;
+    let mut read = read_so_far(&app).await;
+    for page in &pages {
+        let seen = again(&mut browser, &format!("{ORDERS}{page}"), None).await;
+        assert_eq!(seen.status, 200, "{page}");
+        check(&app, page, &mut read).await;
+    }
+    for typed in searches {
+        let seen = again(&mut browser, ORDERS, Some(typed)).await;
+        assert!(
+            seen.status == 200 || seen.status == 303,
+            "{typed}: {}",
+            seen.status
+        );
+        check(&app, typed, &mut read).await;
+    }
+    let actions = again(&mut browser, "/console/p/demodelivery/actions", None).await;
+    assert_eq!(actions.status, 200);
+    check(&app, "actions", &mut read).await;
+}
+
+/// A page, or the search, over new connections.
+async fn again(browser: &mut Browser, path: &str, typed: Option<&str>) -> Seen {
+    // Whoever comes first after their end is told that the database is away.
+    browser.get("/console").await;
+    match typed {
+        Some(typed) => browser.post(path, &[("q", typed)]).await,
+        None => browser.get(path).await,
+    }
+}
+
+async fn check(app: &TestApp, what: &str, before: &mut ReadSoFar) {
+    let now = read_so_far(app).await;
+    // A few rows of small tables (targets) may be read as a whole.
+    assert!(
+        now.walked - before.walked < 100,
+        "{what} walks through a table"
+    );
+    for ((index, now), (_, before)) in now.entries.iter().zip(&before.entries) {
+        let entries = now - before;
+        assert!(
+            entries < MOST_READ,
+            "{what} reads {entries} entries of {index}"
+        );
+    }
+    let blocks = now.blocks - before.blocks;
+    assert!(
+        blocks < MOST_BLOCKS,
+        "{what} reads {blocks} blocks of the index by status"
+    );
+    *before = now;
+}
