@@ -29,12 +29,26 @@ listen=${AQUA_LISTEN:-127.0.0.1:8888}
 config=config/demo.toml
 [ "$listen" = 127.0.0.1:8888 ] || config=config/default.toml
 export AQUA_CONFIG="${AQUA_CONFIG:-$config}"
+
+# The console, with an operator made for this start. Who has settings of his own has operators of his own there.
+console=
+operator=${AQUA_OPERATOR_LISTEN:-127.0.0.1:9888}
+if [ "$AQUA_CONFIG" = "$config" ] && [ -z "${AQUA_CONSOLE_PASSWORD_HASH:-}" ] && [ "$operator" != off ]; then
+    password=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
+    AQUA_CONSOLE_PASSWORD_HASH=$(echo "$password" | "${CARGO_TARGET_DIR:-target}/release/aqua-orders" hash-password)
+    export AQUA_CONSOLE_PASSWORD_HASH
+    console="
+The operator's console: http://$operator/console
+  login admin, password $password (of this start; docs/console.ru.md)
+"
+fi
+
 cat <<TRY
 
 Once it says "serving", try from another terminal, in this folder:
 
   curl -sS --data-binary @tests/data/example-request.json http://$listen/demodelivery/hs/AquaDeliveri/getOrdersURL
   AQUA_CONFIG=$AQUA_CONFIG${AQUA_DATA_DIR:+ AQUA_DATA_DIR=$AQUA_DATA_DIR} ${CARGO_TARGET_DIR:-target}/release/aqua-orders target status
-
+$console
 TRY
 exec "${CARGO_TARGET_DIR:-target}/release/aqua-orders" serve
