@@ -303,7 +303,7 @@ fn state(overview: &Overview, local: impl Fn(chrono::DateTime<chrono::Utc>) -> S
         return if overview.is_leased { "sends" } else { "works" }.into();
     };
     let what = if overview.refuses_us {
-        "refuses us (look at user, secret_file and url; the file is read at each try, the settings at the start)"
+        "refuses us (look at user, url and secret_file, which is read at each try)"
     } else {
         "fails"
     };

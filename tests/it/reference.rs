@@ -7,6 +7,7 @@ use crate::support::{
     app::{TestApp, changed, order},
     back_office::{Answer, start},
     command::Operator,
+    talk::gzip,
 };
 
 async fn send(app: &TestApp, what: &str, body: impl Into<reqwest::Body>) -> Answer {
@@ -161,7 +162,7 @@ async fn encodings_and_compressions_are_those_of_orders_and_of_files() {
         .as_back_office(Method::POST, path)
         .header("Content-Type", "text/csv; charset=windows-1251");
     assert_eq!(Answer::of(named.body(windows)).await.body["unchanged"], 1);
-    let mut gzip = flate(DISTRICTS.as_bytes()).await;
+    let mut gzip = gzip(DISTRICTS.as_bytes()).await;
     let zipped = |body: Vec<u8>| {
         app.as_back_office(Method::POST, path)
             .header("Content-Encoding", "gzip")
@@ -177,15 +178,6 @@ async fn encodings_and_compressions_are_those_of_orders_and_of_files() {
         app.value::<String>("SELECT name FROM district").await,
         "Орбита"
     );
-}
-
-async fn flate(bytes: &[u8]) -> Vec<u8> {
-    use async_compression::tokio::write::GzipEncoder;
-    use tokio::io::AsyncWriteExt;
-    let mut encoder = GzipEncoder::new(Vec::new());
-    encoder.write_all(bytes).await.unwrap();
-    encoder.shutdown().await.unwrap();
-    encoder.into_inner()
 }
 
 #[tokio::test]

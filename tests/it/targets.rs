@@ -21,6 +21,7 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::support::{
     app::{ORDERS, TestApp, changed, guest_order, order},
@@ -29,6 +30,7 @@ use crate::support::{
     postgres::database,
     process::Scratch,
     serving::{Serving, command},
+    talk::gzip,
     target::{FakeTarget, Says, Seen, answer, number, takes, takes_as, takes_but, until},
 };
 
@@ -544,7 +546,7 @@ async fn a_secret_that_is_changed_is_read_at_the_next_try() {
     // The new one, half written; then the whole.
     fs::write(&secret, "").unwrap();
     hurry(&app).await;
-    let says = "`secret_file` cannot be read any more: there is nothing on the first line of";
+    let says = "`secret_file` cannot be read any more (give it to the service's user): there is nothing on the first line of";
     until("it is said why the old one goes along", async || {
         refused().await.contains(says)
     })
@@ -614,6 +616,57 @@ async fn an_answer_without_end_is_cut_off() {
     // Fewer orders have a shorter answer.
     all_sent(&app).await;
     assert_eq!(app.count("target_delivery").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_answer_is_read_and_one_that_unpacks_without_end_is_cut_off() {
+    let packed = |text: &str| {
+        let packed = block_in_place(|| Handle::current().block_on(gzip(text.as_bytes())));
+        ([(header::CONTENT_ENCODING, "gzip")], packed).into_response()
+    };
+    let entry = |id: &str| format!(r#""{id}":{{"success":true,"data":[{{"id":"1C-{id}"}}]}}"#);
+    let target = FakeTarget::start(move |seen| {
+        let entries: Vec<String> = seen.ids().into_iter().map(entry).collect();
+        let entries = entries.join(",");
+        // Two MiB of blanks are two KiB of gzip.
+        let blanks = " ".repeat(if seen.ids().contains(&"bomb") {
+            2 << 20
+        } else {
+            0
+        });
+        packed(&format!(
+            r#"{{"success":true,{blanks}"data":{{{entries}}}}}"#
+        ))
+    })
+    .await;
+    let app = sending_to(&target).await;
+    app.post(&json!([order("a"), order("bomb"), order("c")]))
+        .await;
+    all_sent(&app).await;
+    let error = "SELECT error FROM target_delivery";
+    assert_eq!(
+        app.values::<String>(error).await,
+        ["its answer is longer than 1048576 bytes"]
+    );
+    let called = "SELECT number FROM order_receiver ORDER BY number";
+    assert_eq!(app.values::<String>(called).await, ["1C-a", "1C-c"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mock_plays_a_1c_with_the_faults_that_it_has() {
+    let scratch = Scratch::new();
+    let mock = Serving::mock(&scratch, &["--fault", "lost-answer=1,unavailable=1"]);
+    let app = sending_to_url(&format!("http://{}{ORDERS}", mock.address)).await;
+    app.accept(&order("a")).await;
+    app.accept(&order("b")).await;
+    all_sent(&app).await;
+    let called = "SELECT number FROM order_receiver WHERE number IS NOT NULL";
+    let mut numbers = app.values::<String>(called).await;
+    numbers.dedup();
+    assert_eq!(numbers.len(), 2, "{numbers:?}");
+    assert_eq!(app.count("target_delivery").await, 0);
+    let failed = "SELECT count(*) FROM target_attempt WHERE error IS NOT NULL";
+    assert!(app.value::<i64>(failed).await >= 2, "it had no faults");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -443,7 +443,9 @@ impl Sender {
                 fails(said, retry_after, false)
             }
             status if status.is_client_error() => Outcome::RefusesUs(match stale_secret {
-                Some(why) => format!("{said}, and `secret_file` cannot be read any more: {why}"),
+                Some(why) => format!(
+                    "{said}, and `secret_file` cannot be read any more (give it to the service's user): {why}"
+                ),
                 None => said,
             }),
             // A proxy's word for a target that is away is nothing that an order could do.

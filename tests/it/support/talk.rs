@@ -250,3 +250,13 @@ impl Answer {
         self
     }
 }
+
+/// Packed.
+pub async fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use async_compression::tokio::write::GzipEncoder;
+    use tokio::io::AsyncWriteExt;
+    let mut encoder = GzipEncoder::new(Vec::new());
+    encoder.write_all(bytes).await.unwrap();
+    encoder.shutdown().await.unwrap();
+    encoder.into_inner()
+}
