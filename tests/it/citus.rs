@@ -1,7 +1,7 @@
 //! On a Citus cluster of a coordinator and two workers: nodes are killed and shards move under load, and it is compared with
 //! plain PostgreSQL. `./test.sh citus` runs this, and then the other tests on such a cluster.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aqua_orders::database;
 use nix::sys::signal::Signal;
@@ -292,12 +292,16 @@ async fn a_batch_waits_for_the_move_of_its_publication_and_follows_it() {
     let mut transaction = coordinator.begin().await.unwrap();
     let stop = sqlx::query("LOCK TABLE pg_dist_placement IN SHARE MODE");
     stop.execute(&mut *transaction).await.unwrap();
-    let of_shards = "locktype = 'advisory' AND objsubid = 8";
+    let lock = |which: &str| {
+        format!(
+            "EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 8 AND {which})"
+        )
+    };
     let one_meets_the_other = async {
         let worker = &world.nodes[from];
-        until(worker, format!("{of_shards} AND mode = 'ExclusiveLock'")).await;
+        until(worker, lock("mode = 'ExclusiveLock'")).await;
         let goes_on = async {
-            until(worker, format!("{of_shards} AND NOT granted")).await;
+            until(worker, lock("NOT granted")).await;
             transaction.commit().await.unwrap();
         };
         tokio::join!(post(&world, "demodelivery", "2"), goes_on).0
@@ -312,18 +316,55 @@ async fn a_batch_waits_for_the_move_of_its_publication_and_follows_it() {
     assert_eq!(stored, "1 2");
 }
 
-/// Waits for such a lock.
-async fn until(node: &Cluster, is_there: String) {
-    let sql = format!("SELECT EXISTS (SELECT FROM pg_locks WHERE {is_there})");
+/// Waits until it is so.
+async fn until(node: &Cluster, it_is: String) {
+    let sql = format!("SELECT {it_is}");
     let pool = fault_run::pool(node);
     for _ in 0..100 {
-        let there = sqlx::query_scalar(AssertSqlSafe(sql.clone()));
-        if there.fetch_one(&pool).await.unwrap() {
+        let is_it = sqlx::query_scalar(AssertSqlSafe(sql.clone()));
+        if is_it.fetch_one(&pool).await.unwrap() {
             return;
         }
         sleep(Duration::from_millis(50)).await;
     }
-    panic!("no lock {is_there}");
+    panic!("never: {it_is}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a PostgreSQL with Citus: ./test.sh citus"]
+async fn a_young_shard_is_analysed_at_its_worker() {
+    let world = World::make().await;
+    for id in 0..30 {
+        assert_eq!(post(&world, "demodelivery", &format!("{id}")).await, 200);
+    }
+    let (_, shard) = world.shard().await;
+    let worker = &world.nodes[world.of_publication().await];
+    let analysed = format!("pg_stat_get_last_analyze_time('orders_{shard}'::regclass) IS NOT NULL");
+    until(worker, analysed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a PostgreSQL with Citus: ./test.sh citus"]
+async fn nobody_waits_longer_for_a_lock_at_a_worker_than_is_configured() {
+    let world = World::make().await;
+    let (_, shard) = world.shard().await;
+    let pool = fault_run::pool(&world.nodes[world.of_publication().await]);
+    let mut transaction = pool.begin().await.unwrap();
+    // The first meets the reading, the second the writing.
+    for lock in [
+        "SET LOCAL citus.enable_manual_changes_to_shards = on; LOCK TABLE orders_#",
+        "ROLLBACK; BEGIN; SELECT lock_shard_metadata(7, ARRAY[#])",
+    ] {
+        let lock = lock.replace('#', &shard.to_string());
+        let lock = raw_sql(AssertSqlSafe(lock));
+        lock.execute(&mut *transaction).await.unwrap();
+        let begun = Instant::now();
+        assert_eq!(post_to(&world, "demodelivery").await, 503);
+        let waited = begun.elapsed().as_secs();
+        assert!((4..8).contains(&waited), "{waited} s, lock_timeout is 5 s");
+    }
+    transaction.rollback().await.unwrap();
+    assert_eq!(post_to(&world, "demodelivery").await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

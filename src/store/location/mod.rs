@@ -35,9 +35,11 @@ mod tables;
 /// A worker that does not answer may have been replaced: the coordinator is asked again, but not for every batch.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// What a session at a worker is set to besides.
-const OF_WORKER: [(&str, &str); 2] = [
+const OF_WORKER: [(&str, &str); 3] = [
     // Citus refuses to have a shard's tables written to by whoever may not know what he does.
     ("citus.enable_manual_changes_to_shards", "on"),
+    // It hides them from pg_class, too, where statistics.rs looks how large they are.
+    ("citus.override_table_visibility", "off"),
     // The session's own function (hold.sql) is no other node's business.
     ("citus.enable_ddl_propagation", "off"),
 ];
