@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::{
     page::{Page, Refusal, Section, base, render},
     session::Desk,
+    shown,
     texts::{Texts, texts},
 };
-use crate::order::{datetime, model::Status};
+use crate::order::model::Status;
 
 const ROWS: usize = 50;
 
@@ -50,7 +51,7 @@ pub(super) async fn show(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
     let zone = publication.rules.timezone;
     let older = found.last().filter(|_| has_more).map(|row| row.action);
     let rows = found.into_iter().map(|row| Row {
-        when: datetime::print(row.made_at, zone),
+        when: shown::moment(row.made_at, zone),
         login: row.login,
         what: t.action(&row.kind).to_owned(),
         details: details(&row.details, t),

@@ -220,11 +220,13 @@ impl ListPage {
             is_current: is_all,
         };
         let notice = if found.is_cut && searched.is_some() {
-            Some(Notice::bad(t.search_cut))
+            Some(Notice::note(t.search_cut))
         } else if found.has_more && searched.is_some() {
-            Some(Notice::bad(t.search_more))
+            Some(Notice::note(t.search_more))
         } else if found.is_cut {
-            Some(Notice::bad(t.picked_cut.replace("{}", &PICKED.to_string())))
+            Some(Notice::note(
+                t.picked_cut.replace("{}", &PICKED.to_string()),
+            ))
         } else {
             None
         };

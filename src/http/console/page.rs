@@ -75,26 +75,38 @@ pub(super) struct Link {
     pub is_current: bool,
 }
 
-/// What became of an action.
+/// What became of an action, or what should be known of a page.
 #[derive(Debug)]
 pub(super) struct Notice {
-    pub is_good: bool,
+    /// How it looks.
+    pub class: &'static str,
+    /// Whether whoever hears the page is told at once.
+    pub is_urgent: bool,
     pub text: Cow<'static, str>,
 }
 
 impl Notice {
-    pub fn good(text: impl Into<Cow<'static, str>>) -> Self {
+    fn new(class: &'static str, is_urgent: bool, text: Cow<'static, str>) -> Self {
         Self {
-            is_good: true,
-            text: text.into(),
+            class,
+            is_urgent,
+            text,
         }
     }
 
+    /// It is done.
+    pub fn good(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("good", false, text.into())
+    }
+
+    /// It is not done.
     pub fn bad(text: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            is_good: false,
-            text: text.into(),
-        }
+        Self::new("bad", true, text.into())
+    }
+
+    /// There is more than the page shows.
+    pub fn note(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("warn", false, text.into())
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) const TEXTS: Texts = Texts {
     other_language_code: "ru",
 
     log_in: "Log in",
+    enter: "Log in",
     log_out: "Log out",
     login: "Login",
     password: "Password",

@@ -21,6 +21,7 @@ pub(super) struct Texts {
     pub other_language_code: &'static str,
 
     pub log_in: &'static str,
+    pub enter: &'static str,
     pub log_out: &'static str,
     pub login: &'static str,
     pub password: &'static str,

@@ -7,6 +7,7 @@ pub(super) const TEXTS: Texts = Texts {
     other_language_code: "en",
 
     log_in: "Вход",
+    enter: "Войти",
     log_out: "Выйти",
     login: "Логин",
     password: "Пароль",
