@@ -39,8 +39,9 @@ CREATE INDEX order_item_unmatched ON order_item (publication, order_number) WHER
 -- Orders that were accepted with remarks. A batch's id (UUID v7) tells when it was.
 CREATE INDEX journal_rejected_remarks ON journal_rejected (publication, batch) WHERE warnings IS NOT NULL;
 -- A phone by its last digits, which people remember; and a name by its beginning. Byte by byte: what a letter's other case is
--- depends on the server's locale, and the console asks for each case.
+-- depends on the server's locale, and the console asks for each case. Of a name its first 200 characters: one is kept up to 1,000,
+-- and an index takes no entry over 2,704 bytes.
 CREATE INDEX client_phone_end ON client (publication, reverse(phone) COLLATE "C") WHERE phone IS NOT NULL;
 CREATE INDEX client_phones_end ON client (publication, reverse(phones[1]) COLLATE "C") WHERE phones[1] IS NOT NULL;
 CREATE INDEX client_second_phone_end ON client (publication, reverse(phones[2]) COLLATE "C") WHERE phones[2] IS NOT NULL;
-CREATE INDEX client_username ON client (publication, username COLLATE "C");
+CREATE INDEX client_username ON client (publication, left(username, 200) COLLATE "C");

@@ -374,8 +374,9 @@ async fn clients(
     for name in &search.names {
         let found = sqlx::query_scalar!(
             r#"SELECT c.number FROM client c
-               WHERE c.publication = $1 AND c.username COLLATE "C" >= $2 AND c.username COLLATE "C" < $3
-               ORDER BY c.username COLLATE "C" LIMIT $4"#,
+               WHERE c.publication = $1 AND left(c.username, 200) COLLATE "C" >= $2
+                 AND left(c.username, 200) COLLATE "C" < $3
+               ORDER BY left(c.username, 200) COLLATE "C" LIMIT $4"#,
             publication,
             name,
             format!("{name}{}", char::MAX),
