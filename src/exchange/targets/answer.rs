@@ -221,11 +221,11 @@ fn reason_of(refused: &Map<String, Value>) -> String {
         }
         reason.push_str(&what.join(", "));
     }
+    // What PostgreSQL keeps in no text, and what would steer a terminal.
+    reason.retain(|char| !char.is_control());
     if reason.is_empty() {
         return "refused without a word".into();
     }
-    // What PostgreSQL keeps in no text, and what would steer a terminal.
-    reason.retain(|char| !char.is_control());
     reason.chars().take(LONGEST_REASON).collect()
 }
 
