@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use unicode_width::UnicodeWidthStr;
+
 /// Columns of texts, each as wide as it must be.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
@@ -24,14 +26,14 @@ impl Table {
         let columns = self.rows.first().map_or(0, Vec::len);
         let widest = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            cells.map(|cell| cell.width()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(widest).collect();
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
-                let space = width - cell.chars().count() + 2;
+                let space = width - cell.width() + 2;
                 line.push_str(cell);
                 line.extend(std::iter::repeat_n(' ', space));
             }
