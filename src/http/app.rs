@@ -74,7 +74,9 @@ impl App {
                 let admitted = (self.gate).admit_back_office(&publication, authorization, address);
                 admitted.await
             }
-        }?;
+        };
+        let caller =
+            caller.inspect_err(|refused| facts.refused(*refused, authorization, address))?;
         facts.waited("login", begin);
         facts.know(&caller);
         Ok(caller)

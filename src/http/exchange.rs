@@ -1,7 +1,7 @@
 //! What every request and its response have, whatever becomes of them: an id, a language, a log line, a body read to its
 //! end (contract §1).
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use axum::{
     body::Body,
@@ -14,7 +14,11 @@ use opentelemetry::trace::SpanContext;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use uuid::Uuid;
 
-use super::{body::drain::DrainableBody, failure::Failure, login::Caller};
+use super::{
+    body::drain::DrainableBody,
+    failure::Failure,
+    login::{Caller, Refused},
+};
 use crate::{
     config::Publication,
     order::fault::Language,
@@ -50,6 +54,8 @@ pub struct Facts {
     pub publication: Option<Arc<Publication>>,
     /// `None` also where the publication is anonymous.
     pub login: Option<String>,
+    /// Of a caller whose credentials were wrong, and of nobody else.
+    pub refused_address: Option<IpAddr>,
     pub dry_run: bool,
     pub bytes: usize,
     /// Elements in the batch; entries in the response once there is one.
@@ -82,6 +88,13 @@ impl Facts {
             self.accepted += usize::from(is_accepted);
         }
         self.rejected = self.orders - self.accepted;
+    }
+
+    /// Notes from where wrong credentials came: who guesses at passwords must be in somebody's log. A caller without any has
+    /// guessed at nothing.
+    pub fn refused(&mut self, refused: Refused, authorization: Option<&[u8]>, address: IpAddr) {
+        let guessed = refused == Refused::Unauthorized && authorization.is_some();
+        self.refused_address = guessed.then_some(address);
     }
 
     /// The response, with this for its log line.
@@ -194,13 +207,15 @@ impl Exchange {
         {
             return;
         }
-        // Counts and names of publications only: nothing that says who ordered what (contract §7).
+        // Counts and names of publications, and where a wrong password came from: nothing that says who ordered what
+        // (contract §7).
         tracing::info!(
             request_id = self.request_id,
             method = self.method,
             path = facts.publication.is_none().then_some(self.path.as_str()),
             publication,
             user = facts.login,
+            address = facts.refused_address.map(tracing::field::display),
             orders = facts.orders,
             accepted = facts.accepted,
             rejected = facts.rejected,

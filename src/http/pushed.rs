@@ -45,7 +45,8 @@ async fn process(
     let (head, body) = request.into_parts();
     let authorization = head.headers.get(header::AUTHORIZATION);
     let authorization = authorization.map(HeaderValue::as_bytes);
-    let caller = app.gate.admit_token(authorization, address.0)?;
+    let caller = (app.gate.admit_token(authorization, address.0))
+        .inspect_err(|refused| facts.refused(*refused, authorization, address.0))?;
     facts.know(&caller);
     let publication = &caller.publication;
     let store = app.intake.get().ok_or(Failure::StorageUnavailable)?.store();

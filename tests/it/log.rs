@@ -93,3 +93,34 @@ async fn a_flood_of_strangers_is_counted_and_not_written_line_by_line() {
         assert!(metrics.contains(&series), "{metrics}");
     }
 }
+
+#[tokio::test]
+async fn a_failed_login_has_its_address_in_the_log_and_nobody_else_has() {
+    const CLOSED: &str = "/closed/hs/AquaDeliveri/getOrdersURL";
+    const SETTINGS: &str = "[[publication]]\nname = \"closed\"\nusers = [{ login = \"site\", \
+         password_hash = \"$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$DEiBmYZ8Rq5tUFBqQVCEEvFIhOLGTKKjjkPY5JXoVcE\" }]\n";
+    let (scratch, database) = (Scratch::new(), database().await);
+    let mut serving = serving(&scratch, &database, SETTINGS);
+    let mut post = async |path: &str, authorization: &str| {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n{authorization}\r\n[]"
+        );
+        talk(&serving, request.as_bytes()).await;
+        serving.hear("answered")
+    };
+    // site:wrong
+    let line = post(CLOSED, "Authorization: Basic c2l0ZTp3cm9uZw==\r\n").await;
+    assert!(line.contains("address=127.0.0.1"), "{line}");
+    let line = post("/v1/order/import/", "Authorization: Bearer guessed\r\n").await;
+    assert!(line.contains("address=127.0.0.1"), "{line}");
+    let line = post(CLOSED, "").await;
+    assert!(
+        line.contains("unauthorized") && !line.contains("address="),
+        "{line}"
+    );
+    let line = post("/demodelivery/hs/AquaDeliveri/getOrdersURL", "").await;
+    assert!(
+        line.contains("status=200") && !line.contains("address="),
+        "{line}"
+    );
+}
