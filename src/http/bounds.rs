@@ -10,7 +10,8 @@ pub const OVERLOADED_AT_ONCE: [usize; 3] = [64, 32, 16];
 /// Connections to the operator's listener at the same time: an operator and a few machines use it.
 pub const OPERATOR_CONNECTIONS: usize = 64;
 /// How long a connection that must end may take to do so: one over the limit, from its headers to its response; one that
-/// makes room for another, to get the rest of its response; one whose request was refused, to send the rest of it.
+/// makes room for another, to get the rest of its response; one whose request was refused, to send the rest of it; one without
+/// a request so far when the service stops, to send its first.
 pub const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How much is read of a refused body so that the connection can serve the next request.
 pub const DRAINED_BYTES: u64 = 1024 * 1024;

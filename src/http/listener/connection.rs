@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    sync::watch,
+    sync::{Notify, watch},
     time::timeout,
 };
 use tower::ServiceExt;
@@ -110,7 +110,11 @@ impl Endpoint {
         slot: &Slot,
     ) {
         let stream = Paced::new(stream, self.pace);
-        let service = service_fn(|request| Box::pin(self.respond(request, peer, slot)));
+        let requests = Notify::new();
+        let service = service_fn(|request| {
+            requests.notify_one();
+            Box::pin(self.respond(request, peer, slot))
+        });
         let mut connection = self
             .protocol
             .serve_connection(TokioIo::new(stream), service);
@@ -119,7 +123,14 @@ impl Endpoint {
         let ended = loop {
             tokio::select! {
                 ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
-                Ok(()) = stopping.changed() => is_closing = true,
+                Ok(()) = stopping.changed(), if !is_closing => {
+                    is_closing = true;
+                    // hyper would hang up on a caller that has connected and whose first request is still on its way.
+                    tokio::select! {
+                        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+                        _ = timeout(LAST_WORDS, requests.notified()) => {}
+                    }
+                }
                 () = &mut evicted, if !is_closing => is_closing = true,
             }
             Pin::new(&mut connection).graceful_shutdown();
