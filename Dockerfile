@@ -1,4 +1,4 @@
-# The service's image: docker build -t aqua-orders .
+# The service's image: docker build --build-arg REVISION="$(git rev-parse HEAD)" -t aqua-orders .
 #
 # PostgreSQL is not in it: name a server in DATABASE_URL (compose.yaml brings one along).
 
@@ -25,7 +25,9 @@ COPY askama.toml ./
 COPY src ./src
 # The example that the description of the call shows.
 COPY tests/data ./tests/data
-RUN cargo build --locked --release
+# What `--version` and aqua_build_info say; git is not in here.
+ARG REVISION=unknown
+RUN AQUA_REVISION="$REVISION" cargo build --locked --release
 
 FROM docker.io/library/debian:bookworm-slim
 # A fixed uid, so that rights on mounted files can be given by number. No home and no shell: nobody works in here.
@@ -35,6 +37,11 @@ WORKDIR /opt/aqua-orders
 COPY --from=builder /build/target/release/aqua-orders /usr/local/bin/aqua-orders
 COPY LICENSE-MIT LICENSE-APACHE ./
 COPY config ./config
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="aqua-orders" \
+      org.opencontainers.image.description="Order intake that speaks 1C's order-exchange protocol" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.revision="$REVISION"
 USER 10001:10001
 # Time zones and the public certificate authorities are inside the program: tzdata and ca-certificates are not needed.
 ENV AQUA_LISTEN=0.0.0.0:8888

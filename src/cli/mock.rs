@@ -101,7 +101,13 @@ pub(super) fn run(mock: &Mock) -> Result<(), CommandError> {
         if stdout().is_terminal() {
             say(format_args!("{PUBLICATIONS}\n"));
         }
-        Box::pin(serve::run_until(stop, config, Some(mock.fault.clone()))).await
+        Box::pin(serve::run_until(
+            stop,
+            config,
+            serve::systemd::Sockets::none(),
+            Some(mock.fault.clone()),
+        ))
+        .await
     })
 }
 

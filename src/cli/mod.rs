@@ -27,9 +27,11 @@ use crate::{
     telemetry,
 };
 
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AQUA_REVISION"), ")");
+
 /// Takes orders in 1C's order-exchange protocol and stores them exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "aqua-orders", version, about, arg_required_else_help = true)]
+#[command(name = "aqua-orders", version = VERSION, about, arg_required_else_help = true)]
 struct Cli {
     /// The settings file; config/default.toml documents every setting
     #[arg(
@@ -130,7 +132,10 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
         .map_err(|error| format!("the settings are refused\n{error}"))?;
     telemetry::start(&config.log);
     match &cli.command {
-        Command::Serve => on_runtime(serve::run(config)),
+        Command::Serve => {
+            let sockets = serve::systemd::Sockets::handed_over()?;
+            on_runtime(serve::run(config, sockets))
+        }
         Command::Check => on_runtime(check::run(&config)),
         Command::Load(load) => on_one_thread(load::run(load, &config)),
         Command::Openapi => openapi::run(&config),

@@ -236,7 +236,10 @@ impl Metrics {
         ] {
             drop(retries.get_or_create(&retry.label()));
         }
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        let build = Info::new([
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("revision", env!("AQUA_REVISION")),
+        ]);
         to.register("aqua_build", "The program", build);
         Self {
             requests,

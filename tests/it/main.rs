@@ -56,5 +56,6 @@ mod root;
 mod senders;
 mod storing;
 mod support;
+mod systemd;
 mod targets;
 mod traces;

@@ -1,5 +1,7 @@
 //! `serve`: the service, from its database to its last answer.
 
+pub(super) mod systemd;
+
 use std::{
     convert::Infallible,
     future::Future,
@@ -17,6 +19,7 @@ use tokio::{
     time::sleep,
 };
 
+use self::systemd::Sockets;
 use super::{CommandError, because, check, no_database, root, say};
 use crate::{
     config::{self, Config},
@@ -30,15 +33,16 @@ use crate::{
     telemetry::{metrics::Metrics, traces},
 };
 
-pub(super) async fn run(config: Config) -> Result<(), CommandError> {
+pub(super) async fn run(config: Config, sockets: Sockets) -> Result<(), CommandError> {
     let stop = stop_signal()?;
-    Box::pin(run_until(stop, config, None)).await
+    Box::pin(run_until(stop, config, sockets, None)).await
 }
 
 /// The same until `stop` resolves; with faults it is the mock (`super::mock`).
 pub(super) async fn run_until(
     stop: impl Future<Output = ()>,
     config: Config,
+    mut sockets: Sockets,
     faults: Option<Faults>,
 ) -> Result<(), CommandError> {
     // Before the database, which may take its time: a port that is taken is known at once, and whoever calls meanwhile
@@ -47,14 +51,15 @@ pub(super) async fn run_until(
         None => "`listen`, AQUA_LISTEN",
         Some(_) => "--listen",
     };
-    let (listener, address) = listen(config.listen, setting)?;
+    let (listener, address) = listen(config.listen, setting, &mut sockets)?;
     let operators_listener = match config.operator.listen {
         Some(address) => {
             let setting = "`listen` in [operator], AQUA_OPERATOR_LISTEN; \"off\" does without";
-            Some(listen(address, setting)?)
+            Some(listen(address, setting, &mut sockets)?)
         }
         None => None,
     };
+    sockets.refuse_left_over()?;
     let open_tls = |files: &Option<config::Tls>| {
         let tls = files.as_ref().map(Tls::open).transpose();
         tls.map_err(|error| error.to_string())
@@ -89,6 +94,7 @@ pub(super) async fn run_until(
         let stopped_at = Arc::clone(&stopped_at);
         async move {
             stop.await;
+            systemd::stopping();
             stopping.store(true, Ordering::Relaxed);
             if let Some(targets) = targets.get() {
                 targets.stop();
@@ -108,6 +114,7 @@ pub(super) async fn run_until(
             let _ = ended.await;
         }));
     }
+    systemd::status("waiting for the database; requests get 503");
     // In a task of its own: a stop must not leave an `initdb` behind that nobody knows of.
     let mut opening = tokio::spawn({
         let config = Arc::clone(&config);
@@ -167,9 +174,16 @@ struct Addresses {
 /// once must not fill the queue.
 const BACKLOG: u32 = 4096;
 
-/// Listens there, which `setting` says.
-fn listen(address: SocketAddr, setting: &str) -> Result<(TcpListener, SocketAddr), CommandError> {
+/// Listens there, which `setting` says: on systemd's socket, where it has one.
+fn listen(
+    address: SocketAddr,
+    setting: &str,
+    sockets: &mut Sockets,
+) -> Result<(TcpListener, SocketAddr), CommandError> {
     let cannot = |error| because(format!("cannot listen on {address} ({setting})"), &error);
+    if let Some(socket) = sockets.take(address) {
+        return Ok((TcpListener::from_std(socket).map_err(cannot)?, address));
+    }
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()
     } else {
@@ -288,6 +302,11 @@ async fn begin(
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
+    systemd::ready(&format!(
+        "takes orders for {} publications on {}",
+        config.publications.len(),
+        addresses.listen
+    ));
     greet(addresses.listen, config);
     Ok(())
 }
