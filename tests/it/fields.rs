@@ -952,6 +952,7 @@ async fn the_fields_of_an_order_at_their_bounds_and_just_past_them() {
         (r#""да""#, "true"),
         (r#""НЕТ""#, "false"),
         (r#""Истина""#, "true"),
+        (r#"" Да\u00a0""#, "true"),
         (r#""ложь""#, "false"),
         (r#""TRUE""#, "true"),
     ] {

@@ -469,7 +469,7 @@ impl<'r> Reader<'r> {
             let flag = match &value {
                 Value::Bool(flag) => Some(*flag),
                 Value::Number(text) => amount::parse_whole(text, 0, 1).ok().map(|one| one == 1),
-                Value::Text(word) => flag::parse(word),
+                Value::Text(word) => flag::parse(word.trim_matches(is_blank)),
                 _ => None,
             };
             flag.map(Some).ok_or(Unread(FaultCode::WrongType, BOOLEAN))
