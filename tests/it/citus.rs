@@ -265,6 +265,10 @@ async fn a_worker_that_is_away_stops_its_publications_and_no_others() {
         assert_eq!(post_to(&world, "demodelivery").await, 503);
         assert_eq!(post_to(&world, &others).await, 200);
     }
+    world.service.kill();
+    world.service.start_again();
+    assert_eq!(post_to(&world, "demodelivery").await, 503);
+    assert_eq!(post_to(&world, &others).await, 200);
     let (status, ready) = ask_operator(&world, "/readyz").await;
     assert_eq!(status, 200, "{ready}");
     let away = format!("{}:5432", world.nodes[worker].folder().display());

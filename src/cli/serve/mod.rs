@@ -283,11 +283,15 @@ async fn begin(
     let store = Store::new(servers, &config.database);
     load_demo_data(&store, config, demos).await?;
     for publication in &config.publications {
-        let last = store.last_accepted_at(&publication.name).await;
-        if let Some(moment) =
-            last.map_err(|error| because("the database cannot be used", &error))?
-        {
-            metrics.accepted_at(&publication.name, moment);
+        // Only a metric: a Citus worker that is away keeps nobody from starting.
+        match store.last_accepted_at(&publication.name).await {
+            Ok(Some(moment)) => metrics.accepted_at(&publication.name, moment),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(
+                publication = publication.name,
+                error = error.in_full(),
+                "when it last took an order is not known"
+            ),
         }
     }
     // Nobody else sets it.
