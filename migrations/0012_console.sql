@@ -29,11 +29,15 @@ CREATE INDEX operator_action_order ON operator_action (publication, order_number
 
 -- What its lists and its search walk. Each is one more thing to write for an order or a client, so there are no more than these;
 -- docs/performance.md says what they cost.
+--
+-- All of them are partial, where need be by a condition that always holds: no statement that takes orders says it, so none can be
+-- planned to walk one of them. On tables without statistics PostgreSQL finds all indexes that begin with the publication equally
+-- good, and takes the newest.
 
 -- Orders of a status, the newest first; all of them are those of four statuses.
-CREATE INDEX orders_status ON orders (publication, status, created_at, number);
+CREATE INDEX orders_status ON orders (publication, status, created_at, number) WHERE number > 0;
 -- A client's.
-CREATE INDEX orders_client ON orders (publication, client_number, number);
+CREATE INDEX orders_client ON orders (publication, client_number, number) WHERE number > 0;
 -- Orders with a line whose product was not found; usually there is none.
 CREATE INDEX order_item_unmatched ON order_item (publication, order_number) WHERE product_number IS NULL;
 -- Orders that were accepted with remarks. A batch's id (UUID v7) tells when it was.
@@ -44,4 +48,4 @@ CREATE INDEX journal_rejected_remarks ON journal_rejected (publication, batch) W
 CREATE INDEX client_phone_end ON client (publication, reverse(phone) COLLATE "C") WHERE phone IS NOT NULL;
 CREATE INDEX client_phones_end ON client (publication, reverse(phones[1]) COLLATE "C") WHERE phones[1] IS NOT NULL;
 CREATE INDEX client_second_phone_end ON client (publication, reverse(phones[2]) COLLATE "C") WHERE phones[2] IS NOT NULL;
-CREATE INDEX client_username ON client (publication, left(username, 200) COLLATE "C");
+CREATE INDEX client_username ON client (publication, left(username, 200) COLLATE "C") WHERE number > 0;

@@ -284,7 +284,7 @@ async fn of_all(
         "SELECT o.number, o.created_at FROM unnest($2::text[]) AS s (status)
          CROSS JOIN LATERAL (
              SELECT o.number, o.created_at FROM orders o
-             WHERE o.publication = $1 AND o.status = s.status AND o.created_at >= $3
+             WHERE o.publication = $1 AND o.number > 0 AND o.status = s.status AND o.created_at >= $3
                AND (o.created_at, o.number) < ($4, $5::int)
              ORDER BY o.created_at DESC, o.number DESC LIMIT $6
          ) o
@@ -374,7 +374,7 @@ async fn clients(
     for name in &search.names {
         let found = sqlx::query_scalar!(
             r#"SELECT c.number FROM client c
-               WHERE c.publication = $1 AND left(c.username, 200) COLLATE "C" >= $2
+               WHERE c.publication = $1 AND c.number > 0 AND left(c.username, 200) COLLATE "C" >= $2
                  AND left(c.username, 200) COLLATE "C" < $3
                ORDER BY left(c.username, 200) COLLATE "C" LIMIT $4"#,
             publication,
@@ -398,7 +398,7 @@ async fn of_clients(
         "SELECT o.number, o.created_at FROM unnest($2::int[]) AS k (number)
          CROSS JOIN LATERAL (
              SELECT o.number, o.created_at FROM orders o
-             WHERE o.publication = $1 AND o.client_number = k.number
+             WHERE o.publication = $1 AND o.number > 0 AND o.client_number = k.number
              ORDER BY o.number DESC LIMIT $3
          ) o
          ORDER BY o.created_at DESC, o.number DESC LIMIT $3",
