@@ -189,26 +189,10 @@ pub fn decide(stored: &Stored, entries: &Entries, free: &mut FreeNumbers) -> Dec
             ..Decision::default()
         },
     };
-    for district in &entries.districts {
-        let before = picture.out.problems.len();
-        picture.district(district);
-        picture.count_refused(Subject::Districts, before);
-    }
-    for product in &entries.products {
-        let before = picture.out.problems.len();
-        picture.product(product);
-        picture.count_refused(Subject::Products, before);
-    }
-    for client in &entries.clients {
-        let before = picture.out.problems.len();
-        picture.client(client);
-        picture.count_refused(Subject::Clients, before);
-    }
-    for order in &entries.orders {
-        let before = picture.out.problems.len();
-        picture.order(order);
-        picture.count_refused(Subject::Orders, before);
-    }
+    picture.each(Subject::Districts, &entries.districts, Picture::district);
+    picture.each(Subject::Products, &entries.products, Picture::product);
+    picture.each(Subject::Clients, &entries.clients, Picture::client);
+    picture.each(Subject::Orders, &entries.orders, Picture::order);
     let mut out = picture.out;
     out.problems
         .sort_by_key(|problem| (problem.subject as u8, problem.line));
@@ -261,9 +245,14 @@ fn next_number(free: &mut VecDeque<i32>, named: &BTreeSet<i32>, short: &mut usiz
 }
 
 impl Picture<'_> {
-    fn count_refused(&mut self, subject: Subject, before: usize) {
-        if self.out.problems.len() > before {
-            self.out.totals.of(subject).refused += 1;
+    /// Decides on each entry, and counts those with a problem as refused.
+    fn each<E>(&mut self, subject: Subject, entries: &[E], decide: impl Fn(&mut Self, &E)) {
+        for entry in entries {
+            let before = self.out.problems.len();
+            decide(self, entry);
+            if self.out.problems.len() > before {
+                self.out.totals.of(subject).refused += 1;
+            }
         }
     }
 

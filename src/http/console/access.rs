@@ -5,16 +5,15 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::{Console, page::Refusal, session::Login, texts::language};
+use super::{Console, refusal::Refusal, session::Login, texts::language};
 use crate::http::listener::address::ViaProxy;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Only our own files are loaded, run or fetched, and forms lead here alone; nobody puts the pages into a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -119,14 +118,6 @@ fn is_own_origin(headers: &HeaderMap) -> bool {
         (Some(("http" | "https", origin)), Some(host)) => origin.eq_ignore_ascii_case(host),
         _ => false,
     }
-}
-
-/// Whether the browser speaks TLS, with us or with the proxy.
-pub(super) fn is_secure(console: &Console, request: &request::Parts) -> bool {
-    let is_behind_proxy = request.extensions.get::<ViaProxy>().is_some();
-    let spoken = request.headers.get(X_FORWARDED_PROTO);
-    console.app.config.operator.tls.is_some()
-        || (is_behind_proxy && spoken.is_some_and(|spoken| spoken == "https"))
 }
 
 #[cfg(test)]

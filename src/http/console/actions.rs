@@ -7,7 +7,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    page::{Page, Refusal, Section, base, render},
+    page::{Page, Section, base, render},
+    refusal::Refusal,
     session::Desk,
     shown,
     texts::{Texts, texts},

@@ -1,6 +1,6 @@
 //! What pages load: one stylesheet, small scripts, an icon. Their address has a hash of them all, so they are fetched once.
 
-use std::{fmt::Write as _, sync::LazyLock};
+use std::sync::LazyLock;
 
 use axum::{
     extract::Path,
@@ -8,6 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use sha2::{Digest, Sha256};
+
+use super::session::hex;
 
 /// Names, content types and contents.
 const FILES: [(&str, &str, &str); 3] = [
@@ -34,12 +36,7 @@ static HASH: LazyLock<String> = LazyLock::new(|| {
     for (_, _, content) in FILES {
         hash.update(content.as_bytes());
     }
-    let mut digits = String::new();
-    for byte in &hash.finalize()[..8] {
-        // Writing to a String cannot fail.
-        let _ = write!(digits, "{byte:02x}");
-    }
-    digits
+    hex(&hash.finalize()[..8])
 });
 
 /// Where pages find them.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{page::Refusal, session::Desk, shown, texts::texts};
+use super::{refusal::Refusal, session::Desk, shown, texts::texts};
 use crate::{
     order::{
         fault::Language,

@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use super::{
     Console,
-    page::{Notice, Page, Refusal, render},
+    page::{Notice, Page, render},
+    refusal::Refusal,
     session,
     texts::{self, language, texts},
 };

@@ -8,12 +8,14 @@
 mod access;
 mod actions;
 mod assets;
+mod cookies;
 mod escape;
 mod history;
 mod login;
 mod order;
 mod orders;
 mod page;
+mod refusal;
 mod search;
 mod session;
 mod shown;
@@ -29,10 +31,7 @@ use axum::{
     routing::{get, post},
 };
 
-use self::{
-    page::{Refusal, first_page},
-    session::Visit,
-};
+use self::{page::first_page, refusal::Refusal, session::Visit};
 use super::App;
 use crate::{config::OperatorUser, store::Store};
 

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use super::{
     history::{self, Event},
     orders::status_class,
-    page::{Notice, Page, Refusal, Section, base, render},
+    page::{Notice, Page, Section, base, render},
+    refusal::Refusal,
     session::Desk,
     shown,
     texts::{Texts, texts},

@@ -12,7 +12,8 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::{
-    page::{Notice, Page, Refusal, Section, base, render},
+    page::{Notice, Page, Section, base, render},
+    refusal::Refusal,
     search,
     session::Desk,
     shown,

@@ -11,10 +11,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     assets,
+    refusal::Refusal,
     session::Desk,
     texts::{Texts, texts},
 };
-use crate::{config::OperatorUser, order::fault::Language, store};
+use crate::{config::OperatorUser, order::fault::Language};
 
 /// The parts of the console, in the order of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,39 +192,6 @@ pub(super) fn render(status: StatusCode, page: &impl Template) -> Response {
             tracing::error!(%error, "a page of the console could not be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
-    }
-}
-
-/// Why there is no such page, or nothing was done. `access::finish` makes the page of it, in the visitor's language.
-#[derive(Debug, Clone)]
-pub(super) enum Refusal {
-    NotFound,
-    /// It is an admin's.
-    Forbidden,
-    /// It did not come from a page of ours.
-    ForeignOrigin,
-    /// It came without TLS, and not through a trusted proxy.
-    PlainText,
-    /// The database is not open yet.
-    NotReady,
-    /// The database did not do it; why, for the log.
-    Away(String),
-    /// Too many log in at once.
-    Busy,
-    Defect,
-}
-
-impl From<store::Error> for Refusal {
-    fn from(error: store::Error) -> Self {
-        Self::Away(error.in_full())
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut response = Response::default();
-        response.extensions_mut().insert(self);
-        response
     }
 }
 

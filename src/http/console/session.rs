@@ -5,15 +5,16 @@ use std::{fmt::Write as _, sync::Arc};
 use argon2::password_hash::generate_salt;
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderValue, Method, header, request},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, request},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use sha2::{Digest, Sha256};
 
-use super::{Console, access::is_secure, page::Refusal};
+use super::{Console, cookies::cookies, refusal::Refusal};
 use crate::{
     config::{OperatorRole, OperatorUser, Publication},
+    http::listener::address::ViaProxy,
     order::fault::Language,
     store::{
         Store,
@@ -24,6 +25,8 @@ use crate::{
 /// The cookie's name under TLS; a browser takes such a one over TLS alone, and for this host alone.
 const SECURE_NAME: &str = "__Host-aqua-console";
 const PLAIN_NAME: &str = "aqua-console";
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Whose request it is.
 #[derive(Debug, Clone)]
@@ -188,6 +191,14 @@ pub(super) fn no_cookie(request: &request::Parts, console: &Console) -> HeaderVa
     cookie("", 0, is_secure(console, request))
 }
 
+/// Whether the browser speaks TLS, with us or with the proxy.
+fn is_secure(console: &Console, request: &request::Parts) -> bool {
+    let is_behind_proxy = request.extensions.get::<ViaProxy>().is_some();
+    let spoken = request.headers.get(X_FORWARDED_PROTO);
+    console.app.config.operator.tls.is_some()
+        || (is_behind_proxy && spoken.is_some_and(|spoken| spoken == "https"))
+}
+
 fn cookie(token: &str, seconds: u64, is_secure: bool) -> HeaderValue {
     let cookie = if is_secure {
         format!(
@@ -201,12 +212,7 @@ fn cookie(token: &str, seconds: u64, is_secure: bool) -> HeaderValue {
 }
 
 fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(header::COOKIE).into_iter();
-    let pairs = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs
+    cookies(headers)
         .filter(|(name, token)| [SECURE_NAME, PLAIN_NAME].contains(name) && !token.is_empty())
         .map(|(_, token)| token)
 }
@@ -224,7 +230,7 @@ fn fingerprint(user: &OperatorUser) -> [u8; 32] {
     Sha256::digest(user.password_hash.expose().as_bytes()).into()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let mut digits = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         // Writing to a String cannot fail.

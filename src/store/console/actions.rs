@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::look;
 use crate::store::{Error, Store};
 
 /// Somebody's action.
@@ -44,10 +43,8 @@ impl Store {
         before: Option<Uuid>,
         most: i64,
     ) -> Result<Vec<ActionRow>, Error> {
-        let mut connection = self.connection().await?;
-        let found = async {
-            let mut transaction = look(&mut connection).await?;
-            let found = sqlx::query_as!(
+        self.look_up(async |connection| {
+            sqlx::query_as!(
                 ActionRow,
                 "SELECT action, made_at, login, kind, order_number, details FROM operator_action
                  WHERE publication = $1 AND ($2::uuid IS NULL OR action < $2) ORDER BY action DESC LIMIT $3",
@@ -55,13 +52,10 @@ impl Store {
                 before,
                 most,
             )
-            .fetch_all(&mut *transaction)
-            .await?;
-            transaction.rollback().await?;
-            Ok(found)
-        };
-        let found = self.in_time(found).await;
-        connection.done(found)
+            .fetch_all(connection)
+            .await
+        })
+        .await
     }
 
     /// Removes actions from before then, `step` at most; says how many.

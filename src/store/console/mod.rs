@@ -8,7 +8,7 @@ mod sessions;
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Connection, PgConnection, Postgres, Transaction, postgres::PgPoolOptions};
+use sqlx::{Connection, PgConnection, postgres::PgPoolOptions};
 
 pub use self::{
     actions::{Act, ActionRow},
@@ -16,7 +16,7 @@ pub use self::{
     orders::{OrderRow, OrdersFilter, OrdersPage, PICKED, Position, Search},
     sessions::{LIFETIME, Session, SessionKey},
 };
-use super::{Store, client_cache::ClientCache, connection::Connections, location::Shards};
+use super::{Error, Store, client_cache::ClientCache, connection::Connections, location::Shards};
 
 /// Connections of all who use the console of this instance.
 const CONNECTIONS: u32 = 4;
@@ -46,17 +46,29 @@ impl Store {
     }
 }
 
-/// A transaction for a page that looks something up. It changes nothing, and what is not searched by is left out of its plan: the
-/// one plan that fits the statements of batches would not use an index for what may as well be absent. Its timeout counts behind
-/// a pooler, too, that drops those of the session.
-async fn look(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    sqlx::query(
-        "SELECT set_config('transaction_read_only', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true),
-                set_config('statement_timeout', $1, true)",
-    )
-    .bind(STATEMENT_TIMEOUT.as_millis().to_string())
-    .execute(&mut *transaction)
-    .await?;
-    Ok(transaction)
+impl Store {
+    /// Looks something up for a page, within its patience. The transaction changes nothing, and what is not searched by is left out
+    /// of its plan: the one plan that fits the statements of batches would not use an index for what may as well be absent. Its
+    /// timeout counts behind a pooler, too, that drops those of the session.
+    async fn look_up<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, Error> {
+        let mut connection = self.connection().await?;
+        let found = async {
+            let mut transaction = connection.begin().await?;
+            sqlx::query(
+                "SELECT set_config('transaction_read_only', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+                        set_config('statement_timeout', $1, true)",
+            )
+            .bind(STATEMENT_TIMEOUT.as_millis().to_string())
+            .execute(&mut *transaction)
+            .await?;
+            let found = work(&mut transaction).await?;
+            transaction.rollback().await?;
+            Ok(found)
+        };
+        let found = self.in_time(found).await;
+        connection.done(found)
+    }
 }

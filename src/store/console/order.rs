@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{ActionRow, look};
+use super::ActionRow;
 use crate::store::{Error, Store};
 
 /// How far an order is with a target.
@@ -38,10 +38,8 @@ impl Store {
         publication: &str,
         number: i32,
     ) -> Result<Vec<OrderAtTarget>, Error> {
-        let mut connection = self.connection().await?;
-        let found = async {
-            let mut transaction = look(&mut connection).await?;
-            let found = sqlx::query_as!(
+        self.look_up(async |connection| {
+            sqlx::query_as!(
                 OrderAtTarget,
                 r#"SELECT t.name AS target, f.sender_position AS "by_sender?", f.operator_position AS "by_operator?",
                           f.back_office_position AS "by_back_office?",
@@ -61,13 +59,10 @@ impl Store {
                 publication,
                 number,
             )
-            .fetch_all(&mut *transaction)
-            .await?;
-            transaction.rollback().await?;
-            Ok(found)
-        };
-        let found = self.in_time(found).await;
-        connection.done(found)
+            .fetch_all(connection)
+            .await
+        })
+        .await
     }
 
     /// What operators did with an order, the oldest first.

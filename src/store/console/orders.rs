@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::{PgConnection, types::Json};
 
-use super::look;
 use crate::{
     order::model::{AddressContent, Status},
     store::{Error, Store},
@@ -106,28 +105,21 @@ impl Store {
         after: Option<Position>,
         most: usize,
     ) -> Result<OrdersPage, Error> {
-        let mut connection = self.connection().await?;
-        let listed = async {
-            let mut transaction = look(&mut connection).await?;
+        self.look_up(async |connection| {
             let (picked, is_cut) = if filter.picks() {
-                let (picked, is_cut) = picked(&mut transaction, publication, filter).await?;
+                let (picked, is_cut) = picked(connection, publication, filter).await?;
                 (Some(picked), is_cut)
             } else {
                 (None, false)
             };
             let range = Range::of(filter, after, most);
             let found = match &picked {
-                Some(picked) => {
-                    of_picked(&mut transaction, publication, picked, filter, &range).await?
-                }
-                None => of_all(&mut transaction, publication, filter, &range).await?,
+                Some(picked) => of_picked(connection, publication, picked, filter, &range).await?,
+                None => of_all(connection, publication, filter, &range).await?,
             };
-            let page = page(&mut transaction, publication, found, most, is_cut).await?;
-            transaction.rollback().await?;
-            Ok(page)
-        };
-        let listed = self.in_time(listed).await;
-        connection.done(listed)
+            page(connection, publication, found, most, is_cut).await
+        })
+        .await
     }
 
     /// The newest `most` orders of those that are looked for.
@@ -137,24 +129,19 @@ impl Store {
         search: &Search,
         most: usize,
     ) -> Result<OrdersPage, Error> {
-        let mut connection = self.connection().await?;
-        let listed = async {
-            let mut transaction = look(&mut connection).await?;
-            let mut found = by_id(&mut transaction, publication, search).await?;
-            let clients = clients(&mut transaction, publication, search).await?;
+        self.look_up(async |connection| {
+            let mut found = by_id(connection, publication, search).await?;
+            let clients = clients(connection, publication, search).await?;
             let is_cut = clients.len() > usize::try_from(CLIENTS).unwrap_or(usize::MAX);
             if !clients.is_empty() {
-                let more = of_clients(&mut transaction, publication, &clients, most).await?;
+                let more = of_clients(connection, publication, &clients, most).await?;
                 found.extend(more);
             }
             found.sort_by_key(|found| std::cmp::Reverse((found.created_at, found.number)));
             found.dedup_by_key(|found| found.number);
-            let page = page(&mut transaction, publication, found, most, is_cut).await?;
-            transaction.rollback().await?;
-            Ok(page)
-        };
-        let listed = self.in_time(listed).await;
-        connection.done(listed)
+            page(connection, publication, found, most, is_cut).await
+        })
+        .await
     }
 }
 

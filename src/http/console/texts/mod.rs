@@ -3,8 +3,9 @@
 mod en;
 mod ru;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 
+use super::cookies::cookies;
 use crate::{
     http::exchange,
     order::{fault::Language, model::Status},
@@ -185,12 +186,7 @@ pub(super) fn texts(language: Language) -> &'static Texts {
 
 /// The one that was chosen, or else the one of ours that the browser prefers.
 pub(super) fn language(headers: &HeaderMap) -> Language {
-    let cookies = headers.get_all(header::COOKIE).into_iter();
-    let mut pairs = cookies
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    match pairs.find(|(name, _)| *name == COOKIE) {
+    match cookies(headers).find(|(name, _)| *name == COOKIE) {
         Some((_, "en")) => Language::En,
         Some((_, "ru")) => Language::Ru,
         _ => exchange::language(headers),
