@@ -65,7 +65,7 @@ pub(super) enum By {
 
 impl ValueEnum for Status {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::New, Self::Approved, Self::Completed, Self::Removed]
+        &Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

@@ -21,6 +21,7 @@ pub enum Status {
 }
 
 impl Status {
+    pub const ALL: [Self; 4] = [Self::New, Self::Approved, Self::Completed, Self::Removed];
     /// All of them, for messages.
     pub const ALLOWED: &'static str = "new, approved, completed, removed";
 

@@ -17,6 +17,7 @@ use crate::support::{
     postgres::{DURABLE, Server},
 };
 
+const OVERVIEW: &str = "/console/p/demodelivery/overview";
 const ORDERS: &str = "/console/p/demodelivery/orders";
 const ACTIONS: &str = "/console/p/demodelivery/actions";
 
@@ -61,7 +62,7 @@ async fn whoever_is_not_logged_in_is_led_to_the_login_and_back() {
     let list = browser.post_and_follow("/console/login", &form).await;
     assert_eq!(list.status, 200);
     assert!(list.shows("Заказы"));
-    assert_eq!(browser.get("/console").await.location(), ORDERS);
+    assert_eq!(browser.get("/console").await.location(), OVERVIEW);
 }
 
 #[tokio::test]
@@ -263,6 +264,7 @@ async fn every_response_is_kept_by_nobody_and_loads_nothing_from_elsewhere() {
     for path in [
         "/console",
         "/console/login",
+        OVERVIEW,
         ORDERS,
         ACTIONS,
         "/console/nowhere",

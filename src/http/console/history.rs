@@ -162,7 +162,7 @@ fn differences(changes: &Value, language: Language, zone: chrono_tz::Tz) -> Vec<
 }
 
 /// The words for a path as the journal has it: `total`, `shipping_address.house`, `order_item_list[0].price`.
-fn path_title(path: &str, language: Language) -> String {
+pub(super) fn path_title(path: &str, language: Language) -> String {
     let t = texts(language);
     let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
     match (line_of(parent), line_of(path)) {

@@ -8,12 +8,14 @@
 mod access;
 mod actions;
 mod assets;
+mod chart;
 mod cookies;
 mod escape;
 mod history;
 mod login;
 mod order;
 mod orders;
+mod overview;
 mod page;
 mod refusal;
 mod search;
@@ -66,6 +68,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route_layer(from_fn(session::require_admin));
     let pages = Router::new()
         .route("/console", get(begin))
+        .route("/console/p/{publication}/overview", get(overview::show))
         .route(
             "/console/p/{publication}/orders",
             get(orders::list).post(orders::search),

@@ -204,13 +204,7 @@ impl ListPage {
     fn of(desk: &Desk, asked: Asked, found: OrdersPage, searched: Option<String>) -> Self {
         let t = texts(desk.visit.language);
         let is_all = searched.is_none() && Status::parse(&asked.status).is_none();
-        let statuses = [
-            Status::New,
-            Status::Approved,
-            Status::Completed,
-            Status::Removed,
-        ];
-        let of_status = statuses.into_iter().map(|status| Tab {
+        let of_status = Status::ALL.into_iter().map(|status| Tab {
             title: t.statuses(status),
             query: asked.query(status.as_str(), None),
             is_current: asked.status == status.as_str(),

@@ -20,16 +20,18 @@ use crate::{config::OperatorUser, order::fault::Language};
 /// The parts of the console, in the order of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
+    Overview,
     Orders,
     Actions,
 }
 
 impl Section {
-    const ALL: [Self; 2] = [Self::Orders, Self::Actions];
+    const ALL: [Self; 3] = [Self::Overview, Self::Orders, Self::Actions];
 
     /// What follows the publication in its path.
-    fn path(self) -> &'static str {
+    pub fn path(self) -> &'static str {
         match self {
+            Self::Overview => "overview",
             Self::Orders => "orders",
             Self::Actions => "actions",
         }
@@ -37,6 +39,7 @@ impl Section {
 
     fn title(self, t: &Texts) -> &'static str {
         match self {
+            Self::Overview => t.overview,
             Self::Orders => t.orders,
             Self::Actions => t.actions,
         }

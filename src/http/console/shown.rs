@@ -1,9 +1,10 @@
 //! Amounts, moments and phones as people read them.
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
 
+use super::texts::Texts;
 use crate::order::fault::Language;
 
 /// Between groups of digits, and before the sign of the currency.
@@ -13,17 +14,11 @@ const NO_BREAK: char = '\u{a0}';
 pub(super) fn money(amount: Decimal, language: Language) -> String {
     let text = format!("{amount:.2}");
     let (whole, cents) = text.split_once('.').unwrap_or((&text, "00"));
-    let (group, point) = match language {
-        Language::Ru => (NO_BREAK, ','),
-        Language::En => (',', '.'),
+    let point = match language {
+        Language::Ru => ',',
+        Language::En => '.',
     };
-    let mut shown = String::new();
-    for (place, digit) in whole.chars().enumerate() {
-        if place > 0 && (whole.len() - place).is_multiple_of(3) {
-            shown.push(group);
-        }
-        shown.push(digit);
-    }
+    let mut shown = grouped(whole, language);
     if cents != "00" {
         shown.push(point);
         shown.push_str(cents);
@@ -31,6 +26,46 @@ pub(super) fn money(amount: Decimal, language: Language) -> String {
     shown.push(NO_BREAK);
     shown.push('₽');
     shown
+}
+
+/// `1 250`, in English `1,250`.
+pub(super) fn count(count: i64, language: Language) -> String {
+    grouped(&count.to_string(), language)
+}
+
+fn grouped(digits: &str, language: Language) -> String {
+    let group = match language {
+        Language::Ru => NO_BREAK,
+        Language::En => ',',
+    };
+    let mut shown = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            shown.push(group);
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// `3 мин назад`
+pub(super) fn ago(ago: TimeDelta, t: &Texts) -> String {
+    if ago < TimeDelta::minutes(1) {
+        return t.just_now.to_owned();
+    }
+    t.ago.replace("{}", &lasting(ago, t))
+}
+
+/// `3 мин`
+pub(super) fn lasting(lasting: TimeDelta, t: &Texts) -> String {
+    let (text, number) = if lasting < TimeDelta::hours(2) {
+        (t.minutes, lasting.num_minutes())
+    } else if lasting < TimeDelta::days(2) {
+        (t.hours, lasting.num_hours())
+    } else {
+        (t.days, lasting.num_days())
+    };
+    text.replace("{}", &number.max(0).to_string())
 }
 
 /// `26.11.2026 14:05`
@@ -87,6 +122,24 @@ mod tests {
             assert_eq!(plain(money(amount, Language::Ru)), ru);
             assert_eq!(plain(money(amount, Language::En)), en);
         }
+    }
+
+    #[test]
+    fn how_long_ago_is_told_in_one_unit() {
+        for (seconds, ru, en) in [
+            (-5, "только что", "just now"),
+            (59, "только что", "just now"),
+            (60, "1 мин назад", "1 min ago"),
+            (7199, "119 мин назад", "119 min ago"),
+            (7200, "2 ч назад", "2 h ago"),
+            (48 * 3600, "2 дн. назад", "2 d ago"),
+        ] {
+            for (language, due) in [(Language::Ru, ru), (Language::En, en)] {
+                let t = super::super::texts::texts(language);
+                assert_eq!(ago(TimeDelta::seconds(seconds), t), due);
+            }
+        }
+        assert_eq!(count(1_234_567, Language::En), "1,234,567");
     }
 
     #[test]

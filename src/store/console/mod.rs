@@ -4,6 +4,7 @@
 mod actions;
 mod order;
 mod orders;
+mod overview;
 mod sessions;
 
 use std::{sync::Arc, time::Duration};
@@ -14,6 +15,7 @@ pub use self::{
     actions::{Act, ActionRow},
     order::OrderAtTarget,
     orders::{OrderRow, OrdersFilter, OrdersPage, PICKED, Position, Search},
+    overview::{COUNTED, CameIn, Counted, KEPT, Made, Reason, SLOT_SECONDS, Since},
     sessions::{LIFETIME, Session, SessionKey},
 };
 use super::{Error, Store, client_cache::ClientCache, connection::Connections, location::Shards};

@@ -255,13 +255,8 @@ async fn of_all(
     filter: &OrdersFilter,
     range: &Range,
 ) -> Result<Vec<Found>, sqlx::Error> {
-    let all = [
-        Status::New,
-        Status::Approved,
-        Status::Completed,
-        Status::Removed,
-    ];
-    let statuses = filter.status.map_or(all.to_vec(), |status| vec![status]);
+    let all = Status::ALL.to_vec();
+    let statuses = filter.status.map_or(all, |status| vec![status]);
     let statuses: Vec<String> = statuses
         .iter()
         .map(|status| status.as_str().to_owned())

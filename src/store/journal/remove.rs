@@ -123,7 +123,7 @@ impl Store {
 }
 
 /// Batches made at that moment or later have no lower id than this.
-fn first_id_at(moment: DateTime<Utc>) -> Uuid {
+pub(in crate::store) fn first_id_at(moment: DateTime<Utc>) -> Uuid {
     let milliseconds = u64::try_from(moment.timestamp_millis()).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(milliseconds, &[0; 10]).into_uuid()
 }
