@@ -138,6 +138,12 @@ async fn no_page_walks_through_a_table_or_an_index() {
     let actions = again(&mut browser, "/console/p/demodelivery/actions", None).await;
     assert_eq!(actions.status, 200);
     check(&app, "actions", &mut read).await;
+    for format in ["csv", "xlsx"] {
+        let form = [("format", format), ("status", "new")];
+        let file = submitted(&mut browser, &format!("{ORDERS}/export"), &form).await;
+        assert_eq!(file.status, 200, "{format}");
+        check(&app, format, &mut read).await;
+    }
 }
 
 /// A page, or the search, over new connections.
@@ -148,6 +154,12 @@ async fn again(browser: &mut Browser, path: &str, typed: Option<&str>) -> Seen {
         Some(typed) => browser.post(path, &[("q", typed)]).await,
         None => browser.get(path).await,
     }
+}
+
+/// A form that is submitted, over new connections.
+async fn submitted(browser: &mut Browser, path: &str, form: &[(&str, &str)]) -> Seen {
+    browser.get("/console").await;
+    browser.post(path, form).await
 }
 
 async fn check(app: &TestApp, what: &str, before: &mut ReadSoFar) {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
+    export,
     page::{Page, Section, base, render},
     refusal::Refusal,
     session::Desk,
@@ -75,6 +76,10 @@ fn details(details: &Value, t: &Texts) -> String {
     };
     if let Some(change) = details.get("status") {
         format!("{} → {}", status(&change[0]), status(&change[1]))
+    } else if let Some(filter) = details.get("filter") {
+        let format = details.get("format").and_then(Value::as_str);
+        let format = format.unwrap_or_default().to_uppercase();
+        format!("{format}: {}", export::told(filter, t))
     } else {
         let target = details.get("target").and_then(Value::as_str);
         target.map_or_else(String::new, |target| format!("→ {target}"))

@@ -1,7 +1,10 @@
 //! How whatever a page shows is written into it: as text, and with nothing that turns the direction of writing or cannot be seen.
 //! Templates name no escaper, so none of them can forget it (askama.toml).
 
-use std::fmt::{self, Write};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
 use askama::filters::{Escaper, Html};
 
@@ -10,19 +13,26 @@ use askama::filters::{Escaper, Html};
 pub struct Page;
 
 impl Escaper for Page {
-    fn write_escaped_str<W: Write>(&self, mut page: W, text: &str) -> fmt::Result {
-        let mut rest = text;
-        while let Some(at) = rest.find(is_misleading) {
-            let (before, from) = rest.split_at(at);
-            Html.write_escaped_str(&mut page, before)?;
-            let mut symbols = from.chars();
-            if let Some(symbol) = symbols.next() {
-                write!(page, "[U+{:04X}]", u32::from(symbol))?;
-            }
-            rest = symbols.as_str();
-        }
-        Html.write_escaped_str(&mut page, rest)
+    fn write_escaped_str<W: Write>(&self, page: W, text: &str) -> fmt::Result {
+        Html.write_escaped_str(page, &visible(text))
     }
+}
+
+/// The text with what misleads written out.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_misleading) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for symbol in text.chars() {
+        if is_misleading(symbol) {
+            // Writing to a String cannot fail.
+            let _ = write!(shown, "[U+{:04X}]", u32::from(symbol));
+        } else {
+            shown.push(symbol);
+        }
+    }
+    shown.into()
 }
 
 /// Control characters, and those that make a text look like another. Soft hyphens and joiners are left alone: texts have them.

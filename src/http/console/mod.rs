@@ -11,6 +11,7 @@ mod assets;
 mod chart;
 mod cookies;
 mod escape;
+mod export;
 mod history;
 mod login;
 mod order;
@@ -32,6 +33,7 @@ use axum::{
     response::Redirect,
     routing::{get, post},
 };
+use tokio::sync::Semaphore;
 
 use self::{page::first_page, refusal::Refusal, session::Visit};
 use super::App;
@@ -46,6 +48,8 @@ pub(super) struct Console {
     app: Arc<App>,
     users: Vec<Arc<OperatorUser>>,
     store: OnceLock<Store>,
+    /// Turns of exports.
+    exports: Arc<Semaphore>,
 }
 
 impl Console {
@@ -62,6 +66,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         app: Arc::clone(app),
         users: users.collect(),
         store: OnceLock::new(),
+        exports: Arc::new(Semaphore::new(export::AT_ONCE)),
     });
     let admins = Router::new()
         .route("/console/p/{publication}/actions", get(actions::show))
@@ -72,6 +77,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route(
             "/console/p/{publication}/orders",
             get(orders::list).post(orders::search),
+        )
+        .route(
+            "/console/p/{publication}/orders/export",
+            post(export::export),
         )
         .route("/console/p/{publication}/orders/{number}", get(order::show))
         .route(

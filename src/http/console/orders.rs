@@ -85,7 +85,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn filter(&self, zone: Tz) -> OrdersFilter {
+    pub fn filter(&self, zone: Tz) -> OrdersFilter {
         OrdersFilter {
             status: Status::parse(&self.status),
             since: day(&self.from, 0, zone),
@@ -110,22 +110,26 @@ impl Asked {
         .any(|value| !value.is_empty())
     }
 
-    fn query(&self, status: &str, after: Option<Position>) -> String {
-        let after = after.map_or_else(String::new, |after| {
-            format!("{}.{}", after.created_at.timestamp_micros(), after.number)
-        });
-        let parameters = [
-            ("status", status),
+    /// What is asked for, without the page.
+    pub fn parameters(&self) -> [(&'static str, &str); 6] {
+        [
+            ("status", &self.status),
             ("from", &self.from),
             ("to", &self.to),
             ("not_taken", &self.not_taken),
             ("unmatched", &self.unmatched),
             ("remarks", &self.remarks),
-            ("after", &after),
-        ];
-        let set = parameters
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty());
+        ]
+    }
+
+    fn query(&self, status: &str, after: Option<Position>) -> String {
+        let after = after.map_or_else(String::new, |after| {
+            format!("{}.{}", after.created_at.timestamp_micros(), after.number)
+        });
+        let mut parameters = self.parameters();
+        parameters[0].1 = status;
+        let set = parameters.into_iter().chain([("after", &*after)]);
+        let set = set.filter(|(_, value)| !value.is_empty());
         let query = set.map(|(name, value)| format!("{name}={}", encoded(value)));
         format!("?{}", query.collect::<Vec<_>>().join("&"))
     }

@@ -217,6 +217,11 @@ impl Refusal {
                 (StatusCode::SERVICE_UNAVAILABLE, t.away, t.away_text)
             }
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, t.busy, t.busy_text),
+            Self::ManyExports => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                t.refused,
+                t.many_exports_text,
+            ),
             Self::Defect => (StatusCode::INTERNAL_SERVER_ERROR, t.defect, t.defect_text),
         };
         let page = Page::plain(language, title);

@@ -20,6 +20,8 @@ pub(super) enum Refusal {
     Away(String),
     /// Too many log in at once.
     Busy,
+    /// Others are exporting.
+    ManyExports,
     Defect,
 }
 

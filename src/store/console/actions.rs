@@ -36,6 +36,28 @@ pub struct ActionRow {
 }
 
 impl Store {
+    /// Notes an action that changes nothing stored, before what it is about leaves.
+    pub async fn note_action(
+        &self,
+        publication: &str,
+        act: Act<'_>,
+        kind: &str,
+        details: &Value,
+    ) -> Result<(), Error> {
+        let noted = sqlx::query!(
+            "INSERT INTO operator_action (publication, action, made_at, login, kind, details)
+             VALUES ($1, $2, now(), $3, $4, $5)",
+            publication,
+            act.id,
+            act.login,
+            kind,
+            details,
+        )
+        .execute(self.pool());
+        self.in_time(noted).await.map_err(Error::of_statement)?;
+        Ok(())
+    }
+
     /// The newest actions of a publication, or those before that one.
     pub async fn operator_actions(
         &self,

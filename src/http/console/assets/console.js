@@ -13,6 +13,8 @@ document.addEventListener("keydown", (event) => {
 
 // A second click while the first is on its way does nothing.
 document.addEventListener("submit", (event) => {
+  // A file is saved, and the page stays as it is.
+  if (event.target.dataset.stays !== undefined) return;
   if (event.target.dataset.sent) {
     event.preventDefault();
     return;

@@ -43,6 +43,7 @@ pub(super) struct Texts {
     pub away_text: &'static str,
     pub busy: &'static str,
     pub busy_text: &'static str,
+    pub many_exports_text: &'static str,
     pub defect: &'static str,
     pub defect_text: &'static str,
     pub to_the_beginning: &'static str,
@@ -112,6 +113,14 @@ pub(super) struct Texts {
     pub remarks: &'static str,
     pub apply: &'static str,
     pub reset: &'static str,
+    pub export_hint: &'static str,
+    pub export_csv: &'static str,
+    pub export_xlsx: &'static str,
+    pub about_export: &'static str,
+    pub export_cut: &'static str,
+    pub delivery_from: &'static str,
+    pub delivery_to: &'static str,
+    pub number_in_1c: &'static str,
     pub no_orders: &'static str,
     pub status: &'static str,
     pub created: &'static str,
@@ -175,6 +184,7 @@ pub(super) struct Texts {
     pub older: &'static str,
     pub act_set_status: &'static str,
     pub act_resend: &'static str,
+    pub act_export_orders: &'static str,
 
     pub status_new: &'static str,
     pub status_approved: &'static str,
@@ -218,6 +228,7 @@ impl Texts {
         match kind {
             "set_status" => self.act_set_status,
             "resend" => self.act_resend,
+            "export_orders" => self.act_export_orders,
             other => other,
         }
     }

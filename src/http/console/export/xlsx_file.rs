@@ -1,0 +1,119 @@
+//! A workbook: ids and phones are texts, amounts numbers, moments dates. What somebody wrote is written as a text and so is never a
+//! formula or a link. A second sheet says what was exported, when and by whom.
+
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use rust_xlsxwriter::{ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
+
+use super::{Cell, MOST_IN_XLSX, Style, cells, titles};
+use crate::{
+    http::console::{escape::visible, shown, texts::texts},
+    store::console::OrderRow,
+};
+
+/// No cell holds more characters.
+const LONGEST: usize = 32_767;
+/// Of each column, in characters.
+const WIDTHS: [f64; super::COLUMNS] = [
+    9.0, 26.0, 12.0, 16.0, 16.0, 16.0, 26.0, 18.0, 44.0, 12.0, 16.0, 16.0, 16.0, 16.0,
+];
+
+/// What the second sheet says.
+pub(super) struct About {
+    pub publication: String,
+    pub login: String,
+    pub made_at: DateTime<Utc>,
+    pub filter: String,
+}
+
+pub(super) fn workbook(
+    rows: &[OrderRow],
+    is_cut: bool,
+    style: Style,
+    about: &About,
+) -> Result<Vec<u8>, XlsxError> {
+    let t = texts(style.language);
+    let bold = Format::new().set_bold();
+    let formats = Formats {
+        amount: Format::new().set_num_format("#,##0.00"),
+        moment: Format::new().set_num_format("dd.mm.yyyy hh:mm"),
+    };
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet().set_name(t.orders)?;
+    sheet.set_freeze_panes(1, 0)?;
+    for ((column, title), width) in (0..).zip(titles(t)).zip(WIDTHS) {
+        sheet.write_string_with_format(0, column, title, &bold)?;
+        sheet.set_column_width(column, width)?;
+    }
+    for (line, row) in (1..).zip(rows) {
+        for (column, cell) in (0..).zip(cells(row, style)) {
+            write(sheet, line, column, &cell, style, &formats)?;
+        }
+    }
+    let sheet = workbook.add_worksheet().set_name(t.about_export)?;
+    sheet.set_column_width(0, 24)?;
+    sheet.set_column_width(1, 60)?;
+    let shown_rows = if is_cut {
+        t.export_cut.replace("{}", &rows.len().to_string())
+    } else {
+        rows.len().to_string()
+    };
+    let lines = [
+        (t.publication, about.publication.clone()),
+        (t.when, shown::moment(about.made_at, style.zone)),
+        (t.who, about.login.clone()),
+        (t.filter, about.filter.clone()),
+        (t.orders, shown_rows),
+    ];
+    for (line, (title, value)) in (0..).zip(lines) {
+        sheet.write_string_with_format(line, 0, title, &bold)?;
+        sheet.write_string(line, 1, short(&visible(&value)))?;
+    }
+    debug_assert!(rows.len() <= MOST_IN_XLSX);
+    workbook.save_to_buffer()
+}
+
+struct Formats {
+    amount: Format,
+    moment: Format,
+}
+
+fn write(
+    sheet: &mut Worksheet,
+    line: u32,
+    column: u16,
+    cell: &Cell,
+    style: Style,
+    formats: &Formats,
+) -> Result<(), XlsxError> {
+    match cell {
+        Cell::Number(number) => sheet.write_number(line, column, *number)?,
+        Cell::Amount(amount) => {
+            // A cell's number is a float: cents are exact up to a thousand times the highest amount.
+            let number: f64 = amount.to_string().parse().unwrap_or_default();
+            sheet.write_number_with_format(line, column, number, &formats.amount)?
+        }
+        Cell::Moment(moment) => match date(*moment, style) {
+            Some(date) => sheet.write_datetime_with_format(line, column, &date, &formats.moment)?,
+            // Before 1900.
+            None => sheet.write_string(line, column, shown::moment(*moment, style.zone))?,
+        },
+        Cell::Text(text) if text.is_empty() => sheet,
+        Cell::Text(text) => sheet.write_string(line, column, short(text))?,
+    };
+    Ok(())
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
+}
+
+/// The moment in the publication's time.
+fn date(moment: DateTime<Utc>, style: Style) -> Option<ExcelDateTime> {
+    let local = moment.with_timezone(&style.zone);
+    let year = u16::try_from(local.year()).ok()?;
+    let [month, day] = [local.month(), local.day()].map(u8::try_from);
+    let [hour, minute] = [local.hour(), local.minute()].map(u16::try_from);
+    let date = ExcelDateTime::from_ymd(year, month.ok()?, day.ok()?).ok()?;
+    let minute = u8::try_from(minute.ok()?).ok()?;
+    date.and_hms(hour.ok()?, minute, 0).ok()
+}
