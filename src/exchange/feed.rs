@@ -163,43 +163,31 @@ impl Feeds {
             .map_err(|_queue_full| Error::Overloaded)?;
         let name = &publication.name;
         let from = start.map_or(0, |cursor| cursor.position);
-        let mut rows = loop {
+        let (mut rows, has_unplaced) = loop {
             // Asked before the reading: what another reader places in between is read then.
             let has_unplaced = store.feed_state(name).await?.has_unplaced;
             // One more tells whether there are more.
             let rows = store.feed_rows(name, from, limit + 1).await?;
             if rows.len() > limit || !has_unplaced {
-                break rows;
+                break (rows, has_unplaced);
             }
             if store.place(name).await? == 0 {
                 // Another reader placed them, or they are being written.
-                break store.feed_rows(name, from, limit + 1).await?;
+                break (store.feed_rows(name, from, limit + 1).await?, false);
             }
         };
         let has_more = rows.len() > limit;
         rows.truncate(limit);
-        let mut writer = Writer::new(publication);
-        let mut read = 0;
-        let room = |memory: &mut Reservation, written| {
-            // What is read for these orders, what becomes of it, and what is read for the next ones meanwhile.
-            (memory.grow(written + 3 * CHUNK_BYTES)).map_err(|_exhausted| Error::Overloaded)
-        };
-        room(memory, 0)?;
-        let mut next = read_chunk(store, name, &rows).await?;
-        while let Some(chunk) = next.take() {
-            let (these, rest) = rows[read..].split_at(chunk.rows);
-            let (behind, written) = tokio::join!(
-                // Asked first: PostgreSQL works on it while this thread writes.
-                read_chunk(store, name, rest),
-                async { block_if_many(these.len(), || writer.orders(these, &chunk.known)) },
-            );
-            read += written?;
-            if writer.bytes >= PAGE_BYTES || room(memory, writer.bytes).is_err() {
-                break;
-            }
-            next = behind?;
+        // For the next page, which need not wait for it then; where it fails, that page says so. A task of its own, for the writing
+        // holds up this one.
+        let placing_ahead = has_unplaced.then(|| {
+            let (store, name) = (store.clone(), name.clone());
+            tokio::spawn(async move { store.place(&name).await })
+        });
+        let (writer, read) = write(store, publication, &rows, memory).await?;
+        if let Some(placing) = placing_ahead {
+            placing.await.ok();
         }
-        memory.shrink_to(writer.bytes);
         let cursor = match rows[..read].last() {
             Some(last) => store.cursor_at(name, last.position).await?,
             None => start,
@@ -292,6 +280,39 @@ async fn start(store: &Store, publication: &str, after: After) -> Result<Option<
         After::Cursor(cursor) if store.knows_cursor(publication, cursor).await? => Ok(Some(cursor)),
         After::Cursor(_) => Err(Error::CursorLost),
     }
+}
+
+/// Writes the first of these rows, as many as there is room for; says how many.
+async fn write<'p>(
+    store: &Store,
+    publication: &'p Publication,
+    rows: &[FeedRow],
+    memory: &mut Reservation,
+) -> Result<(Writer<'p>, usize), Error> {
+    let name = &publication.name;
+    let mut writer = Writer::new(publication);
+    let mut read = 0;
+    let room = |memory: &mut Reservation, written| {
+        // What is read for these orders, what becomes of it, and what is read for the next ones meanwhile.
+        (memory.grow(written + 3 * CHUNK_BYTES)).map_err(|_exhausted| Error::Overloaded)
+    };
+    room(memory, 0)?;
+    let mut next = read_chunk(store, name, rows).await?;
+    while let Some(chunk) = next.take() {
+        let (these, rest) = rows[read..].split_at(chunk.rows);
+        let (behind, written) = tokio::join!(
+            // Asked first: PostgreSQL works on it while this thread writes.
+            read_chunk(store, name, rest),
+            async { block_if_many(these.len(), || writer.orders(these, &chunk.known)) },
+        );
+        read += written?;
+        if writer.bytes >= PAGE_BYTES || room(memory, writer.bytes).is_err() {
+            break;
+        }
+        next = behind?;
+    }
+    memory.shrink_to(writer.bytes);
+    Ok((writer, read))
 }
 
 /// Orders of the feed, as they are read at a time.
