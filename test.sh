@@ -35,7 +35,7 @@ if [ "${1:-}" = citus ]; then
     AQUA_TEST_CITUS=1 exec cargo test --release --locked --test it -- --test-threads 4 \
         people:: identity:: ownership:: real_senders:: answer:: map:: journal:: import:: operator:: order_command:: dry_run:: \
         races:: merged:: example:: client_cache:: remarks:: feed:: results:: reference:: \
-        targets:: \
+        targets:: console:: \
         --skip traces:: \
         --skip an_order_without_created_at_has_the_moment_of_its_first_intake_and_keeps_it \
         --skip promise_1_nothing_is_skipped_whatever_committed_late_hung_or_came_through_another_instance \

@@ -164,14 +164,25 @@ impl Store {
                 .await
             }
             Some(numbers) => {
-                sqlx::query!(
-                    "WITH act AS (
-                         INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
+                if let Some(by) = by {
+                    sqlx::query!(
+                        "INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
                          SELECT $1, $4::uuid, now(), $5::text, 'resend', o.number, jsonb_build_object('target', $2::text)
                          FROM orders o
-                         WHERE o.publication = $1 AND o.number = ANY ($3) AND $4::uuid IS NOT NULL
-                     )
-                     INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at)
+                         WHERE o.publication = $1 AND o.number = ANY ($3)",
+                        target.publication,
+                        target.name,
+                        numbers,
+                        by.id,
+                        by.login,
+                    )
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(Error::of_statement)?;
+                }
+                // Apart, for Citus refuses it behind a WITH that inserts.
+                sqlx::query!(
+                    "INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at)
                      SELECT o.publication, $2, o.number, o.version, 0, now() FROM orders o
                      WHERE o.publication = $1 AND o.number = ANY ($3)
                      ON CONFLICT (publication, target, order_number) DO UPDATE SET
@@ -179,8 +190,6 @@ impl Store {
                     target.publication,
                     target.name,
                     numbers,
-                    by.map(|by| by.id),
-                    by.map(|by| by.login),
                 )
                 .execute(&mut *transaction)
                 .await
