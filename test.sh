@@ -5,7 +5,7 @@
 # read to its end. Then it has crowds take up what they can, and prints how an honest sender fares beside them.
 # `./test.sh failover` does the same to the primary of two servers under Patroni. `./test.sh citus` kills the nodes of a Citus
 # cluster and moves shards under load, compares it with plain PostgreSQL, and runs the suite's promises on it, where PostgreSQL
-# has Citus.
+# has Citus. `./test.sh browser` only tries the console in a browser.
 set -eu
 cd "$(dirname "$0")"
 . scripts/ensure.sh
@@ -14,6 +14,9 @@ ensure_rust
 ensure_postgres
 # Tests name no server of their own choice; a DATABASE_URL that happens to be set is nobody's business here.
 unset DATABASE_URL DATABASE_URL_FILE AQUA_LISTEN AQUA_OPERATOR_LISTEN AQUA_CONFIG AQUA_DATA_DIR AQUA_BACKUP_FOLDER
+if [ "${1:-}" = browser ]; then
+    exec scripts/browser.sh
+fi
 if [ "${1:-}" = faults ]; then
     exec cargo test --release --locked --test it -- --ignored --exact fault_run::the_fault_run \
         exchange_run::the_feed_run exchange_run::the_outage_run exchange_run::the_long_feed_run crowd::the_crowds \
@@ -62,4 +65,6 @@ fi
 scripts/deny.sh
 scripts/promtool.sh
 scripts/sqlx-prepare.sh --check
+# Whoever names a test wants that one.
+[ $# -gt 0 ] || scripts/browser.sh
 exec cargo test --locked "$@"
