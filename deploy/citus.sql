@@ -40,5 +40,6 @@ SELECT create_distributed_table('target_delivery', 'publication', colocate_with 
 SELECT create_distributed_table('target_attempt', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('imported_order', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('operator_action', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('product_left_empty', 'publication', colocate_with => 'number_counter');
 
 COMMIT;

@@ -12,12 +12,12 @@ use crate::{
     catalogue::{
         Problem, Subject, Text, Totals,
         decide::{FreeNumbers, Keys, Shortage, decide},
-        entry::Entries,
+        entry::{self, Entries},
         table::{self, Unreadable},
     },
     config::Publication,
-    order::Rules,
-    store::{self, Store},
+    order::{Rules, sent::Sent},
+    store::{self, Store, console::Act},
     threads::block_if_many,
 };
 
@@ -120,6 +120,7 @@ pub async fn import(
     let how = How {
         options,
         mark: None,
+        by: None,
         watch,
     };
     // Without a mark there is always a report.
@@ -178,6 +179,7 @@ pub async fn load_demo_once(
     let how = How {
         options: Options::default(),
         mark: Some(DEMO),
+        by: None,
         watch: &|_, _, _| (),
     };
     let report = run(store, publication, &entries, &how).await?;
@@ -191,8 +193,49 @@ pub async fn load_demo_once(
     }
 }
 
+/// Has a sender's id mean a product, as a line of a file of products would, in an operator's name. `None`: it means another
+/// product, and nothing is changed.
+pub async fn match_product(
+    store: &Store,
+    publication: &Publication,
+    product_id: &str,
+    product: i32,
+    by: Act<'_>,
+) -> Result<Option<Report>, Error> {
+    let entries = Entries {
+        products: vec![entry::Product {
+            line: 1,
+            number: Some(product),
+            sender_ids: vec![product_id.to_owned()],
+            name: None,
+            active: Sent::Absent,
+        }],
+        ..Entries::default()
+    };
+    let how = How {
+        options: Options::default(),
+        mark: None,
+        by: Some(Match {
+            product_id,
+            product,
+            by,
+        }),
+        watch: &|_, _, _| (),
+    };
+    run(store, publication, &entries, &how).await
+}
+
+/// An operator of the console has an id mean a product.
+struct Match<'m> {
+    product_id: &'m str,
+    product: i32,
+    by: Act<'m>,
+}
+
 struct How<'h> {
     options: Options,
+    /// It is not a file's, and moves no id from another product.
+    by: Option<Match<'h>>,
     /// Only while the publication is empty and does not have this mark, which it then gets.
     mark: Option<&'static str>,
     watch: Watch<'h>,
@@ -211,7 +254,7 @@ enum Tried {
     Done(Report),
     /// Get so many numbers more and try again.
     Short(Shortage),
-    /// The publication is not empty any more, or has the mark.
+    /// The publication is not empty any more, or has the mark; or the id means another product.
     Touched,
 }
 
@@ -271,6 +314,13 @@ async fn try_once(
     }
     let watch = |step| move |done, all| (how.watch)(step, done, all);
     let stored = import.read(keys, &watch(Step::Read)).await?;
+    if let Some(wanted) = &how.by
+        && let Some(meant) = stored.product_ids.get(wanted.product_id)
+        && *meant != wanted.product
+    {
+        import.roll_back().await?;
+        return Ok(Tried::Touched);
+    }
     let records = entries.districts.len() + entries.products.len() + entries.clients.len();
     let decision = block_if_many(records + entries.orders.len(), || {
         decide(&stored, entries, &mut memory.free.clone())
@@ -295,6 +345,13 @@ async fn try_once(
     import.write(&decision.changes, &watch(Step::Write)).await?;
     if let Some(mark) = how.mark {
         import.mark(mark).await?;
+    }
+    if let Some(wanted) = &how.by
+        && !decision.changes.product_ids.is_empty()
+    {
+        import
+            .note_match(wanted.product_id, wanted.product, wanted.by)
+            .await?;
     }
     import.commit().await?;
     let written = decision.changes.clients.len()

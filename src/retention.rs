@@ -1,11 +1,12 @@
 //! The journal is kept for so many days of each kind (`[journal]`), the operators' sessions until they are over. What is older is
-//! removed in small steps, beside the orders:
-//! no statement of it holds many rows, and any number of instances may do it at once.
+//! removed in small steps, beside the orders: no statement of it holds many rows, and any number of instances may do it at once.
+//! Kept orders that settled themselves are marked as such by the way.
 
 use std::{convert::Infallible, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::{
     config::{Journal, Publication},
@@ -54,6 +55,11 @@ pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Resu
         while store.remove_actions(publication, before, STEP).await? > 0 {
             sleep(PAUSE).await;
         }
+    }
+    let mut behind = (Uuid::nil(), -1);
+    while let Some(last) = store.settle_outdated(publication, behind, STEP).await? {
+        behind = last;
+        sleep(PAUSE).await;
     }
     if let Some(before) = days_ago(settings.keep_rejected) {
         let mut cursor = KeptCursor::START;

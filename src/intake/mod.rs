@@ -22,6 +22,7 @@ mod isolate;
 mod job;
 mod journal;
 mod lanes;
+pub mod resubmit;
 mod settle;
 mod size;
 mod transaction;

@@ -563,6 +563,20 @@ pub fn usual_message(field: &str, code: &str, language: Language) -> Option<Stri
     Some(fault.message(language))
 }
 
+/// The same of a warning's code.
+#[must_use]
+pub fn usual_warning(field: &str, code: &str, language: Language) -> Option<String> {
+    let code = WarningCode::ALL
+        .into_iter()
+        .find(|known| known.as_str() == code)?;
+    let warning = Warning {
+        field: field.to_owned(),
+        code,
+        hint: Hint::None,
+    };
+    Some(warning.message(language).into_owned())
+}
+
 /// A remark in the language of its reader: `{field, code, message}`.
 pub struct RemarkText<'a>(pub Remark<'a>, pub Language);
 

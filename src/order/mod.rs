@@ -18,6 +18,7 @@ pub mod history;
 mod identity;
 pub mod invisible;
 pub mod known;
+pub mod legible;
 pub mod list;
 pub mod list_key;
 pub mod maker;

@@ -5,13 +5,11 @@ use std::{
     ffi::OsString,
     fmt::Write as _,
     io::Write as _,
-    net::Ipv4Addr,
     process::{Command as Process, Stdio},
     sync::Arc,
-    time::Instant,
 };
 
-use serde_json::{Value, json, value::RawValue};
+use serde_json::json;
 use tempfile::NamedTempFile;
 use uuid::Uuid;
 
@@ -25,11 +23,15 @@ use crate::{
         text::{clean, laid_out},
     },
     config::{Config, Publication},
-    intake::{Intake, RawBatch},
-    memory::MemoryBudget,
+    intake::{
+        Intake,
+        resubmit::{NotOneOrder, Resubmit, Resubmitted, one_order},
+    },
     order::fault::Language,
-    share::Share,
-    store::{Store, journal::KeptOrder},
+    store::{
+        Store,
+        journal::{KeptOrder, Since},
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -103,47 +105,37 @@ pub(super) async fn resubmit(
     } else {
         (order.body.clone(), None)
     };
-    let body = format!("[{body}]");
-    let elements = std::iter::once(1..body.len() - 1).collect();
     // It takes its turn with whatever a service beside us stores.
     let intake = Intake::new(store.clone(), config, Arc::new(Metrics::new(config)));
     let request_id = format!("resubmit-{}", Uuid::now_v7());
-    // Nobody else is here.
-    let share = Share::new(&publication.name, Ipv4Addr::LOCALHOST.into());
-    let reply = intake
-        .accept(RawBatch {
-            publication: Arc::new(publication.clone()),
-            request_id: request_id.clone(),
-            login: order.login,
-            body,
-            elements,
-            language: Language::Ru,
-            memory: MemoryBudget::new(usize::MAX).reserve(&share),
-            complete_at: Instant::now(),
-        })
-        .await;
-    let reply = match (reply, file) {
-        (Ok(reply), _) => reply,
+    let sent = Resubmit {
+        publication: Arc::new(publication.clone()),
+        request_id: request_id.clone(),
+        login: order.login.clone(),
+        order: body,
+        language: Language::Ru,
+    };
+    let resubmitted = match (intake.resubmit(sent, false).await, file) {
+        (Ok(resubmitted), _) => resubmitted,
         (Err(error), file) => {
             let failure = because("nothing is stored, try again", &error);
             return Err(file.map_or(failure.clone(), |file| kept(file, &failure)));
         }
     };
-    let answer: Value = serde_json::from_slice(&reply.body.concat())
-        .map_err(|error| because("the answer cannot be read", &error))?;
-    let entry = answer["data"]
-        .as_object()
-        .and_then(|data| data.iter().next());
-    let (key, entry) = entry.ok_or("the answer has no entry")?;
-    let accepted = entry["success"] == true;
+    let accepted = resubmitted.is_accepted();
+    if accepted && let Err(error) = store.settle_kept(&publication.name, &order, None).await {
+        // It is stored, and that is what counts.
+        tracing::warn!(error = %error.in_full(), "the kept order could not be marked as settled");
+    }
+    let Resubmitted { key, entry } = resubmitted;
     if how.json {
-        let mut object = entry.clone();
+        let mut object = entry;
         object["order"] = json!(key);
         object["publication"] = json!(publication.name);
         object["request_id"] = json!(request_id);
         return Ok((lines([object]), accepted));
     }
-    let key = clean(key);
+    let key = clean(&key);
     let mut said = if accepted {
         let number = entry["data"][0]["id"].as_str().unwrap_or("–");
         format!("order {key} is accepted, number {number}\n")
@@ -171,21 +163,23 @@ async fn changed_since(
     };
     let key = clean(&order.order_key);
     let see = format!("see `aqua-orders journal order {}`", now.order);
-    Ok(match (order.order_version, order.client_version) {
-        (None, _) => Some(format!(
+    let what = order.changed_since(&now);
+    Ok(what.map(|what| match what {
+        Since::CameIn => format!(
             "there is an order {key} by now, number {}: {see}",
             now.order
-        )),
-        (Some(version), _) if version != now.order_version => Some(format!(
-            "order {key}, number {}, has changed since: {see}",
-            now.order
-        )),
-        (_, Some(version)) if version != now.client_version => Some(format!(
+        ),
+        Since::OrderChanged => {
+            format!(
+                "order {key}, number {}, has changed since: {see}",
+                now.order
+            )
+        }
+        Since::ClientChanged => format!(
             "the client of order {key}, number {}, has changed since, or an address of his",
             now.client
-        )),
-        _ => None,
-    })
+        ),
+    }))
 }
 
 /// A batch's id, perhaps with the place of an order in it. `None`: it is something else.
@@ -238,24 +232,21 @@ fn edited(body: &str) -> Result<(String, NamedTempFile), CommandError> {
         ));
     }
     let text = std::fs::read_to_string(file.path()).map_err(|error| cannot(&error))?;
-    // Some editors begin a file with a BOM.
-    let text = text.trim_start_matches('\u{feff}').trim();
-    if text.is_empty() {
-        return Err("the order is empty, nothing is sent".into());
-    }
-    if text == laid_out {
-        return Err("nothing was changed, nothing is sent".into());
-    }
-    if let Err(error) = serde_json::from_str::<&RawValue>(text) {
-        return Err(kept(
-            file,
-            &format!("this is not JSON, nothing is sent: {error}"),
-        ));
-    }
-    if text.starts_with('[') {
-        let failure =
-            "this is a list: write one order, without the brackets around it; nothing is sent";
-        return Err(kept(file, failure));
-    }
-    Ok((text.to_owned(), file))
+    let order = match one_order(&text) {
+        Ok(order) if order == laid_out => {
+            return Err("nothing was changed, nothing is sent".into());
+        }
+        Ok(order) => order.to_owned(),
+        Err(NotOneOrder::Empty) => return Err("the order is empty, nothing is sent".into()),
+        Err(NotOneOrder::NotJson(error)) => {
+            return Err(kept(
+                file,
+                &format!("this is not JSON, nothing is sent: {error}"),
+            ));
+        }
+        Err(error @ NotOneOrder::List) => {
+            return Err(kept(file, &format!("{error}; nothing is sent")));
+        }
+    };
+    Ok((order, file))
 }

@@ -101,6 +101,7 @@ impl Search {
             rejected: None,
             order_key: None,
             limit: self.limit.into(),
+            position: None,
         })
     }
 }

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use super::{Error, Store, numbers::Kind};
+use super::{Error, Store, console::Act, numbers::Kind};
 use crate::{
     catalogue::decide::{FreeNumbers, Shortage},
     config::Publication,
@@ -155,6 +156,27 @@ impl Import {
             "INSERT INTO publication_mark (publication, mark) VALUES ($1, $2)",
             self.publication,
             mark,
+        )
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(of_reading)?;
+        Ok(())
+    }
+
+    /// Writes down that an operator of the console had an id mean a product.
+    pub async fn note_match(
+        &mut self,
+        product_id: &str,
+        product: i32,
+        by: Act<'_>,
+    ) -> Result<(), Error> {
+        sqlx::query!(
+            "INSERT INTO operator_action (publication, action, made_at, login, kind, details)
+             VALUES ($1, $2, now(), $3, 'match', $4)",
+            self.publication,
+            by.id,
+            by.login,
+            json!({ "product_id": product_id, "product": product }),
         )
         .execute(&mut *self.transaction)
         .await

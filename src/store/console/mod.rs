@@ -2,10 +2,15 @@
 //! that takes too long is given up on.
 
 mod actions;
+mod doubles;
+mod kept;
 mod order;
 mod orders;
 mod overview;
+mod refused;
 mod sessions;
+mod unmatched;
+mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,10 +18,18 @@ use sqlx::{Connection, PgConnection, postgres::PgPoolOptions};
 
 pub use self::{
     actions::{Act, ActionRow},
+    doubles::Double,
+    kept::{KeptFilter, KeptGroup, KeptPage, KeptPosition, KeptRow, LOOKED_AT},
     order::OrderAtTarget,
     orders::{OrderRow, OrdersFilter, OrdersPage, PICKED, Position, Search},
     overview::{COUNTED, CameIn, Counted, KEPT, Made, Reason, SLOT_SECONDS, Since},
+    refused::RefusedRow,
     sessions::{LIFETIME, Session, SessionKey},
+    unmatched::{
+        COUNTED_IN_FULL, CatalogueProduct, Filled, LINES_COUNTED, LeftEmpty, PRODUCTS, Unmatched,
+        UnmatchedPage, UnmatchedRow,
+    },
+    waiting::{MOST_COUNTED, Waiting},
 };
 use super::{Error, Store, client_cache::ClientCache, connection::Connections, location::Shards};
 
@@ -59,13 +72,7 @@ impl Store {
         let mut connection = self.connection().await?;
         let found = async {
             let mut transaction = connection.begin().await?;
-            sqlx::query(
-                "SELECT set_config('transaction_read_only', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true),
-                        set_config('statement_timeout', $1, true)",
-            )
-            .bind(STATEMENT_TIMEOUT.as_millis().to_string())
-            .execute(&mut *transaction)
-            .await?;
+            plan_anew(&mut transaction, true).await?;
             let found = work(&mut transaction).await?;
             transaction.rollback().await?;
             Ok(found)
@@ -73,4 +80,17 @@ impl Store {
         let found = self.in_time(found).await;
         connection.done(found)
     }
+}
+
+/// Has the rest of a transaction planned for what is asked, and bounds each of its statements.
+async fn plan_anew(connection: &mut PgConnection, is_read_only: bool) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "SELECT set_config('transaction_read_only', $2, true), set_config('plan_cache_mode', 'force_custom_plan', true),
+                set_config('statement_timeout', $1, true)",
+    )
+    .bind(STATEMENT_TIMEOUT.as_millis().to_string())
+    .bind(if is_read_only { "on" } else { "off" })
+    .execute(connection)
+    .await?;
+    Ok(())
 }

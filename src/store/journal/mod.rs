@@ -25,6 +25,8 @@ pub struct Filter {
     pub rejected: Option<bool>,
     /// Of kept orders: under this key.
     pub order_key: Option<String>,
+    /// Of kept orders: at that place of its batch.
+    pub position: Option<i32>,
     /// Not more than so many, the newest.
     pub limit: i64,
 }
@@ -76,6 +78,19 @@ pub struct KeptOrder {
     pub repeated: i32,
     /// Our number of the order with that sender's id, where there is one by now.
     pub order_number: Option<i32>,
+    /// Since when nobody need look at it any more.
+    pub settled_at: Option<DateTime<Utc>>,
+    /// The operator who saw to it; `None` of a settled one: nobody had to.
+    pub settled_by: Option<String>,
+}
+
+/// What happened to an order after a kept one of its id came in. To send that again would undo it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// It came in again, and was taken.
+    CameIn,
+    OrderChanged,
+    ClientChanged,
 }
 
 /// An order and its client as they are now.
@@ -89,6 +104,24 @@ pub struct Versions {
 }
 
 impl KeptOrder {
+    /// Whether it has an id of its own.
+    #[must_use]
+    pub fn has_id(&self) -> bool {
+        let place = self.order_key.strip_prefix('#');
+        place.is_none_or(|place| place.is_empty() || !place.bytes().all(|b| b.is_ascii_digit()))
+    }
+
+    /// What was stored since, where the order and its client are like that now.
+    #[must_use]
+    pub fn changed_since(&self, now: &Versions) -> Option<Since> {
+        match (self.order_version, self.client_version) {
+            (None, _) => Some(Since::CameIn),
+            (Some(version), _) if version != now.order_version => Some(Since::OrderChanged),
+            (_, Some(version)) if version != now.client_version => Some(Since::ClientChanged),
+            _ => None,
+        }
+    }
+
     /// Its faults, or its warnings.
     pub fn entries(&self) -> impl Iterator<Item = &Value> {
         let entries = self.warnings.as_ref().unwrap_or(&self.faults);
@@ -201,7 +234,8 @@ impl Store {
         sqlx::query_as!(
             KeptOrder,
             r#"SELECT r.batch, r.position, b.received_at, b.request_id, b.login, r.order_key, r.body, r.faults,
-                      r.warnings, r.order_version, r.client_version, r.repeated, o.number AS "order_number?"
+                      r.warnings, r.order_version, r.client_version, r.repeated, o.number AS "order_number?",
+                      r.settled_at, r.settled_by
              FROM journal_rejected r
              JOIN journal_batch b ON b.publication = r.publication AND b.batch = r.batch
              LEFT JOIN orders o ON o.publication = r.publication AND o.sender_id = r.order_key
@@ -210,6 +244,7 @@ impl Store {
                AND ($5::text IS NULL OR b.login = $5) AND ($6::text IS NULL OR b.request_id = $6)
                AND ($7::jsonb IS NULL OR r.faults @> $7 OR r.warnings @> $7)
                AND ($8::text IS NULL OR r.order_key = $8) AND ($10::boolean IS NULL OR (r.warnings IS NULL) = $10)
+               AND ($11::int IS NULL OR r.position = $11)
              ORDER BY b.received_at DESC, r.batch DESC, r.position LIMIT $9"#,
             publication,
             batch,
@@ -221,6 +256,7 @@ impl Store {
             filter.order_key,
             filter.limit,
             filter.rejected,
+            filter.position,
         )
         .fetch_all(&mut *transaction)
         .await

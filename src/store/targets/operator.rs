@@ -1,6 +1,7 @@
 //! What an operator sees of a target, and does with it.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Store, Target};
@@ -52,6 +53,8 @@ pub enum Which<'a> {
     Dead,
     /// Those that are parked or dead.
     All,
+    /// This one, if it is parked or dead.
+    One(i32),
     /// These, whatever became of them.
     Numbers(&'a [i32]),
 }
@@ -129,17 +132,18 @@ impl Store {
     }
 
     /// Has orders sent again, at once; says how many. An unknown number is no order and not counted. `by`: an operator of the
-    /// console, who names one order.
+    /// console; of numbers he names one.
     pub async fn resend(
         &self,
         target: Target<'_>,
         which: Which<'_>,
         by: Option<Act<'_>>,
     ) -> Result<u64, Error> {
-        let (dead_only, numbers) = match which {
-            Which::Dead => (true, None),
-            Which::All => (false, None),
-            Which::Numbers(numbers) => (false, Some(numbers)),
+        let (dead_only, one, numbers) = match which {
+            Which::Dead => (true, None, None),
+            Which::All => (false, None, None),
+            Which::One(number) => (false, Some(number), None),
+            Which::Numbers(numbers) => (false, None, Some(numbers)),
         };
         let mut transaction = self.pool().begin().await.map_err(Error::Unavailable)?;
         // As a sending does: the target's row first.
@@ -153,15 +157,38 @@ impl Store {
         .map_err(Error::of_statement)?;
         let done = match numbers {
             None => {
-                sqlx::query!(
+                let resent = sqlx::query!(
                     "UPDATE target_delivery SET next_try_at = now(), refusals = 0
-                     WHERE publication = $1 AND target = $2 AND (next_try_at IS NULL OR NOT $3)",
+                     WHERE publication = $1 AND target = $2 AND (next_try_at IS NULL OR NOT $3)
+                       AND ($4::int IS NULL OR order_number = $4)
+                       -- Of two clicks the second finds nothing.
+                       AND (NOT $5 OR next_try_at IS NULL OR next_try_at > now())",
                     target.publication,
                     target.name,
                     dead_only,
-                )
-                .execute(&mut *transaction)
-                .await
+                    one,
+                    by.is_some(),
+                );
+                let resent = resent.execute(&mut *transaction).await;
+                let resent = resent.map_err(Error::of_statement)?.rows_affected();
+                if let Some(by) = by.filter(|_| resent > 0) {
+                    let details = match one {
+                        Some(_) => json!({ "target": target.name }),
+                        None => json!({ "target": target.name, "orders": resent }),
+                    };
+                    let noted = sqlx::query!(
+                        "INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
+                         VALUES ($1, $2, now(), $3, 'resend', $4, $5)",
+                        target.publication,
+                        by.id,
+                        by.login,
+                        one,
+                        details,
+                    );
+                    let noted = noted.execute(&mut *transaction).await;
+                    noted.map_err(Error::of_statement)?;
+                }
+                resent
             }
             Some(numbers) => {
                 if let Some(by) = by {
@@ -193,10 +220,11 @@ impl Store {
                 )
                 .execute(&mut *transaction)
                 .await
+                .map_err(Error::of_statement)?
+                .rows_affected()
             }
         };
-        let done = done.map_err(Error::of_statement)?;
         transaction.commit().await.map_err(Error::of_statement)?;
-        Ok(done.rows_affected())
+        Ok(done)
     }
 }

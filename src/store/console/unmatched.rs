@@ -1,0 +1,592 @@
+//! The sender's ids of products that found nothing. Which there are an index tells (`order_item_unmatched_product`), one step an id
+//! however many lines it has. An id is listed while one of its newest ten lines belongs to an open order, one that is new or approved.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+
+use super::{Act, plan_anew};
+use crate::store::{Error, Store};
+
+/// Ids that a page looks at.
+const IDS: i32 = 200;
+/// Lines of an id that its row of the list counts.
+pub const LINES_COUNTED: i64 = 100;
+/// Lines of an id that its own page counts.
+pub const COUNTED_IN_FULL: i64 = 5_000;
+/// Products that are looked at for a suggestion.
+pub const PRODUCTS: i64 = 5_000;
+/// Lines that a transaction fills.
+const FILLED_AT_ONCE: i64 = 500;
+/// Ids that are left empty on purpose, as far as they are listed.
+const LEFT_EMPTY: i64 = 200;
+/// Orders that are shown of an id.
+const EXAMPLES: i64 = 5;
+
+/// An id that found nothing, as the list shows it.
+#[derive(Debug, Clone)]
+pub struct UnmatchedRow {
+    pub product_id: String,
+    /// What its newest line calls it.
+    pub name: Option<String>,
+    /// Empty lines of open orders, among the newest [`LINES_COUNTED`].
+    pub lines: i64,
+    /// Our product that it means by now: its lines are to be filled.
+    pub product: Option<i32>,
+}
+
+#[derive(Debug, Clone)]
+pub struct UnmatchedPage {
+    /// In the order of their ids.
+    pub rows: Vec<UnmatchedRow>,
+    /// Behind which id the next page begins.
+    pub next: Option<String>,
+}
+
+/// One id that found nothing.
+#[derive(Debug, Clone)]
+pub struct Unmatched {
+    pub name: Option<String>,
+    /// Empty lines of open orders, among the newest [`COUNTED_IN_FULL`], and those orders.
+    pub lines: i64,
+    pub orders: i64,
+    /// Whether there are more than were counted.
+    pub is_cut: bool,
+    /// The newest of those orders.
+    pub examples: Vec<i32>,
+    /// Our product that it means by now, and its name.
+    pub product: Option<CatalogueProduct>,
+    pub is_left_empty: bool,
+}
+
+/// A product of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueProduct {
+    pub number: i32,
+    pub name: String,
+    pub active: bool,
+}
+
+/// An id that is to stay empty.
+#[derive(Debug, Clone)]
+pub struct LeftEmpty {
+    pub product_id: String,
+    pub made_at: DateTime<Utc>,
+    pub login: String,
+}
+
+/// What a step of filling did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    pub lines: usize,
+    pub orders: usize,
+    /// Go on with orders below this number; `None`: it is done.
+    pub below: Option<i32>,
+}
+
+impl Store {
+    /// Ids with empty lines of open orders, `most` of them behind `after`.
+    pub async fn list_unmatched(
+        &self,
+        publication: &str,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<UnmatchedPage, Error> {
+        self.look_up(async |connection| {
+            let mut ids = waiting_ids(connection, publication, after, most).await?;
+            let next = if ids.len() > most {
+                ids.truncate(most);
+                ids.last().cloned()
+            } else {
+                last_looked_at(connection, publication, after).await?
+            };
+            let rows = rows(connection, publication, &ids).await?;
+            Ok(UnmatchedPage { rows, next })
+        })
+        .await
+    }
+
+    /// One id; `None`: no line with it is empty, and it is not left so on purpose.
+    pub async fn unmatched(
+        &self,
+        publication: &str,
+        product_id: &str,
+    ) -> Result<Option<Unmatched>, Error> {
+        self.look_up(async |connection| one(connection, publication, product_id).await)
+            .await
+    }
+
+    /// The first [`PRODUCTS`] products of the catalogue, by number.
+    pub async fn catalogue_products(
+        &self,
+        publication: &str,
+    ) -> Result<Vec<CatalogueProduct>, Error> {
+        self.look_up(async |connection| {
+            sqlx::query_as!(
+                CatalogueProduct,
+                "SELECT number, name, active FROM product WHERE publication = $1 ORDER BY number LIMIT $2",
+                publication,
+                PRODUCTS,
+            )
+            .fetch_all(connection)
+            .await
+        })
+        .await
+    }
+
+    pub async fn catalogue_product(
+        &self,
+        publication: &str,
+        number: i32,
+    ) -> Result<Option<CatalogueProduct>, Error> {
+        self.look_up(async |connection| {
+            sqlx::query_as!(
+                CatalogueProduct,
+                "SELECT number, name, active FROM product WHERE publication = $1 AND number = $2",
+                publication,
+                number,
+            )
+            .fetch_optional(connection)
+            .await
+        })
+        .await
+    }
+
+    /// Ids that are left empty on purpose, the newest first.
+    pub async fn left_empty(&self, publication: &str) -> Result<Vec<LeftEmpty>, Error> {
+        self.look_up(async |connection| {
+            sqlx::query_as!(
+                LeftEmpty,
+                "SELECT sender_id AS product_id, made_at, login FROM product_left_empty
+                 WHERE publication = $1 ORDER BY sender_id LIMIT $2",
+                publication,
+                LEFT_EMPTY,
+            )
+            .fetch_all(connection)
+            .await
+        })
+        .await
+    }
+
+    /// Takes an id off the list, or puts it there again. Says whether that was new.
+    pub async fn leave_empty(
+        &self,
+        publication: &str,
+        product_id: &str,
+        left_empty: bool,
+        by: Act<'_>,
+    ) -> Result<bool, Error> {
+        let details = json!({ "product_id": product_id });
+        let mut connection = self.connection().await?;
+        let done = if left_empty {
+            let done = sqlx::query_scalar!(
+                r#"WITH left_empty AS (
+                       INSERT INTO product_left_empty (publication, sender_id, made_at, login) VALUES ($1, $2, now(), $4)
+                       ON CONFLICT (publication, sender_id) DO NOTHING
+                       RETURNING 1
+                   ), act AS (
+                       INSERT INTO operator_action (publication, action, made_at, login, kind, details)
+                       SELECT $1, $3::uuid, now(), $4, 'leave_empty', $5::jsonb WHERE EXISTS (SELECT FROM left_empty)
+                   )
+                   SELECT count(*) AS "count!" FROM left_empty"#,
+                publication,
+                product_id,
+                by.id,
+                by.login,
+                details,
+            );
+            self.in_time(done.fetch_one(&mut *connection)).await
+        } else {
+            let done = sqlx::query_scalar!(
+                r#"WITH put_back AS (
+                       DELETE FROM product_left_empty WHERE publication = $1 AND sender_id = $2
+                       RETURNING 1
+                   ), act AS (
+                       INSERT INTO operator_action (publication, action, made_at, login, kind, details)
+                       SELECT $1, $3::uuid, now(), $4::text, 'ask_again', $5::jsonb WHERE EXISTS (SELECT FROM put_back)
+                   )
+                   SELECT count(*) AS "count!" FROM put_back"#,
+                publication,
+                product_id,
+                by.id,
+                by.login,
+                details,
+            );
+            self.in_time(done.fetch_one(&mut *connection)).await
+        };
+        Ok(connection.done(done)? > 0)
+    }
+
+    /// Gives the product to the empty lines with that id of at most [`FILLED_AT_ONCE`] lines' open orders, the newest first, below
+    /// that order's number. One transaction with each order's version, history and row of the feed. `None`: the id does not mean that
+    /// product (any more).
+    pub async fn fill_lines(
+        &self,
+        publication: &str,
+        product_id: &str,
+        product: i32,
+        below: Option<i32>,
+        by: Act<'_>,
+    ) -> Result<Option<Filled>, Error> {
+        let fill = Fill {
+            publication,
+            product_id,
+            product,
+            below: below.unwrap_or(i32::MAX),
+            by,
+        };
+        let mut connection = self.connection().await?;
+        let filled = self.in_time(fill.run(&mut connection)).await;
+        let filled = connection.done(filled)?;
+        if filled.as_ref().is_some_and(|filled| filled.lines > 0) {
+            self.tell_news(publication);
+        }
+        Ok(filled)
+    }
+}
+
+struct Fill<'f> {
+    publication: &'f str,
+    product_id: &'f str,
+    product: i32,
+    below: i32,
+    by: Act<'f>,
+}
+
+impl Fill<'_> {
+    async fn run(&self, connection: &mut PgConnection) -> Result<Option<Filled>, sqlx::Error> {
+        let mut transaction = connection.begin().await?;
+        plan_anew(&mut transaction, false).await?;
+        let meant = sqlx::query_scalar!(
+            "SELECT product_number FROM product_sender_id WHERE publication = $1 AND sender_id = $2",
+            self.publication,
+            self.product_id,
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if meant != Some(self.product) {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        let numbers = sqlx::query_scalar!(
+            "SELECT order_number FROM order_item
+             WHERE publication = $1 AND product_id = $2 AND product_number IS NULL AND order_number < $3
+             ORDER BY order_number DESC LIMIT $4",
+            self.publication,
+            self.product_id,
+            self.below,
+            FILLED_AT_ONCE,
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let is_last = numbers.len() < usize::try_from(FILLED_AT_ONCE).unwrap_or(usize::MAX);
+        let below = numbers.last().copied().filter(|_| !is_last);
+        // Locked first and in their order, as every writer of several orders does: nothing is changed that somebody changes just now.
+        let open = sqlx::query_scalar!(
+            "SELECT number FROM orders
+             WHERE publication = $1 AND number = ANY ($2::int[]) AND status IN ('new', 'approved')
+             ORDER BY number FOR NO KEY UPDATE",
+            self.publication,
+            &numbers,
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let filled = sqlx::query!(
+            "UPDATE order_item SET product_number = $4
+             WHERE publication = $1 AND product_id = $2 AND product_number IS NULL AND order_number = ANY ($3::int[])
+             RETURNING order_number, position",
+            self.publication,
+            self.product_id,
+            &open,
+            self.product,
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let lines: Vec<(i32, i32)> = filled
+            .into_iter()
+            .map(|line| (line.order_number, line.position))
+            .collect();
+        let orders = self.note(&mut transaction, &lines).await?;
+        transaction.commit().await?;
+        Ok(Some(Filled {
+            lines: lines.len(),
+            orders,
+            below,
+        }))
+    }
+
+    /// Writes down that these lines of these orders have changed. Says how many orders they are.
+    async fn note(
+        &self,
+        connection: &mut PgConnection,
+        lines: &[(i32, i32)],
+    ) -> Result<usize, sqlx::Error> {
+        let (numbers, changes) = changes(lines, self.product);
+        if numbers.is_empty() {
+            return Ok(0);
+        }
+        sqlx::query!(
+            "UPDATE orders SET version = version + 1 WHERE publication = $1 AND number = ANY ($2::int[])",
+            self.publication,
+            &numbers,
+        )
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query!(
+            "INSERT INTO journal_change (publication, order_number, version, made_at, login, changes)
+             SELECT $1, o.number, o.version, now(), $4, t.changes
+             FROM unnest($2::int[], $3::jsonb[]) AS t (number, changes)
+             CROSS JOIN LATERAL (
+                 SELECT o.number, o.version FROM orders o WHERE o.publication = $1 AND o.number = t.number OFFSET 0
+             ) o",
+            self.publication,
+            &numbers,
+            &changes,
+            self.by.login,
+        )
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query!(
+            "INSERT INTO feed AS f (publication, order_number, version, changed_at, changed_by, by_operator)
+             SELECT $1, o.number, o.version, clock_timestamp(), 'operator', o.version
+             FROM unnest($2::int[]) AS t (number)
+             CROSS JOIN LATERAL (
+                 SELECT o.number, o.version FROM orders o WHERE o.publication = $1 AND o.number = t.number OFFSET 0
+             ) o
+             ON CONFLICT (publication, order_number) DO UPDATE
+             SET version = excluded.version, position = NULL, changed_at = excluded.changed_at,
+                 changed_by = excluded.changed_by, by_operator = excluded.by_operator",
+            self.publication,
+            &numbers,
+        )
+        .execute(&mut *connection)
+        .await?;
+        let details = json!({
+            "product_id": self.product_id, "product": self.product, "lines": lines.len(), "orders": numbers.len(),
+        });
+        sqlx::query!(
+            "INSERT INTO operator_action (publication, action, made_at, login, kind, details)
+             VALUES ($1, $2, now(), $3, 'fill', $4)",
+            self.publication,
+            self.by.id,
+            self.by.login,
+            details,
+        )
+        .execute(connection)
+        .await?;
+        Ok(numbers.len())
+    }
+}
+
+/// Of each order once: its number, and what its history says (as [`crate::order::history`] does).
+fn changes(lines: &[(i32, i32)], product: i32) -> (Vec<i32>, Vec<Value>) {
+    let mut lines = lines.to_vec();
+    lines.sort_unstable();
+    let of_order = lines.chunk_by(|one, other| one.0 == other.0);
+    let changes = of_order.map(|lines| {
+        let fields = lines.iter().map(|(_, position)| {
+            let field = format!("order_item_list[{position}].product");
+            (field, json!([null, product]))
+        });
+        (lines[0].0, Value::Object(fields.collect()))
+    });
+    changes.unzip()
+}
+
+/// Ids of which one of the newest lines belongs to an open order: `most` and one more, behind `after`.
+async fn waiting_ids(
+    connection: &mut PgConnection,
+    publication: &str,
+    after: Option<&str>,
+    most: usize,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"WITH RECURSIVE id AS (
+               (SELECT i.product_id, 1 AS place FROM order_item i
+                WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id > $2
+                ORDER BY i.product_id LIMIT 1)
+               UNION ALL
+               SELECT n.product_id, id.place + 1 FROM id
+               CROSS JOIN LATERAL (
+                   SELECT i.product_id FROM order_item i
+                   WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id > id.product_id
+                   ORDER BY i.product_id LIMIT 1
+               ) n
+               WHERE id.place < $3
+           )
+           SELECT id.product_id AS "product_id!" FROM id
+           WHERE NOT EXISTS (
+                   SELECT FROM product_left_empty e WHERE e.publication = $1 AND e.sender_id = id.product_id)
+             AND EXISTS (
+                   SELECT FROM (
+                       SELECT i.order_number FROM order_item i
+                       WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id = id.product_id
+                       ORDER BY i.order_number DESC LIMIT 10
+                   ) i
+                   CROSS JOIN LATERAL (
+                       SELECT o.status FROM orders o WHERE o.publication = $1 AND o.number = i.order_number OFFSET 0
+                   ) o
+                   WHERE o.status IN ('new', 'approved'))
+           ORDER BY id.product_id LIMIT $4"#,
+        publication,
+        after.unwrap_or_default(),
+        IDS,
+        i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The last of the ids that a page looks at; `None`: it sees the end.
+async fn last_looked_at(
+    connection: &mut PgConnection,
+    publication: &str,
+    after: Option<&str>,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"WITH RECURSIVE id AS (
+               (SELECT i.product_id, 1 AS place FROM order_item i
+                WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id > $2
+                ORDER BY i.product_id LIMIT 1)
+               UNION ALL
+               SELECT n.product_id, id.place + 1 FROM id
+               CROSS JOIN LATERAL (
+                   SELECT i.product_id FROM order_item i
+                   WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id > id.product_id
+                   ORDER BY i.product_id LIMIT 1
+               ) n
+               WHERE id.place < $3
+           )
+           SELECT id.product_id AS "product_id!" FROM id WHERE id.place = $3"#,
+        publication,
+        after.unwrap_or_default(),
+        IDS,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+async fn rows(
+    connection: &mut PgConnection,
+    publication: &str,
+    ids: &[String],
+) -> Result<Vec<UnmatchedRow>, sqlx::Error> {
+    sqlx::query_as!(
+        UnmatchedRow,
+        r#"SELECT k.id AS "product_id!", n.name AS "name?", l.lines AS "lines!", p.product_number AS "product?"
+           FROM unnest($2::text[]) WITH ORDINALITY AS k (id, place)
+           CROSS JOIN LATERAL (
+               SELECT count(*) AS lines
+               FROM (
+                   SELECT i.order_number FROM order_item i
+                   WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id = k.id
+                   ORDER BY i.order_number DESC LIMIT $3
+               ) i
+               CROSS JOIN LATERAL (
+                   SELECT o.status FROM orders o WHERE o.publication = $1 AND o.number = i.order_number OFFSET 0
+               ) o
+               WHERE o.status IN ('new', 'approved')
+           ) l
+           LEFT JOIN LATERAL (
+               SELECT i.name FROM order_item i
+               WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id = k.id
+               ORDER BY i.order_number DESC LIMIT 1
+           ) n ON true
+           LEFT JOIN LATERAL (
+               SELECT p.product_number FROM product_sender_id p WHERE p.publication = $1 AND p.sender_id = k.id OFFSET 0
+           ) p ON true
+           ORDER BY k.place"#,
+        publication,
+        ids,
+        LINES_COUNTED,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+async fn one(
+    connection: &mut PgConnection,
+    publication: &str,
+    product_id: &str,
+) -> Result<Option<Unmatched>, sqlx::Error> {
+    let counts = sqlx::query!(
+        r#"SELECT count(*) FILTER (WHERE o.status IN ('new', 'approved')) AS "lines!",
+                  count(DISTINCT i.order_number) FILTER (WHERE o.status IN ('new', 'approved')) AS "orders!",
+                  count(*) AS "looked_at!"
+           FROM (
+               SELECT i.order_number FROM order_item i
+               WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id = $2
+               ORDER BY i.order_number DESC LIMIT $3
+           ) i
+           CROSS JOIN LATERAL (
+               SELECT o.status FROM orders o WHERE o.publication = $1 AND o.number = i.order_number OFFSET 0
+           ) o"#,
+        publication,
+        product_id,
+        COUNTED_IN_FULL,
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let examples = sqlx::query!(
+        r#"SELECT i.order_number, i.name FROM order_item i
+           WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id = $2
+           ORDER BY i.order_number DESC LIMIT $3"#,
+        publication,
+        product_id,
+        EXAMPLES,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let is_left_empty = sqlx::query_scalar!(
+        "SELECT sender_id FROM product_left_empty WHERE publication = $1 AND sender_id = $2",
+        publication,
+        product_id,
+    )
+    .fetch_optional(&mut *connection)
+    .await?
+    .is_some();
+    let product = sqlx::query_as!(
+        CatalogueProduct,
+        r#"SELECT p.number AS "number!", p.name AS "name!", p.active AS "active!" FROM product_sender_id s
+           CROSS JOIN LATERAL (
+               SELECT * FROM product p WHERE p.publication = $1 AND p.number = s.product_number OFFSET 0
+           ) p
+           WHERE s.publication = $1 AND s.sender_id = $2"#,
+        publication,
+        product_id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    if examples.is_empty() && !is_left_empty && product.is_none() {
+        return Ok(None);
+    }
+    let mut numbers: Vec<i32> = examples.iter().map(|line| line.order_number).collect();
+    numbers.dedup();
+    Ok(Some(Unmatched {
+        name: examples.into_iter().find_map(|line| line.name),
+        lines: counts.lines,
+        orders: counts.orders,
+        is_cut: counts.looked_at >= COUNTED_IN_FULL,
+        examples: numbers,
+        product,
+        is_left_empty,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_an_order_are_one_change_of_its_history() {
+        let (numbers, changes) = changes(&[(8, 0), (7, 2), (8, 3)], 5);
+        assert_eq!(numbers, [7, 8]);
+        assert_eq!(
+            changes,
+            [
+                json!({ "order_item_list[2].product": [null, 5] }),
+                json!({ "order_item_list[0].product": [null, 5], "order_item_list[3].product": [null, 5] }),
+            ]
+        );
+    }
+}
