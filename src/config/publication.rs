@@ -15,6 +15,9 @@ use super::{
 };
 use crate::order::{Rules, phone::Region};
 
+/// Unless set.
+const DOUBLE_MINUTES: u32 = 10;
+
 /// One 1C infobase published under a name: one tenant (contract, "Words").
 #[derive(Debug, Clone)]
 pub struct Publication {
@@ -30,6 +33,8 @@ pub struct Publication {
     pub rules: Rules,
     /// Where counting starts, per kind of record.
     pub first_numbers: FirstNumbers,
+    /// Orders that are alike and made within so many minutes are marked in the console; 0: none.
+    pub double_minutes: u32,
     /// Folder of CSV files to load once, while the publication is empty. Relative to the settings file.
     pub demo_data: Option<PathBuf>,
     /// Where its orders are sent.
@@ -113,6 +118,11 @@ impl Publication {
             address: first("first_address_number"),
             product: first("first_product_number"),
         };
+        let double_minutes = if section.at("double_minutes").is_some() {
+            section.number("double_minutes", 0..=24 * 60)
+        } else {
+            DOUBLE_MINUTES
+        };
         let demo_data = section.parsed("demo_data", |text| {
             let folder = problems.beside(text);
             if folder.is_dir() {
@@ -152,6 +162,7 @@ impl Publication {
                 max_client_addresses: limits.client_addresses,
             },
             first_numbers,
+            double_minutes,
             demo_data,
             targets,
             import_tokens,

@@ -2,14 +2,16 @@
 
 use crate::support::{
     app::TestApp,
+    config::target as target_of,
     console::{Browser, Seen, operators},
 };
 
 const ORDERS: &str = "/console/p/demodelivery/orders";
 /// Stored orders: many times what a page may read.
 const STORED: i64 = 30_000;
-/// What a page may read of an index. It shows 50 orders; a search looks at 200 clients.
-const MOST_READ: i64 = 2_500;
+/// What a page may read of an index. It shows 50 orders; a search looks at 200 clients, a list of kept orders at 500 of them, one of
+/// products at 200 with ten lines each, and the numbers beside them at 300 and 200.
+const MOST_READ: i64 = 3_500;
 
 /// What the overview may count: the orders and calls of a month, of two hundred days of orders and more than a year of calls.
 const MOST_COUNTED: i64 = 5_000;
@@ -17,8 +19,8 @@ const MOST_COUNTED: i64 = 5_000;
 /// What a page may read of the index by status, in blocks: PostgreSQL does not count entries that it passes over.
 const MOST_BLOCKS: i64 = 80;
 
-/// Orders of many clients, most of them finished long ago; one of a hundred is not taken, one of two hundred has a line without a
-/// product, one of three hundred has remarks.
+/// Orders of many clients, most of them finished long ago; one of a hundred is not taken, one of twenty has a line without a product, one
+/// of three hundred has remarks, one of three was rejected when it came again, and one of fifty is refused by 1C.
 async fn fill(app: &TestApp) {
     app.run(format!(
         "INSERT INTO product (publication, number, name) VALUES ('demodelivery', 1, 'Вода');
@@ -34,16 +36,25 @@ async fn fill(app: &TestApp) {
                 '{{\"city\": \"С\", \"street\": \"К\", \"house\": \"1\", \"str\": \"К 1\"}}'
          FROM generate_series(1, {STORED}) n;
          INSERT INTO order_item (publication, order_number, position, product_id, product_number, price, quantity)
-         SELECT 'demodelivery', n, 0, 'water', CASE WHEN n % 200 <> 0 THEN 1 END, 355, 2 FROM generate_series(1, {STORED}) n;
+         SELECT 'demodelivery', n, 0, CASE WHEN n % 20 = 0 THEN 'set ' || n / 20 % 300 ELSE 'water' END,
+                CASE WHEN n % 20 <> 0 THEN 1 END, 355, 2
+         FROM generate_series(1, {STORED}) n;
          INSERT INTO order_receiver (publication, order_number, version, number, error, said_at)
          SELECT 'demodelivery', n, 1, 'N' || n, CASE WHEN n % 100 = 0 THEN 'no' END, now() FROM generate_series(1, {STORED}) n;
          INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders, accepted,
                                     rejected, updated_rows, changed_rows)
          SELECT 'demodelivery', (CASE WHEN n <= 500 THEN 'f' ELSE '0' END || lpad(to_hex(n), 7, '0') || '-0000-7000-8000-000000000000')::uuid, now() - n * interval '1 hour', now(), now(), n::text, 1, 1, 0, 0, 0
          FROM generate_series(1, {STORED} / 3) n;
-         INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults, warnings)
-         SELECT 'demodelivery', (CASE WHEN n <= 500 THEN 'f' ELSE '0' END || lpad(to_hex(n), 7, '0') || '-0000-7000-8000-000000000000')::uuid, 0, 'order ' || n * 3, '{{}}', '[]', CASE WHEN n % 100 = 0 THEN '[]'::jsonb END
+         INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults, warnings, order_version, client_version)
+         SELECT 'demodelivery', (CASE WHEN n <= 500 THEN 'f' ELSE '0' END || lpad(to_hex(n), 7, '0') || '-0000-7000-8000-000000000000')::uuid, 0, 'order ' || n * 3, '{{}}', '[{{\"field\": \"total\", \"code\": \"required\"}}]',
+                CASE WHEN n % 100 = 0 THEN '[]'::jsonb END, 1, 1
          FROM generate_series(1, {STORED} / 3) n;
+         INSERT INTO target (publication, name, paused) VALUES ('demodelivery', '1c', true)
+         ON CONFLICT (publication, name) DO UPDATE SET paused = true;
+         INSERT INTO target_delivery (publication, target, order_number, version, refusals, error)
+         SELECT 'demodelivery', '1c', n, 1, 7, 'no' FROM generate_series(1, {STORED}, 50) n;
+         INSERT INTO target_attempt (publication, target, attempt, began_at, milliseconds, orders, taken, refused)
+         SELECT 'demodelivery', '1c', gen_random_uuid(), now(), 1, 1, 0, 1 FROM generate_series(1, {STORED} / 10) n;
          INSERT INTO operator_action (publication, action, login, kind, order_number)
          SELECT 'demodelivery', gen_random_uuid(), 'Анна', 'resend', n FROM generate_series(1, {STORED}) n;
          ANALYZE"
@@ -89,7 +100,12 @@ async fn read_so_far(app: &TestApp) -> ReadSoFar {
 
 #[tokio::test]
 async fn no_page_walks_through_a_table_or_an_index() {
-    let app = TestApp::with(operators).await;
+    let app = TestApp::with(|config| {
+        operators(config);
+        let target = "name = \"1c\"\nprotocol = \"one_c\"\nurl = \"http://127.0.0.1:1/a\"\n";
+        config.publications[0].targets = vec![target_of(target)];
+    })
+    .await;
     fill(&app).await;
     let mut browser = Browser::of(&app, "boss").await;
     let pages = [
@@ -143,6 +159,56 @@ async fn no_page_walks_through_a_table_or_an_index() {
         let file = submitted(&mut browser, &format!("{ORDERS}/export"), &form).await;
         assert_eq!(file.status, 200, "{format}");
         check(&app, format, &mut read).await;
+    }
+    app.run("INSERT INTO product_sender_id VALUES ('demodelivery', 'set 299', 1)")
+        .await;
+    let list = again(&mut browser, "/console/p/demodelivery/rejected", None).await;
+    let part = |before: &str| {
+        let (_, rest) = list.text.split_once(before).expect(before);
+        rest.split('"').next().unwrap_or_default().to_owned()
+    };
+    let (newest, further) = (part("/console/p/demodelivery/kept/"), part("?after="));
+    read = read_so_far(&app).await;
+    for page in [
+        "rejected".to_owned(),
+        "rejected?code=required&field=total".to_owned(),
+        "rejected?code=conflict".to_owned(),
+        format!("rejected?after={further}"),
+        "remarks".to_owned(),
+        format!("kept/{newest}"),
+        "unmatched".to_owned(),
+        "unmatched?after=set%20150".to_owned(),
+        "unmatched/product?id=set%20298".to_owned(),
+        "refused".to_owned(),
+        format!("refused?target=1c&below={}", STORED / 2),
+    ] {
+        let path = format!("/console/p/demodelivery/{page}");
+        let seen = again(&mut browser, &path, None).await;
+        assert_eq!(seen.status, 200, "{page}");
+        check(&app, &page, &mut read).await;
+    }
+    // What is done there, too: a kept order is settled, lines are filled, a refused order is sent again.
+    read = read_so_far(&app).await;
+    for (action, form) in [
+        (format!("kept/{newest}/settle"), vec![]),
+        (
+            "unmatched/fill".to_owned(),
+            vec![("id", "set 299"), ("product", "1")],
+        ),
+        (
+            "unmatched/leave_empty".to_owned(),
+            vec![("id", "set 1"), ("leave", "1")],
+        ),
+        (
+            "refused/resend".to_owned(),
+            vec![("target", "1c"), ("which", "1")],
+        ),
+    ] {
+        browser.get("/console").await;
+        let path = format!("/console/p/demodelivery/{action}");
+        let seen = browser.post(&path, &form).await;
+        assert_eq!(seen.status, 303, "{action}: {}", seen.text);
+        check(&app, &action, &mut read).await;
     }
 }
 

@@ -68,20 +68,28 @@ pub(super) async fn show(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
     Ok(render(StatusCode::OK, &page))
 }
 
-/// From what to what, or where to.
+/// From what to what, where to, or what of.
 fn details(details: &Value, t: &Texts) -> String {
     let status = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
         Status::parse(text).map_or_else(|| text.to_owned(), |status| t.status(status).to_owned())
     };
+    let part = |name: &str| details.get(name).and_then(Value::as_str);
+    let count = |name: &str| details.get(name).and_then(Value::as_i64);
     if let Some(change) = details.get("status") {
         format!("{} → {}", status(&change[0]), status(&change[1]))
     } else if let Some(filter) = details.get("filter") {
         let format = details.get("format").and_then(Value::as_str);
         let format = format.unwrap_or_default().to_uppercase();
         format!("{format}: {}", export::told(filter, t))
+    } else if let Some(target) = part("target") {
+        let orders = count("orders").map_or_else(String::new, |orders| format!(" ({orders})"));
+        format!("→ {target}{orders}")
+    } else if let Some(id) = part("product_id") {
+        let product = count("product").map_or_else(String::new, |number| format!(" → {number}"));
+        let lines = count("lines").map_or_else(String::new, |lines| format!(" ({lines})"));
+        format!("{id}{product}{lines}")
     } else {
-        let target = details.get("target").and_then(Value::as_str);
-        target.map_or_else(String::new, |target| format!("→ {target}"))
+        part("order").unwrap_or_default().to_owned()
     }
 }

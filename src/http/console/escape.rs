@@ -44,6 +44,23 @@ fn is_misleading(symbol: char) -> bool {
         )
 }
 
+/// A JSON text with such characters as JSON writes them, for a field in which it is edited: what is shown there comes back.
+pub(super) fn spelled_out(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_misleading) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len() + 16);
+    for symbol in json.chars() {
+        if is_misleading(symbol) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\\u{:04x}", u32::from(symbol));
+        } else {
+            text.push(symbol);
+        }
+    }
+    Cow::Owned(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +81,9 @@ mod tests {
         assert_eq!(escaped("=HYPERLINK(\"x\")"), "=HYPERLINK(&#34;x&#34;)");
         assert_eq!(escaped("a\u{202e}b<\u{1b}"), "a[U+202E]b&#60;[U+001B]");
         assert_eq!(escaped("Иванов\nИ.\u{ad}"), "Иванов\nИ.\u{ad}");
+        assert_eq!(
+            spelled_out("{\r\n\"a\":\"\u{202e}\"}"),
+            "{\r\n\"a\":\"\\u202e\"}"
+        );
     }
 }

@@ -3,7 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{refusal::Refusal, session::Desk, shown, texts::texts};
+use super::{
+    faults::{in_words, path_title},
+    refusal::Refusal,
+    session::Desk,
+    shown,
+    texts::texts,
+};
 use crate::{
     order::{
         fault::Language,
@@ -46,15 +52,12 @@ pub(super) async fn events(desk: &Desk, order: &Order) -> Result<Vec<Event>, Ref
         add(at, Event::new(t.event_made, "good", who));
     }
     for change in store.order_changes(name, order.number).await? {
-        // What an operator changed has the moment of his action.
-        let is_operators = actions
-            .iter()
-            .any(|action| action.made_at == change.made_at);
-        let who = match (change.batch, change.login) {
-            (_, Some(login)) if is_operators => login,
-            (Some(_), login) => login.unwrap_or_else(|| t.by_sender.to_owned()),
-            (None, Some(login)) => format!("1С ({login})"),
-            (None, None) => t.by_command.to_owned(),
+        let who = match (change.batch, change.login, change.request_id) {
+            (Some(_), login, _) => login.unwrap_or_else(|| t.by_sender.to_owned()),
+            (None, Some(login), Some(_)) => format!("1С ({login})"),
+            // An operator's click is no request of the exchange.
+            (None, Some(login), None) => login,
+            (None, None, _) => t.by_command.to_owned(),
         };
         let event = Event {
             details: differences(&change.changes, language, zone),
@@ -62,7 +65,7 @@ pub(super) async fn events(desk: &Desk, order: &Order) -> Result<Vec<Event>, Ref
         };
         add(Some(change.made_at), event);
     }
-    for action in actions.iter().filter(|action| action.kind != "set_status") {
+    for action in actions.iter().filter(|action| action.kind == "resend") {
         let target = action.details["target"].as_str().unwrap_or_default();
         let event = Event {
             details: vec![format!("→ {target}")],
@@ -100,20 +103,7 @@ impl Event {
 
     fn of_kept(kept: KeptOrder, language: Language) -> Self {
         let t = texts(language);
-        let details = kept.entries().map(|entry| {
-            let part = |name: &str| entry[name].as_str().unwrap_or_default();
-            let (field, message) = (part("field"), part("message"));
-            let text = if message.is_empty() {
-                part("code")
-            } else {
-                message
-            };
-            if field.is_empty() {
-                text.to_owned()
-            } else {
-                format!("{}: {text}", path_title(field, language))
-            }
-        });
+        let details = kept.entries().map(|entry| in_words(entry, language));
         let details = details.collect();
         let (what, class) = match &kept.warnings {
             Some(_) => (t.event_remarks, "warn"),
@@ -159,23 +149,6 @@ fn differences(changes: &Value, language: Language, zone: chrono_tz::Tz) -> Vec<
             format!("{}: {from} → {to}", path_title(field, language))
         })
         .collect()
-}
-
-/// The words for a path as the journal has it: `total`, `shipping_address.house`, `order_item_list[0].price`.
-pub(super) fn path_title(path: &str, language: Language) -> String {
-    let t = texts(language);
-    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-    match (line_of(parent), line_of(path)) {
-        (Some(line), _) => format!("{} {line}, {}", t.line, t.field(name)),
-        (None, Some(line)) => format!("{} {line}", t.line),
-        (None, None) => t.field(name).to_owned(),
-    }
-}
-
-/// The place of a line, from 1.
-fn line_of(path: &str) -> Option<usize> {
-    let place = path.strip_prefix("order_item_list[")?.strip_suffix(']')?;
-    place.parse::<usize>().ok()?.checked_add(1)
 }
 
 #[cfg(test)]

@@ -12,17 +12,25 @@ mod chart;
 mod cookies;
 mod escape;
 mod export;
+mod faults;
 mod history;
+mod kept;
+mod kept_all;
+mod kept_order;
 mod login;
 mod order;
 mod orders;
 mod overview;
 mod page;
 mod refusal;
+mod refused;
 mod search;
 mod session;
 mod shown;
+mod suggest;
 mod texts;
+mod unmatched;
+mod unmatched_product;
 
 use std::sync::{Arc, OnceLock};
 
@@ -90,6 +98,50 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route(
             "/console/p/{publication}/orders/{number}/resend",
             post(order::resend),
+        )
+        .route("/console/p/{publication}/rejected", get(kept::rejected))
+        .route("/console/p/{publication}/remarks", get(kept::remarks))
+        .route(
+            "/console/p/{publication}/rejected/send",
+            post(kept_all::rejected),
+        )
+        .route(
+            "/console/p/{publication}/remarks/send",
+            post(kept_all::remarks),
+        )
+        .route(
+            "/console/p/{publication}/kept/{batch}/{position}",
+            get(kept_order::show),
+        )
+        .route(
+            "/console/p/{publication}/kept/{batch}/{position}/settle",
+            post(kept_order::settle),
+        )
+        .route(
+            "/console/p/{publication}/kept/{batch}/{position}/send",
+            post(kept_order::send).layer(DefaultBodyLimit::max(kept_order::FORM_BYTES)),
+        )
+        .route("/console/p/{publication}/unmatched", get(unmatched::list))
+        .route(
+            "/console/p/{publication}/unmatched/product",
+            get(unmatched_product::show),
+        )
+        .route(
+            "/console/p/{publication}/unmatched/match",
+            post(unmatched_product::choose),
+        )
+        .route(
+            "/console/p/{publication}/unmatched/fill",
+            post(unmatched_product::go_on),
+        )
+        .route(
+            "/console/p/{publication}/unmatched/leave_empty",
+            post(unmatched_product::leave_empty),
+        )
+        .route("/console/p/{publication}/refused", get(refused::list))
+        .route(
+            "/console/p/{publication}/refused/resend",
+            post(refused::resend),
         )
         .merge(admins)
         .route_layer(from_fn_with_state(Arc::clone(&console), session::require));

@@ -46,6 +46,8 @@ struct OrderPage {
     number: i32,
     version: i32,
     sender_id: String,
+    /// An order that it may be the same as.
+    double: Option<i32>,
     status: &'static str,
     status_class: &'static str,
     /// The one step that is usual next, and whether it may be cancelled.
@@ -143,6 +145,7 @@ pub(super) async fn show(
     let notice = match done.done.as_str() {
         "status" => Some(Notice::good(t.status_set)),
         "resend" => Some(Notice::good(t.resent)),
+        "accepted" => Some(Notice::good(t.order_accepted)),
         _ => None,
     };
     let page = page(&desk, now, notice).await?;
@@ -245,6 +248,8 @@ async fn page(desk: &Desk, now: Now, notice: Option<Notice>) -> Result<OrderPage
     let (t, zone) = (texts(language), rules.timezone);
     let receiver = desk.store().receiver_of(name, order.number).await?;
     let at_targets = desk.store().order_at_targets(name, order.number).await?;
+    let minutes = desk.publication.double_minutes;
+    let doubles = desk.store().doubles(name, &[order.number], minutes).await?;
     let events = history::events(desk, &order).await?;
     let own = order
         .address_number
@@ -273,6 +278,7 @@ async fn page(desk: &Desk, now: Now, notice: Option<Notice>) -> Result<OrderPage
     Ok(OrderPage {
         base: base(name),
         number: order.number,
+        double: doubles.first().map(|double| double.other),
         version: found.version,
         status: t.status(order.status),
         status_class: status_class(order.status),

@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::{
-    page::{Notice, Page, Section, base, render},
+    page::{Notice, Page, Section, base, encoded, render},
     refusal::Refusal,
     search,
     session::Desk,
@@ -63,6 +63,8 @@ struct Row {
     not_taken: bool,
     unmatched: bool,
     with_remarks: bool,
+    /// An order that it may be the same as.
+    double: Option<i32>,
 }
 
 /// The filter as it stands in the URL. What cannot be read is as if it were not there.
@@ -143,10 +145,6 @@ impl Asked {
     }
 }
 
-fn encoded(value: &str) -> impl std::fmt::Display {
-    percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC)
-}
-
 /// The beginning of that day, or of one some days later.
 fn day(text: &str, later: i64, zone: Tz) -> Option<DateTime<Utc>> {
     let date: NaiveDate = text.parse().ok()?;
@@ -175,7 +173,7 @@ pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
     let page = ListPage {
         older,
         is_first: after.is_none(),
-        ..ListPage::of(&desk, asked, found, None)
+        ..ListPage::of(&desk, asked, found, None).await?
     };
     Ok(render(StatusCode::OK, &page))
 }
@@ -200,12 +198,17 @@ pub(super) async fn search(desk: Desk, Form(typed): Form<Typed>) -> Result<Respo
     if let ([only], false) = (&found.rows[..], found.has_more) {
         return Ok(Redirect::to(&format!("{list}/{}", only.number)).into_response());
     }
-    let page = ListPage::of(&desk, Asked::default(), found, Some(typed.q));
+    let page = ListPage::of(&desk, Asked::default(), found, Some(typed.q)).await?;
     Ok(render(StatusCode::OK, &page))
 }
 
 impl ListPage {
-    fn of(desk: &Desk, asked: Asked, found: OrdersPage, searched: Option<String>) -> Self {
+    async fn of(
+        desk: &Desk,
+        asked: Asked,
+        found: OrdersPage,
+        searched: Option<String>,
+    ) -> Result<Self, Refusal> {
         let t = texts(desk.visit.language);
         let is_all = searched.is_none() && Status::parse(&asked.status).is_none();
         let of_status = Status::ALL.into_iter().map(|status| Tab {
@@ -229,8 +232,18 @@ impl ListPage {
         } else {
             None
         };
-        let rows = found.rows.into_iter().map(|row| Row::of(row, desk, t));
-        Self {
+        let publication = &desk.publication;
+        let numbers: Vec<i32> = found.rows.iter().map(|row| row.number).collect();
+        let doubles = desk
+            .store()
+            .doubles(&publication.name, &numbers, publication.double_minutes)
+            .await?;
+        let rows = found.rows.into_iter().map(|row| Row {
+            double: (doubles.iter().find(|double| double.number == row.number))
+                .map(|double| double.other),
+            ..Row::of(row, desk, t)
+        });
+        Ok(Self {
             tabs: std::iter::once(all).chain(of_status).collect(),
             rows: rows.collect(),
             page: Page::of(desk, Section::Orders, t.orders).with(notice),
@@ -239,7 +252,7 @@ impl ListPage {
             searched,
             older: None,
             is_first: true,
-        }
+        })
     }
 }
 
@@ -272,6 +285,7 @@ impl Row {
             not_taken: row.not_taken,
             unmatched: row.unmatched,
             with_remarks: row.with_remarks,
+            double: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 
 use super::{
     chart::{Bars, bars},
-    history::path_title,
+    faults::path_title,
     page::{Notice, Page, Section, base, render},
     refusal::Refusal,
     session::Desk,

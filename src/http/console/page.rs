@@ -15,33 +15,73 @@ use super::{
     session::Desk,
     texts::{Texts, texts},
 };
-use crate::{config::OperatorUser, order::fault::Language};
+use crate::{
+    config::OperatorUser,
+    order::fault::Language,
+    store::console::{MOST_COUNTED, Waiting},
+};
 
 /// The parts of the console, in the order of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
     Overview,
     Orders,
+    Rejected,
+    Remarks,
+    Unmatched,
+    Refused,
     Actions,
 }
 
 impl Section {
-    const ALL: [Self; 3] = [Self::Overview, Self::Orders, Self::Actions];
+    const ALL: [Self; 7] = [
+        Self::Overview,
+        Self::Orders,
+        Self::Rejected,
+        Self::Remarks,
+        Self::Unmatched,
+        Self::Refused,
+        Self::Actions,
+    ];
 
     /// What follows the publication in its path.
     pub fn path(self) -> &'static str {
         match self {
             Self::Overview => "overview",
             Self::Orders => "orders",
+            Self::Rejected => "rejected",
+            Self::Remarks => "remarks",
+            Self::Unmatched => "unmatched",
+            Self::Refused => "refused",
             Self::Actions => "actions",
         }
     }
 
-    fn title(self, t: &Texts) -> &'static str {
+    /// Where it is, of that publication.
+    pub fn href(self, publication: &str) -> String {
+        format!("{}/{}", base(publication), self.path())
+    }
+
+    pub fn title(self, t: &Texts) -> &'static str {
         match self {
             Self::Overview => t.overview,
             Self::Orders => t.orders,
+            Self::Rejected => t.rejected_orders,
+            Self::Remarks => t.with_remarks,
+            Self::Unmatched => t.unmatched_products,
+            Self::Refused => t.refused_by_1c,
             Self::Actions => t.actions,
+        }
+    }
+
+    /// How much of it waits for a person; `None`: it is no such list.
+    fn waiting(self, waiting: &Waiting) -> Option<i64> {
+        match self {
+            Self::Overview | Self::Orders | Self::Actions => None,
+            Self::Rejected => Some(waiting.rejected),
+            Self::Remarks => Some(waiting.remarks),
+            Self::Unmatched => Some(waiting.unmatched),
+            Self::Refused => Some(waiting.refused),
         }
     }
 
@@ -77,6 +117,8 @@ pub(super) struct Link {
     pub title: String,
     pub href: String,
     pub is_current: bool,
+    /// How much waits there, "99+" at most.
+    pub count: Option<String>,
 }
 
 /// What became of an action, or what should be known of a page.
@@ -134,9 +176,6 @@ impl Page {
     pub fn of(desk: &Desk, section: Section, title: impl Into<Cow<'static, str>>) -> Self {
         let visit = &desk.visit;
         let name = &desk.publication.name;
-        let to = |publication: &str, section: Section| {
-            format!("{}/{}", base(publication), section.path())
-        };
         let others = visit
             .user
             .publications
@@ -152,15 +191,17 @@ impl Page {
                 others: others
                     .map(|other| Link {
                         title: other.clone(),
-                        href: to(other, Section::ALL[0]),
+                        href: section.href(other),
                         is_current: false,
+                        count: None,
                     })
                     .collect(),
                 links: sections
                     .map(|known| Link {
                         title: known.title(t).to_owned(),
-                        href: to(name, known),
+                        href: known.href(name),
                         is_current: known == section,
+                        count: known.waiting(&desk.waiting).and_then(count),
                     })
                     .collect(),
                 path: visit.path.clone(),
@@ -174,6 +215,20 @@ impl Page {
     }
 }
 
+/// As it stands beside a list; nothing where nothing waits.
+fn count(waiting: i64) -> Option<String> {
+    match waiting {
+        ..=0 => None,
+        MOST_COUNTED.. => Some(format!("{}+", MOST_COUNTED - 1)),
+        waiting => Some(waiting.to_string()),
+    }
+}
+
+/// A value as it stands in a query.
+pub(super) fn encoded(value: &str) -> impl std::fmt::Display {
+    utf8_percent_encode(value, NON_ALPHANUMERIC)
+}
+
 /// Where the pages of a publication are.
 pub(super) fn base(publication: &str) -> String {
     let name = utf8_percent_encode(publication, NON_ALPHANUMERIC);
@@ -184,7 +239,7 @@ pub(super) fn base(publication: &str) -> String {
 pub(super) fn first_page(user: &OperatorUser) -> String {
     // A checked config has one at least.
     let publication = user.publications.first().map_or("", String::as_str);
-    format!("{}/{}", base(publication), Section::ALL[0].path())
+    Section::ALL[0].href(publication)
 }
 
 /// A page with that status.

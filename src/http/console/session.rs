@@ -18,7 +18,7 @@ use crate::{
     order::fault::Language,
     store::{
         Store,
-        console::{LIFETIME, Session, SessionKey},
+        console::{LIFETIME, Session, SessionKey, Waiting},
     },
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Visit {
 pub(super) struct Desk {
     pub visit: Visit,
     pub publication: Publication,
+    /// How much waits for a person there.
+    pub waiting: Waiting,
 }
 
 impl Visit {
@@ -89,9 +91,14 @@ impl FromRequestParts<Arc<Console>> for Desk {
         let own = visit.user.publications.contains(&name);
         let mut publications = console.app.config.publications.iter();
         let publication = publications.find(|known| own && known.name == name);
+        let publication = publication.ok_or(Refusal::NotFound)?.clone();
+        let targets = publication.targets.iter();
+        let targets: Vec<String> = targets.map(|target| target.name.clone()).collect();
+        let waiting = visit.store.waiting(&publication.name, &targets).await?;
         Ok(Self {
-            publication: publication.ok_or(Refusal::NotFound)?.clone(),
             visit,
+            publication,
+            waiting,
         })
     }
 }

@@ -25,3 +25,7 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
+
+// What goes on step by step goes on by itself, as long as the page is open.
+const next = document.querySelector("form[data-goes-on]");
+if (next) setTimeout(() => next.requestSubmit(), 300);

@@ -1,0 +1,84 @@
+//! Faults and warnings of kept orders in words.
+
+use serde_json::Value;
+
+use super::texts::texts;
+use crate::order::fault::{Language, usual_message, usual_warning};
+
+/// `Клиент, Телефон: обязательное поле`. The journal keeps messages as they were answered, in Russian, and only those that say more
+/// than their code.
+pub(super) fn in_words(entry: &Value, language: Language) -> String {
+    let part = |name: &str| entry[name].as_str().unwrap_or_default();
+    let (field, code) = (part("field"), part("code"));
+    let text = match part("message") {
+        "" => usual_message(field, code, language).unwrap_or_else(|| code.to_owned()),
+        message => message.to_owned(),
+    };
+    with_title(field, &text, language)
+}
+
+/// What a group of kept orders has in common.
+pub(super) fn group_title(field: &str, code: &str, is_remark: bool, language: Language) -> String {
+    let usual = if is_remark {
+        usual_warning(field, code, language)
+    } else {
+        usual_message(field, code, language)
+    };
+    let text = usual.unwrap_or_else(|| code.to_owned());
+    with_title(field, &text, language)
+}
+
+fn with_title(field: &str, text: &str, language: Language) -> String {
+    if field.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{}: {text}", path_title(field, language))
+    }
+}
+
+/// The words for a path as the journal has it: `total`, `shipping_address.house`, `order_item_list[0].price`.
+pub(super) fn path_title(path: &str, language: Language) -> String {
+    let t = texts(language);
+    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+    // Of any line.
+    let name = name.trim_end_matches("[]");
+    match (line_of(parent), line_of(path)) {
+        (Some(line), _) => format!("{} {line}, {}", t.line, t.field(name)),
+        (None, Some(line)) => format!("{} {line}", t.line),
+        (None, None) => t.field(name).to_owned(),
+    }
+}
+
+/// The place of a line, from 1.
+fn line_of(path: &str) -> Option<usize> {
+    let place = path.strip_prefix("order_item_list[")?.strip_suffix(']')?;
+    place.parse::<usize>().ok()?.checked_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_is_told_with_its_message_or_the_usual_one_of_its_code() {
+        let told = |entry: Value| in_words(&entry, Language::Ru);
+        let total = json!({ "field": "total", "code": "required" });
+        assert_eq!(told(total), "Сумма: обязательное поле");
+        let price = json!({ "field": "order_item_list[1].price", "code": "out_of_range", "message": "много" });
+        assert_eq!(told(price), "Строка 2, Цена: много");
+        let other = json!({ "field": "", "code": "no_such_code" });
+        assert_eq!(told(other), "no_such_code");
+        let group = |field, code, is_remark| group_title(field, code, is_remark, Language::Ru);
+        assert_eq!(
+            group("order_item_list[].price", "required", false),
+            "Цена: обязательное поле"
+        );
+        assert_eq!(group("total", "rounded", true), "Сумма: округлено до сотых");
+        assert_eq!(
+            group("order_item_list[]", "empty", false).split(':').next(),
+            Some("Состав")
+        );
+    }
+}

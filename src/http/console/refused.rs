@@ -1,0 +1,242 @@
+//! What 1C, or another target, refused: orders that are tried again or dead, target by target, and the last requests.
+
+use askama::Template;
+use axum::{
+    Form,
+    extract::Query,
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use chrono_tz::Tz;
+use serde::Deserialize;
+
+use super::{
+    page::{Notice, Page, Section, base, encoded, render},
+    refusal::Refusal,
+    session::Desk,
+    shown,
+    texts::{Texts, texts},
+};
+use crate::{
+    config::{Publication, Target},
+    store::{
+        console::{MOST_COUNTED, RefusedRow},
+        targets::{self, Overview, PastAttempt, Which},
+    },
+};
+
+const ROWS: usize = 50;
+/// Requests that are shown of a target.
+const ATTEMPTS: i64 = 20;
+
+#[derive(Template)]
+#[template(path = "refused.html")]
+struct RefusedPage {
+    page: Page,
+    base: String,
+    targets: Vec<TargetShown>,
+    /// How many orders 1C itself said it could not take.
+    not_taken: Option<String>,
+    /// Whether one target's further page is shown.
+    is_first: bool,
+}
+
+struct TargetShown {
+    name: String,
+    protocol: &'static str,
+    state: String,
+    class: &'static str,
+    error: Option<String>,
+    rows: Vec<Row>,
+    has_dead: bool,
+    older: Option<String>,
+    attempts: Vec<Attempt>,
+}
+
+struct Row {
+    number: i32,
+    sender_id: String,
+    since: String,
+    refusals: i32,
+    state: String,
+    class: &'static str,
+    why: String,
+}
+
+struct Attempt {
+    when: String,
+    milliseconds: i32,
+    status: String,
+    orders: i32,
+    taken: i32,
+    refused: i32,
+    error: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    /// Only this one, below that number.
+    #[serde(default)]
+    target: String,
+    below: Option<i32>,
+    #[serde(default)]
+    done: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Resent {
+    target: String,
+    /// One order's number, `dead` or `all`.
+    which: String,
+}
+
+fn key<'a>(publication: &'a Publication, target: &'a Target) -> targets::Target<'a> {
+    targets::Target {
+        publication: &publication.name,
+        name: &target.name,
+        since: target.since,
+    }
+}
+
+pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
+    let (publication, store) = (&desk.publication, desk.store());
+    let t = texts(desk.visit.language);
+    let mut shown = Vec::new();
+    for target in &publication.targets {
+        if asked.below.is_some() && asked.target != target.name {
+            continue;
+        }
+        let below = asked.below;
+        let rows = store
+            .list_refused(&publication.name, &target.name, below, ROWS)
+            .await?;
+        let overview = store.target_overview(key(publication, target)).await?;
+        let attempts = store
+            .target_attempts(key(publication, target), ATTEMPTS)
+            .await?;
+        shown.push(TargetShown::of(target, overview, rows, attempts, &desk));
+    }
+    let not_taken = store
+        .count_not_taken(&publication.name, MOST_COUNTED)
+        .await?;
+    let not_taken = match not_taken {
+        ..=0 => None,
+        MOST_COUNTED.. => Some(format!("{}+", MOST_COUNTED - 1)),
+        count => Some(count.to_string()),
+    };
+    let notice = match asked.done.as_str() {
+        "resend" => Some(Notice::good(t.resent_refused)),
+        "nothing" => Some(Notice::note(t.nothing_to_resend)),
+        _ => None,
+    };
+    let page = RefusedPage {
+        base: base(&publication.name),
+        targets: shown,
+        not_taken,
+        is_first: asked.below.is_none(),
+        page: Page::of(&desk, Section::Refused, t.refused_by_1c).with(notice),
+    };
+    Ok(render(StatusCode::OK, &page))
+}
+
+pub(super) async fn resend(desk: Desk, Form(form): Form<Resent>) -> Result<Response, Refusal> {
+    let publication = &desk.publication;
+    let mut targets = publication.targets.iter();
+    let target = targets.find(|target| target.name == form.target);
+    let target = target.ok_or(Refusal::NotFound)?;
+    let which = match form.which.as_str() {
+        "dead" => Which::Dead,
+        "all" => Which::All,
+        number => Which::One(number.parse().map_err(|_other| Refusal::NotFound)?),
+    };
+    let by = crate::store::console::Act::of(&desk.visit.user.login);
+    let resent = desk
+        .store()
+        .resend(key(publication, target), which, Some(by))
+        .await?;
+    desk.store().tell_news(&publication.name);
+    // Meanwhile it was taken, or somebody else has it sent again.
+    let done = if resent > 0 { "resend" } else { "nothing" };
+    let list = Section::Refused.href(&publication.name);
+    Ok(Redirect::to(&format!("{list}?done={done}")).into_response())
+}
+
+impl TargetShown {
+    fn of(
+        target: &Target,
+        overview: Option<Overview>,
+        mut rows: Vec<RefusedRow>,
+        attempts: Vec<PastAttempt>,
+        desk: &Desk,
+    ) -> Self {
+        let t = texts(desk.visit.language);
+        let zone = desk.publication.rules.timezone;
+        let has_more = rows.len() > ROWS;
+        rows.truncate(ROWS);
+        let older = rows.last().filter(|_| has_more).map(|last| {
+            let target = encoded(&target.name);
+            format!("?target={target}&below={}", last.order_number)
+        });
+        let (state, class) = match &overview {
+            Some(overview) if overview.paused => (t.paused.to_owned(), "warn"),
+            Some(Overview {
+                failing_since: Some(since),
+                ..
+            }) => {
+                let text = t.fails_since.replace("{}", &shown::moment(*since, zone));
+                (text, "bad")
+            }
+            _ => (t.works.to_owned(), "good"),
+        };
+        Self {
+            name: target.name.clone(),
+            protocol: target.protocol.as_str(),
+            state,
+            class,
+            error: overview.and_then(|overview| overview.error),
+            has_dead: rows.iter().any(|row| row.next_try_at.is_none()),
+            rows: rows.into_iter().map(|row| Row::of(row, t, zone)).collect(),
+            older,
+            attempts: attempts
+                .into_iter()
+                .map(|attempt| Attempt::of(attempt, zone))
+                .collect(),
+        }
+    }
+}
+
+impl Row {
+    fn of(row: RefusedRow, t: &Texts, zone: Tz) -> Self {
+        let (state, class) = match row.next_try_at {
+            None => (t.target_dead.to_owned(), "bad"),
+            Some(next) => {
+                let text = t.target_parked.replace("{}", &shown::moment(next, zone));
+                (text, "warn")
+            }
+        };
+        Self {
+            number: row.order_number,
+            sender_id: row.sender_id,
+            since: shown::moment(row.since, zone),
+            refusals: row.refusals,
+            state,
+            class,
+            why: row.error.unwrap_or_default(),
+        }
+    }
+}
+
+impl Attempt {
+    fn of(attempt: PastAttempt, zone: Tz) -> Self {
+        let status = attempt.status.map(|status| status.to_string());
+        Self {
+            when: shown::moment(attempt.began_at, zone),
+            milliseconds: attempt.milliseconds,
+            status: status.unwrap_or_else(|| "–".to_owned()),
+            orders: attempt.orders,
+            taken: attempt.taken,
+            refused: attempt.refused,
+            error: attempt.error.unwrap_or_default(),
+        }
+    }
+}
