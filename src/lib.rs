@@ -16,6 +16,7 @@ pub mod intake;
 pub mod load;
 pub mod memory;
 pub mod order;
+pub mod personal;
 pub mod retention;
 pub mod share;
 pub mod store;

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Exit code 0: done; 1: not done, and the last line says why; 2: wrong use.
 
 mod check;
+mod client;
 mod doctor;
 mod hash_password;
 mod import;
@@ -75,6 +76,9 @@ enum Command {
     /// Look at an order, or move its status on
     #[command(subcommand)]
     Order(order::Command),
+    /// A client's data on request: show it, export it, erase it
+    #[command(subcommand)]
+    Client(client::Command),
     /// See how sending to 1C and the site goes; send orders again; pause a target
     #[command(subcommand)]
     Target(target::Command),
@@ -126,6 +130,7 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
         | Command::Journal(_)
         | Command::Numbers(_)
         | Command::Order(_)
+        | Command::Client(_)
         | Command::Target(_) => {}
     }
     let config = Config::load(&cli.config, &Environment::of_process())
@@ -143,6 +148,7 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
         Command::Journal(command) => on_runtime(journal::run(command, &config)),
         Command::Numbers(command) => on_runtime(numbers::run(command, &config)),
         Command::Order(command) => on_runtime(order::run(command, &config)),
+        Command::Client(command) => on_runtime(client::run(command, &config)),
         Command::Target(command) => on_runtime(target::run(command, &config)),
         Command::Doctor | Command::HashPassword | Command::Mock(_) | Command::NewToken => Ok(()),
     }

@@ -204,6 +204,8 @@ pub enum Hint {
     OnlyStatus,
     /// Of something that a back office said of an older version.
     Older,
+    /// Of a finished order whose client's data was erased.
+    Erased,
     /// Beside a phone's number there are words, an extension or another number: that first number counts.
     OnlyNumber,
 }
@@ -405,6 +407,10 @@ impl Warning {
             (C::KeptAsStored, H::Older) => (
                 "сказано о прежней версии, а о более новой уже сообщено: осталось сказанное о ней",
                 "said of an older version; what was said of a newer one stays",
+            ),
+            (C::KeptAsStored, H::Erased) => (
+                "заказ завершён, а данные его клиента стёрты по запросу: он остался как был",
+                "the order is finished and its client's data was erased on request: it stays as it was",
             ),
             (C::NotUnique, _) => (
                 "этот номер 1С есть и у другого заказа, сохранён у обоих",

@@ -231,6 +231,14 @@ fn lengths<const N: usize>(texts: [&Option<String>; N]) -> usize {
 }
 
 impl AddressContent {
+    /// What an order keeps of its address once its client's data was erased. Of one that was sent no required part is empty.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        [&self.city, &self.street, &self.house, &self.str]
+            .into_iter()
+            .all(String::is_empty)
+    }
+
     /// How long its texts are.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -683,6 +683,9 @@ impl Serialize for AddressAnswer<'_> {
 /// `Кутузова, д. 21, эт. 1, кв./оф. 1, под. 2, г. Сыктывкар – Орбита`, absent parts left out (contract §6).
 #[must_use]
 pub fn address_name(content: &AddressContent, district: Option<&str>) -> String {
+    if content.is_erased() {
+        return String::new();
+    }
     let mut name = format!("{}, д. {}", content.street, content.house);
     for (label, part) in [
         (", эт. ", &content.floor),

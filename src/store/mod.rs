@@ -21,6 +21,7 @@ mod location;
 pub mod merged;
 pub mod numbers;
 pub mod operator;
+pub mod personal;
 mod read;
 mod settle;
 mod statistics;

@@ -210,6 +210,19 @@ async fn no_page_walks_through_a_table_or_an_index() {
         assert_eq!(seen.status, 303, "{action}: {}", seen.text);
         check(&app, &action, &mut read).await;
     }
+    let clients = "/console/p/demodelivery/clients";
+    for typed in ["+79080000832", "client 77", "77"] {
+        let seen = submitted(&mut browser, clients, &[("q", typed)]).await;
+        assert!(
+            seen.status == 200 || seen.status == 303,
+            "{typed}: {}",
+            seen.status
+        );
+        check(&app, typed, &mut read).await;
+    }
+    let client = again(&mut browser, &format!("{clients}/77"), None).await;
+    assert_eq!(client.status, 200);
+    check(&app, "a client", &mut read).await;
 }
 
 /// A page, or the search, over new connections.

@@ -50,6 +50,7 @@ mod order_command;
 mod ownership;
 mod pages;
 mod people;
+mod personal;
 mod private_cluster;
 mod property;
 mod pushed;

@@ -88,6 +88,11 @@ pub(super) async fn resubmit(
             ));
         }
     };
+    if order.body.is_empty() {
+        return Err(format!(
+            "nothing is sent: what came as {id} was erased at its client's request"
+        ));
+    }
     let may_be_sent = async || match changed_since(publication, &order, store).await? {
         Some(what) if !force => Err(format!(
             "{what}; nothing is sent. --force sends it all the same, over what is there now"

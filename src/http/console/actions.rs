@@ -89,6 +89,8 @@ fn details(details: &Value, t: &Texts) -> String {
         let product = count("product").map_or_else(String::new, |number| format!(" → {number}"));
         let lines = count("lines").map_or_else(String::new, |lines| format!(" ({lines})"));
         format!("{id}{product}{lines}")
+    } else if let Some(client) = details.get("client") {
+        client.to_string()
     } else {
         part("order").unwrap_or_default().to_owned()
     }

@@ -112,7 +112,7 @@ impl Event {
         let who = kept.login.unwrap_or_else(|| t.by_sender.to_owned());
         Self {
             details,
-            body: Some(kept.body),
+            body: Some(kept.body).filter(|body| !body.is_empty()),
             ..Self::new(what, class, who)
         }
     }

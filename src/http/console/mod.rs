@@ -9,6 +9,7 @@ mod access;
 mod actions;
 mod assets;
 mod chart;
+mod client;
 mod cookies;
 mod escape;
 mod export;
@@ -78,6 +79,22 @@ pub(super) fn router(app: &Arc<App>) -> Router {
     });
     let admins = Router::new()
         .route("/console/p/{publication}/actions", get(actions::show))
+        .route(
+            "/console/p/{publication}/clients",
+            get(client::search_page).post(client::search),
+        )
+        .route(
+            "/console/p/{publication}/clients/{number}",
+            get(client::show),
+        )
+        .route(
+            "/console/p/{publication}/clients/{number}/export",
+            post(client::export),
+        )
+        .route(
+            "/console/p/{publication}/clients/{number}/erase",
+            post(client::erase),
+        )
         .route_layer(from_fn(session::require_admin));
     let pages = Router::new()
         .route("/console", get(begin))

@@ -84,6 +84,8 @@ struct Line {
 
 struct ClientShown {
     number: i32,
+    /// Whether there is a page of it for the visitor.
+    has_page: bool,
     name: String,
     kind: &'static str,
     sender_id: Option<String>,
@@ -293,13 +295,13 @@ async fn page(desk: &Desk, now: Now, notice: Option<Notice>) -> Result<OrderPage
             .filter(|_| order.status != Status::Removed),
         created: shown::moment(order.created_at, zone),
         delivery: shown::window(order.shipping_date_from, order.shipping_date_to, zone),
-        address: reply::address_name(&order.shipping_address, district),
+        address: shown::or_erased(reply::address_name(&order.shipping_address, district), t),
         address_line: order.shipping_address.str.clone(),
         total: shown::money(order.total, language),
         lines,
         more: more(&order, desk),
         comment: order.content.comment.clone(),
-        client: ClientShown::of(&client, t),
+        client: ClientShown::of(&client, desk.visit.is_admin(), t),
         receiver: receiver.map(|(receiver, _)| receiver),
         targets: targets.collect(),
         events,
@@ -338,7 +340,7 @@ fn more(order: &Order, desk: &Desk) -> Vec<(&'static str, String)> {
 }
 
 impl ClientShown {
-    fn of(client: &Client, t: &'static Texts) -> Self {
+    fn of(client: &Client, has_page: bool, t: &'static Texts) -> Self {
         let mut phones: Vec<&str> = Vec::new();
         for phone in client.all_phones() {
             if !phones.contains(&phone) {
@@ -347,7 +349,8 @@ impl ClientShown {
         }
         Self {
             number: client.number,
-            name: client.username.clone(),
+            has_page,
+            name: shown::or_erased(client.username.clone(), t),
             kind: if client.guest_phone.is_some() {
                 t.guest
             } else {

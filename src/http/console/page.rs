@@ -30,17 +30,19 @@ pub(super) enum Section {
     Remarks,
     Unmatched,
     Refused,
+    Clients,
     Actions,
 }
 
 impl Section {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Overview,
         Self::Orders,
         Self::Rejected,
         Self::Remarks,
         Self::Unmatched,
         Self::Refused,
+        Self::Clients,
         Self::Actions,
     ];
 
@@ -53,6 +55,7 @@ impl Section {
             Self::Remarks => "remarks",
             Self::Unmatched => "unmatched",
             Self::Refused => "refused",
+            Self::Clients => "clients",
             Self::Actions => "actions",
         }
     }
@@ -70,6 +73,7 @@ impl Section {
             Self::Remarks => t.with_remarks,
             Self::Unmatched => t.unmatched_products,
             Self::Refused => t.refused_by_1c,
+            Self::Clients => t.clients,
             Self::Actions => t.actions,
         }
     }
@@ -77,7 +81,7 @@ impl Section {
     /// How much of it waits for a person; `None`: it is no such list.
     fn waiting(self, waiting: &Waiting) -> Option<i64> {
         match self {
-            Self::Overview | Self::Orders | Self::Actions => None,
+            Self::Overview | Self::Orders | Self::Clients | Self::Actions => None,
             Self::Rejected => Some(waiting.rejected),
             Self::Remarks => Some(waiting.remarks),
             Self::Unmatched => Some(waiting.unmatched),
@@ -86,7 +90,7 @@ impl Section {
     }
 
     fn is_for_admins(self) -> bool {
-        self == Self::Actions
+        matches!(self, Self::Clients | Self::Actions)
     }
 }
 

@@ -101,6 +101,15 @@ pub(super) fn phone(e164: &str) -> String {
     )
 }
 
+/// A name or an address; they are empty only where they were erased.
+pub(super) fn or_erased(text: String, t: &Texts) -> String {
+    if text.is_empty() {
+        t.erased.to_owned()
+    } else {
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,6 +72,25 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
         change_status(&mut self.orders[order].after, element, sent, warnings);
     }
 
+    /// Takes nothing of a finished order whose client's data was erased, and keeps silent about what of it could not be read: the journal
+    /// would keep it.
+    fn keep_erased(&self, order: usize, element: &Element, sent: &SentOrder) -> Taken {
+        let order = &self.orders[order].after;
+        let mut warnings = vec![Warning {
+            hint: Hint::Erased,
+            ..Warning::new(&"", WarningCode::KeptAsStored)
+        }];
+        if !order.status.may_become(sent.status) {
+            warnings.push(Warning::new(&"status", WarningCode::StatusNotChanged));
+        }
+        let named = self.clients.named(element).map(|client| client.number);
+        Taken {
+            warnings,
+            client: named.filter(|number| *number == order.client_number),
+            ..Taken::default()
+        }
+    }
+
     /// An open order that comes with another client moves. What the first one said of it is not for somebody else.
     fn move_to_client(
         &mut self,
@@ -117,6 +136,9 @@ impl<'a: 'e, 'e> Picture<'a, 'e, '_> {
     ) -> Option<(usize, Taken)> {
         let (id, sent) = (element.id.as_deref()?, element.order.as_ref()?);
         let known = self.order_by_id.get(id).copied();
+        if faults::is_erased(self, element) {
+            return Some((known?, self.keep_erased(known?, element, sent)));
+        }
         let mut taken = Taken {
             warnings: element.warnings.clone(),
             ..Taken::default()

@@ -39,7 +39,7 @@ pub(super) fn against(
     {
         faults.push(conflict("external_id"));
     }
-    if keeps_client(picture, element) {
+    if keeps_client(picture, element) || is_erased(picture, element) {
         return faults;
     }
     if picture.clients.lacks_name(element) {
@@ -100,6 +100,18 @@ pub(super) fn keeps_client(picture: &Picture<'_, '_, '_>, element: &Element) -> 
         && !picture.clients.named(element).is_some_and(is_owners)
         && (!element.missing.is_empty()
             || is_finished(order) && is_of_another(picture, order, element))
+}
+
+/// Whether a finished order comes again whose client's data was erased: it stays without it. A guest's phone was erased, too, so a guest's
+/// order is known by what stays of it; another order under its id is a stranger's as ever.
+pub(super) fn is_erased(picture: &Picture<'_, '_, '_>, element: &Element) -> bool {
+    let (Some(order), Some(sent)) = (picture.order(element), &element.order) else {
+        return false;
+    };
+    let is_owners = |named: &Client| named.number == order.client_number;
+    is_finished(order)
+        && order.shipping_address.is_erased()
+        && (picture.clients.named(element).is_some_and(is_owners) || sent.is_same_as(order))
 }
 
 /// Whether an element names another client than its order has, and no phone in common: a guest may have registered since.

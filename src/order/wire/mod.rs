@@ -19,7 +19,7 @@ use super::{
     content::SentContent,
     fault::{Fault, Warning},
     fields,
-    model::{AddressContent, ClientType, OrderItem, Status},
+    model::{AddressContent, ClientType, Order, OrderItem, Status},
     sent::Sent,
 };
 use kinds::Reader;
@@ -92,7 +92,7 @@ impl Element {
     }
 
     /// The phones besides the first one.
-    pub(super) fn phones(&self) -> impl Iterator<Item = &str> {
+    pub fn phones(&self) -> impl Iterator<Item = &str> {
         let client = self.order.as_ref().and_then(|order| order.client.as_ref());
         let phones = client.and_then(|client| client.phones.value());
         let phones = phones.or(self.refused.as_ref().map(|refused| &refused.phones));
@@ -190,6 +190,24 @@ impl SentItem {
             quantity: self.quantity,
             order_product_id: self.order_product_id,
         }
+    }
+}
+
+impl SentOrder {
+    /// Whether it is that order as far as it can be told without its client: lines, sum and days.
+    pub(super) fn is_same_as(&self, order: &Order) -> bool {
+        let dates = (order.shipping_date_from, order.shipping_date_to);
+        let has_lines = |items: &Vec<SentItem>| {
+            items.len() == order.items.len()
+                && items.iter().zip(&order.items).all(|(sent, stored)| {
+                    sent.product_id == stored.product_id
+                        && sent.price == stored.price
+                        && sent.quantity == stored.quantity
+                })
+        };
+        self.total == Some(order.total)
+            && self.shipping_dates == Some(dates)
+            && self.items.as_ref().is_some_and(has_lines)
     }
 }
 

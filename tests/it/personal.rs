@@ -1,0 +1,529 @@
+//! A client's data on request (docs/decisions.md): shown, handed out, erased wherever it stands, and what comes of that client later.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    app::{ORDERS as INTAKE, TestApp, changed, guest_order, order, order_of},
+    command::Operator,
+    console::{Browser, operators},
+};
+
+const CLIENTS: &str = "/console/p/demodelivery/clients";
+
+/// Whatever is of the client has one of these.
+const MARKS: [&str; 4] = ["юзя", "zyuzya", "9161112233", "9164445566"];
+
+/// Every place of the database where a mark stands: `table.column`.
+async fn marked(app: &TestApp) -> Vec<String> {
+    let columns: Vec<String> = app
+        .values(
+            "SELECT table_name || ' ' || quote_ident(column_name) FROM information_schema.columns
+             WHERE table_schema = 'public' ORDER BY 1",
+        )
+        .await;
+    assert!(columns.len() > 100, "{columns:?}");
+    let mut found = Vec::new();
+    for column in columns {
+        let (table, column) = column.split_once(' ').unwrap();
+        for mark in MARKS {
+            let count: i64 = app
+                .value(format!(
+                    "SELECT count(*) FROM {table} WHERE {column}::text LIKE '%{mark}%'"
+                ))
+                .await;
+            if count > 0 {
+                found.push(format!("{table}.{column}"));
+            }
+        }
+    }
+    found.dedup();
+    found
+}
+
+/// An order of the client `c-1` with marks wherever a person's data may stand.
+fn marked_order(id: &str) -> Value {
+    let address = |n: u32| {
+        json!({
+            "id": format!("zyuzya-{n}"), "city": "Зюзя-город", "street": format!("Зюзя-улица {n}"), "house": "Зюзя",
+            "str": format!("Зюзя строкой {n}"), "entrance": "зюзя", "floor": "зюзя", "room": "зюзя",
+        })
+    };
+    let mut order = order_of("c-1", id);
+    for (pointer, value) in [
+        ("/client/username", json!("Зюзя Имя")),
+        ("/client/phone", json!("8 (916) 111-22-33")),
+        ("/client/phones", json!(["+79164445566"])),
+        ("/client/email", json!("zyuzya@example.com")),
+        ("/client/comment", json!("зюзя о клиенте")),
+        ("/client/addresses", json!([address(1), address(2)])),
+        ("/shipping_address", address(3)),
+        ("/comment", json!("зюзя: позвонить")),
+    ] {
+        order = changed(order, pointer, value);
+    }
+    order
+}
+
+/// A service with orders of `c-1` in every state, and what a target said of them; and an order of `c-2`, which is somebody else.
+async fn filled() -> TestApp {
+    let app = TestApp::with(operators).await;
+    // Accepted with a remark: kept as it came. Then changed, so that its history has both.
+    let first = changed(marked_order("A-1"), "/coins", "many");
+    app.accept(&first).await;
+    let moved = changed(
+        marked_order("A-1"),
+        "/shipping_address/street",
+        "Зюзя другая",
+    );
+    app.accept(&changed(moved, "/comment", "зюзя: не звонить"))
+        .await;
+    // Rejected: an attempt of that order, one of an order that never came to be, one of which nobody can read whose it is.
+    app.post(&json!([
+        changed(marked_order("A-1"), "/total", -1),
+        changed(marked_order("B-1"), "/total", "much"),
+        changed(order("B-2"), "/client", "Зюзя, 8 (916) 111-22-33"),
+    ]))
+    .await;
+    // One that goes to somebody else, and is his from then on.
+    app.accept(&marked_order("M-1")).await;
+    let others = order_of("c-2", "M-1");
+    app.accept(&changed(others, "/client/username", "Чужое имя"))
+        .await;
+    app.post(&json!([changed(order_of("c-2", "B-3"), "/total", -1)]))
+        .await;
+    app.accept(&marked_order("O-1")).await;
+    app.run(
+        "UPDATE orders SET status = 'completed' WHERE sender_id = 'A-1';
+         UPDATE client SET bank_account = '{\"inn\": \"зюзя\"}', legal_address = ARRAY['Зюзя юр.'] WHERE sender_id = 'c-1';
+         INSERT INTO order_receiver (publication, order_number, version, number, error, said_at)
+         SELECT publication, number, 1, 'АВ-1', 'нет контрагента Зюзя', now() FROM orders WHERE sender_id = 'A-1';
+         INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at, error)
+         SELECT publication, '1c', number, 1, 1, now() + interval '1 hour', 'Зюзя!' FROM orders WHERE sender_id = 'A-1';
+         INSERT INTO target_attempt (publication, target, attempt, began_at, milliseconds, orders, taken, refused, error)
+         SELECT 'demodelivery', '1c', gen_random_uuid(), now(), 1, 1, 0, 1, e
+         FROM unnest(ARRAY['контрагент зюзя имя не найден', 'тел. 8-916-111-22-33', 'нет света']) e;
+         INSERT INTO target (publication, name, error) VALUES ('demodelivery', '1c', 'у Зюзя Имя нет договора')",
+    )
+    .await;
+    app
+}
+
+async fn number(app: &TestApp, sender_id: &str) -> i32 {
+    app.value(format!(
+        "SELECT number FROM client WHERE sender_id = '{sender_id}'"
+    ))
+    .await
+}
+
+#[tokio::test]
+async fn erased_is_what_any_column_of_any_table_says_of_a_client_and_nothing_of_another() {
+    let app = filled().await;
+    let before = marked(&app).await;
+    for place in [
+        "address.city",
+        "client.username",
+        "client.phone",
+        "client.phones",
+        "client.email",
+        "client.comment",
+        "client.bank_account",
+        "client.legal_address",
+        "journal_change.changes",
+        "journal_rejected.body",
+        "order_receiver.error",
+        "orders.comment",
+        "orders.shipping_address",
+        "target.error",
+        "target_attempt.error",
+        "target_delivery.error",
+    ] {
+        assert!(
+            before.iter().any(|marked| marked == place),
+            "no mark in {place}: {before:?}"
+        );
+    }
+    let amounts = "SELECT concat_ws(' ', o.number, o.sender_id, o.status, o.total, o.created_at, i.product_id, i.price, i.quantity)
+                   FROM orders o JOIN order_item i ON i.publication = o.publication AND i.order_number = o.number ORDER BY 1";
+    let kept: Vec<String> = app.values(amounts).await;
+    let client = number(&app, "c-1").await;
+    let page = format!("{CLIENTS}/{client}");
+    let erase = format!("{page}/erase");
+    let mut boss = Browser::of(&app, "boss").await;
+    assert!(boss.get(&page).await.shows("Зюзя Имя"));
+
+    // Somebody waits for O-1.
+    let refused = boss.post(&erase, &[]).await;
+    assert_eq!(refused.status, 409);
+    let open: i32 = app
+        .value("SELECT number FROM orders WHERE sender_id = 'O-1'")
+        .await;
+    assert!(refused.shows(&format!("Ничего не стёрто: заказы {open} не завершены")));
+    assert_eq!(marked(&app).await, before);
+
+    let sure = [("with_open_orders", "1")];
+    let done = boss.post_and_follow(&erase, &sure).await;
+    assert!(done.shows("Данные клиента стёрты.") && !done.text.contains("юзя"));
+    assert_eq!(marked(&app).await, [""; 0]);
+    // The second click of two.
+    assert_eq!(boss.post(&erase, &sure).await.status, 303);
+
+    assert_eq!(
+        app.values::<String>(amounts).await,
+        kept,
+        "amounts, numbers, lines"
+    );
+    let names: Vec<String> = app
+        .values("SELECT username FROM client WHERE sender_id = 'c-2'")
+        .await;
+    assert_eq!(names, ["Чужое имя"]);
+    let bodies: Vec<String> = app
+        .values("SELECT order_key FROM journal_rejected WHERE body <> ''")
+        .await;
+    assert_eq!(bodies, ["B-3"]);
+    let errors: Vec<String> = app
+        .values("SELECT error FROM target_attempt WHERE error <> ''")
+        .await;
+    assert_eq!(errors, ["нет света"]);
+    let acts: Vec<String> = app
+        .values("SELECT concat_ws(' ', login, kind, details) FROM operator_action")
+        .await;
+    assert_eq!(
+        acts,
+        [format!(
+            r#"boss erase_client {{"bodies": 4, "client": {client}, "orders": 2}}"#
+        )]
+    );
+    // What happened to the order stays: that something changed, and what became of it in 1C.
+    let changes: Vec<String> = app
+        .values(
+            "SELECT changes::text FROM journal_change c JOIN orders o ON o.publication = c.publication AND o.number = c.order_number
+             WHERE o.sender_id = 'A-1' ORDER BY c.version LIMIT 1",
+        )
+        .await;
+    assert!(
+        changes[0].contains(r#""comment": [null, null]"#),
+        "{changes:?}"
+    );
+    for path in [
+        page.clone(),
+        format!("/console/p/demodelivery/orders/{open}"),
+        "/console/p/demodelivery/orders".into(),
+        "/console/p/demodelivery/actions".into(),
+    ] {
+        let seen = boss.get(&path).await;
+        assert_eq!(seen.status, 200, "{path}");
+        for mark in MARKS {
+            assert!(!seen.text.contains(mark), "{mark} in {path}");
+        }
+    }
+    assert!(
+        boss.get("/console/p/demodelivery/actions")
+            .await
+            .shows(&format!("стёр данные клиента {client}"))
+    );
+}
+
+#[tokio::test]
+async fn an_erased_order_that_comes_again_stays_erased_and_the_clients_next_one_is_taken() {
+    let app = filled().await;
+    let mut boss = Browser::of(&app, "boss").await;
+    let client = number(&app, "c-1").await;
+    let erase = format!("{CLIENTS}/{client}/erase");
+    boss.post(&erase, &[("with_open_orders", "1")]).await;
+    // As sites send what they sent before, with what could not be read of it then.
+    let again = changed(marked_order("A-1"), "/coins", "many");
+    for _ in 0..2 {
+        let answer = app.post(&json!([again])).await;
+        assert_eq!(
+            answer.warnings("A-1"),
+            [": kept_as_stored", "status: status_not_changed"]
+        );
+        let stored = answer.order("A-1");
+        assert_eq!(
+            (&stored["client"]["username"], &stored["total"]),
+            (&json!(null), &json!(710))
+        );
+        assert_eq!(marked(&app).await, [""; 0]);
+    }
+    // An open one has somebody who waits for it: what comes is taken.
+    app.accept(&changed(
+        marked_order("O-1"),
+        "/client/username",
+        "Новое имя",
+    ))
+    .await;
+    let names: Vec<String> = app
+        .values("SELECT username FROM client WHERE sender_id = 'c-1'")
+        .await;
+    assert_eq!(names, ["Новое имя"]);
+    let next = app
+        .accept(&changed(
+            order_of("c-1", "N-1"),
+            "/client/username",
+            "Ещё новее",
+        ))
+        .await;
+    assert_eq!(next["client"]["id"], client, "it is the same client");
+    // What was erased of the finished one is not brought back by that.
+    let comments: Vec<Option<String>> = app
+        .values("SELECT comment FROM orders WHERE sender_id = 'A-1'")
+        .await;
+    assert_eq!(comments, [None]);
+}
+
+#[tokio::test]
+async fn an_erased_guest_is_known_again_by_nothing_but_the_order_itself() {
+    let app = TestApp::start().await;
+    let operator = Operator::of(&app.database);
+    let sent = changed(
+        guest_order("G-1", "8 916 111 22 33"),
+        "/client/username",
+        "Зюзя",
+    );
+    app.accept(&sent).await;
+    app.run("UPDATE orders SET status = 'completed'").await;
+    let asked = operator
+        .run(["client", "erase", "+7 916 111-22-33"])
+        .await
+        .refused();
+    assert!(
+        asked.contains("nothing is erased yet") && asked.contains("Зюзя"),
+        "{asked}"
+    );
+    let done = operator
+        .run(["client", "erase", "+7 916 111-22-33", "--yes"])
+        .await
+        .done();
+    assert_eq!(
+        done,
+        "client 1 of demodelivery is erased, with what 1 order(s) said of it and 0 order(s) that were kept as they came\n"
+    );
+    assert_eq!(marked(&app).await, [""; 0]);
+    let login: String = app.value("SELECT login FROM operator_action").await;
+    assert!(login.starts_with("aqua-orders ("), "{login}");
+    let gone = operator
+        .run(["client", "show", "+79161112233"])
+        .await
+        .refused();
+    assert!(gone.contains("demodelivery has no client"), "{gone}");
+    let nothing = operator.run(["client", "erase", "1", "--yes"]).await.done();
+    assert_eq!(
+        nothing,
+        "client 1 of demodelivery has nothing left to erase\n"
+    );
+
+    // The same order again is no stranger's, and brings nothing back.
+    let answer = app.post(&json!([sent])).await;
+    assert_eq!(
+        answer.warnings("G-1"),
+        [": kept_as_stored", "status: status_not_changed"]
+    );
+    assert_eq!(marked(&app).await, [""; 0]);
+    assert_eq!(app.count("client").await, 1);
+    // Another one under its id is a stranger's, as ever.
+    let strangers = changed(sent.clone(), "/total", 999);
+    let answer = app.post(&json!([strangers])).await;
+    assert_eq!(answer.faults("G-1"), ["id: conflict"]);
+    // The guest's next order is a new guest's.
+    let next = app.accept(&guest_order("G-2", "8 916 111 22 33")).await;
+    assert_eq!(next["client"]["id"], 2);
+}
+
+#[tokio::test]
+async fn what_is_handed_out_is_all_of_one_client_and_nothing_of_another() {
+    let app = filled().await;
+    let operator = Operator::of(&app.database);
+    let data: Value =
+        serde_json::from_str(&operator.run(["client", "export", "c-1"]).await.done()).unwrap();
+    assert_eq!(data["client"]["username"], "Зюзя Имя");
+    assert_eq!(data["client"]["bank_account"]["inn"], "зюзя");
+    assert_eq!(data["client"]["addresses"].as_array().unwrap().len(), 4);
+    let orders = data["orders"].as_array().unwrap();
+    let ids: Vec<&str> = orders
+        .iter()
+        .map(|order| order["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["A-1", "O-1"]);
+    assert_eq!(orders[0]["in_1c"]["error"], "нет контрагента Зюзя");
+    assert_eq!(
+        orders[0]["history"][0]["changes"]["comment"][1],
+        "зюзя: не звонить"
+    );
+    let kept: Vec<&str> = data["kept"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|kept| kept["order"].as_str().unwrap())
+        .collect();
+    assert_eq!(kept, ["A-1", "A-1", "B-1", "B-2"]);
+    assert!(!data.to_string().contains("Чужое"));
+    // The same over the console, as a file.
+    let mut boss = Browser::of(&app, "boss").await;
+    let client = number(&app, "c-1").await;
+    let file = boss.post(&format!("{CLIENTS}/{client}/export"), &[]).await;
+    assert_eq!(serde_json::from_str::<Value>(&file.text).unwrap(), data);
+    let name = file.headers["content-disposition"].to_str().unwrap();
+    assert_eq!(
+        name,
+        format!("attachment; filename=\"client-{client}.json\"")
+    );
+    let kinds: Vec<String> = app
+        .values("SELECT kind || ' ' || (details->>'client') FROM operator_action")
+        .await;
+    assert_eq!(
+        kinds,
+        [
+            format!("export_client {client}"),
+            format!("export_client {client}")
+        ]
+    );
+    // Into a file of its own, and over none that is there.
+    let to = ["client", "export", "c-1", "--output", "c-1.json"];
+    operator.run(to).await.done();
+    assert!(
+        operator
+            .run(to)
+            .await
+            .refused()
+            .contains("cannot write c-1.json")
+    );
+}
+
+#[tokio::test]
+async fn a_client_is_found_by_id_number_and_phone() {
+    let app = filled().await;
+    app.accept(&guest_order("G-1", "8 916 111 22 33")).await;
+    let operator = Operator::of(&app.database);
+    let client = number(&app, "c-1").await;
+    for id in ["c-1", &client.to_string(), " c-1 "] {
+        let said = operator.run(["client", "show", id]).await.done();
+        assert!(
+            said.starts_with(&format!("client {client} of demodelivery\n")),
+            "{said}"
+        );
+    }
+    for part in [
+        "Зюзя Имя",
+        "zyuzya@example.com",
+        "9161112233, 9164445566",
+        "A-1",
+        "completed",
+    ] {
+        let said = operator.run(["client", "show", "c-1"]).await.done();
+        assert!(said.contains(part), "no {part} in {said}");
+    }
+    // Two have that phone.
+    let said = operator
+        .run(["client", "show", "89161112233"])
+        .await
+        .refused();
+    assert!(
+        said.contains("--by number") && said.contains("guest") && said.contains("c-1"),
+        "{said}"
+    );
+    assert_eq!(operator.run(["client", "show"]).await.code, Some(2));
+    // In the console, too.
+    let mut boss = Browser::of(&app, "boss").await;
+    let one = boss.post(CLIENTS, &[("q", "8 (916) 444-55-66")]).await;
+    assert_eq!(one.location(), format!("{CLIENTS}/{client}"));
+    let two = boss.post(CLIENTS, &[("q", "+79161112233")]).await;
+    assert!(
+        two.shows("Подходят несколько клиентов") && two.shows("Зюзя Имя") && two.shows("гость")
+    );
+    assert!(
+        boss.post(CLIENTS, &[("q", "nobody")])
+            .await
+            .shows("Такого клиента нет.")
+    );
+}
+
+#[tokio::test]
+async fn a_clients_page_is_an_admins_of_that_publication_and_of_our_own_pages() {
+    let app = filled().await;
+    let client = number(&app, "c-1").await;
+    let mut anna = Browser::of(&app, "Анна").await;
+    let mut boss = Browser::of(&app, "boss").await;
+    let page = format!("{CLIENTS}/{client}");
+    let theirs =
+        format!("/console/p/%D0%B4%D0%BE%D1%81%D1%82%D0%B0%D0%B2%D0%BA%D0%B0/clients/{client}");
+    assert_eq!(anna.get(CLIENTS).await.status, 403);
+    assert_eq!(anna.get(&page).await.status, 403);
+    assert_eq!(boss.get(CLIENTS).await.status, 200);
+    assert_eq!(boss.get(&theirs).await.status, 404);
+    for action in ["export", "erase"] {
+        assert_eq!(
+            anna.post(&format!("{page}/{action}"), &[]).await.status,
+            403,
+            "{action}"
+        );
+        assert_eq!(
+            boss.post(&format!("{theirs}/{action}"), &[]).await.status,
+            404,
+            "{action}"
+        );
+        let foreign = boss.form(&format!("{page}/{action}"), &[("with_open_orders", "1")]);
+        let foreign = foreign.header("Origin", "https://evil.example");
+        assert_eq!(boss.see(foreign).await.status, 403, "{action}");
+    }
+    // The link to it is an admin's.
+    let order: i32 = app
+        .value("SELECT number FROM orders WHERE sender_id = 'A-1'")
+        .await;
+    let order = format!("/console/p/demodelivery/orders/{order}");
+    assert!(boss.get(&order).await.text.contains(&page));
+    assert!(!anna.get(&order).await.text.contains(&page));
+    assert!(!marked(&app).await.is_empty() && app.count("operator_action").await == 0);
+}
+
+#[tokio::test]
+async fn a_batch_that_read_before_does_not_write_back_what_was_erased() {
+    let app = filled().await;
+    let client = number(&app, "c-1").await;
+    let mut boss = Browser::of(&app, "boss").await;
+    // What targets said names the client as it was called then.
+    app.run("DELETE FROM target_attempt; DELETE FROM target")
+        .await;
+    // Changes of the open order, one after another, while its client is erased.
+    let sending = async {
+        for round in 0..20 {
+            let plain = changed(order_of("c-1", "O-1"), "/total", 1000 + round);
+            let response = app
+                .request()
+                .body(json!([plain]).to_string())
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(response.status(), 200, "{INTAKE}");
+        }
+    };
+    let erase = format!("{CLIENTS}/{client}/erase");
+    let erasing = boss.post(&erase, &[("with_open_orders", "1")]);
+    let ((), erased) = tokio::join!(sending, erasing);
+    assert_eq!(erased.status, 303, "{}", erased.text);
+    let left = marked(&app).await;
+    assert_eq!(left, [""; 0], "{left:?}");
+}
+
+#[tokio::test]
+async fn what_was_erased_is_not_sent_again_by_hand() {
+    let app = filled().await;
+    let operator = Operator::of(&app.database);
+    operator
+        .run(["client", "erase", "c-1", "--yes", "--with-open-orders"])
+        .await
+        .done();
+    let batch: String = app
+        .value("SELECT batch::text FROM journal_rejected WHERE order_key = 'B-1'")
+        .await;
+    let place: i32 = app
+        .value("SELECT position FROM journal_rejected WHERE order_key = 'B-1'")
+        .await;
+    let said = operator
+        .run(["journal", "resubmit", &format!("{batch}/{place}")])
+        .await
+        .refused();
+    assert!(
+        said.contains("was erased at its client's request"),
+        "{said}"
+    );
+}
