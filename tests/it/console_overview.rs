@@ -126,8 +126,12 @@ async fn the_overview_tells_how_far_each_target_is_and_why_one_fails() {
     app.post(&json!([order("A-1"), order("A-2"), order("A-3")]))
         .await;
     app.run(
-        "UPDATE target SET failing_since = now() - interval '1 hour', failures = 3, error = 'Иванов <b>закрыт</b>',
-                           next_try_at = now() + interval '1 hour';
+        // With a lease of somebody's: nothing is really sent, and a request that is on its way writes nothing down.
+        "INSERT INTO target AS t (publication, name, failing_since, failures, error, next_try_at, lease, leased_until)
+         VALUES ('demodelivery', '1c', now() - interval '1 hour', 3, 'Иванов <b>закрыт</b>', now() + interval '1 hour',
+                 gen_random_uuid(), now() + interval '1 hour')
+         ON CONFLICT (publication, name) DO UPDATE SET failing_since = excluded.failing_since, failures = 3,
+             error = excluded.error, next_try_at = excluded.next_try_at, lease = excluded.lease, leased_until = excluded.leased_until;
          INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at)
          SELECT publication, '1c', number, 1, 1, CASE WHEN sender_id = 'A-1' THEN now() + interval '1 hour' END
          FROM orders WHERE sender_id <> 'A-3'",
