@@ -34,6 +34,7 @@ const OTHERS: usize = 20;
 #[template(path = "overview.html")]
 struct OverviewPage {
     page: Page,
+    base: String,
     /// When the last order was accepted, and how long ago.
     last: Option<(String, String)>,
     hour: SinceShown,
@@ -144,6 +145,7 @@ pub(super) async fn show(desk: Desk) -> Result<Response, Refusal> {
     let notice = (made.is_cut || came_in.is_cut)
         .then(|| Notice::note(t.counts_cut.replace("{}", &shown::count(COUNTED, language))));
     let page = OverviewPage {
+        base: base(name),
         last: last(store.last_accepted_lately(name).await?),
         hour: SinceShown::of(&store.came_in_since(name, hour).await?, language),
         day: SinceShown::of(&store.came_in_since(name, day).await?, language),
