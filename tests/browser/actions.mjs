@@ -1,4 +1,4 @@
-// Everything that may be done, done with a mouse, with and without JavaScript.
+// What may be done with orders, done with a mouse, with and without JavaScript; and how such a test is written.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -6,14 +6,14 @@ import { NARROW, WIDE, hasNoProblem, inspect, leads, logIn, stranger, text, visi
 import { newOrder } from "./orders.mjs";
 import { ADMIN, DISPATCHER, report, send, sendOne, until } from "./service.mjs";
 
-const ORDERS = "/console/p/demodelivery/orders";
+export const ORDERS = "/console/p/demodelivery/orders";
 const WAYS = [
   { script: true, size: WIDE, scheme: "light" },
   { script: false, size: NARROW, scheme: "dark" },
 ];
 
 /// A test in each of these ways; what it leads to is looked at as every page is.
-function inEachWay(name, act) {
+export function inEachWay(name, act) {
   for (const way of WAYS) {
     const look = way.script ? inspect : hasNoProblem;
     test(`${name}, ${way.script ? "with" : "without"} JavaScript`, () => act(way, look));

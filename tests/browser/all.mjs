@@ -4,5 +4,6 @@ import "./pictures.mjs";
 import "./look.mjs";
 import "./keyboard.mjs";
 import "./actions.mjs";
+import "./waiting.mjs";
 import "./strangers.mjs";
 import "./sessions.mjs";

@@ -26,4 +26,8 @@ test("pictures for the guide", { skip: folder ? false : "AQUA_PICTURES names no 
   await leads(page, () => page.click(".search button"));
   await leads(page, () => page.click("button[value=approved]"));
   await shoot(page, "order");
+  await page.goto(`${BASE}/rejected`);
+  await leads(page, () => page.click('a:text-is("S-20005")'));
+  await leads(page, () => page.click("button[value=check]"));
+  await shoot(page, "rejected");
 });

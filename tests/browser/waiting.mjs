@@ -1,0 +1,143 @@
+// What needs a person, settled by one; what is taken away as a file; a client's data.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+
+import { inEachWay, ORDERS } from "./actions.mjs";
+import { leads, text, visitor } from "./browser.mjs";
+import { newOrder } from "./orders.mjs";
+import { DISPATCHER, send, sendOne } from "./service.mjs";
+
+const BASE = "/console/p/demodelivery";
+
+inEachWay("a rejected order is corrected, checked and sent", async (way, look) => {
+  const order = newOrder({ total: "дорого" });
+  await send([order]);
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(`${BASE}/rejected`);
+  await leads(page, () => page.click(`a:text-is("${order.id}")`));
+  await leads(page, () => page.click("button[value=check]"));
+  assert.match(await page.innerText(".verdict"), /Сумма: неверный тип/);
+  await look(page);
+  await page.fill("textarea", JSON.stringify({ ...order, total: 355 }));
+  await leads(page, () => page.click("button[value=check]"));
+  assert.equal(await page.$$eval(".verdict .badge.good", (badges) => badges.length), 1);
+  await look(page);
+  await leads(page, () => page.click("button[value=send]"));
+  assert.match(page.url(), /\/orders\/\d+\?done=accepted/);
+  await look(page);
+  await page.goto(`${BASE}/rejected`);
+  assert.ok(!(await text(page)).includes(order.id), "it is settled");
+  await page.context().close();
+});
+
+inEachWay("a rejected order that needs nothing is marked as settled", async (way, look) => {
+  const order = newOrder({ total: -1 });
+  await send([order]);
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(`${BASE}/rejected`);
+  await leads(page, () => page.click(`tr:has(a:text-is("${order.id}")) button`));
+  assert.ok(!(await text(page)).includes(order.id));
+  await look(page);
+  await page.context().close();
+});
+
+inEachWay("a list of rejected orders is sent again, to its end", async (way, look) => {
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(`${BASE}/rejected`);
+  await page.click(".sure > summary");
+  await look(page);
+  await leads(page, () => page.click(".sure button.main"));
+  await page.waitForURL(/sent=\d+/);
+  await look(page);
+  await page.context().close();
+});
+
+inEachWay("a product is told what it is, and the lines get it", async (way, look) => {
+  const product = `cooler-${way.script}`;
+  const line = { name: "Кулер", product_id: product, price: 900, quantity: 1 };
+  const number = await sendOne(newOrder({ order_item_list: [line] }));
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(`${BASE}/unmatched`);
+  await leads(page, () => page.click(`a:text-is("${product}")`));
+  await page.fill("main [type=search]", "вода");
+  await leads(page, () => page.click("main .search button"));
+  await look(page);
+  await leads(page, () => page.locator("a[href*='product=']").first().click());
+  assert.match(await text(page), /1 строк/);
+  await look(page);
+  await leads(page, () => page.click("button.main"));
+  await page.waitForURL(/filled=1/);
+  await look(page);
+  await page.goto(`${ORDERS}/${number}`);
+  assert.doesNotMatch(await text(page), /товар не найден/);
+  await page.goto(`${BASE}/unmatched`);
+  assert.ok(!(await text(page)).includes(product));
+  await page.context().close();
+});
+
+inEachWay("a product is left empty on purpose, and put back", async (way, look) => {
+  const product = `gift-${way.script}`;
+  await sendOne(newOrder({ order_item_list: [{ name: "Подарок", product_id: product, price: 0, quantity: 1 }] }));
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(`${BASE}/unmatched`);
+  await leads(page, () => page.click(`a:text-is("${product}")`));
+  await leads(page, () => page.click("button[name=leave]"));
+  await page.goto(`${BASE}/unmatched`);
+  assert.ok(!(await page.innerText("main .unmatched").catch(() => "")).includes(product));
+  await page.locator("main details > summary").last().click();
+  await look(page);
+  await leads(page, () => page.click(`tr:has-text("${product}") button`));
+  await page.goto(`${BASE}/unmatched`);
+  assert.ok((await page.innerText("main .unmatched")).includes(product));
+  await page.context().close();
+});
+
+inEachWay("what 1C refused is sent again from its list", async (way, look) => {
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(`${BASE}/refused`);
+  await leads(page, () => page.locator("tr button").first().click());
+  assert.ok(await page.isVisible(".notice"));
+  await look(page);
+  await page.context().close();
+});
+
+inEachWay("the list is taken away as a table", async (way) => {
+  const formula = '=HYPERLINK("http://evil.example";"x")';
+  await sendOne(newOrder({ client: { username: formula, phone: "+7 901 222-33-44" } }));
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(`${ORDERS}?status=new`);
+  const save = async (format) => {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click(`button[value=${format}]`)]);
+    return readFile(await download.path());
+  };
+  const csv = (await save("csv")).toString("utf8");
+  assert.ok(csv.startsWith("\ufeff") && csv.includes(";"), csv.slice(0, 200));
+  // No cell is a formula, whatever was sent.
+  assert.ok(csv.includes(formula.replaceAll('"', '""')), csv);
+  assert.doesNotMatch(csv, /(^|;|\n)"?[=+@\-\t]/, csv);
+  assert.equal((await save("xlsx")).subarray(0, 2).toString(), "PK");
+  // The page is as it was, and both may be had again.
+  await save("csv");
+  assert.deepEqual(page.problems, []);
+  await page.context().close();
+});
+
+inEachWay("a client's data is found, handed out and erased", async (way, look) => {
+  const order = newOrder({ status: "completed" });
+  await sendOne(order);
+  const page = await visitor(way);
+  await page.goto(`${BASE}/clients`);
+  await page.fill("main [type=search]", order.client.phones[0]);
+  await leads(page, () => page.click("main .search button"));
+  assert.ok((await text(page)).includes(order.client.username));
+  await look(page);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click("form[action$=export] button")]);
+  assert.ok((await readFile(await download.path(), "utf8")).includes(order.client.username));
+  await page.click(".sure > summary");
+  await look(page);
+  await leads(page, () => page.click("button.danger"));
+  assert.match(await text(page), /Данные клиента стёрты\./);
+  assert.ok(!(await text(page)).includes(order.client.username));
+  await look(page);
+  await page.context().close();
+});
