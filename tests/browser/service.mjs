@@ -82,10 +82,12 @@ function serve(folder, environment) {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(AQUA_|DATABASE_URL|RUST_LOG)/.test(name));
   const env = { ...Object.fromEntries(inherited), AQUA_CONFIG: "aqua.toml", ...environment };
   const child = spawn(program, ["serve"], { cwd: folder, env, stdio: ["ignore", "ignore", "pipe"] });
-  const ended = new Promise((resolve) => child.on("close", resolve));
+  const ended = new Promise((resolve) => child.on("close", (code, signal) => resolve(code ?? signal)));
   running.push({ child, ended });
   return new Promise((resolve, reject) => {
     child.on("error", reject);
+    // Every later test fails then; this is why.
+    ended.then((code) => running.some((one) => one.child === child) && console.error(`an instance ended with ${code}:\n${log.slice(-4000)}`));
     ended.then((code) => reject(new Error(`the service ended with ${code}:\n${log}`)));
     child.stderr.setEncoding("utf8").on("data", (text) => {
       log += text;
