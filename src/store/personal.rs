@@ -480,15 +480,7 @@ impl Store {
         let client = self.in_time(erased).await.map_err(Error::of_statement)?;
         let is_done = client.rows_affected() > 0;
         if is_done {
-            let noted = sqlx::query!(
-                "INSERT INTO operator_action (publication, action, made_at, login, kind, details)
-                 VALUES ($1, $2, now(), $3, 'erase_client', $4)",
-                publication,
-                act.id,
-                act.login,
-                details,
-            )
-            .execute(&mut *transaction);
+            let noted = act.note(&mut transaction, publication, "erase_client", None, details);
             self.in_time(noted).await.map_err(Error::of_statement)?;
         }
         transaction.commit().await.map_err(Error::of_statement)?;

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::{
     Console,
+    asked::{Done, Number},
     page::{Notice, Page, Section, base, render},
     refusal::Refusal,
     session::Desk,
@@ -119,18 +120,6 @@ impl SearchPage {
 
 fn kind(is_guest: bool, t: &Texts) -> &'static str {
     if is_guest { t.guest } else { t.registered }
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Number {
-    number: i32,
-}
-
-/// What was just done.
-#[derive(Debug, Deserialize)]
-pub(super) struct Done {
-    #[serde(default)]
-    done: String,
 }
 
 pub(super) async fn show(

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{
     Console,
+    asked::Done,
     escape::spelled_out,
     faults::in_words,
     kept::{Kind, back_to_list},
@@ -91,12 +92,6 @@ struct Confirm {
 pub(super) struct Which {
     batch: Uuid,
     position: i32,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Done {
-    #[serde(default)]
-    done: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,6 +7,7 @@
 
 mod access;
 mod actions;
+mod asked;
 mod assets;
 mod chart;
 mod client;

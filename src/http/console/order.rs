@@ -11,6 +11,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::{
+    asked::{Done, Number},
     history::{self, Event},
     orders::status_class,
     page::{Notice, Page, Section, base, render},
@@ -99,18 +100,6 @@ struct TargetShown {
     state: String,
     class: &'static str,
     why: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Number {
-    number: i32,
-}
-
-/// What was just done.
-#[derive(Debug, Deserialize)]
-pub(super) struct Done {
-    #[serde(default)]
-    done: String,
 }
 
 /// An order as it is now.

@@ -220,7 +220,7 @@ impl Page {
 }
 
 /// As it stands beside a list; nothing where nothing waits.
-fn count(waiting: i64) -> Option<String> {
+pub(super) fn count(waiting: i64) -> Option<String> {
     match waiting {
         ..=0 => None,
         MOST_COUNTED.. => Some(format!("{}+", MOST_COUNTED - 1)),

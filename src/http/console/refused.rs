@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::{
-    page::{Notice, Page, Section, base, encoded, render},
+    page::{Notice, Page, Section, base, count, encoded, render},
     refusal::Refusal,
     session::Desk,
     shown,
@@ -119,11 +119,6 @@ pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
     let not_taken = store
         .count_not_taken(&publication.name, MOST_COUNTED)
         .await?;
-    let not_taken = match not_taken {
-        ..=0 => None,
-        MOST_COUNTED.. => Some(format!("{}+", MOST_COUNTED - 1)),
-        count => Some(count.to_string()),
-    };
     let notice = match asked.done.as_str() {
         "resend" => Some(Notice::good(t.resent_refused)),
         "nothing" => Some(Notice::note(t.nothing_to_resend)),
@@ -132,7 +127,7 @@ pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
     let page = RefusedPage {
         base: base(&publication.name),
         targets: shown,
-        not_taken,
+        not_taken: count(not_taken),
         is_first: asked.below.is_none(),
         page: Page::of(&desk, Section::Refused, t.refused_by_1c).with(notice),
     };

@@ -170,18 +170,16 @@ impl Import {
         product: i32,
         by: Act<'_>,
     ) -> Result<(), Error> {
-        sqlx::query!(
-            "INSERT INTO operator_action (publication, action, made_at, login, kind, details)
-             VALUES ($1, $2, now(), $3, 'match', $4)",
-            self.publication,
-            by.id,
-            by.login,
-            json!({ "product_id": product_id, "product": product }),
+        let details = json!({ "product_id": product_id, "product": product });
+        by.note(
+            &mut self.transaction,
+            &self.publication,
+            "match",
+            None,
+            &details,
         )
-        .execute(&mut *self.transaction)
         .await
-        .map_err(of_reading)?;
-        Ok(())
+        .map_err(of_reading)
     }
 
     /// Stores nothing, also when the connection breaks.

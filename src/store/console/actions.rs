@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::store::{Error, Store};
@@ -21,6 +22,30 @@ impl<'a> Act<'a> {
             id: Uuid::now_v7(),
             login,
         }
+    }
+
+    /// Notes the action, in the transaction of what it does.
+    pub(in crate::store) async fn note(
+        self,
+        connection: &mut PgConnection,
+        publication: &str,
+        kind: &str,
+        order_number: Option<i32>,
+        details: &Value,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
+             VALUES ($1, $2, now(), $3, $4, $5, $6)",
+            publication,
+            self.id,
+            self.login,
+            kind,
+            order_number,
+            details,
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
     }
 }
 
@@ -44,18 +69,12 @@ impl Store {
         kind: &str,
         details: &Value,
     ) -> Result<(), Error> {
-        let noted = sqlx::query!(
-            "INSERT INTO operator_action (publication, action, made_at, login, kind, details)
-             VALUES ($1, $2, now(), $3, $4, $5)",
-            publication,
-            act.id,
-            act.login,
-            kind,
-            details,
-        )
-        .execute(self.pool());
-        self.in_time(noted).await.map_err(Error::of_statement)?;
-        Ok(())
+        let noted = async {
+            let mut connection = self.pool().acquire().await?;
+            act.note(&mut connection, publication, kind, None, details)
+                .await
+        };
+        self.in_time(noted).await.map_err(Error::of_statement)
     }
 
     /// The newest actions of a publication, or those before that one.

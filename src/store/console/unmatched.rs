@@ -93,12 +93,14 @@ impl Store {
         most: usize,
     ) -> Result<UnmatchedPage, Error> {
         self.look_up(async |connection| {
-            let mut ids = waiting_ids(connection, publication, after, most).await?;
+            let one_more = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+            let (mut ids, last_looked_at) =
+                waiting_ids(connection, publication, after, one_more).await?;
             let next = if ids.len() > most {
                 ids.truncate(most);
                 ids.last().cloned()
             } else {
-                last_looked_at(connection, publication, after).await?
+                last_looked_at
             };
             let rows = rows(connection, publication, &ids).await?;
             Ok(UnmatchedPage { rows, next })
@@ -176,45 +178,40 @@ impl Store {
         left_empty: bool,
         by: Act<'_>,
     ) -> Result<bool, Error> {
+        let kind = if left_empty {
+            "leave_empty"
+        } else {
+            "ask_again"
+        };
         let details = json!({ "product_id": product_id });
         let mut connection = self.connection().await?;
-        let done = if left_empty {
-            let done = sqlx::query_scalar!(
-                r#"WITH left_empty AS (
-                       INSERT INTO product_left_empty (publication, sender_id, made_at, login) VALUES ($1, $2, now(), $4)
-                       ON CONFLICT (publication, sender_id) DO NOTHING
-                       RETURNING 1
-                   ), act AS (
-                       INSERT INTO operator_action (publication, action, made_at, login, kind, details)
-                       SELECT $1, $3::uuid, now(), $4, 'leave_empty', $5::jsonb WHERE EXISTS (SELECT FROM left_empty)
-                   )
-                   SELECT count(*) AS "count!" FROM left_empty"#,
-                publication,
-                product_id,
-                by.id,
-                by.login,
-                details,
-            );
-            self.in_time(done.fetch_one(&mut *connection)).await
-        } else {
-            let done = sqlx::query_scalar!(
-                r#"WITH put_back AS (
-                       DELETE FROM product_left_empty WHERE publication = $1 AND sender_id = $2
-                       RETURNING 1
-                   ), act AS (
-                       INSERT INTO operator_action (publication, action, made_at, login, kind, details)
-                       SELECT $1, $3::uuid, now(), $4::text, 'ask_again', $5::jsonb WHERE EXISTS (SELECT FROM put_back)
-                   )
-                   SELECT count(*) AS "count!" FROM put_back"#,
-                publication,
-                product_id,
-                by.id,
-                by.login,
-                details,
-            );
-            self.in_time(done.fetch_one(&mut *connection)).await
+        let done = async {
+            let mut transaction = connection.begin().await?;
+            let statement = if left_empty {
+                sqlx::query!(
+                    "INSERT INTO product_left_empty (publication, sender_id, made_at, login) VALUES ($1, $2, now(), $3)
+                     ON CONFLICT (publication, sender_id) DO NOTHING",
+                    publication,
+                    product_id,
+                    by.login,
+                )
+            } else {
+                sqlx::query!(
+                    "DELETE FROM product_left_empty WHERE publication = $1 AND sender_id = $2",
+                    publication,
+                    product_id,
+                )
+            };
+            let is_new = statement.execute(&mut *transaction).await?.rows_affected() > 0;
+            if is_new {
+                by.note(&mut transaction, publication, kind, None, &details)
+                    .await?;
+            }
+            transaction.commit().await?;
+            Ok(is_new)
         };
-        Ok(connection.done(done)? > 0)
+        let done = self.in_time(done).await;
+        connection.done(done)
     }
 
     /// Gives the product to the empty lines with that id of at most [`FILLED_AT_ONCE`] lines' open orders, the newest first, below
@@ -364,16 +361,9 @@ impl Fill<'_> {
         let details = json!({
             "product_id": self.product_id, "product": self.product, "lines": lines.len(), "orders": numbers.len(),
         });
-        sqlx::query!(
-            "INSERT INTO operator_action (publication, action, made_at, login, kind, details)
-             VALUES ($1, $2, now(), $3, 'fill', $4)",
-            self.publication,
-            self.by.id,
-            self.by.login,
-            details,
-        )
-        .execute(connection)
-        .await?;
+        self.by
+            .note(connection, self.publication, "fill", None, &details)
+            .await?;
         Ok(numbers.len())
     }
 }
@@ -393,14 +383,15 @@ fn changes(lines: &[(i32, i32)], product: i32) -> (Vec<i32>, Vec<Value>) {
     changes.unzip()
 }
 
-/// Ids of which one of the newest lines belongs to an open order: `most` and one more, behind `after`.
-async fn waiting_ids(
+/// Ids of which one of the newest lines belongs to an open order, `most` behind `after`. And the last of those that
+/// were looked at; `None`: the end was seen.
+pub(super) async fn waiting_ids(
     connection: &mut PgConnection,
     publication: &str,
     after: Option<&str>,
-    most: usize,
-) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!(
+    most: i64,
+) -> Result<(Vec<String>, Option<String>), sqlx::Error> {
+    let found = sqlx::query!(
         r#"WITH RECURSIVE id AS (
                (SELECT i.product_id, 1 AS place FROM order_item i
                 WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id > $2
@@ -414,56 +405,32 @@ async fn waiting_ids(
                ) n
                WHERE id.place < $3
            )
-           SELECT id.product_id AS "product_id!" FROM id
-           WHERE NOT EXISTS (
-                   SELECT FROM product_left_empty e WHERE e.publication = $1 AND e.sender_id = id.product_id)
-             AND EXISTS (
-                   SELECT FROM (
-                       SELECT i.order_number FROM order_item i
-                       WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id = id.product_id
-                       ORDER BY i.order_number DESC LIMIT 10
-                   ) i
-                   CROSS JOIN LATERAL (
-                       SELECT o.status FROM orders o WHERE o.publication = $1 AND o.number = i.order_number OFFSET 0
-                   ) o
-                   WHERE o.status IN ('new', 'approved'))
-           ORDER BY id.product_id LIMIT $4"#,
+           SELECT (SELECT id.product_id FROM id WHERE id.place = $3) AS last_looked_at,
+                  ARRAY(
+                      SELECT id.product_id FROM id
+                      WHERE NOT EXISTS (
+                              SELECT FROM product_left_empty e WHERE e.publication = $1 AND e.sender_id = id.product_id)
+                        AND EXISTS (
+                              SELECT FROM (
+                                  SELECT i.order_number FROM order_item i
+                                  WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id = id.product_id
+                                  ORDER BY i.order_number DESC LIMIT 10
+                              ) i
+                              CROSS JOIN LATERAL (
+                                  SELECT o.status FROM orders o
+                                  WHERE o.publication = $1 AND o.number = i.order_number OFFSET 0
+                              ) o
+                              WHERE o.status IN ('new', 'approved'))
+                      ORDER BY id.product_id LIMIT $4
+                  ) AS "ids!""#,
         publication,
         after.unwrap_or_default(),
         IDS,
-        i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1),
+        most,
     )
-    .fetch_all(connection)
-    .await
-}
-
-/// The last of the ids that a page looks at; `None`: it sees the end.
-async fn last_looked_at(
-    connection: &mut PgConnection,
-    publication: &str,
-    after: Option<&str>,
-) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"WITH RECURSIVE id AS (
-               (SELECT i.product_id, 1 AS place FROM order_item i
-                WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id > $2
-                ORDER BY i.product_id LIMIT 1)
-               UNION ALL
-               SELECT n.product_id, id.place + 1 FROM id
-               CROSS JOIN LATERAL (
-                   SELECT i.product_id FROM order_item i
-                   WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id > id.product_id
-                   ORDER BY i.product_id LIMIT 1
-               ) n
-               WHERE id.place < $3
-           )
-           SELECT id.product_id AS "product_id!" FROM id WHERE id.place = $3"#,
-        publication,
-        after.unwrap_or_default(),
-        IDS,
-    )
-    .fetch_optional(connection)
-    .await
+    .fetch_one(connection)
+    .await?;
+    Ok((found.ids, found.last_looked_at))
 }
 
 async fn rows(

@@ -1,5 +1,6 @@
-//! How much waits for a person: the numbers beside the lists. One statement for every page, so each of them is bounded.
+//! How much waits for a person: the numbers beside the lists. Every page asks for them, so each is bounded.
 
+use super::unmatched::waiting_ids;
 use crate::store::{Error, Store};
 
 /// Nothing is counted further.
@@ -19,22 +20,9 @@ impl Store {
     /// vain.
     pub async fn waiting(&self, publication: &str, targets: &[String]) -> Result<Waiting, Error> {
         self.look_up(async |connection| {
-            sqlx::query_as!(
-                Waiting,
-                r#"WITH RECURSIVE id AS (
-                       (SELECT i.product_id, 1 AS place FROM order_item i
-                        WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id > ''
-                        ORDER BY i.product_id LIMIT 1)
-                       UNION ALL
-                       SELECT n.product_id, id.place + 1 FROM id
-                       CROSS JOIN LATERAL (
-                           SELECT i.product_id FROM order_item i
-                           WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id > id.product_id
-                           ORDER BY i.product_id LIMIT 1
-                       ) n
-                       WHERE id.place < 200
-                   )
-                   SELECT
+            let (unmatched, _) = waiting_ids(connection, publication, None, MOST_COUNTED).await?;
+            let counted = sqlx::query!(
+                r#"SELECT
                        (SELECT count(*) FROM (
                            SELECT FROM (
                                SELECT batch, position, order_key, order_version FROM journal_rejected
@@ -67,23 +55,6 @@ impl Store {
                            LIMIT $2
                        ) r) AS "remarks!",
                        (SELECT count(*) FROM (
-                           SELECT FROM id
-                           WHERE NOT EXISTS (
-                                   SELECT FROM product_left_empty e WHERE e.publication = $1 AND e.sender_id = id.product_id)
-                             AND EXISTS (
-                                   SELECT FROM (
-                                       SELECT i.order_number FROM order_item i
-                                       WHERE i.publication = $1 AND i.product_number IS NULL AND i.product_id = id.product_id
-                                       ORDER BY i.order_number DESC LIMIT 5
-                                   ) i
-                                   CROSS JOIN LATERAL (
-                                       SELECT o.status FROM orders o
-                                       WHERE o.publication = $1 AND o.number = i.order_number OFFSET 0
-                                   ) o
-                                   WHERE o.status IN ('new', 'approved'))
-                           LIMIT $2
-                       ) i) AS "unmatched!",
-                       (SELECT count(*) FROM (
                            SELECT FROM (
                                SELECT 1 FROM unnest($3::text[]) AS t (name)
                                CROSS JOIN LATERAL (
@@ -102,7 +73,13 @@ impl Store {
                 targets,
             )
             .fetch_one(connection)
-            .await
+            .await?;
+            Ok(Waiting {
+                rejected: counted.rejected,
+                remarks: counted.remarks,
+                unmatched: i64::try_from(unmatched.len()).unwrap_or(i64::MAX),
+                refused: counted.refused,
+            })
         })
         .await
     }

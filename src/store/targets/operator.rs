@@ -176,17 +176,15 @@ impl Store {
                         Some(_) => json!({ "target": target.name }),
                         None => json!({ "target": target.name, "orders": resent }),
                     };
-                    let noted = sqlx::query!(
-                        "INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
-                         VALUES ($1, $2, now(), $3, 'resend', $4, $5)",
+                    by.note(
+                        &mut transaction,
                         target.publication,
-                        by.id,
-                        by.login,
+                        "resend",
                         one,
-                        details,
-                    );
-                    let noted = noted.execute(&mut *transaction).await;
-                    noted.map_err(Error::of_statement)?;
+                        &details,
+                    )
+                    .await
+                    .map_err(Error::of_statement)?;
                 }
                 resent
             }
