@@ -57,6 +57,8 @@ pub(super) struct Connections {
     are_many: bool,
     /// Of a worker of a Citus cluster, used as a plain server.
     is_worker: bool,
+    /// Whether each is asked how it is before it is used.
+    is_checked: bool,
     /// When a new connection was last wanted in vain.
     unreachable_at: Mutex<Option<Instant>>,
 }
@@ -111,7 +113,7 @@ impl Taken {
         let outcome = outcome.map_err(Error::of_statement);
         let owner = Arc::clone(&self.owner);
         if outcome.as_ref().is_err_and(Error::is_connection_error) {
-            owner.broke(self);
+            owner.broke(self.connection);
         } else {
             owner.give_back(self);
         }
@@ -153,6 +155,11 @@ async fn plan_for_citus(connection: &mut PgConnection) -> Result<bool, sqlx::Err
     Ok(is_spread)
 }
 
+async fn is_alive(connection: &mut PgConnection) -> bool {
+    let answer = timeout(ACQUIRE_TIMEOUT, connection.ping()).await;
+    answer.is_ok_and(|answer| answer.is_ok())
+}
+
 impl Connections {
     /// Up to `most` at a time, which the pool must be able to give. It connects lazily.
     pub(super) fn new(pool: PgPoolOptions, servers: Servers, most: usize) -> Self {
@@ -162,6 +169,15 @@ impl Connections {
     /// The same to a worker of a Citus cluster, to use it as a plain server.
     pub(super) fn to_worker(pool: PgPoolOptions, worker: PgConnectOptions, most: usize) -> Self {
         Self::to(pool, worker.into(), most, true)
+    }
+
+    /// The same, each asked how it is before it is used: for those whom one more round trip costs less than an error for a connection
+    /// that broke meanwhile.
+    pub(super) fn checked(self) -> Self {
+        Self {
+            is_checked: true,
+            ..self
+        }
     }
 
     fn to(pool: PgPoolOptions, servers: Servers, most: usize, is_worker: bool) -> Self {
@@ -217,6 +233,7 @@ impl Connections {
             history,
             are_many: servers.are_many(),
             is_worker,
+            is_checked: false,
             unreachable_at: Mutex::default(),
             servers: Arc::new(AsyncMutex::new(servers)),
         }
@@ -262,8 +279,8 @@ impl Connections {
             .await
             .map_err(|_elapsed| Error::Unavailable(sqlx::Error::PoolTimedOut))?
             .map_err(|_closed| Error::Unavailable(sqlx::Error::PoolClosed))?;
-        let broken_at = *self.broken_at.lock();
         loop {
+            let broken_at = *self.broken_at.lock();
             let kept = self.idle.lock().pop();
             let Some(Kept {
                 mut connection,
@@ -278,6 +295,8 @@ impl Connections {
                 drop(connection.detach());
             } else if since.elapsed() > LIFETIME {
                 connection.close_on_drop();
+            } else if self.is_checked && !is_alive(&mut connection).await {
+                self.broke(connection);
             } else {
                 return Ok(Taken {
                     connection,
@@ -344,11 +363,11 @@ impl Connections {
     }
 
     /// Closes one that broke, and trusts none that is as old.
-    fn broke(&self, taken: Taken) {
+    fn broke(&self, connection: PoolConnection<Postgres>) {
         *self.broken_at.lock() = Some(Instant::now());
         self.history.may_have_changed();
         // Not back to the pool, which would ask a silent server how it is.
-        drop(taken.connection.detach());
+        drop(connection.detach());
         self.look_for_primary();
     }
 

@@ -3,7 +3,7 @@
 use crate::support::{
     app::TestApp,
     config::target as target_of,
-    console::{Browser, Seen, operators},
+    console::{Browser, operators},
 };
 
 const ORDERS: &str = "/console/p/demodelivery/orders";
@@ -134,12 +134,12 @@ async fn no_page_walks_through_a_table_or_an_index() {
     browser.get(ORDERS).await;
     let mut read = read_so_far(&app).await;
     for page in &pages {
-        let seen = again(&mut browser, &format!("{ORDERS}{page}"), None).await;
+        let seen = browser.get(&format!("{ORDERS}{page}")).await;
         assert_eq!(seen.status, 200, "{page}");
         check(&app, page, &mut read).await;
     }
     for typed in searches {
-        let seen = again(&mut browser, ORDERS, Some(typed)).await;
+        let seen = browser.post(ORDERS, &[("q", typed)]).await;
         assert!(
             seen.status == 200 || seen.status == 303,
             "{typed}: {}",
@@ -148,21 +148,21 @@ async fn no_page_walks_through_a_table_or_an_index() {
         check(&app, typed, &mut read).await;
     }
     // The overview counts what came in in thirty days, and leaves alone what is older.
-    let overview = again(&mut browser, "/console/p/demodelivery/overview", None).await;
+    let overview = browser.get("/console/p/demodelivery/overview").await;
     assert_eq!(overview.status, 200);
     check_up_to(MOST_COUNTED, &app, "overview", &mut read).await;
-    let actions = again(&mut browser, "/console/p/demodelivery/actions", None).await;
+    let actions = browser.get("/console/p/demodelivery/actions").await;
     assert_eq!(actions.status, 200);
     check(&app, "actions", &mut read).await;
     for format in ["csv", "xlsx"] {
         let form = [("format", format), ("status", "new")];
-        let file = submitted(&mut browser, &format!("{ORDERS}/export"), &form).await;
+        let file = browser.post(&format!("{ORDERS}/export"), &form).await;
         assert_eq!(file.status, 200, "{format}");
         check(&app, format, &mut read).await;
     }
     app.run("INSERT INTO product_sender_id VALUES ('demodelivery', 'set 299', 1)")
         .await;
-    let list = again(&mut browser, "/console/p/demodelivery/rejected", None).await;
+    let list = browser.get("/console/p/demodelivery/rejected").await;
     let part = |before: &str| {
         let (_, rest) = list.text.split_once(before).expect(before);
         rest.split('"').next().unwrap_or_default().to_owned()
@@ -183,7 +183,7 @@ async fn no_page_walks_through_a_table_or_an_index() {
         format!("refused?target=1c&below={}", STORED / 2),
     ] {
         let path = format!("/console/p/demodelivery/{page}");
-        let seen = again(&mut browser, &path, None).await;
+        let seen = browser.get(&path).await;
         assert_eq!(seen.status, 200, "{page}");
         check(&app, &page, &mut read).await;
     }
@@ -204,7 +204,6 @@ async fn no_page_walks_through_a_table_or_an_index() {
             vec![("target", "1c"), ("which", "1")],
         ),
     ] {
-        browser.get("/console").await;
         let path = format!("/console/p/demodelivery/{action}");
         let seen = browser.post(&path, &form).await;
         assert_eq!(seen.status, 303, "{action}: {}", seen.text);
@@ -212,7 +211,7 @@ async fn no_page_walks_through_a_table_or_an_index() {
     }
     let clients = "/console/p/demodelivery/clients";
     for typed in ["+79080000832", "client 77", "77"] {
-        let seen = submitted(&mut browser, clients, &[("q", typed)]).await;
+        let seen = browser.post(clients, &[("q", typed)]).await;
         assert!(
             seen.status == 200 || seen.status == 303,
             "{typed}: {}",
@@ -220,25 +219,9 @@ async fn no_page_walks_through_a_table_or_an_index() {
         );
         check(&app, typed, &mut read).await;
     }
-    let client = again(&mut browser, &format!("{clients}/77"), None).await;
+    let client = browser.get(&format!("{clients}/77")).await;
     assert_eq!(client.status, 200);
     check(&app, "a client", &mut read).await;
-}
-
-/// A page, or the search, over new connections.
-async fn again(browser: &mut Browser, path: &str, typed: Option<&str>) -> Seen {
-    // Whoever comes first after their end is told that the database is away.
-    browser.get("/console").await;
-    match typed {
-        Some(typed) => browser.post(path, &[("q", typed)]).await,
-        None => browser.get(path).await,
-    }
-}
-
-/// A form that is submitted, over new connections.
-async fn submitted(browser: &mut Browser, path: &str, form: &[(&str, &str)]) -> Seen {
-    browser.get("/console").await;
-    browser.post(path, form).await
 }
 
 async fn check(app: &TestApp, what: &str, before: &mut ReadSoFar) {
