@@ -2,14 +2,14 @@
 //! removed in small steps, beside the orders: no statement of it holds many rows, and any number of instances may do it at once.
 //! Kept orders that settled themselves are marked as such by the way.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use uuid::Uuid;
 
 use crate::{
-    config::{Journal, Publication},
+    config::{Config, Journal},
     store::{
         Error, Store,
         journal::remove::{BatchCursor, KeptCursor},
@@ -22,10 +22,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ROUND: Duration = Duration::from_hours(1);
 
 /// Removes what is too old, for as long as the service runs.
-pub async fn keep(store: Store, publications: &[Publication], settings: &Journal) -> Infallible {
+pub async fn keep(store: Store, settings: watch::Receiver<Arc<Config>>) -> Infallible {
     loop {
-        for publication in publications {
-            if let Err(error) = round(&store, &publication.name, settings).await {
+        let config = Arc::clone(&settings.borrow());
+        for publication in &config.publications {
+            if let Err(error) = round(&store, &publication.name, &config.journal).await {
                 // The next round takes up where this one ended.
                 tracing::warn!(
                     publication = publication.name,

@@ -94,7 +94,7 @@ const DEMO: [(&str, &str); 3] = [
 pub(super) fn run(mock: &Mock) -> Result<(), CommandError> {
     on_runtime(async {
         // Before there is anything to clear away.
-        let stop = serve::stop_signal()?;
+        let stop = serve::stop_signal(Some(serve::hang_ups()?))?;
         let folder = folder()?;
         let config = settings(mock.listen, &folder.path)?;
         telemetry::start(&config.log);
@@ -105,6 +105,7 @@ pub(super) fn run(mock: &Mock) -> Result<(), CommandError> {
             stop,
             config,
             serve::systemd::Sockets::none(),
+            None,
             Some(mock.fault.clone()),
         ))
         .await

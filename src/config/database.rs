@@ -3,7 +3,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{environment::Environment, file::Section, secret::Secret, times::Times};
 
 /// `[database]`: where orders are kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
     /// A PostgreSQL server; overridden by `DATABASE_URL`. `None`: the private cluster under `data_dir`.
     pub url: Option<Secret>,

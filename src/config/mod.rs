@@ -77,6 +77,14 @@ pub struct Config {
     pub publications: Vec<Publication>,
 }
 
+/// What a running service takes up of a file that was changed.
+#[derive(Debug)]
+pub struct Reloaded {
+    pub config: Config,
+    /// What else the file says otherwise now, which holds only after a restart.
+    pub needs_restart: Vec<&'static str>,
+}
+
 /// Why there is no [`Config`]. Its text is for the operator: each fault with its file, its line and how to fix it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -101,11 +109,76 @@ impl Config {
 
     /// The same for the text of a file.
     pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Self, Error> {
-        file::read(path, text, |root| Self::read(root, path, environment)).map_err(Error::Wrong)
+        file::read(path, text, |root| Self::read(root, path, environment, None))
+            .map_err(Error::Wrong)
     }
 
-    /// A section that depends on others is read after them.
-    fn read(mut root: Section<'_>, path: &Path, environment: &Environment) -> Self {
+    /// Reads the file again for a service that runs with these settings: publications, with their users and targets, and
+    /// operators are as it says now, all else is as it was at the start.
+    pub fn reload(&self, environment: &Environment) -> Result<Reloaded, Error> {
+        let path = &self.path;
+        let text = fs::read_to_string(path).map_err(|source| Error::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
+        let read = |root: Section<'_>| Self::read(root, path, environment, Some(self));
+        let file = file::read(path, &text, read).map_err(Error::Wrong)?;
+        let needs_restart = self.differs(&file);
+        let mut config = self.clone();
+        config.publications = file.publications;
+        // Where nobody could log in at the start there is no console.
+        if !self.operator.users.is_empty() {
+            config.operator.users = file.operator.users;
+        }
+        Ok(Reloaded {
+            config,
+            needs_restart,
+        })
+    }
+
+    /// What of `file` is not as here, but for what is taken up without a restart.
+    fn differs(&self, file: &Self) -> Vec<&'static str> {
+        let listens_as = |operator: &Operator| Operator {
+            users: Vec::new(),
+            ..operator.clone()
+        };
+        let has_console = |config: &Self| !config.operator.users.is_empty();
+        let settings = [
+            ("listen", self.listen != file.listen),
+            (
+                "trusted_proxies",
+                self.trusted_proxies != file.trusted_proxies,
+            ),
+            ("tls", self.tls != file.tls),
+            (
+                "[operator]",
+                listens_as(&self.operator) != listens_as(&file.operator),
+            ),
+            (
+                "the first [[operator.user]]",
+                !has_console(self) && has_console(file),
+            ),
+            ("[log]", self.log != file.log),
+            ("[traces]", self.traces != file.traces),
+            ("[database]", self.database != file.database),
+            ("[limits]", self.limits != file.limits),
+            ("[times]", self.times != file.times),
+            ("[journal]", self.journal != file.journal),
+            ("[logins]", self.logins != file.logins),
+            ("[backup]", self.backup != file.backup),
+        ];
+        let differing = settings.into_iter().filter(|(_, differs)| *differs);
+        differing.map(|(name, _)| name).collect()
+    }
+
+    /// A section that depends on others is read after them. What publications depend on is that of the `running` service, where
+    /// there is one: it goes on listening where it does.
+    fn read(
+        mut root: Section<'_>,
+        path: &Path,
+        environment: &Environment,
+        running: Option<&Self>,
+    ) -> Self {
         let listen = senders_listen(&mut root, environment.listen.as_deref());
         let log = Log::read(root.section("log"));
         let traces = Traces::read(root.section("traces"));
@@ -117,11 +190,18 @@ impl Config {
         let tls = Tls::read(&mut root);
         let database = Database::read(root.section("database"), &times, environment);
         let backup = Backup::read(root.section("backup"), environment);
-        let reach = Reach {
-            listen,
-            behind_proxies: !trusted_proxies.is_empty(),
+        let reach = match running {
+            None => Reach {
+                listen,
+                behind_proxies: !trusted_proxies.is_empty(),
+            },
+            Some(running) => Reach {
+                listen: Some(running.listen),
+                behind_proxies: !running.trusted_proxies.is_empty(),
+            },
         };
-        let publications = Publication::read_all(&mut root, &limits, reach);
+        let limits_in_use = running.map_or(&limits, |running| &running.limits);
+        let publications = Publication::read_all(&mut root, limits_in_use, reach);
         let operator = Operator::read(root.section("operator"), &publications, environment);
         root.finish(&[("publications", "write [[publication]], one block for each")]);
         Self {
@@ -329,6 +409,72 @@ mod tests {
             assert_eq!(said.len(), noted, "{mode:o}: {said:?}");
             assert!(said.iter().all(|note| note.contains("key.pem")));
         }
+    }
+
+    /// What a service that runs with `before` takes up when its file is changed to `after`.
+    fn reload(before: &str, after: &str) -> Result<Reloaded, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("aqua.toml");
+        fs::write(&path, before).expect("a file");
+        let running = Config::load(&path, &Environment::default()).expect("settings");
+        fs::write(&path, after).expect("a file");
+        let reloaded = running.reload(&Environment::default());
+        reloaded.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_reload_takes_up_publications_and_operators_and_names_what_needs_a_restart() {
+        let operator = |login: &str| {
+            format!(
+                "[[operator.user]]\nlogin = \"{login}\"\nrole = \"admin\"\npassword_hash = \"{HASH}\"\n"
+            )
+        };
+        let before = format!("{ANONYMOUS}{}", operator("anna"));
+        let more = format!(
+            "{ANONYMOUS}[[publication]]\nname = \"two\"\nusers = [{{ login = \"site\", password_hash = \"{HASH}\" }}]\n{}",
+            operator("boris")
+        );
+        let Reloaded {
+            config,
+            needs_restart,
+        } = reload(&before, &more).expect("right");
+        assert_eq!(needs_restart, [""; 0]);
+        assert_eq!(config.publications[1].name, "two");
+        assert_eq!(config.operator.users[0].login, "boris");
+        assert_eq!(config.operator.users[0].publications, ["demo", "two"]);
+
+        let changed = format!(
+            "listen = \"127.0.0.1:1\"\n{ANONYMOUS}[limits]\norder_items = 7\n[operator]\nlisten = \"off\"\n[database]\nurl = \"postgres://a/b\"\n"
+        );
+        let Reloaded {
+            config,
+            needs_restart,
+        } = reload(ANONYMOUS, &changed).expect("right");
+        assert_eq!(
+            needs_restart,
+            ["listen", "[operator]", "[database]", "[limits]"]
+        );
+        assert_eq!(config.listen.port(), 8888);
+        assert_eq!(config.publications[0].rules.max_order_items, 500);
+        assert!(config.operator.listen.is_some() && config.database.url.is_none());
+
+        let Reloaded {
+            config,
+            needs_restart,
+        } = reload(ANONYMOUS, &before).expect("right");
+        assert_eq!(needs_restart, ["the first [[operator.user]]"]);
+        assert!(config.operator.users.is_empty());
+    }
+
+    #[test]
+    fn a_reload_is_refused_by_where_the_service_listens_not_by_where_the_file_says() {
+        let users = format!(
+            "users = [{{ login = \"site\", password_hash = \"{HASH}\" }}]\n"
+        );
+        let before = format!("listen = \"0.0.0.0:8888\"\n[[publication]]\nname = \"demo\"\n{users}");
+        let report = reload(&before, ANONYMOUS).expect_err("an open door");
+        assert!(report.contains("0.0.0.0:8888"), "{report}");
+        assert!(reload(&before, "").is_err_and(|report| report.contains("no publication")));
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::{
 
 #[derive(Debug)]
 pub struct App {
-    pub config: Arc<Config>,
+    config: watch::Sender<Arc<Config>>,
     pub gate: Gate,
     /// Empty while the database is not ready yet: then batches are answered 503.
     pub intake: Arc<OnceLock<Intake>>,
@@ -49,11 +49,28 @@ impl App {
             bodies: Bodies::new(&config.limits, &config.times),
             feeds: Arc::default(),
             imports: Semaphore::new(1),
-            config,
+            config: watch::Sender::new(config),
             intake,
             metrics,
             stopping: watch::Sender::new(false),
         }
+    }
+
+    /// The settings as they are now: publications and operators as they were read last, the rest as at the start.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    /// The same for who works with them for long.
+    pub fn settings(&self) -> watch::Receiver<Arc<Config>> {
+        self.config.subscribe()
+    }
+
+    /// Works with these settings from now on ([`Config::reload`]). Requests under way end with those that they began with.
+    pub fn reload(&self, config: &Arc<Config>) {
+        self.gate.reload(config);
+        let before = self.config.send_replace(Arc::clone(config));
+        self.metrics.reload(&before, config);
     }
 
     /// Lets a caller of that role in to the publication of the path, or not.

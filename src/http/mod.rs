@@ -65,7 +65,7 @@ pub async fn serve(
     tls: Option<Tls>,
     shutdown: impl Future<Output = ()>,
 ) -> usize {
-    let config = Arc::clone(&app.config);
+    let config = app.config();
     let metrics = Arc::clone(&app.metrics);
     let trusted_proxies: Arc<[IpNet]> = config.trusted_proxies.clone().into();
     let most = [
@@ -99,7 +99,8 @@ pub async fn serve_operator(
     operator: Operator,
     shutdown: impl Future<Output = ()>,
 ) {
-    let trusted_proxies: Arc<[IpNet]> = operator.app.config.operator.trusted_proxies.clone().into();
+    let config = operator.app.config();
+    let trusted_proxies: Arc<[IpNet]> = config.operator.trusted_proxies.clone().into();
     let operators = Listener {
         overloaded: overloaded_router(Arc::clone(&operator.app.metrics)),
         slots: Slots::new(
@@ -112,7 +113,7 @@ pub async fn serve_operator(
         times: config::Times {
             // It is asked until the very end, and nothing of it must hold up the end.
             stop: Duration::ZERO,
-            ..operator.app.config.times.clone()
+            ..config.times.clone()
         },
         router: operator_router(operator),
     };
@@ -122,11 +123,12 @@ pub async fn serve_operator(
 // A request passes the layers from the last to the first.
 
 fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
-    let limits = &app.config.limits;
+    let config = app.config();
+    let limits = &config.limits;
     let failures = Failure::all(limits).map(Failure::code);
     app.metrics
         .expect([PROCESSED, CHECKED].into_iter().chain(failures));
-    let docs = if app.config.operator.public_docs {
+    let docs = if config.operator.public_docs {
         docs_router(limits)
     } else {
         Router::new()
@@ -156,9 +158,10 @@ fn senders_router(app: Arc<App>, faults: Option<Faults>) -> Router {
 
 fn operator_router(operator: Operator) -> Router {
     let app = Arc::clone(&operator.app);
+    let config = app.config();
     let dry_run = Router::new().route(ORDERS_ROUTE, post_only(orders::receive_dry_run));
     let dry_run = with_exchange(dry_run, Arc::clone(&app));
-    let console = if app.config.operator.users.is_empty() {
+    let console = if config.operator.users.is_empty() {
         Router::new()
     } else {
         compressing(console::router(&app), CompressionLevel::Default)
@@ -171,7 +174,7 @@ fn operator_router(operator: Operator) -> Router {
         .fallback(operator::nothing_here)
         .with_state(operator)
         .merge(dry_run)
-        .merge(docs_router(&app.config.limits))
+        .merge(docs_router(&config.limits))
         .merge(console)
         .layer(from_fn_with_state(app, operator::only_by_its_names))
 }

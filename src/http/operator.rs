@@ -144,7 +144,7 @@ impl Operator {
             schema,
             workers,
             disk,
-            notes: self.app.config.notes(),
+            notes: self.app.config().notes(),
         }
     }
 
@@ -157,7 +157,8 @@ impl Operator {
         let Some(intake) = self.app.intake.get() else {
             return bad("it is being opened".into());
         };
-        let health = intake.store().health(&self.app.config.publications);
+        let config = self.app.config();
+        let health = intake.store().health(&config.publications);
         let Ok(answered) = timeout(PATIENCE, health).await else {
             let seconds = PATIENCE.as_secs();
             return bad(format!("it does not answer within {seconds} s"));
@@ -187,7 +188,8 @@ impl Operator {
     }
 
     fn check_disk(&self) -> Option<DiskCheck> {
-        let settings = &self.app.config.database;
+        let config = self.app.config();
+        let settings = &config.database;
         if settings.url.is_some() {
             return None;
         }
@@ -223,7 +225,8 @@ pub(super) async fn only_by_its_names(
     request: Request,
     next: Next,
 ) -> Response {
-    let hosts = &app.config.operator.hosts;
+    let config = app.config();
+    let hosts = &config.operator.hosts;
     let mut names = request
         .headers()
         .get_all(header::HOST)
@@ -281,12 +284,13 @@ pub(super) async fn ready(State(operator): State<Operator>) -> Response {
 pub(super) async fn metrics(State(operator): State<Operator>) -> Response {
     let readiness = operator.readiness().await;
     let app = &operator.app;
+    let config = app.config();
     let intake = app.intake.get();
     let reading = Reading {
         lanes: intake.map(Intake::lanes).unwrap_or_default(),
         database_connections: intake.map(|intake| intake.store().connections()),
         bytes_in_flight: app.bodies.memory.used(),
-        connections_max: app.config.limits.connections,
+        connections_max: config.limits.connections,
         database_up: readiness.database.ok,
         workers_up: readiness
             .workers
@@ -297,7 +301,7 @@ pub(super) async fn metrics(State(operator): State<Operator>) -> Response {
         disk: readiness
             .disk
             .map(|disk| (disk.free_bytes, disk.size_bytes)),
-        backup_age: backup::age_seconds(&app.config.backup),
+        backup_age: backup::age_seconds(&config.backup),
     };
     match app.metrics.text(&reading) {
         Ok(text) => {

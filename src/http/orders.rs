@@ -74,7 +74,7 @@ async fn process(
         memory: elements.memory,
         complete_at: elements.complete_at,
     };
-    let deadline = batch.complete_at + app.config.times.answer;
+    let deadline = batch.complete_at + app.config().times.answer;
     // The intake's database work runs in its own task, with shorter deadlines than this one: dropping it here is harmless,
     // and nothing is stored after this response.
     let reply = async {

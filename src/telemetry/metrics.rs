@@ -3,12 +3,9 @@
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -22,6 +19,7 @@ use prometheus_client::{
 pub use super::gauges::Reading;
 use super::{
     gauges::{Count, gauges, register},
+    publications::Publications,
     sampled::Sampled,
     targets::{TargetMetrics, Targets},
 };
@@ -51,7 +49,7 @@ pub const PROCESSED: &str = "processed";
 pub const CHECKED: &str = "checked";
 
 /// The values of a metric's labels.
-type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
+pub(super) type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
 /// Why a transaction began again, unseen by the caller (contract §7).
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +113,7 @@ impl Verdicts {
 pub struct Metrics {
     registry: Registry,
     requests: Family<Labels<1>, Counter>,
-    publications: HashMap<String, Publication>,
+    publications: Publications,
     batch_orders: Histogram,
     request_duration: Histogram,
     /// Waiting for its turn, of each batch.
@@ -139,19 +137,6 @@ pub struct Metrics {
     started_at: f64,
 }
 
-struct Publication {
-    accepted: Counter,
-    rejected: Counter,
-    faults: [Counter; FaultCode::ALL.len()],
-    warnings: [Counter; WarningCode::ALL.len()],
-    with_remarks: Counter,
-    not_kept: Counter,
-    feed_reads: Counter,
-    feed_orders: Counter,
-    /// Of the last accepted order, milliseconds since 1970; 0: none yet.
-    last_accepted: AtomicI64,
-}
-
 impl Metrics {
     /// Nothing is counted yet. Every label's value is there from the start, at zero, so that a rate can be told of the
     /// first one that comes.
@@ -160,50 +145,10 @@ impl Metrics {
         let mut registry = Registry::default();
         let to = &mut registry;
         let requests = register(to, "aqua_requests", "Requests, by outcome");
-        let orders: Family<Labels<2>, Counter> = register(to, "aqua_orders", "Orders, by verdict");
-        let faults = register(to, "aqua_order_faults", "Faults of rejected orders");
-        let warnings = register(to, "aqua_order_warnings", "Warnings on accepted orders");
-        let with_remarks: Family<Labels<1>, Counter> = register(
-            to,
-            "aqua_orders_with_remarks",
-            "Accepted orders of which a value was left out, rounded or shortened",
-        );
-        let not_kept: Family<Labels<1>, Counter> = register(
-            to,
-            "aqua_journal_not_kept",
-            "Orders, rejected or with remarks, that the journal had no room for (journal.rejected_bytes_per_day, or a disk that is nearly full)",
-        );
-        let feed_reads: Family<Labels<1>, Counter> = register(
-            to,
-            "aqua_feed_reads",
-            "Answers to back offices that read the feed",
-        );
-        let feed_orders: Family<Labels<1>, Counter> =
-            register(to, "aqua_feed_orders", "Orders in these answers");
-        let publications = config.publications.iter().map(|publication| {
-            let name = &publication.name;
-            let of_publication = || ("publication", Cow::Owned(name.clone()));
-            let of_verdict = |verdict: &'static str| {
-                orders.get_or_create_owned(&[of_publication(), ("verdict", verdict.into())])
-            };
-            let of_code = |family: &Family<Labels<2>, Counter>, code: &'static str| {
-                family.get_or_create_owned(&[of_publication(), ("code", code.into())])
-            };
-            let counters = Publication {
-                accepted: of_verdict("accepted"),
-                rejected: of_verdict("rejected"),
-                faults: FaultCode::ALL.map(|code| of_code(&faults, code.as_str())),
-                warnings: WarningCode::ALL.map(|code| of_code(&warnings, code.as_str())),
-                with_remarks: with_remarks.get_or_create_owned(&[of_publication()]),
-                not_kept: not_kept.get_or_create_owned(&[of_publication()]),
-                feed_reads: feed_reads.get_or_create_owned(&[of_publication()]),
-                feed_orders: feed_orders.get_or_create_owned(&[of_publication()]),
-                last_accepted: AtomicI64::new(0),
-            };
-            (name.clone(), counters)
-        });
-        let publications = publications.collect();
-
+        let publications = Publications::register(to);
+        for publication in &config.publications {
+            publications.add(&publication.name);
+        }
         let mut histogram = |name, help, bounds: &[f64]| {
             let histogram = Histogram::new(bounds.iter().copied());
             to.register(name, help, histogram.clone());
@@ -287,42 +232,58 @@ impl Metrics {
         let orders = verdicts.accepted + verdicts.rejected;
         #[expect(clippy::cast_precision_loss, reason = "batches are not that large")]
         self.batch_orders.observe(orders as f64);
-        let Some(counters) = self.publications.get(publication) else {
-            return;
-        };
-        counters.accepted.inc_by(verdicts.accepted as u64);
-        counters.rejected.inc_by(verdicts.rejected as u64);
-        counters.with_remarks.inc_by(verdicts.with_remarks as u64);
-        let faults = counters.faults.iter().zip(verdicts.faults);
-        let warnings = counters.warnings.iter().zip(verdicts.warnings);
-        for (counter, count) in faults.chain(warnings).filter(|(_, count)| *count > 0) {
-            counter.inc_by(count);
-        }
-        if verdicts.accepted > 0 {
-            self.accepted_at(publication, Utc::now());
+        if let Some(counters) = self.publications.of(publication) {
+            counters.processed(verdicts);
         }
     }
 
     /// So many orders that were to be kept found no room in the journal.
     pub fn not_kept(&self, publication: &str, orders: usize) {
-        if let Some(counters) = self.publications.get(publication) {
-            counters.not_kept.inc_by(orders as u64);
+        if let Some(counters) = self.publications.of(publication) {
+            counters.not_kept(orders);
         }
     }
 
     /// An order was accepted then, by us or, before our start, by whoever was there.
     pub fn accepted_at(&self, publication: &str, moment: DateTime<Utc>) {
-        if let Some(counters) = self.publications.get(publication) {
-            let moment = moment.timestamp_millis();
-            counters.last_accepted.fetch_max(moment, Ordering::Relaxed);
+        if let Some(counters) = self.publications.of(publication) {
+            counters.accepted_at(moment);
         }
     }
 
     /// A back office was answered with so many orders of the feed.
     pub fn feed_read(&self, publication: &str, orders: usize) {
-        if let Some(counters) = self.publications.get(publication) {
-            counters.feed_reads.inc();
-            counters.feed_orders.inc_by(orders as u64);
+        if let Some(counters) = self.publications.of(publication) {
+            counters.feed_read(orders);
+        }
+    }
+
+    /// The publications of `before` become those of `after`. Targets that are new make their own series.
+    pub fn reload(&self, before: &Config, after: &Config) {
+        let targets = |config: &Config| -> HashMap<String, HashSet<String>> {
+            let publications = config.publications.iter();
+            let targets = publications.map(|publication| {
+                let targets = publication.targets.iter();
+                let names = targets.map(|target| target.name.clone()).collect();
+                (publication.name.clone(), names)
+            });
+            targets.collect()
+        };
+        let (before, after) = (targets(before), targets(after));
+        for (publication, targets) in &before {
+            let still = after.get(publication);
+            for target in targets {
+                if !still.is_some_and(|still| still.contains(target)) {
+                    self.targets.remove(publication, target);
+                }
+            }
+            if still.is_none() {
+                self.publications.remove(publication);
+            }
+        }
+        let added = after.keys().filter(|name| !before.contains_key(*name));
+        for publication in added {
+            self.publications.add(publication);
         }
     }
 
@@ -339,15 +300,15 @@ impl Metrics {
     /// All of it in the text format of `OpenMetrics`.
     pub fn text(&self, reading: &Reading) -> Result<String, fmt::Error> {
         let now = Utc::now().timestamp_millis();
-        let ages = self.publications.iter().filter_map(|(name, counters)| {
-            let last = counters.last_accepted.load(Ordering::Relaxed);
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "to the millisecond for 200,000 years"
-            )]
-            let age = (now - last).max(0) as f64 / 1000.0;
-            (last > 0).then(|| (name.clone(), age))
-        });
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "to the millisecond for 200,000 years"
+        )]
+        let ages = self
+            .publications
+            .last_accepted()
+            .into_iter()
+            .map(|(name, last)| (name, (now - last).max(0) as f64 / 1000.0));
         let gauges = gauges(reading, self.started_at, ages);
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)?;

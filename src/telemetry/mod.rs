@@ -4,6 +4,7 @@
 
 mod gauges;
 pub mod metrics;
+mod publications;
 pub mod sampled;
 pub mod targets;
 pub mod traces;

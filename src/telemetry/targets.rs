@@ -12,6 +12,9 @@ use super::gauges::{Amount, Count, register};
 type OfTarget = [(&'static str, String); 2];
 type OfOutcome = [(&'static str, String); 3];
 
+/// What became of orders that were sent.
+const OUTCOMES: [&str; 3] = ["taken", "refused", "failed"];
+
 /// All targets.
 pub struct Targets {
     lag_orders: Family<OfTarget, Count>,
@@ -66,15 +69,12 @@ impl Targets {
     }
 
     pub(super) fn of(&self, publication: &str, target: &str) -> TargetMetrics {
-        let label: OfTarget = [
-            ("publication", publication.to_owned()),
-            ("target", target.to_owned()),
-        ];
+        let label = of_target(publication, target);
         let sent = |outcome: &str| {
-            let [publication, target] = label.clone();
-            let outcome = ("outcome", outcome.to_owned());
-            (self.sent).get_or_create_owned(&[publication, target, outcome])
+            let label = of_outcome(publication, target, outcome);
+            self.sent.get_or_create_owned(&label)
         };
+        let [taken, refused, failed] = OUTCOMES.map(sent);
         TargetMetrics {
             lag_orders: self.lag_orders.get_or_create_owned(&label),
             lag: self.lag.get_or_create_owned(&label),
@@ -83,11 +83,42 @@ impl Targets {
             failures: self.failures.get_or_create_owned(&label),
             refuses_us: self.refuses_us.get_or_create_owned(&label),
             paused: self.paused.get_or_create_owned(&label),
-            taken: sent("taken"),
-            refused: sent("refused"),
-            failed: sent("failed"),
+            taken,
+            refused,
+            failed,
         }
     }
+
+    /// Its series end.
+    pub(super) fn remove(&self, publication: &str, target: &str) {
+        let label = of_target(publication, target);
+        for family in [
+            &self.lag_orders,
+            &self.parked,
+            &self.dead,
+            &self.failures,
+            &self.refuses_us,
+            &self.paused,
+        ] {
+            family.remove(&label);
+        }
+        self.lag.remove(&label);
+        for outcome in OUTCOMES {
+            self.sent.remove(&of_outcome(publication, target, outcome));
+        }
+    }
+}
+
+fn of_target(publication: &str, target: &str) -> OfTarget {
+    [
+        ("publication", publication.to_owned()),
+        ("target", target.to_owned()),
+    ]
+}
+
+fn of_outcome(publication: &str, target: &str, outcome: &str) -> OfOutcome {
+    let [publication, target] = of_target(publication, target);
+    [publication, target, ("outcome", outcome.to_owned())]
 }
 
 impl TargetMetrics {

@@ -57,6 +57,7 @@ mod pushed;
 mod races;
 mod real_senders;
 mod reference;
+mod reload;
 mod remarks;
 mod results;
 mod root;

@@ -75,7 +75,9 @@ async fn systemd_hears_that_we_are_ready_and_alive_and_stopping() {
             said.push_str(std::str::from_utf8(&message[..length]).unwrap());
             said.push('\n');
         }
-        said.split_off(said.find(what).unwrap() + what.len())
+        let behind = said.split_off(said.find(what).unwrap() + what.len());
+        said.clear();
+        behind
     };
     hear("STATUS=waiting for the database");
     let status = hear("READY=1");
@@ -85,6 +87,18 @@ async fn systemd_hears_that_we_are_ready_and_alive_and_stopping() {
     );
     hear("WATCHDOG=1");
     hear("WATCHDOG=1");
+    serving.signal(Signal::SIGHUP);
+    let reloading = hear("RELOADING=1");
+    assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    hear("READY=1");
+    fs::write(scratch.join("aqua.toml"), "").unwrap();
+    serving.signal(Signal::SIGHUP);
+    hear("RELOADING=1");
+    let status = hear("READY=1");
+    assert!(
+        status.contains("STATUS=the settings are refused"),
+        "{status}"
+    );
     serving.signal(Signal::SIGTERM);
     hear("STOPPING=1");
     serving.hear("stopped");

@@ -1,10 +1,12 @@
 //! `serve`: the service, from its database to its last answer.
 
+mod reload;
 pub(super) mod systemd;
 
 use std::{
     convert::Infallible,
     future::Future,
+    io::{IsTerminal, stdin, stdout},
     net::SocketAddr,
     sync::{Arc, OnceLock, atomic::Ordering},
     time::{Duration, Instant},
@@ -13,7 +15,7 @@ use std::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::{TcpListener, TcpSocket},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::JoinHandle,
     time::sleep,
@@ -22,7 +24,7 @@ use tokio::{
 use self::systemd::Sockets;
 use super::{CommandError, because, check, no_database, root, say};
 use crate::{
-    config::{self, Config},
+    config::{self, Config, Publication},
     database::{self, Opened, PrivateCluster, Servers},
     exchange::targets::Targets,
     http::{self, App, listener::tls::Tls, mock::Faults, operator::Operator},
@@ -34,15 +36,22 @@ use crate::{
 };
 
 pub(super) async fn run(config: Config, sockets: Sockets) -> Result<(), CommandError> {
-    let stop = stop_signal()?;
-    Box::pin(run_until(stop, config, sockets, None)).await
+    let hang_ups = hang_ups()?;
+    let (stop, hang_ups) = if stdin().is_terminal() {
+        // There it says that the terminal was closed.
+        (stop_signal(Some(hang_ups))?, None)
+    } else {
+        (stop_signal(None)?, Some(hang_ups))
+    };
+    Box::pin(run_until(stop, config, sockets, hang_ups, None)).await
 }
 
-/// The same until `stop` resolves; with faults it is the mock (`super::mock`).
+/// The same until `stop` resolves, reading the settings again at each of `hang_ups`; with faults it is the mock (`super::mock`).
 pub(super) async fn run_until(
     stop: impl Future<Output = ()>,
     config: Config,
     mut sockets: Sockets,
+    hang_ups: Option<Signal>,
     faults: Option<Faults>,
 ) -> Result<(), CommandError> {
     // Before the database, which may take its time: a port that is taken is known at once, and whoever calls meanwhile
@@ -74,18 +83,12 @@ pub(super) async fn run_until(
     let demos = demo_data(&config).await;
     root::give_up(&config)?;
     let config = Arc::new(config);
-    let intake = Arc::new(OnceLock::new());
     let metrics = Arc::new(Metrics::new(&config));
     let targets = Arc::new(OnceLock::<Targets>::new());
-    let app = Arc::new(App::new(
-        Arc::clone(&config),
-        Arc::clone(&intake),
-        Arc::clone(&metrics),
-    ));
+    let app = Arc::new(App::new(Arc::clone(&config), Arc::default(), metrics));
     let works = Works {
-        intake,
+        app: Arc::clone(&app),
         targets: Arc::clone(&targets),
-        metrics,
     };
     let operator = Operator::new(Arc::clone(&app)).with_tls(operators_tls);
     let stopping = Arc::clone(&operator.stopping);
@@ -124,9 +127,9 @@ pub(super) async fn run_until(
     let serving = http::serve(listener, app, faults, tls, stop);
     let busy = tokio::select! {
         busy = serving => Ok(busy),
-        failure = work(&config, demos, addresses, &works, &mut opening, &mut opened) => Err(failure),
+        failure = work(&config, demos, addresses, &works, hang_ups, &mut opening, &mut opened) => Err(failure),
     };
-    if let Some(intake) = works.intake.get() {
+    if let Some(intake) = works.app.intake.get() {
         intake.stop();
     }
     if let Some(targets) = works.targets.get() {
@@ -158,10 +161,10 @@ pub(super) async fn run_until(
 }
 
 /// What goes on once the database is ready.
+#[derive(Clone)]
 struct Works {
-    intake: Arc<OnceLock<Intake>>,
+    app: Arc<App>,
     targets: Arc<OnceLock<Targets>>,
-    metrics: Arc<Metrics>,
 }
 
 #[derive(Clone, Copy)]
@@ -228,6 +231,7 @@ async fn work(
     demos: Vec<Demo>,
     addresses: Addresses,
     works: &Works,
+    hang_ups: Option<Signal>,
     opening: &mut JoinHandle<Result<Opened, database::Error>>,
     opened: &mut Option<Opened>,
 ) -> CommandError {
@@ -239,7 +243,7 @@ async fn work(
         Ok(Err(error)) => return no_database(error),
         Err(error) => return because("the database cannot be used", &error),
     };
-    let begun = begin(config, demos, servers.clone(), addresses, works);
+    let begun = begin(config, demos, servers.clone(), addresses, works, hang_ups);
     let begun = match cluster {
         None => begun.await,
         Some(cluster) => tokio::select! {
@@ -273,16 +277,49 @@ async fn begin(
     demos: Vec<Demo>,
     mut servers: Servers,
     addresses: Addresses,
-    Works {
-        intake,
-        targets,
-        metrics,
-    }: &Works,
+    works: &Works,
+    hang_ups: Option<Signal>,
 ) -> Result<(), CommandError> {
     make_ready(&mut servers, &config.database).await?;
     let store = Store::new(servers, &config.database);
     load_demo_data(&store, config, demos).await?;
-    for publication in &config.publications {
+    let metrics = &works.app.metrics;
+    know_last_orders(&store, &config.publications, metrics).await;
+    // Nobody else sets it.
+    let _ = works.targets.set(Targets::start(&store, config, metrics));
+    let intake = Intake::new(store.clone(), config, Arc::clone(metrics));
+    let _ = works.app.intake.set(intake);
+    tokio::spawn(retention::keep(store.clone(), works.app.settings()));
+    tracing::info!(
+        listen = %addresses.listen,
+        operator = addresses.operator.map(tracing::field::display),
+        publications = config.publications.len(),
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+    systemd::ready(&what_it_does(config, addresses.listen));
+    systemd::live();
+    if let Some(hang_ups) = hang_ups {
+        let works = works.clone();
+        tokio::spawn(reload::keep(hang_ups, works, store, addresses.listen));
+    }
+    greet(addresses.listen, config);
+    Ok(())
+}
+
+/// For `systemctl status`.
+fn what_it_does(config: &Config, listen: SocketAddr) -> String {
+    let publications = config.publications.len();
+    format!("takes orders for {publications} publications on {listen}")
+}
+
+/// Has the metrics say when each of them took an order last.
+async fn know_last_orders<'p>(
+    store: &Store,
+    publications: impl IntoIterator<Item = &'p Publication>,
+    metrics: &Metrics,
+) {
+    for publication in publications {
         // Only a metric: a Citus worker that is away keeps nobody from starting.
         match store.last_accepted_at(&publication.name).await {
             Ok(Some(moment)) => metrics.accepted_at(&publication.name, moment),
@@ -294,25 +331,6 @@ async fn begin(
             ),
         }
     }
-    // Nobody else sets it.
-    let _ = targets.set(Targets::start(&store, config, metrics));
-    let _ = intake.set(Intake::new(store.clone(), config, Arc::clone(metrics)));
-    let (publications, journal) = (config.publications.clone(), config.journal.clone());
-    tokio::spawn(async move { retention::keep(store, &publications, &journal).await });
-    tracing::info!(
-        listen = %addresses.listen,
-        operator = addresses.operator.map(tracing::field::display),
-        publications = config.publications.len(),
-        version = env!("CARGO_PKG_VERSION"),
-        "serving"
-    );
-    systemd::ready(&format!(
-        "takes orders for {} publications on {}",
-        config.publications.len(),
-        addresses.listen
-    ));
-    greet(addresses.listen, config);
-    Ok(())
 }
 
 /// Waits for a server that takes writes, and brings its schema up to ours.
@@ -426,8 +444,7 @@ async fn load_demo_data(
 
 /// Says on a terminal what to try.
 fn greet(address: SocketAddr, config: &Config) {
-    use std::io::IsTerminal;
-    if !std::io::stdout().is_terminal() {
+    if !stdout().is_terminal() {
         return;
     }
     for publication in &config.publications {
@@ -447,17 +464,32 @@ async fn stop_cluster(cluster: PrivateCluster) {
     }
 }
 
-/// Resolves at SIGTERM, SIGINT or SIGHUP (the terminal was closed).
-pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CommandError> {
-    let listen = |kind| signal(kind).map_err(|error| because("cannot listen to signals", &error));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hang_up = listen(SignalKind::hangup())?;
+/// SIGHUPs from now on: the first is no end, however early it comes.
+pub(super) fn hang_ups() -> Result<Signal, CommandError> {
+    listen_to(SignalKind::hangup())
+}
+
+fn listen_to(kind: SignalKind) -> Result<Signal, CommandError> {
+    signal(kind).map_err(|error| because("cannot listen to signals", &error))
+}
+
+/// Resolves at SIGTERM, SIGINT or, where it is given, SIGHUP.
+pub(super) fn stop_signal(
+    mut hang_ups: Option<Signal>,
+) -> Result<impl Future<Output = ()>, CommandError> {
+    let mut terminate = listen_to(SignalKind::terminate())?;
+    let mut interrupt = listen_to(SignalKind::interrupt())?;
     Ok(async move {
+        let hung_up = async {
+            match &mut hang_ups {
+                Some(hang_ups) => hang_ups.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
-            _ = hang_up.recv() => "SIGHUP",
+            _ = hung_up => "SIGHUP",
         };
         tracing::info!(
             signal = name,

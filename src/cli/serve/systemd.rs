@@ -55,12 +55,23 @@ impl Sockets {
     }
 }
 
-/// Orders are taken from now on. For as long as systemd's watchdog waits for it, it hears that we live: where all threads
-/// hang, it starts us anew.
+/// Orders are taken from now on, or still after a reload.
 pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// For as long as systemd's watchdog waits for it, it hears that we live: where all threads hang, it starts us anew.
+pub fn live() {
     if let Some(within) = sd_notify::watchdog_enabled() {
         tokio::spawn(feed_watchdog(within / 2));
+    }
+}
+
+/// The settings are read again; [`ready`] says when that is done.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "systemd cannot be told"),
     }
 }
 

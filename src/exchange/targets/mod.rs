@@ -12,7 +12,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, watch},
     task::{Id, JoinError, JoinHandle, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
@@ -45,6 +45,11 @@ const DATABASE_AWAY: Duration = Duration::from_secs(5);
 /// The senders of a process.
 #[derive(Debug)]
 pub struct Targets {
+    store: Store,
+    /// Sendings that are at the database.
+    turns: Arc<Semaphore>,
+    /// Takes other senders over into the task.
+    senders: mpsc::UnboundedSender<Vec<Arc<Sender>>>,
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -58,12 +63,28 @@ impl Targets {
     /// Begins to send. A target whose settings do not do is told of, and left out.
     #[must_use]
     pub fn start(store: &Store, config: &Config, metrics: &Metrics) -> Self {
-        let turns = Arc::new(Semaphore::new(DATABASE_TURNS));
+        let (stop, stopping) = watch::channel(false);
+        let (senders, replaced) = mpsc::unbounded_channel();
+        let dispatcher = Dispatcher::new(store.clone());
+        let targets = Self {
+            store: store.clone(),
+            turns: Arc::new(Semaphore::new(DATABASE_TURNS)),
+            senders,
+            stop,
+            task: Mutex::new(Some(tokio::spawn(dispatcher.run(replaced, stopping)))),
+        };
+        targets.reload(config, metrics);
+        targets
+    }
+
+    /// Sends to the targets of these settings from now on. What is under way to a target ends under its lease, which the same target
+    /// waits for with its new settings.
+    pub fn reload(&self, config: &Config, metrics: &Metrics) {
         let mut senders = Vec::new();
         for publication in &config.publications {
             for target in &publication.targets {
                 let metrics = metrics.target(&publication.name, &target.name);
-                match Sender::new(&publication.name, target, store, metrics, &turns) {
+                match Sender::new(&publication.name, target, &self.store, metrics, &self.turns) {
                     Ok(sender) => senders.push(Arc::new(sender)),
                     Err(error) => tracing::error!(
                         publication = publication.name,
@@ -74,17 +95,8 @@ impl Targets {
                 }
             }
         }
-        let (stop, stopping) = watch::channel(false);
-        let dispatcher = Dispatcher::new(senders);
-        let news = (!dispatcher.senders.is_empty()).then(|| store.all_news());
-        Self {
-            stop,
-            task: Mutex::new(Some(tokio::spawn(async move {
-                if let Some(news) = news {
-                    dispatcher.run(news, stopping).await;
-                }
-            }))),
-        }
+        // Nobody takes them any more where the service stops.
+        let _ = self.senders.send(senders);
     }
 
     /// Begins nothing any more.
@@ -108,6 +120,9 @@ impl Targets {
 
 /// Knows when each target is to be looked at.
 struct Dispatcher {
+    store: Store,
+    /// `None` as long as there is nobody to send to.
+    news: Option<AllNews>,
     senders: Vec<Arc<Sender>>,
     /// Of each target.
     states: Vec<State>,
@@ -130,51 +145,66 @@ struct State {
 }
 
 impl Dispatcher {
-    fn new(senders: Vec<Arc<Sender>>) -> Self {
-        let now = Instant::now();
-        let count = u32::try_from(senders.len()).unwrap_or(u32::MAX);
-        let look_every = LOOK_EVERY.max(Duration::from_secs(1) * count / LOOKS_A_SECOND);
-        let mut by_publication: HashMap<String, Vec<usize>> = HashMap::new();
-        for (index, sender) in senders.iter().enumerate() {
-            let of_publication = by_publication.entry(sender.publication().to_owned());
-            of_publication.or_default().push(index);
-        }
-        let state = State {
-            due: None,
-            quiet_until: now,
-            has_news: false,
-        };
-        let mut dispatcher = Self {
-            states: vec![state; senders.len()],
-            senders,
-            by_publication,
+    fn new(store: Store) -> Self {
+        Self {
+            store,
+            news: None,
+            senders: Vec::new(),
+            states: Vec::new(),
+            by_publication: HashMap::new(),
             queue: BinaryHeap::new(),
             running: JoinSet::new(),
             targets: HashMap::new(),
-            look_every,
-        };
-        // What was left when the last process ended is not looked for all at once.
-        for index in 0..dispatcher.senders.len() {
-            let place = u32::try_from(index).unwrap_or(u32::MAX);
-            let at = now + Duration::from_secs(1) * place / LOOKS_A_SECOND;
-            dispatcher.schedule(index, at);
+            look_every: LOOK_EVERY,
         }
-        dispatcher
     }
 
-    async fn run(mut self, mut news: AllNews, mut stopping: watch::Receiver<bool>) {
+    async fn run(
+        mut self,
+        mut replaced: mpsc::UnboundedReceiver<Vec<Arc<Sender>>>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         loop {
             let next = self.next_due();
             tokio::select! {
                 biased;
                 // An error: nobody holds the other end, and nobody will stop us otherwise.
                 _ = stopping.wait_for(|stop| *stop) => break,
+                Some(senders) = replaced.recv() => self.replace(senders),
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
-                publications = news.next() => self.heard(&publications),
+                publications = next_news(&mut self.news) => self.heard(&publications),
                 () = sleep_until(next) => self.begin(Instant::now()),
             }
         }
         while self.running.join_next().await.is_some() {}
+    }
+
+    /// Looks after these from now on. What is under way with those before comes to its end, and is not heard of any more.
+    fn replace(&mut self, senders: Vec<Arc<Sender>>) {
+        let now = Instant::now();
+        let count = u32::try_from(senders.len()).unwrap_or(u32::MAX);
+        let state = State {
+            due: None,
+            quiet_until: now,
+            has_news: false,
+        };
+        self.look_every = LOOK_EVERY.max(Duration::from_secs(1) * count / LOOKS_A_SECOND);
+        self.states = vec![state; senders.len()];
+        self.senders = senders;
+        self.by_publication.clear();
+        self.queue.clear();
+        self.targets.clear();
+        if self.news.is_none() && !self.senders.is_empty() {
+            self.news = Some(self.store.all_news());
+        }
+        for index in 0..self.senders.len() {
+            let publication = self.senders[index].publication().to_owned();
+            let of_publication = self.by_publication.entry(publication);
+            of_publication.or_default().push(index);
+            // What was left when the last process ended is not looked for all at once.
+            let place = u32::try_from(index).unwrap_or(u32::MAX);
+            self.schedule(index, now + Duration::from_secs(1) * place / LOOKS_A_SECOND);
+        }
     }
 
     fn schedule(&mut self, index: usize, at: Instant) {
@@ -262,5 +292,12 @@ impl Dispatcher {
             wait
         };
         self.schedule(index, now + wait);
+    }
+}
+
+async fn next_news(news: &mut Option<AllNews>) -> Vec<String> {
+    match news {
+        Some(news) => news.next().await,
+        None => std::future::pending().await,
     }
 }

@@ -75,7 +75,8 @@ pub(super) async fn require_tls(
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    let operator = &console.app.config.operator;
+    let config = console.app.config();
+    let operator = &config.operator;
     let is_bare = operator.tls.is_none()
         && operator
             .listen

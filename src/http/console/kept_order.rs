@@ -234,7 +234,7 @@ pub(super) async fn send(
     };
     let intake = console.app.intake.get().ok_or(Refusal::NotReady)?;
     let resubmitted = timeout(
-        console.app.config.times.answer,
+        console.app.config().times.answer,
         intake.resubmit(sent, is_check),
     );
     let resubmitted = match resubmitted.await {

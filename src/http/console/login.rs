@@ -76,6 +76,8 @@ pub(super) async fn log_in(
         login: login.clone(),
         password: given.password,
     };
+    // Before the password is checked: if it is another one meanwhile, the session is over as soon as it begins.
+    let user = console.user(&login);
     match console.app.gate.admit_operator(credentials, address).await {
         Ok(()) => {}
         Err(Refused::Overloaded) => return Err(Refusal::Busy),
@@ -85,9 +87,8 @@ pub(super) async fn log_in(
             return Ok(render(StatusCode::FORBIDDEN, &page));
         }
     }
-    let user = console.users.iter().find(|user| user.login == login);
     let user = user.ok_or(Refusal::Defect)?;
-    let cookie = session::begin(store, user, &head, &console).await?;
+    let cookie = session::begin(store, &user, &head, &console).await?;
     let to = Redirect::to(own_path(&given.next));
     Ok(([(header::SET_COOKIE, cookie)], to).into_response())
 }

@@ -56,7 +56,6 @@ const FORM_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Console {
     app: Arc<App>,
-    users: Vec<Arc<OperatorUser>>,
     store: OnceLock<Store>,
     /// Turns of exports.
     exports: Arc<Semaphore>,
@@ -68,13 +67,18 @@ impl Console {
         let intake = self.app.intake.get().ok_or(Refusal::NotReady)?;
         Ok(self.store.get_or_init(|| intake.store().for_console()))
     }
+
+    /// The operator of that login, as the settings are now.
+    fn user(&self, login: &str) -> Option<OperatorUser> {
+        let config = self.app.config();
+        let mut users = config.operator.users.iter();
+        users.find(|user| user.login == login).cloned()
+    }
 }
 
 pub(super) fn router(app: &Arc<App>) -> Router {
-    let users = app.config.operator.users.iter().cloned().map(Arc::new);
     let console = Arc::new(Console {
         app: Arc::clone(app),
-        users: users.collect(),
         store: OnceLock::new(),
         exports: Arc::new(Semaphore::new(export::AT_ONCE)),
     });

@@ -89,7 +89,8 @@ impl FromRequestParts<Arc<Console>> for Desk {
         let name = name.ok_or(Refusal::Defect)?.1.to_lowercase();
         // Another's looks like one that is not there.
         let own = visit.user.publications.contains(&name);
-        let mut publications = console.app.config.publications.iter();
+        let config = console.app.config();
+        let mut publications = config.publications.iter();
         let publication = publications.find(|known| own && known.name == name);
         let publication = publication.ok_or(Refusal::NotFound)?.clone();
         let targets = publication.targets.iter();
@@ -158,10 +159,9 @@ pub(super) async fn who(
     let Some(session) = store.session(&key(token)).await? else {
         return Ok(None);
     };
-    let mut users = console.users.iter();
-    let user =
-        users.find(|user| user.login == session.login && fingerprint(user) == *session.fingerprint);
-    Ok(user.cloned())
+    let user = console.user(&session.login);
+    let user = user.filter(|user| fingerprint(user) == *session.fingerprint);
+    Ok(user.map(Arc::new))
 }
 
 /// Begins a session, under a token that nobody had before, and ends the one that the browser had. Returns the cookie.
@@ -202,7 +202,7 @@ pub(super) fn no_cookie(request: &request::Parts, console: &Console) -> HeaderVa
 fn is_secure(console: &Console, request: &request::Parts) -> bool {
     let is_behind_proxy = request.extensions.get::<ViaProxy>().is_some();
     let spoken = request.headers.get(X_FORWARDED_PROTO);
-    console.app.config.operator.tls.is_some()
+    console.app.config().operator.tls.is_some()
         || (is_behind_proxy && spoken.is_some_and(|spoken| spoken == "https"))
 }
 

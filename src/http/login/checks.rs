@@ -23,7 +23,9 @@ pub struct Checks {
     pub(super) running: Mutex<Running>,
 }
 
-type Running = HashMap<KeyedHash, Arc<OnceCell<bool>>>;
+/// By the credential and the user that it is checked against: where the settings are read again meanwhile, the same login is
+/// another user, perhaps with another password.
+type Running = HashMap<(KeyedHash, usize), Arc<OnceCell<bool>>>;
 
 impl Checks {
     pub fn new(most: usize, most_waiting: [usize; 3]) -> Self {
@@ -41,7 +43,7 @@ impl Checks {
         password: &str,
         peer: IpAddr,
     ) -> Result<bool, QueueFull> {
-        let shared = SharedCheck::join(self, credential);
+        let shared = SharedCheck::join(self, (credential, Arc::as_ptr(user).addr()));
         let is_right = *shared
             .result
             .get_or_try_init(|| self.run(user, password, peer))
@@ -70,16 +72,16 @@ impl Checks {
 /// Takes part in a running check. The last to leave, also by hanging up, removes it.
 struct SharedCheck<'c> {
     checks: &'c Checks,
-    credential: KeyedHash,
+    key: (KeyedHash, usize),
     result: Arc<OnceCell<bool>>,
 }
 
 impl<'c> SharedCheck<'c> {
-    fn join(checks: &'c Checks, credential: KeyedHash) -> Self {
+    fn join(checks: &'c Checks, key: (KeyedHash, usize)) -> Self {
         Self {
-            result: Arc::clone(checks.running.lock().entry(credential).or_default()),
+            result: Arc::clone(checks.running.lock().entry(key).or_default()),
             checks,
-            credential,
+            key,
         }
     }
 }
@@ -89,10 +91,10 @@ impl Drop for SharedCheck<'_> {
         let mut running = self.checks.running.lock();
         // Let go of under the lock, so that of two who leave at once the second sees that it is the last.
         self.result = Arc::default();
-        if let Some(result) = running.get(&self.credential)
+        if let Some(result) = running.get(&self.key)
             && Arc::strong_count(result) == 1
         {
-            running.remove(&self.credential);
+            running.remove(&self.key);
         }
     }
 }

@@ -18,6 +18,7 @@ use std::{
 use argon2::password_hash::generate_salt;
 use hmac::{Hmac, KeyInit, Mac};
 use ipnet::IpNet;
+use parking_lot::RwLock;
 use sha2::Sha256;
 
 pub use self::credentials::Credentials;
@@ -59,6 +60,16 @@ const CONSOLE: &str = "/console";
 
 /// Knows the publications and lets their callers in.
 pub struct Gate {
+    /// Replaced as a whole when the settings are read again. A request sees one of them all along.
+    directory: RwLock<Arc<Directory>>,
+    /// Keyed anew in every process: what it makes is of no use outside.
+    mac: Hmac<Sha256>,
+    checks: Checks,
+    throttle: Throttle,
+}
+
+/// Who is known.
+struct Directory {
     /// By name and alias, lower-cased.
     realms: HashMap<String, Arc<Realm>>,
     /// By the hash of a token.
@@ -67,10 +78,6 @@ pub struct Gate {
     operators: HashMap<String, Arc<User>>,
     /// Checked in place of a user that does not exist.
     unknown_user: Arc<User>,
-    /// Keyed anew in every process: what it makes is of no use outside.
-    mac: Hmac<Sha256>,
-    checks: Checks,
-    throttle: Throttle,
 }
 
 struct Realm {
@@ -92,46 +99,24 @@ impl Gate {
     }
 
     fn with_limits(config: &Config, most_checks: usize, most_waiting: [usize; 3]) -> Self {
-        let costliest = config
-            .publications
-            .iter()
-            .flat_map(|publication| {
-                let senders = match &publication.access {
-                    Access::Anonymous => &[][..],
-                    Access::Users(users) => users,
-                };
-                senders.iter().chain(&publication.back_office)
-            })
-            .map(|user| &user.password_hash)
-            .chain(config.operator.users.iter().map(|user| &user.password_hash))
-            .filter_map(|hash| Password::read(hash.expose()))
-            .map(|password| password.params)
-            .max_by_key(password::cost)
-            .unwrap_or_default();
-        let (mut realms, mut tokens) = (HashMap::new(), HashMap::new());
-        for publication in &config.publications {
-            let realm = Arc::new(Realm::new(publication, &costliest));
-            for name in publication.aliases.iter().chain([&publication.name]) {
-                realms.insert(name.to_lowercase(), Arc::clone(&realm));
-            }
-            let hashes = publication.import_tokens.iter();
-            tokens.extend(hashes.map(|hash| (*hash, Arc::clone(&realm))));
-        }
-        let operators = config.operator.users.iter().filter_map(|user| {
-            let password = Password::read(user.password_hash.expose())?;
-            let user_here = User::new(password.with_surcharge(&costliest), Vec::new());
-            Some((user.login.clone(), Arc::new(user_here)))
-        });
         let key = [generate_salt(), generate_salt()].concat();
         Self {
-            realms,
-            tokens,
-            operators: operators.collect(),
-            unknown_user: Arc::new(User::new(Password::impossible(&costliest), Vec::new())),
+            directory: RwLock::new(Arc::new(Directory::new(config, None))),
             mac: Hmac::new_from_slice(&key).expect("a key of any length will do"),
             checks: Checks::new(most_checks, most_waiting),
             throttle: Throttle::new(&config.logins),
         }
+    }
+
+    /// Knows from now on whom these settings name. Whoever was let in before, and still may, pays for no check again.
+    pub fn reload(&self, config: &Config) {
+        let before = self.directory();
+        let directory = Directory::new(config, Some(&before));
+        *self.directory.write() = Arc::new(directory);
+    }
+
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read())
     }
 
     /// Lets a sender in or not. `publication_segment` is the path's first segment, percent-decoded.
@@ -142,15 +127,17 @@ impl Gate {
         peer: IpAddr,
     ) -> Result<Caller, Refused> {
         let name = publication_segment.to_lowercase();
+        let directory = self.directory();
         // From here on a publication that is closed to this network does not exist.
-        let realm = self.realms.get(&name);
+        let realm = directory.realms.get(&name);
         let realm = realm.filter(|realm| is_among(&realm.publication.allow_from, peer));
         let users = realm.and_then(|realm| realm.senders.as_ref());
         if let (Some(anonymous), None) = (realm, users) {
             return Ok(anonymous.caller(None));
         }
         let find = |login: &str| users?.get(login);
-        self.log_in(&name, realm, find, authorization, peer).await
+        self.log_in(&directory, &name, realm, find, authorization, peer)
+            .await
     }
 
     /// Lets a back office in or not. A sender is a stranger here, and a publication that is anonymous for senders is not
@@ -162,12 +149,14 @@ impl Gate {
         peer: IpAddr,
     ) -> Result<Caller, Refused> {
         let name = publication_segment.to_lowercase();
-        let realm = self.realms.get(&name);
+        let directory = self.directory();
+        let realm = directory.realms.get(&name);
         let find = |login: &str| {
             let user = realm?.back_office.get(login)?;
             user.is_open_to(peer).then_some(user)
         };
-        self.log_in(&name, realm, find, authorization, peer).await
+        self.log_in(&directory, &name, realm, find, authorization, peer)
+            .await
     }
 
     /// Lets in whoever pushes orders with a token, which says by itself to which publication. A token cannot be guessed, so
@@ -177,9 +166,10 @@ impl Gate {
         authorization: Option<&[u8]>,
         peer: IpAddr,
     ) -> Result<Caller, Refused> {
+        let directory = self.directory();
         let realm = authorization
             .and_then(credentials::bearer)
-            .and_then(|token| self.tokens.get(&TokenHash::of(token)));
+            .and_then(|token| directory.tokens.get(&TokenHash::of(token)));
         realm
             .filter(|realm| is_among(&realm.publication.allow_from, peer))
             .map(|realm| realm.caller(Some("token".into())))
@@ -192,16 +182,19 @@ impl Gate {
         credentials: Credentials,
         peer: IpAddr,
     ) -> Result<(), Refused> {
-        let user = self.operators.get(&credentials.login);
+        let directory = self.directory();
+        let user = directory.operators.get(&credentials.login);
         let mac = self.mac_of(&[CONSOLE, &credentials.login, &credentials.password]);
         let hash = mac.finalize().into_bytes().into();
         // Known or not: whoever logs in does so once in hours.
-        self.verify(CONSOLE, user, hash, &credentials, peer).await
+        self.verify(&directory, CONSOLE, user, hash, &credentials, peer)
+            .await
     }
 
     /// Checks the credentials of whoever must have some.
     async fn log_in<'u>(
         &self,
+        directory: &Directory,
         name: &str,
         realm: Option<&Arc<Realm>>,
         find: impl FnOnce(&str) -> Option<&'u Arc<User>>,
@@ -220,7 +213,8 @@ impl Gate {
             .is_some_and(|verified| mac.clone().verify_slice(verified).is_ok());
         if !is_verified {
             let hash = mac.finalize().into_bytes().into();
-            self.verify(name, user, hash, &credentials, peer).await?;
+            self.verify(directory, name, user, hash, &credentials, peer)
+                .await?;
         }
         realm
             .map(|realm| realm.caller(Some(credentials.login)))
@@ -230,6 +224,7 @@ impl Gate {
     /// Checks a password that was not seen before, in the same way whether the publication and the user exist or not.
     async fn verify(
         &self,
+        directory: &Directory,
         name: &str,
         user: Option<&Arc<User>>,
         hash: KeyedHash,
@@ -240,7 +235,7 @@ impl Gate {
         let login = login.into_bytes().into();
         let wait = self.throttle.delay(peer, login, Instant::now())?;
         tokio::time::sleep(wait).await;
-        let checked = user.unwrap_or(&self.unknown_user);
+        let checked = user.unwrap_or(&directory.unknown_user);
         let is_right = self
             .checks
             .check(hash, checked, &credentials.password, peer)
@@ -268,14 +263,60 @@ impl Gate {
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")
-            .field("publications", &self.realms.keys())
+            .field("publications", &self.directory().realms.keys())
             .finish_non_exhaustive()
     }
 }
 
+impl Directory {
+    /// What was known of a login `before` stays known as long as its password does.
+    fn new(config: &Config, before: Option<&Self>) -> Self {
+        let costliest = config
+            .publications
+            .iter()
+            .flat_map(|publication| {
+                let senders = match &publication.access {
+                    Access::Anonymous => &[][..],
+                    Access::Users(users) => users,
+                };
+                senders.iter().chain(&publication.back_office)
+            })
+            .map(|user| &user.password_hash)
+            .chain(config.operator.users.iter().map(|user| &user.password_hash))
+            .filter_map(|hash| Password::read(hash.expose()))
+            .map(|password| password.params)
+            .max_by_key(password::cost)
+            .unwrap_or_default();
+        let (mut realms, mut tokens) = (HashMap::new(), HashMap::new());
+        for publication in &config.publications {
+            let before = before.and_then(|before| before.realms.get(&publication.name));
+            // Under an alias of another publication's, say: credentials are recognised by a publication's own name.
+            let before = before.filter(|realm| realm.publication.name == publication.name);
+            let before = before.map(AsRef::as_ref);
+            let realm = Arc::new(Realm::new(publication, &costliest, before));
+            for name in publication.aliases.iter().chain([&publication.name]) {
+                realms.insert(name.to_lowercase(), Arc::clone(&realm));
+            }
+            let hashes = publication.import_tokens.iter();
+            tokens.extend(hashes.map(|hash| (*hash, Arc::clone(&realm))));
+        }
+        let operators = config.operator.users.iter().filter_map(|user| {
+            let password = Password::read(user.password_hash.expose())?;
+            let user_here = User::new(password.with_surcharge(&costliest), Vec::new());
+            Some((user.login.clone(), Arc::new(user_here)))
+        });
+        Self {
+            operators: operators.collect(),
+            unknown_user: Arc::new(User::new(Password::impossible(&costliest), Vec::new())),
+            realms,
+            tokens,
+        }
+    }
+}
+
 impl Realm {
-    fn new(publication: &Publication, costliest: &argon2::Params) -> Self {
-        let by_login = |users: &[config::User]| -> HashMap<String, Arc<User>> {
+    fn new(publication: &Publication, costliest: &argon2::Params, before: Option<&Self>) -> Self {
+        let by_login = |users: &[config::User], before: Option<&HashMap<String, Arc<User>>>| {
             let users = users.iter().filter_map(|user| {
                 let password = Password::read(user.password_hash.expose());
                 if password.is_none() {
@@ -290,18 +331,23 @@ impl Realm {
                     own => own,
                 };
                 let password = password?.with_surcharge(costliest);
-                let user_here = User::new(password, networks.clone());
+                let before = before.and_then(|before| before.get(&user.login));
+                let user_here = User::new(password, networks.clone()).remembering(before);
                 Some((user.login.clone(), Arc::new(user_here)))
             });
-            users.collect()
+            users.collect::<HashMap<_, _>>()
         };
+        let senders_before = before.and_then(|before| before.senders.as_ref());
         Self {
             publication: Arc::new(publication.clone()),
             senders: match &publication.access {
                 Access::Anonymous => None,
-                Access::Users(users) => Some(by_login(users)),
+                Access::Users(users) => Some(by_login(users, senders_before)),
             },
-            back_office: by_login(&publication.back_office),
+            back_office: by_login(
+                &publication.back_office,
+                before.map(|before| &before.back_office),
+            ),
         }
     }
 

@@ -55,6 +55,11 @@ impl Password {
         }
     }
 
+    /// Whether it is the same hash: the same password under another salt is not recognised.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.hash == other.hash
+    }
+
     pub fn matches(&self, password: &[u8]) -> bool {
         let is_right = Argon2::default()
             .verify_password(password, &self.hash)

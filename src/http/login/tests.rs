@@ -16,9 +16,16 @@ fn gate(running: usize, waiting: usize) -> Gate {
 }
 
 fn gate_to(running: usize, waiting: [usize; 3]) -> Gate {
+    Gate::with_limits(&settings(&hash("secret")), running, waiting)
+}
+
+fn hash(password: &str) -> String {
     let params = Params::new(8, 1, 1, None).expect("params");
-    let hash = Argon2::from(params).hash_password(b"secret");
-    let hash = hash.expect("a hash").to_string();
+    let hash = Argon2::from(params).hash_password(password.as_bytes());
+    hash.expect("a hash").to_string()
+}
+
+fn settings(hash: &str) -> Config {
     let user = format!("{{ login = 'site', password_hash = '{hash}' }}");
     let other = format!("{{ login = 'app', password_hash = '{hash}' }}");
     let text = format!(
@@ -33,9 +40,7 @@ fn gate_to(running: usize, waiting: [usize; 3]) -> Gate {
          users = [{user}]
          allow_from = ['10.0.0.0/8']"
     );
-    let config =
-        Config::parse(Path::new("test.toml"), &text, &Environment::default()).expect("settings");
-    Gate::with_limits(&config, running, waiting)
+    Config::parse(Path::new("test.toml"), &text, &Environment::default()).expect("settings")
 }
 
 fn basic(credentials: &str) -> Vec<u8> {
@@ -123,9 +128,10 @@ async fn a_password_that_was_wrong_is_not_kept() {
     let gate = gate(1, 0);
     expect_strangers_refused(&gate, Refused::Unauthorized).await;
     assert!(gate.checks.running.lock().is_empty());
-    let users = gate.realms["closed"].senders.as_ref().expect("users");
+    let directory = gate.directory();
+    let users = directory.realms["closed"].senders.as_ref().expect("users");
     assert!(users["site"].verified.get().is_none());
-    assert!(gate.unknown_user.verified.get().is_none());
+    assert!(directory.unknown_user.verified.get().is_none());
 }
 
 #[tokio::test]
@@ -237,12 +243,57 @@ async fn a_network_that_was_let_in_before_has_every_other_turn() {
 #[test]
 fn nothing_secret_is_in_its_debug_text() {
     let gate = gate(1, 0);
-    let realm = &gate.realms["closed"];
+    let directory = gate.directory();
+    let realm = &directory.realms["closed"];
     let caller = realm.caller(Some("site".into()));
     let text = format!("{gate:?} {caller:?}");
     assert!(text.contains("closed"), "{text}");
     assert!(
         !text.contains("argon2") && !text.contains("secret"),
         "{text}"
+    );
+}
+
+#[tokio::test]
+async fn who_was_let_in_pays_for_no_check_after_a_reload_unless_his_password_is_another() {
+    let gate = gate(1, 0);
+    let hashes = [hash("secret"), hash("secret"), hash("another")];
+    gate.reload(&settings(&hashes[0]));
+    assert_eq!(admit(&gate, "closed", "site:secret").await, Ok(()));
+    gate.reload(&settings(&hashes[0]));
+    let nobody_is_checked = all_permits(&gate).await;
+    assert_eq!(admit(&gate, "closed", "site:secret").await, Ok(()));
+    assert_eq!(
+        admit(&gate, "closed", "app:secret").await,
+        Err(Refused::Overloaded)
+    );
+    gate.reload(&settings(&hashes[1]));
+    assert_eq!(
+        admit(&gate, "closed", "site:secret").await,
+        Err(Refused::Overloaded)
+    );
+    drop(nobody_is_checked);
+    assert_eq!(admit(&gate, "closed", "site:secret").await, Ok(()));
+    gate.reload(&settings(&hashes[2]));
+    assert_eq!(
+        admit(&gate, "closed", "site:secret").await,
+        Err(Refused::Unauthorized)
+    );
+    assert_eq!(admit(&gate, "closed", "site:another").await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_check_that_began_before_a_reload_says_nothing_of_the_password_after_it() {
+    let gate = Arc::new(gate(1, 4));
+    let permits = all_permits(&gate).await;
+    let old = call(&gate, [127, 0, 0, 1], "site:secret").await;
+    gate.reload(&settings(&hash("another")));
+    let new = call(&gate, [127, 0, 0, 1], "site:secret").await;
+    drop(permits);
+    assert_eq!(old.await.expect("an end"), Ok(()));
+    assert_eq!(new.await.expect("an end"), Err(Refused::Unauthorized));
+    assert_eq!(
+        admit(&gate, "closed", "site:secret").await,
+        Err(Refused::Unauthorized)
     );
 }

@@ -1,6 +1,9 @@
 //! A user, and what is remembered of his credential.
 
-use std::{net::IpAddr, sync::OnceLock};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use ipnet::IpNet;
 
@@ -23,6 +26,15 @@ impl User {
             password,
             verified: OnceLock::new(),
             networks,
+        }
+    }
+
+    /// The same, with what was known of this login's credential where the password is still the same.
+    pub fn remembering(self, before: Option<&Arc<Self>>) -> Self {
+        let same = before.filter(|before| before.password.is_same(&self.password));
+        Self {
+            verified: same.map_or_else(OnceLock::new, |before| before.verified.clone()),
+            ..self
         }
     }
 

@@ -84,7 +84,7 @@ impl Mock {
             always,
             counts: Mutex::default(),
             keys: RandomState::new(),
-            config: Arc::clone(&app.config),
+            config: app.config(),
             bodies: app.bodies.clone(),
         }
     }

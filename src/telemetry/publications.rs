@@ -1,0 +1,169 @@
+//! What is counted of each publication.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use chrono::{DateTime, Utc};
+use parking_lot::RwLock;
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+use super::{
+    gauges::register,
+    metrics::{Labels, Verdicts},
+};
+use crate::order::fault::{FaultCode, WarningCode};
+
+/// All publications of the settings.
+pub(super) struct Publications {
+    orders: Family<Labels<2>, Counter>,
+    faults: Family<Labels<2>, Counter>,
+    warnings: Family<Labels<2>, Counter>,
+    with_remarks: Family<Labels<1>, Counter>,
+    not_kept: Family<Labels<1>, Counter>,
+    feed_reads: Family<Labels<1>, Counter>,
+    feed_orders: Family<Labels<1>, Counter>,
+    known: RwLock<HashMap<String, Arc<Counters>>>,
+}
+
+/// Of one of them.
+pub(super) struct Counters {
+    accepted: Counter,
+    rejected: Counter,
+    faults: [Counter; FaultCode::ALL.len()],
+    warnings: [Counter; WarningCode::ALL.len()],
+    with_remarks: Counter,
+    not_kept: Counter,
+    feed_reads: Counter,
+    feed_orders: Counter,
+    /// Of the last accepted order, milliseconds since 1970; 0: none yet.
+    last_accepted: AtomicI64,
+}
+
+const VERDICTS: [&str; 2] = ["accepted", "rejected"];
+
+impl Publications {
+    #[rustfmt::skip]
+    pub(super) fn register(to: &mut Registry) -> Self {
+        Self {
+            orders: register(to, "aqua_orders", "Orders, by verdict"),
+            faults: register(to, "aqua_order_faults", "Faults of rejected orders"),
+            warnings: register(to, "aqua_order_warnings", "Warnings on accepted orders"),
+            with_remarks: register(to, "aqua_orders_with_remarks", "Accepted orders of which a value was left out, rounded or shortened"),
+            not_kept: register(to, "aqua_journal_not_kept", "Orders, rejected or with remarks, that the journal had no room for (journal.rejected_bytes_per_day, or a disk that is nearly full)"),
+            feed_reads: register(to, "aqua_feed_reads", "Answers to back offices that read the feed"),
+            feed_orders: register(to, "aqua_feed_orders", "Orders in these answers"),
+            known: RwLock::default(),
+        }
+    }
+
+    pub(super) fn of(&self, publication: &str) -> Option<Arc<Counters>> {
+        self.known.read().get(publication).cloned()
+    }
+
+    /// Counts for it from now on, from zero.
+    pub(super) fn add(&self, publication: &str) {
+        let [accepted, rejected] = VERDICTS.map(|verdict| {
+            (self.orders).get_or_create_owned(&labels(publication, "verdict", verdict))
+        });
+        let of_code = |family: &Family<Labels<2>, Counter>, code: &'static str| {
+            family.get_or_create_owned(&labels(publication, "code", code))
+        };
+        let of_it =
+            |family: &Family<Labels<1>, Counter>| family.get_or_create_owned(&label(publication));
+        let counters = Counters {
+            accepted,
+            rejected,
+            faults: FaultCode::ALL.map(|code| of_code(&self.faults, code.as_str())),
+            warnings: WarningCode::ALL.map(|code| of_code(&self.warnings, code.as_str())),
+            with_remarks: of_it(&self.with_remarks),
+            not_kept: of_it(&self.not_kept),
+            feed_reads: of_it(&self.feed_reads),
+            feed_orders: of_it(&self.feed_orders),
+            last_accepted: AtomicI64::new(0),
+        };
+        let mut known = self.known.write();
+        known.insert(publication.to_owned(), Arc::new(counters));
+    }
+
+    /// Its series end.
+    pub(super) fn remove(&self, publication: &str) {
+        self.known.write().remove(publication);
+        for verdict in VERDICTS {
+            self.orders.remove(&labels(publication, "verdict", verdict));
+        }
+        for code in FaultCode::ALL {
+            let labels = labels(publication, "code", code.as_str());
+            self.faults.remove(&labels);
+        }
+        for code in WarningCode::ALL {
+            let labels = labels(publication, "code", code.as_str());
+            self.warnings.remove(&labels);
+        }
+        for family in [
+            &self.with_remarks,
+            &self.not_kept,
+            &self.feed_reads,
+            &self.feed_orders,
+        ] {
+            family.remove(&label(publication));
+        }
+    }
+
+    /// When each accepted its last order, in milliseconds since 1970; of those that did.
+    pub(super) fn last_accepted(&self) -> Vec<(String, i64)> {
+        let known = self.known.read();
+        let moments = known.iter().filter_map(|(name, counters)| {
+            let last = counters.last_accepted.load(Ordering::Relaxed);
+            (last > 0).then(|| (name.clone(), last))
+        });
+        moments.collect()
+    }
+}
+
+impl Counters {
+    pub(super) fn processed(&self, verdicts: &Verdicts) {
+        self.accepted.inc_by(verdicts.accepted as u64);
+        self.rejected.inc_by(verdicts.rejected as u64);
+        self.with_remarks.inc_by(verdicts.with_remarks as u64);
+        let faults = self.faults.iter().zip(verdicts.faults);
+        let warnings = self.warnings.iter().zip(verdicts.warnings);
+        for (counter, count) in faults.chain(warnings).filter(|(_, count)| *count > 0) {
+            counter.inc_by(count);
+        }
+        if verdicts.accepted > 0 {
+            self.accepted_at(Utc::now());
+        }
+    }
+
+    pub(super) fn not_kept(&self, orders: usize) {
+        self.not_kept.inc_by(orders as u64);
+    }
+
+    pub(super) fn accepted_at(&self, moment: DateTime<Utc>) {
+        let moment = moment.timestamp_millis();
+        self.last_accepted.fetch_max(moment, Ordering::Relaxed);
+    }
+
+    pub(super) fn feed_read(&self, orders: usize) {
+        self.feed_reads.inc();
+        self.feed_orders.inc_by(orders as u64);
+    }
+}
+
+fn label(publication: &str) -> Labels<1> {
+    [("publication", Cow::Owned(publication.to_owned()))]
+}
+
+fn labels(publication: &str, name: &'static str, value: &'static str) -> Labels<2> {
+    let [publication] = label(publication);
+    [publication, (name, value.into())]
+}
