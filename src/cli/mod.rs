@@ -14,6 +14,7 @@ mod openapi;
 mod order;
 mod root;
 mod serve;
+mod settings_schema;
 mod target;
 mod text;
 
@@ -65,6 +66,8 @@ enum Command {
     NewToken,
     /// Print what /openapi.json says: the description of the call, with the limits of the settings
     Openapi,
+    /// Print the JSON Schema of the settings, for editors
+    SettingsSchema,
     /// Set districts, products or clients as a file says; --help lists the columns
     Import(import::Import),
     /// Look into the journal: batches, rejected orders, what became of an order; send a rejected one again
@@ -122,6 +125,7 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
         Command::HashPassword => return hash_password::run(),
         Command::Mock(mock) => return mock::run(mock),
         Command::NewToken => return new_token::run(),
+        Command::SettingsSchema => return settings_schema::run(),
         Command::Serve
         | Command::Check
         | Command::Load(_)
@@ -150,7 +154,11 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
         Command::Order(command) => on_runtime(order::run(command, &config)),
         Command::Client(command) => on_runtime(client::run(command, &config)),
         Command::Target(command) => on_runtime(target::run(command, &config)),
-        Command::Doctor | Command::HashPassword | Command::Mock(_) | Command::NewToken => Ok(()),
+        Command::Doctor
+        | Command::HashPassword
+        | Command::Mock(_)
+        | Command::NewToken
+        | Command::SettingsSchema => Ok(()),
     }
 }
 

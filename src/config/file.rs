@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     fmt::Write as _,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -14,9 +15,40 @@ use toml::{
 };
 
 /// Every setting with its default: what a settings file does not say is read from here.
-const DEFAULTS: &str = include_str!("../../config/default.toml");
+pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// How alike two names must be for one to be offered instead of the other.
 const ALIKE: f64 = 0.7;
+
+/// What a setting may be.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Kind {
+    Flag,
+    Text,
+    /// One of these words.
+    Word(Vec<&'static str>),
+    Texts,
+    Number(RangeInclusive<i64>),
+    /// Seconds, with a fraction or without, up to so many.
+    Seconds(u32),
+    Section,
+    Sections,
+}
+
+/// The settings of a section that its reader asks for. `None` of one of which it only asked where it stands.
+pub(super) type Asked = Vec<(&'static str, Option<Kind>)>;
+
+/// What `read` asks for when it reads that text, section by section: `""` is the root, `publication.target` a target.
+pub(super) fn asked<T>(
+    text: &str,
+    read: impl FnOnce(Section<'_>) -> T,
+) -> Result<BTreeMap<String, Asked>, String> {
+    let problems = Problems::new(Path::new("settings"), text);
+    let own = problems.parse()?;
+    let default_problems = Problems::new(Path::new("config/default.toml"), DEFAULTS);
+    let defaults = default_problems.parse()?;
+    read(Section::root(&own, &defaults, &problems));
+    Ok(problems.sections.take())
+}
 
 /// Reads a file by `read`, which is given its root. `Err`: the report of everything that is wrong with it.
 pub(super) fn read<T>(
@@ -28,14 +60,7 @@ pub(super) fn read<T>(
     let own = problems.parse()?;
     let default_problems = Problems::new(Path::new("config/default.toml"), DEFAULTS);
     let defaults = default_problems.parse()?;
-    let value = read(Section {
-        own: Some(own.get_ref()),
-        defaults: Some(defaults.get_ref()),
-        at: 0,
-        name: "",
-        problems: &problems,
-        asked: Vec::new(),
-    });
+    let value = read(Section::root(&own, &defaults, &problems));
     if problems.is_empty() {
         Ok(value)
     } else {
@@ -62,6 +87,8 @@ pub(super) struct Problems<'f> {
     path: &'f Path,
     text: &'f str,
     found: RefCell<Vec<(usize, String)>>,
+    /// What each section's reader asked for, by the section's path.
+    sections: RefCell<BTreeMap<String, Asked>>,
 }
 
 impl<'f> Problems<'f> {
@@ -70,6 +97,7 @@ impl<'f> Problems<'f> {
             path,
             text,
             found: RefCell::default(),
+            sections: RefCell::default(),
         }
     }
 
@@ -128,16 +156,51 @@ pub(super) struct Section<'t> {
     /// Where it begins in the file.
     pub(super) at: usize,
     name: &'static str,
+    /// The names of the sections that it is in, and its own.
+    path: String,
     pub(super) problems: &'t Problems<'t>,
-    asked: Vec<&'static str>,
+    asked: Asked,
 }
 
 impl<'t> Section<'t> {
+    fn root(
+        own: &'t Spanned<DeTable<'t>>,
+        defaults: &'t Spanned<DeTable<'t>>,
+        problems: &'t Problems<'t>,
+    ) -> Self {
+        Self {
+            own: Some(own.get_ref()),
+            defaults: Some(defaults.get_ref()),
+            at: 0,
+            name: "",
+            path: String::new(),
+            problems,
+            asked: Vec::new(),
+        }
+    }
+
+    fn ask(&mut self, key: &'static str, kind: Option<Kind>) {
+        match self.asked.iter_mut().find(|(known, _)| *known == key) {
+            None => self.asked.push((key, kind)),
+            Some((_, known)) => {
+                // The first says it best: a word is also a text.
+                if known.is_none() {
+                    *known = kind;
+                }
+            }
+        }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        match self.path.as_str() {
+            "" => key.to_owned(),
+            path => format!("{path}.{key}"),
+        }
+    }
+
     /// What the file says itself.
     fn own(&mut self, key: &'static str) -> Option<At<&'t DeValue<'t>>> {
-        if !self.asked.contains(&key) {
-            self.asked.push(key);
-        }
+        self.ask(key, None);
         let value = self.own?.get(key)?;
         Some(At {
             at: value.span().start,
@@ -184,6 +247,7 @@ impl<'t> Section<'t> {
 
     /// A text; `None`, and no default, where it is something else.
     pub(super) fn text(&mut self, key: &'static str) -> Option<At<&'t str>> {
+        self.ask(key, Some(Kind::Text));
         let text = self.value(key, "a text in quotes", |value| value.as_str());
         let is_wrong = self.own(key).is_some_and(|own| !own.value.is_str());
         text.filter(|_| !is_wrong)
@@ -201,7 +265,25 @@ impl<'t> Section<'t> {
             .ok()
     }
 
+    /// One of these words; `otherwise` says what to write when it is another.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        key: &'static str,
+        words: &[(&'static str, T)],
+        otherwise: &str,
+    ) -> Option<T> {
+        let known = words.iter().map(|(word, _)| *word).collect();
+        self.ask(key, Some(Kind::Word(known)));
+        self.parsed(key, |text| {
+            let found = words.iter().find(|(word, _)| *word == text);
+            found
+                .map(|(_, value)| *value)
+                .ok_or_else(|| otherwise.to_owned())
+        })
+    }
+
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        self.ask(key, Some(Kind::Flag));
         self.value(key, "true or false (without quotes)", DeValue::as_bool)
             .is_some_and(|flag| flag.value)
     }
@@ -212,6 +294,7 @@ impl<'t> Section<'t> {
         key: &'static str,
         range: RangeInclusive<i64>,
     ) -> N {
+        self.ask(key, Some(Kind::Number(range.clone())));
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
         self.value(key, &expected, |value| {
             let number = value.as_integer()?;
@@ -228,6 +311,7 @@ impl<'t> Section<'t> {
 
     /// Seconds, whole or with a fraction, from 0.001 to `most`.
     pub(super) fn seconds_up_to(&mut self, key: &'static str, most: u32) -> Duration {
+        self.ask(key, Some(Kind::Seconds(most)));
         let expected = format!("seconds: a number from 0.001 to {most}");
         self.value(key, &expected, |value| {
             let text = value
@@ -243,6 +327,7 @@ impl<'t> Section<'t> {
     }
 
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<At<&'t str>> {
+        self.ask(key, Some(Kind::Texts));
         let expected = "a list of texts, as in [\"one\", \"two\"]";
         let list = self.value(key, expected, DeValue::as_array);
         let mut texts = Vec::new();
@@ -258,6 +343,7 @@ impl<'t> Section<'t> {
 
     /// A section inside this one; one with defaults alone where it does not stand in the file.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'t> {
+        self.ask(key, Some(Kind::Section));
         let found = self.own(key);
         if let Some(At { at, value }) = &found
             && !value.is_table()
@@ -269,6 +355,7 @@ impl<'t> Section<'t> {
             defaults: self.default(key).and_then(|value| value.as_table()),
             at: found.map_or(self.at, |found| found.at),
             name: key,
+            path: self.path_of(key),
             problems: self.problems,
             asked: Vec::new(),
         }
@@ -276,6 +363,8 @@ impl<'t> Section<'t> {
 
     /// A list of sections inside this one, without defaults. `like` is how one is written.
     pub(super) fn sections(&mut self, key: &'static str, like: &str) -> Vec<Section<'t>> {
+        self.ask(key, Some(Kind::Sections));
+        let path = self.path_of(key);
         let Some(At { at, value }) = self.own(key) else {
             return Vec::new();
         };
@@ -288,6 +377,7 @@ impl<'t> Section<'t> {
                         defaults: None,
                         at: entry.span().start,
                         name: key,
+                        path: path.clone(),
                         problems,
                         asked: Vec::new(),
                     })
@@ -302,9 +392,10 @@ impl<'t> Section<'t> {
 
     /// Notes every key that was not asked for. `instead` says what to write for some that people are known to try.
     pub(super) fn finish(self, instead: &[(&str, &str)]) {
+        let known = || self.asked.iter().map(|(known, _)| *known);
         for name in self.own.into_iter().flat_map(|section| section.keys()) {
             let written = name.get_ref().as_ref();
-            if self.asked.contains(&written) {
+            if self.asked.iter().any(|(known, _)| *known == written) {
                 continue;
             }
             let place = match self.name {
@@ -313,9 +404,9 @@ impl<'t> Section<'t> {
             };
             let hint = match instead.iter().find(|(known, _)| *known == written) {
                 Some((_, hint)) => format!(": {hint}"),
-                None => match closest(written, self.asked.iter().copied()) {
+                None => match closest(written, known()) {
                     Some(name) => format!(": did you mean `{name}`?"),
-                    None => format!("; there are: {}", self.asked.join(", ")),
+                    None => format!("; there are: {}", known().collect::<Vec<_>>().join(", ")),
                 },
             };
             self.problems.add(
@@ -323,6 +414,8 @@ impl<'t> Section<'t> {
                 format!("unknown setting `{written}`{place}{hint}"),
             );
         }
+        let mut sections = self.problems.sections.borrow_mut();
+        sections.insert(self.path, self.asked);
     }
 }
 

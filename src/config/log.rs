@@ -13,11 +13,8 @@ pub struct Log {
 
 impl Log {
     pub(super) fn read(mut section: Section<'_>) -> Self {
-        let json = section.parsed("format", |text| match text {
-            "text" => Ok(false),
-            "json" => Ok(true),
-            _ => Err("write \"text\" or \"json\"".into()),
-        });
+        let formats = [("text", false), ("json", true)];
+        let json = section.word("format", &formats, "write \"text\" or \"json\"");
         let level = section.parsed("level", |text| {
             EnvFilter::try_new(text)
                 .map(|_| text.to_owned())

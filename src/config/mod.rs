@@ -20,6 +20,7 @@ pub use self::{
     operator::Operator,
     operator_user::{OperatorRole, OperatorUser},
     publication::{Access, FirstNumbers, Publication},
+    schema::schema,
     secret::{Secret, SecretFile},
     target::{Credentials, Protocol, Target},
     times::Times,
@@ -45,6 +46,7 @@ mod network;
 mod operator;
 mod operator_user;
 mod publication;
+mod schema;
 mod secret;
 mod target;
 mod times;
@@ -468,10 +470,9 @@ mod tests {
 
     #[test]
     fn a_reload_is_refused_by_where_the_service_listens_not_by_where_the_file_says() {
-        let users = format!(
-            "users = [{{ login = \"site\", password_hash = \"{HASH}\" }}]\n"
-        );
-        let before = format!("listen = \"0.0.0.0:8888\"\n[[publication]]\nname = \"demo\"\n{users}");
+        let users = format!("users = [{{ login = \"site\", password_hash = \"{HASH}\" }}]\n");
+        let before =
+            format!("listen = \"0.0.0.0:8888\"\n[[publication]]\nname = \"demo\"\n{users}");
         let report = reload(&before, ANONYMOUS).expect_err("an open door");
         assert!(report.contains("0.0.0.0:8888"), "{report}");
         assert!(reload(&before, "").is_err_and(|report| report.contains("no publication")));

@@ -94,14 +94,14 @@ impl OperatorUser {
         if section.at("login").is_none() {
             problems.add(at, "an operator without `login`");
         }
-        let role = section.parsed("role", |text| match text {
-            "dispatcher" => Ok(OperatorRole::Dispatcher),
-            "admin" => Ok(OperatorRole::Admin),
-            _ => Err(
-                "write \"dispatcher\", who works on orders, or \"admin\", who sees besides who did what"
-                    .to_owned(),
-            ),
-        });
+        let role = section.word(
+            "role",
+            &[
+                ("dispatcher", OperatorRole::Dispatcher),
+                ("admin", OperatorRole::Admin),
+            ],
+            "write \"dispatcher\", who works on orders, or \"admin\", who sees besides who did what",
+        );
         if section.at("role").is_none() {
             problems.add(
                 at,

@@ -109,12 +109,11 @@ impl Target {
     fn read(mut section: Section<'_>, timezone: Tz) -> Option<Self> {
         let (at, problems) = (section.at, section.problems);
         let name = section.parsed("name", name);
-        let protocol = section.parsed("protocol", |text| {
-            let mut known = Protocol::ALL.into_iter();
-            known
-                .find(|protocol| protocol.as_str() == text)
-                .ok_or_else(|| "write \"one_c\" (a 1C) or \"aqua\" (the site or app)".to_owned())
-        });
+        let protocol = section.word(
+            "protocol",
+            &Protocol::ALL.map(|protocol| (protocol.as_str(), protocol)),
+            "write \"one_c\" (a 1C) or \"aqua\" (the site or app)",
+        );
         let url = section.parsed("url", url);
         for key in ["name", "protocol", "url"] {
             if section.at(key).is_none() {

@@ -41,14 +41,11 @@ impl User {
         if section.at("login").is_none() {
             problems.add(at, "a user without `login`");
         }
-        let role = section.parsed("role", |text| match text {
-            "sender" => Ok(Role::Sender),
-            "back_office" => Ok(Role::BackOffice),
-            _ => Err(
-                "write \"sender\", who posts orders, or \"back_office\", who reads the feed"
-                    .to_owned(),
-            ),
-        });
+        let role = section.word(
+            "role",
+            &[("sender", Role::Sender), ("back_office", Role::BackOffice)],
+            "write \"sender\", who posts orders, or \"back_office\", who reads the feed",
+        );
         let role = role.unwrap_or_default();
         let allow_from = networks(&mut section, "allow_from");
         if let (Role::Sender, Some(at)) = (role, section.at("allow_from")) {

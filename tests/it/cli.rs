@@ -15,6 +15,7 @@ use sqlx::ConnectOptions;
 
 use crate::support::{
     app::{ORDERS, example_request},
+    config,
     postgres::{QUICK, Server, TestDatabase, database},
     process::Scratch,
     proxy::{Proxy, Rule},
@@ -219,6 +220,33 @@ async fn any_number_of_instances_may_start_at_once() {
     }
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[0], answers[2]);
+}
+
+#[test]
+fn the_schema_of_the_settings_takes_every_settings_file_of_ours() {
+    let ran = Operator::new("").run(&["settings-schema"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let schema: Value = serde_json::from_str(&ran.out).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut settings = vec![("the tests' own", config::SETTINGS.to_owned())];
+    for file in [
+        "config/default.toml",
+        "config/demo.toml",
+        "config/compose.toml",
+        "deploy/kubernetes/aqua-orders.toml",
+    ] {
+        settings.push((file, fs::read_to_string(root.join(file)).unwrap()));
+    }
+    for (whose, text) in settings {
+        let value: toml::Value = toml::from_str(&text).unwrap();
+        let value = serde_json::to_value(value).unwrap();
+        let errors: Vec<_> = validator
+            .iter_errors(&value)
+            .map(|e| e.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{whose}: {errors:?}");
+    }
 }
 
 #[test]

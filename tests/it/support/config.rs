@@ -3,7 +3,7 @@
 use aqua_orders::config::{Config, Environment, Publication, Target};
 
 /// What differs from `config/default.toml`. Nobody is slowed down.
-const SETTINGS: &str = r#"
+pub const SETTINGS: &str = r#"
 listen = "127.0.0.1:0"
 operator = { listen = "off" }
 database = { connections = 4, client_cache_bytes = 1048576, start_timeout = 30 }
