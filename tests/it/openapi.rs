@@ -424,7 +424,7 @@ async fn the_example_of_an_answer_is_what_the_demo_answers() {
     let example = changed(examples["demo"]["value"].clone(), &moment, json!(""));
     assert_eq!(answer, example);
 
-    // The command says what is served.
+    // The command says what is served, and what is kept for whoever has no service to ask.
     let served = reqwest::get(format!(
         "http://{}/openapi.json",
         serving.operators_address()
@@ -435,5 +435,10 @@ async fn the_example_of_an_answer_is_what_the_demo_answers() {
     assert_eq!(
         String::from_utf8(printed.stdout).unwrap().trim(),
         served.trim()
+    );
+    let kept = fs::read_to_string(format!("{root}/docs/openapi.json")).unwrap();
+    assert!(
+        kept.trim() == served.trim(),
+        "make it anew: aqua-orders --config config/default.toml openapi > docs/openapi.json"
     );
 }

@@ -28,6 +28,7 @@ const MANY: (usize, usize) = (0, usize::MAX);
 /// An operation: its name, what it is, the parameters of its query, what it takes and answers, and failures that it does not know.
 struct Operation {
     id: &'static str,
+    tag: &'static str,
     about: Both,
     query: &'static [(&'static str, &'static str, Both)],
     takes: Option<Json>,
@@ -36,6 +37,11 @@ struct Operation {
     /// How callers say who they are. A token says of which publication, too.
     by: &'static str,
 }
+
+/// Orders to the back office, and back.
+pub const EXCHANGE_TAG: &str = "exchange";
+/// The back office's own data.
+pub const REFERENCE_TAG: &str = "reference";
 
 const BASIC: &str = "basic";
 const BEARER: &str = "bearer";
@@ -63,6 +69,7 @@ const OF_A_FILE: &[(&str, &str, Both)] = &[
 pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
     let feed = Operation {
         id: "feed",
+        tag: EXCHANGE_TAG,
         about: (
             "Лента заказов: каждый один раз, у последнего изменения",
             "The feed of orders: each once, at its last change",
@@ -116,6 +123,7 @@ pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
     };
     let results = Operation {
         id: "results",
+        tag: EXCHANGE_TAG,
         about: (
             "Что стало с заказами в учётной системе",
             "What became of orders in the back office",
@@ -132,6 +140,7 @@ pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
     };
     let pushed = Operation {
         id: "importPushed",
+        tag: EXCHANGE_TAG,
         about: (
             "1С сообщает состояния и свои номера заказов",
             "1C tells statuses and its numbers of orders",
@@ -148,6 +157,7 @@ pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
     };
     let file = |id, ru, en| Operation {
         id,
+        tag: REFERENCE_TAG,
         about: (ru, en),
         query: OF_A_FILE,
         takes: Some(value(
@@ -232,6 +242,7 @@ impl Operation {
                 json(format!("{} / {}", self.about.0, self.about.1)),
             ),
             ("operationId", json(self.id)),
+            ("tags", Json::List(vec![json(self.tag)])),
             ("parameters", Json::List(parameters)),
             ("responses", object(responses)),
             (

@@ -6,8 +6,8 @@ use serde_json::json as sorted;
 
 use super::{
     answer::{self, message},
-    back_office,
-    operation::operation,
+    back_office::{self, EXCHANGE_TAG, REFERENCE_TAG},
+    operation::{ORDERS_TAG, operation},
     schema::{
         self, Json, always, answered, both, json, list, map, named, no_entries, object, of_run,
         word,
@@ -42,12 +42,65 @@ pub fn document(limits: &Limits) -> serde_json::Result<String> {
                 ("title", json("AquaDeliveri: приём заказов")),
                 ("description", json(about)),
                 ("version", json(env!("CARGO_PKG_VERSION"))),
+                (
+                    "contact",
+                    object([("name", json("The developers of aqua-orders"))]),
+                ),
+                ("license", license()),
             ]),
         ),
+        ("servers", Json::List(vec![server()])),
+        ("tags", tags()),
         ("paths", object(paths)),
         ("components", components(limits)),
     ]);
     serde_json::to_string_pretty(&document)
+}
+
+fn license() -> Json {
+    let name = env!("CARGO_PKG_LICENSE");
+    object([("name", json(name)), ("identifier", json(name))])
+}
+
+/// Where senders connect, which only the operator knows.
+fn server() -> Json {
+    let about = both((
+        "Адрес, который дал владелец сервиса",
+        "The address that the owner of the service gave",
+    ));
+    let variables = sorted!({
+        "scheme": { "default": "https", "enum": ["https", "http"] },
+        "host": { "default": "localhost:8888" },
+    });
+    object([
+        ("url", json("{scheme}://{host}")),
+        ("description", json(about)),
+        ("variables", json(variables)),
+    ])
+}
+
+fn tags() -> Json {
+    let tags = [
+        (
+            ORDERS_TAG,
+            ("Сайт и приложение присылают заказы", "Sites and apps send orders"),
+        ),
+        (
+            EXCHANGE_TAG,
+            (
+                "1С забирает заказы и говорит, что с ними стало",
+                "1C takes orders and says what became of them",
+            ),
+        ),
+        (
+            REFERENCE_TAG,
+            ("Данные учётной системы", "The back office's own data"),
+        ),
+    ];
+    let tags = tags.map(|(name, about)| {
+        object([("name", json(name)), ("description", json(both(about)))])
+    });
+    Json::List(tags.into())
 }
 
 /// A code with what it says, in both languages.

@@ -15,6 +15,9 @@ const EXAMPLE_ANSWER: &str = include_str!("example-answer.json");
 
 type Result<T> = serde_json::Result<T>;
 
+/// What sites and apps call.
+pub const ORDERS_TAG: &str = "orders";
+
 pub fn operation(limits: &Limits) -> Result<Json> {
     let megabytes = limits.body_bytes / (1024 * 1024);
     let description = format!(
@@ -56,6 +59,7 @@ pub fn operation(limits: &Limits) -> Result<Json> {
         ),
         ("description", json(description)),
         ("operationId", json("getOrdersURL")),
+        ("tags", Json::List(vec![json(ORDERS_TAG)])),
         ("parameters", Json::List(parameters().into())),
         (
             "requestBody",
