@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use encoding_rs::Encoding;
 use uuid::Uuid;
 
 use crate::{
@@ -80,10 +81,11 @@ pub enum Step {
 /// Is told how far an import has come: what it does, how many rows of how many.
 pub type Watch<'w> = &'w (dyn Fn(Step, usize, usize) + Send + Sync);
 
-/// Reads a file's lines. Bad ones are no error, but stand in the entries.
+/// Reads a file's lines, in the encoding that somebody names or else in the one that it seems to have. Bad ones are no error, but stand in the entries.
 pub async fn read(
     path: &Path,
     subject: Subject,
+    encoding: Option<&'static Encoding>,
     publication: &Publication,
     entries: &mut Entries,
 ) -> Result<(), Error> {
@@ -91,7 +93,11 @@ pub async fn read(
         path: path.to_owned(),
         source,
     })?;
-    let table = table::read(subject, &bytes).map_err(|source| Error::Unreadable {
+    let table = match encoding {
+        None => table::read(subject, &bytes),
+        Some(encoding) => table::read_as(encoding, subject, &bytes),
+    };
+    let table = table.map_err(|source| Error::Unreadable {
         path: path.to_owned(),
         source,
     })?;
@@ -148,7 +154,7 @@ async fn read_demo(folder: &Path, publication: &Publication) -> Result<Entries, 
     let mut found = false;
     for subject in [Subject::Districts, Subject::Products, Subject::Clients] {
         let path = folder.join(format!("{}.csv", subject.as_str()));
-        match read(&path, subject, publication, &mut entries).await {
+        match read(&path, subject, None, publication, &mut entries).await {
             Ok(()) => found = true,
             Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, path::PathBuf, sync::Mutex};
 
 use clap::{Args, ValueEnum, builder::PossibleValue};
+use encoding_rs::Encoding;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{CommandError, because, publication, with_store};
@@ -24,6 +25,9 @@ pub(super) struct Import {
     /// Whose data it is: a publication's name or alias
     #[arg(long, value_name = "NAME")]
     pub publication: String,
+    /// How the file is encoded, if it is neither UTF-8 nor Windows-1251: cp866, koi8-r, …
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<&'static Encoding>,
     /// Say what would happen and store nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -47,6 +51,12 @@ impl ValueEnum for Subject {
             }
         }))
     }
+}
+
+fn encoding(name: &str) -> Result<&'static Encoding, String> {
+    Encoding::for_label(name.as_bytes()).ok_or_else(|| {
+        "no encoding is called so; there are cp866, windows-1251, koi8-r, utf-8, utf-16le, …".to_owned()
+    })
 }
 
 const COLUMNS: &str = "\
@@ -81,7 +91,7 @@ pub(super) async fn run(args: &Import, config: &Config) -> Result<(), CommandErr
     let publication = publication(config, Some(&args.publication))?;
     // Before the database: most of what can be wrong with a file is known without it.
     let mut entries = Entries::default();
-    import::read(&args.file, args.what, publication, &mut entries)
+    import::read(&args.file, args.what, args.encoding, publication, &mut entries)
         .await
         .map_err(|error| because("nothing is imported", &error))?;
     with_store(config, async |store| {

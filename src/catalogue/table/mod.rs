@@ -16,15 +16,27 @@ mod rows;
 
 /// Reads a file. [`Unreadable`]: it makes no sense as a whole; a bad line is one of the rows' problems instead.
 pub fn read(subject: Subject, bytes: &[u8]) -> Result<Rows, Unreadable> {
-    let text = decode(bytes)?;
+    read_text(subject, &decode(bytes)?)
+}
+
+/// The same of a file of which somebody says how it is encoded.
+pub fn read_as(
+    encoding: &'static Encoding,
+    subject: Subject,
+    bytes: &[u8],
+) -> Result<Rows, Unreadable> {
+    read_text(subject, &decode_as(encoding, bytes)?)
+}
+
+fn read_text(subject: Subject, text: &str) -> Result<Rows, Unreadable> {
     let start = text.trim_start();
     if start.is_empty() {
         return Err(Unreadable::Empty);
     }
     if start.starts_with(['[', '{']) {
-        json::read(subject, &text)
+        json::read(subject, text)
     } else {
-        csv::read(subject, &text)
+        csv::read(subject, text)
     }
 }
 
@@ -53,8 +65,24 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
     Ok(WINDOWS_1251.decode_without_bom_handling(bytes).0)
 }
 
+fn decode_as<'b>(encoding: &'static Encoding, bytes: &'b [u8]) -> Result<Cow<'b, str>, Unreadable> {
+    let bytes = Encoding::for_bom(bytes)
+        .filter(|(marked, _)| *marked == encoding)
+        .map_or(bytes, |(_, bom)| &bytes[bom..]);
+    let decode = |bytes: &'b [u8]| {
+        encoding.decode_without_bom_handling_and_without_replacement(bytes)
+    };
+    decode(bytes).ok_or_else(|| {
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let line = lines.position(|line| decode(line).is_none());
+        Unreadable::BadEncoding(line.map_or(1, |before| before + 1))
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use encoding_rs::{IBM866, KOI8_R};
+
     use super::*;
 
     fn cell<'t>(table: &'t Rows, row: usize, column: &str) -> Option<&'t str> {
@@ -101,6 +129,23 @@ mod tests {
         let bytes = WINDOWS_1251.encode("number;username\n1;Пётр").0;
         let table = read(Subject::Clients, &bytes).expect("readable");
         assert_eq!(cell(&table, 0, "username"), Some("Пётр"));
+    }
+
+    #[test]
+    fn an_encoding_that_is_named_is_taken_at_its_word() {
+        for encoding in [IBM866, KOI8_R, WINDOWS_1251, UTF_8] {
+            let bytes = encoding.encode("number;username\n1;Пётр").0;
+            let table = read_as(encoding, Subject::Clients, &bytes).expect("readable");
+            assert_eq!(cell(&table, 0, "username"), Some("Пётр"), "{encoding:?}");
+        }
+        let marked = "\u{feff}number;username\n1;Пётр".as_bytes();
+        let table = read_as(UTF_8, Subject::Clients, marked).expect("readable");
+        assert_eq!(table.rows.len(), 1);
+        let bytes = WINDOWS_1251.encode("number;username\n1;Пётр").0;
+        assert_eq!(
+            read_as(UTF_8, Subject::Clients, &bytes),
+            Err(Unreadable::BadEncoding(2))
+        );
     }
 
     #[test]
