@@ -58,6 +58,7 @@ mod races;
 mod real_senders;
 mod reference;
 mod reload;
+mod reporting;
 mod remarks;
 mod results;
 mod root;
