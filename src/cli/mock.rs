@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
 };
 
 use clap::Args;
@@ -95,7 +96,8 @@ pub(super) fn run(mock: &Mock) -> Result<(), CommandError> {
     on_runtime(async {
         // Before there is anything to clear away.
         let stop = serve::stop_signal(Some(serve::hang_ups()?))?;
-        let folder = folder()?;
+        // Dropped last to first: the keeper finds nothing that is left.
+        let (_keeper, folder) = folder()?;
         let config = settings(mock.listen, &folder.path)?;
         telemetry::start(&config.log);
         if stdout().is_terminal() {
@@ -113,7 +115,7 @@ pub(super) fn run(mock: &Mock) -> Result<(), CommandError> {
 }
 
 /// The mock's folder is that of whoever runs it. For root that is somebody else, as with any service of ours.
-fn folder() -> Result<Folder, CommandError> {
+fn folder() -> Result<(Child, Folder), CommandError> {
     let cannot = |error: &dyn std::error::Error| {
         because("no folder for the mock's database can be made", error)
     };
@@ -122,7 +124,17 @@ fn folder() -> Result<Folder, CommandError> {
     let made = account
         .acting(Folder::make)
         .map_err(|error| cannot(&error))?;
-    made.map_err(|error| cannot(&error))
+    let folder = made.map_err(|error| cannot(&error))?;
+    let keeper = account
+        .command(Path::new("/bin/sh"), Path::new("/"))
+        .args(["-c", KEEPER, "aqua-orders-mock"])
+        .arg(&folder.path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| cannot(&error))?;
+    Ok((keeper, folder))
 }
 
 fn settings(listen: SocketAddr, folder: &Path) -> Result<Config, CommandError> {
@@ -139,6 +151,17 @@ fn settings(listen: SocketAddr, folder: &Path) -> Result<Config, CommandError> {
 struct Folder {
     path: PathBuf,
 }
+
+/// Ends what is left when the mock was killed, and removes it: nobody would find a PostgreSQL in a folder of some random name. It
+/// notices by a pipe that breaks. $1 is the folder.
+const KEEPER: &str = r#"
+cat >/dev/null
+file=$1/postgres/postmaster.pid
+if pid=$(head -n 1 "$file" 2>/dev/null) && [ "$(readlink "/proc/$pid/cwd")" = "$1/postgres" ]; then
+    kill -QUIT "$pid"
+fi
+until rm -rf "$1"; do sleep 0.1; done
+"#;
 
 impl Folder {
     fn make() -> io::Result<Self> {

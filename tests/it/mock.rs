@@ -13,6 +13,7 @@ use crate::support::{
     process::Scratch,
     serving::{Serving, command, mock_command},
     talk::{Caller, Service, post},
+    target::until,
 };
 
 const FAULT: &str = "X-Mock-Fault";
@@ -352,6 +353,19 @@ fn leaves_nothing_behind(mock: Serving, scratch: &Scratch) {
     assert_eq!(code, Some(0), "{}", said.join("\n"));
     assert!(left(scratch).is_empty());
     assert!(!somebody_works_in(scratch));
+}
+
+#[tokio::test]
+async fn a_mock_that_is_killed_leaves_nothing_behind_either() {
+    let scratch = Scratch::new();
+    let mock = Serving::mock(&scratch, &[]);
+    assert!(somebody_works_in(&scratch));
+    mock.signal(Signal::SIGKILL);
+    assert_eq!(mock.end().0, None);
+    until("nothing is left", async || {
+        left(&scratch).is_empty() && !somebody_works_in(&scratch)
+    })
+    .await;
 }
 
 #[test]
