@@ -163,7 +163,13 @@ impl PrivateCluster {
             if self.alive() {
                 continue;
             }
-            tracing::error!(folder = %self.data_dir().display(), "PostgreSQL died; starting it again");
+            // Once for each death: that it does not start is for the caller to say.
+            if self.postmaster.take().is_some() {
+                tracing::warn!(
+                    folder = %self.data_dir().display(),
+                    "PostgreSQL died and is started again; until it is there batches get 503, and nothing is lost"
+                );
+            }
             match self.run().await {
                 Ok(connection) => drop(connection),
                 Err(error) => return error,

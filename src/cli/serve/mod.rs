@@ -266,7 +266,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 async fn keep_running(cluster: &mut PrivateCluster) -> Infallible {
     loop {
         let error = cluster.keep_running().await;
-        tracing::error!(error = %because("PostgreSQL does not start again", &error), "trying again");
+        let error = because("PostgreSQL does not start", &error);
+        tracing::error!(error = %error, "batches get 503 until it does; it is tried again every few seconds");
         sleep(TRY_AGAIN).await;
     }
 }
