@@ -22,3 +22,4 @@ pub mod share;
 pub mod store;
 pub mod telemetry;
 mod threads;
+mod trust;

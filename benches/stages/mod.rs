@@ -98,7 +98,7 @@ pub struct Batch {
 
 fn rules() -> Rules {
     Rules {
-        timezone: chrono_tz::Europe::Moscow,
+        timezone: aqua_orders::config::zone("Europe/Moscow").expect("a zone"),
         phone_region: Region::Ru,
         payment_types: Some(vec!["cash".into(), "card".into()]),
         loyalty_system_is_active: false,

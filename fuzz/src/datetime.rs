@@ -1,28 +1,39 @@
 //! Moments: what is printed is read as what was printed, and chrono reads RFC 3339 as we do (contract §3).
 
-use aqua_orders::order::datetime::{is_empty_date, parse, print};
-use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
-use chrono_tz::Tz;
+use aqua_orders::{
+    config,
+    order::{
+        datetime::{is_empty_date, parse, print},
+        zone::Zone,
+    },
+};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Timelike, Utc};
 
 /// With and without summer time, east and west, one that left out a whole day, one that moved by half an hour, and one
 /// whose first offset had seconds.
-pub const ZONES: [Tz; 8] = [
-    chrono_tz::Europe::Moscow,
-    chrono_tz::UTC,
-    chrono_tz::Europe::Berlin,
-    chrono_tz::America::New_York,
-    chrono_tz::Asia::Kathmandu,
-    chrono_tz::Pacific::Apia,
-    chrono_tz::Australia::Lord_Howe,
-    chrono_tz::Africa::Monrovia,
+const ZONES: [&str; 8] = [
+    "Europe/Moscow",
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Kathmandu",
+    "Pacific/Apia",
+    "Australia/Lord_Howe",
+    "Africa/Monrovia",
 ];
+
+/// One of them.
+pub fn zone(number: u8) -> Zone {
+    let name = ZONES[usize::from(number) % ZONES.len()];
+    config::zone(name).expect("a zone")
+}
 
 /// The first byte chooses a zone, the rest is a text.
 pub fn check(input: &[u8]) {
     let Some((zone, text)) = input.split_first() else {
         return;
     };
-    let zone = ZONES[usize::from(*zone) % ZONES.len()];
+    let zone = self::zone(*zone);
     let text = String::from_utf8_lossy(text);
     let read = parse(&text, zone).ok();
     if is_empty_date(&text) {
@@ -42,7 +53,7 @@ pub fn check(input: &[u8]) {
 }
 
 /// A moment leaves with its seconds, and comes in again as what left.
-pub fn prints(moment: DateTime<Utc>, zone: Tz) {
+pub fn prints(moment: DateTime<Utc>, zone: Zone) {
     assert!(is_printable(moment, zone), "{moment} cannot be printed");
     assert_eq!(
         moment.nanosecond() % 1_000,
@@ -50,7 +61,7 @@ pub fn prints(moment: DateTime<Utc>, zone: Tz) {
         "PostgreSQL keeps microseconds"
     );
     let out = print(moment, zone);
-    let expected = moment.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S");
+    let expected = zone.local(moment).format("%Y-%m-%d %H:%M:%S");
     assert_eq!(out, expected.to_string());
     let again = parse(&out, zone).unwrap_or_else(|_| panic!("{out} does not come in again"));
     assert_eq!(print(again, zone), out);
@@ -61,23 +72,22 @@ pub fn prints(moment: DateTime<Utc>, zone: Tz) {
     );
 }
 
-fn is_printable(moment: DateTime<Utc>, zone: Tz) -> bool {
-    [moment.year(), moment.with_timezone(&zone).year()]
+fn is_printable(moment: DateTime<Utc>, zone: Zone) -> bool {
+    [moment.year(), zone.local(moment).year()]
         .iter()
         .all(|year| (1..=9999).contains(year))
 }
 
 /// "For ever" is the end of the last year, in UTC or in the zone, whichever comes first.
-fn bounded(text: &str, moment: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-    let years = [moment.year(), moment.with_timezone(&zone).year()];
+fn bounded(text: &str, moment: DateTime<Utc>, zone: Zone) -> DateTime<Utc> {
+    let years = [moment.year(), zone.local(moment).year()];
     if !text.starts_with("9999") || !years.contains(&10_000) {
         return moment;
     }
-    let end = |zone: Tz| {
-        let local = zone.with_ymd_and_hms(9999, 12, 31, 23, 59, 59);
-        local.earliest().expect("no clock changes then")
-    };
-    end(zone).to_utc().min(end(Tz::UTC).to_utc())
+    let last = NaiveDate::from_ymd_opt(9999, 12, 31).and_then(|day| day.and_hms_opt(23, 59, 59));
+    let last = last.expect("a moment");
+    let there = shown(last, zone).expect("no clock changes then");
+    there.min(last.and_utc())
 }
 
 /// Whether chrono may say what a text means: it has a zone as RFC 3339 has it and seconds, is no leap second, which chrono
@@ -118,7 +128,7 @@ fn rfc_3339(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// A text of the plain form is a moment of its zone, whatever the clocks did. Unit tests hold the other forms.
-fn local(text: &str, zone: Tz, read: Option<DateTime<Utc>>) {
+fn local(text: &str, zone: Zone, read: Option<DateTime<Utc>>) {
     if !is_plain(text) || &text[11..13] == "24" {
         return;
     }
@@ -133,20 +143,28 @@ fn local(text: &str, zone: Tz, read: Option<DateTime<Utc>>) {
         );
         return;
     };
-    match (zone.from_local_datetime(&expected).earliest(), read) {
+    match (shown(expected, zone), read) {
         (Some(expected), Some(read)) => {
-            let expected = bounded(text, expected.to_utc(), zone);
-            assert_eq!(read, expected, "{text:?} in {zone}");
+            let expected = bounded(text, expected, zone);
+            assert_eq!(read, expected, "{text:?} in {zone:?}");
         }
         (Some(expected), None) => assert!(
-            !is_printable(expected.with_timezone(&Utc), zone),
-            "{text:?} was refused in {zone}"
+            !is_printable(expected, zone),
+            "{text:?} was refused in {zone:?}"
         ),
         // The clock left it out: it shows a later time then.
-        (None, Some(read)) => assert!(
-            read.with_timezone(&zone).naive_local() > expected,
-            "{text:?}"
-        ),
-        (None, None) => panic!("{text:?} was left out by the clock of {zone}, and refused"),
+        (None, Some(read)) => assert!(zone.local(read).naive_local() > expected, "{text:?}"),
+        (None, None) => panic!("{text:?} was left out by the clock of {zone:?}, and refused"),
     }
+}
+
+/// When the clocks there show that for the first time: whatever offset holds within a day of it is tried.
+fn shown(local: NaiveDateTime, zone: Zone) -> Option<DateTime<Utc>> {
+    let around = (-27..=27).map(|hours| local.and_utc() + TimeDelta::hours(hours));
+    let moments = around.filter_map(|moment| {
+        let offset = TimeDelta::seconds(zone.local(moment).offset().local_minus_utc().into());
+        let moment = local.checked_sub_signed(offset)?.and_utc();
+        (zone.local(moment).naive_local() == local).then_some(moment)
+    });
+    moments.min()
 }

@@ -58,7 +58,7 @@ pub fn check(input: &[u8]) {
 pub fn rules(choice: u8) -> Rules {
     let small = choice & 32 != 0;
     Rules {
-        timezone: datetime::ZONES[usize::from(choice >> 2 & 3)],
+        timezone: datetime::zone(choice >> 2 & 3),
         phone_region: [Region::Ru, Region::Kz, Region::International][usize::from(choice & 3) % 3],
         payment_types: (choice & 16 != 0).then(|| vec!["cash".to_owned(), "card".to_owned()]),
         loyalty_system_is_active: choice & 4 != 0,

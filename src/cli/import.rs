@@ -55,7 +55,8 @@ impl ValueEnum for Subject {
 
 fn encoding(name: &str) -> Result<&'static Encoding, String> {
     Encoding::for_label(name.as_bytes()).ok_or_else(|| {
-        "no encoding is called so; there are cp866, windows-1251, koi8-r, utf-8, utf-16le, …".to_owned()
+        "no encoding is called so; there are cp866, windows-1251, koi8-r, utf-8, utf-16le, …"
+            .to_owned()
     })
 }
 
@@ -91,9 +92,15 @@ pub(super) async fn run(args: &Import, config: &Config) -> Result<(), CommandErr
     let publication = publication(config, Some(&args.publication))?;
     // Before the database: most of what can be wrong with a file is known without it.
     let mut entries = Entries::default();
-    import::read(&args.file, args.what, args.encoding, publication, &mut entries)
-        .await
-        .map_err(|error| because("nothing is imported", &error))?;
+    import::read(
+        &args.file,
+        args.what,
+        args.encoding,
+        publication,
+        &mut entries,
+    )
+    .await
+    .map_err(|error| because("nothing is imported", &error))?;
     with_store(config, async |store| {
         let report = import(args, publication, &entries, &store)
             .await

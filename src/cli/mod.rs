@@ -20,7 +20,7 @@ mod text;
 
 use std::{fmt::Display, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
     config::{Config, Environment, Publication},
@@ -103,6 +103,12 @@ fn because(what: impl Display, error: &dyn std::error::Error) -> CommandError {
         source = cause.source();
     }
     text
+}
+
+/// Every command with its options, for manual pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 #[must_use]

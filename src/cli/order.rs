@@ -3,7 +3,6 @@
 use std::fmt::{self, Write as _};
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 
 use super::{CommandError, because, publication, text::clean, with_store};
@@ -15,6 +14,7 @@ use crate::{
         model::{Address, Client, Order, Status},
         phone, reply,
         wire::is_blank,
+        zone::Zone,
     },
     store::{self, Store, feed::Receiver, operator::Found},
 };
@@ -210,7 +210,7 @@ struct Sheet<'a> {
 fn receiver(
     f: &mut fmt::Formatter<'_>,
     (receiver, said_at): &(Receiver, DateTime<Utc>),
-    zone: Tz,
+    zone: Zone,
 ) -> fmt::Result {
     writeln!(f, "\nin 1C")?;
     line(f, "number", shown(receiver.number.as_ref()))?;
@@ -236,7 +236,7 @@ fn shown<T: fmt::Display>(value: Option<&T>) -> Option<&dyn fmt::Display> {
     value.map(|value| value as &dyn fmt::Display)
 }
 
-struct Moment(DateTime<Utc>, Tz);
+struct Moment(DateTime<Utc>, Zone);
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,6 +14,12 @@ pub struct Environment {
     pub backup_folder: Option<PathBuf>,
     /// Makes an operator `admin` of the console with that password hash.
     pub console_password_hash: Option<Secret>,
+    /// Where spans go, by `OpenTelemetry`'s own variables.
+    pub otlp_endpoint: Option<String>,
+    /// PEM of the authorities that vouch for it.
+    pub otlp_certificate: Option<PathBuf>,
+    /// `OTEL_SERVICE_NAME` is there; the library reads it.
+    pub is_service_named: bool,
 }
 
 impl Environment {
@@ -28,6 +34,14 @@ impl Environment {
             data_dir: text("AQUA_DATA_DIR").map(PathBuf::from),
             backup_folder: text("AQUA_BACKUP_FOLDER").map(PathBuf::from),
             console_password_hash: text("AQUA_CONSOLE_PASSWORD_HASH").map(Secret::new),
+            otlp_endpoint: text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| {
+                let all = text("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+                Some(format!("{}/v1/traces", all.trim_end_matches('/')))
+            }),
+            otlp_certificate: text("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE")
+                .or_else(|| text("OTEL_EXPORTER_OTLP_CERTIFICATE"))
+                .map(PathBuf::from),
+            is_service_named: text("OTEL_SERVICE_NAME").is_some(),
         }
     }
 }

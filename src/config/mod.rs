@@ -28,6 +28,7 @@ pub use self::{
     token::TokenHash,
     traces::Traces,
     user::{Role, User},
+    zone::zone,
 };
 use self::{
     file::Section,
@@ -54,6 +55,7 @@ mod tls;
 mod token;
 mod traces;
 mod user;
+mod zone;
 
 /// Everything the service is told from outside, checked.
 #[derive(Debug, Clone)]
@@ -183,7 +185,7 @@ impl Config {
     ) -> Self {
         let listen = senders_listen(&mut root, environment.listen.as_deref());
         let log = Log::read(root.section("log"));
-        let traces = Traces::read(root.section("traces"));
+        let traces = Traces::read(root.section("traces"), environment);
         let limits = Limits::read(root.section("limits"));
         let times = Times::read(root.section("times"));
         let journal = Journal::read(root.section("journal"));
@@ -554,9 +556,12 @@ mod tests {
             operator_listen: Some("off".into()),
             data_dir: Some("/srv/orders".into()),
             backup_folder: Some("/srv/backups".into()),
-            console_password_hash: None,
+            otlp_endpoint: Some("http://127.0.0.1:4318/v1/traces".into()),
+            ..Environment::default()
         };
         let config = parse_with(ANONYMOUS, &environment).expect("a config");
+        let endpoint = config.traces.endpoint.as_deref();
+        assert_eq!(endpoint, Some("http://127.0.0.1:4318/v1/traces"));
         assert_eq!(config.listen, ([127, 0, 0, 1], 9999).into());
         assert_eq!(config.operator.listen, None);
         assert!(config.database.url.is_some());

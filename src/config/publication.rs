@@ -6,12 +6,13 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    file::{At, Section, closest},
+    file::{At, Section},
     limits::Limits,
     network::{Reach, everybody, networks},
     target::Target,
     token::TokenHash,
     user::{NO_PLAIN_PASSWORDS, Role, User},
+    zone,
 };
 use crate::order::{Rules, phone::Region};
 
@@ -39,6 +40,8 @@ pub struct Publication {
     pub demo_data: Option<PathBuf>,
     /// Where its orders are sent.
     pub targets: Vec<Target>,
+    /// Whether its metrics are there from the start, however many publications there are.
+    pub watched: bool,
     /// Of the tokens with which a 1C pushes statuses; two while one takes the other's place.
     pub import_tokens: Vec<TokenHash>,
 }
@@ -101,7 +104,8 @@ impl Publication {
         let allow_from = networks(&mut section, "allow_from");
         let from_anywhere = section.flag("anonymous_from_anywhere");
         let (access, back_office) = Access::read(&mut section, &allow_from, from_anywhere, reach);
-        let timezone = section.parsed("timezone", timezone);
+        let timezone = section.parsed("timezone", zone::parse);
+        let timezone = timezone.unwrap_or_else(zone::usual);
         let phone_region = section.parsed("phone_region", |text| {
             text.parse::<Region>().map_err(str::to_owned)
         });
@@ -131,7 +135,8 @@ impl Publication {
                 Err(format!("there is no folder {}", folder.display()))
             }
         });
-        let targets = Target::read_all(&mut section, timezone.unwrap_or(chrono_tz::Europe::Moscow));
+        let targets = Target::read_all(&mut section, timezone);
+        let watched = section.flag("watched");
         let import_tokens = TokenHash::read_all(&mut section, &mut names.tokens);
         section.finish(&[
             ("password", NO_PLAIN_PASSWORDS),
@@ -152,7 +157,7 @@ impl Publication {
             back_office,
             allow_from,
             rules: Rules {
-                timezone: timezone.unwrap_or(chrono_tz::Europe::Moscow),
+                timezone,
                 phone_region: phone_region.unwrap_or_default(),
                 payment_types,
                 loyalty_system_is_active,
@@ -165,6 +170,7 @@ impl Publication {
             double_minutes,
             demo_data,
             targets,
+            watched,
             import_tokens,
         }
     }
@@ -219,16 +225,6 @@ fn name(text: &str) -> Result<String, String> {
         return Err("too long: at most 255 characters".into());
     }
     Ok(text.to_lowercase())
-}
-
-fn timezone(text: &str) -> Result<chrono_tz::Tz, String> {
-    text.parse().map_err(|_| {
-        let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        match closest(text, known) {
-            Some(zone) => format!("no time zone is called {text:?}; did you mean {zone:?}?"),
-            None => format!("no time zone is called {text:?}; write one as in \"Europe/Moscow\""),
-        }
-    })
 }
 
 impl Access {

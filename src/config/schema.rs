@@ -23,6 +23,7 @@ tls = {}
 publications = []
 [[publication]]
 payment_types = []
+double_minutes = 1
 users = [{}]
 [[publication.target]]
 plain_http_to = []

@@ -1,7 +1,6 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use http::{
     Uri,
     uri::{PathAndQuery, Scheme},
@@ -14,7 +13,7 @@ use super::{
     network::networks,
     secret::SecretFile,
 };
-use crate::order::{datetime, maker::Maker};
+use crate::order::{datetime, maker::Maker, zone::Zone};
 
 /// Of a publication's `[[publication.target]]`: where its orders are sent (contract §8.3).
 #[derive(Debug, Clone, PartialEq)]
@@ -90,7 +89,7 @@ const LONGEST_TIMEOUT: u32 = 300;
 
 impl Target {
     /// Every `[[publication.target]]` of a publication.
-    pub(super) fn read_all(publication: &mut Section<'_>, timezone: Tz) -> Vec<Self> {
+    pub(super) fn read_all(publication: &mut Section<'_>, timezone: Zone) -> Vec<Self> {
         let like = "written as [[publication.target]], one block for each";
         let mut targets: Vec<Self> = Vec::new();
         for section in publication.sections("target", like) {
@@ -106,7 +105,7 @@ impl Target {
         targets
     }
 
-    fn read(mut section: Section<'_>, timezone: Tz) -> Option<Self> {
+    fn read(mut section: Section<'_>, timezone: Zone) -> Option<Self> {
         let (at, problems) = (section.at, section.problems);
         let name = section.parsed("name", name);
         let protocol = section.word(
@@ -351,7 +350,7 @@ mod tests {
         fs::write(folder.path().join("secret"), "s-42\n").expect("a file");
         let path = folder.path().join("aqua.toml");
         read(&path, blocks, |mut root| {
-            Target::read_all(&mut root, chrono_tz::Europe::Moscow)
+            Target::read_all(&mut root, crate::config::zone::usual())
         })
         .map_err(|report| report.replace(&folder.path().display().to_string(), ""))
     }

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,14 +17,16 @@ use uuid::Uuid;
 use super::{
     body::drain::DrainableBody,
     failure::Failure,
+    listener::address::{OverTls, ViaProxy, X_FORWARDED_PROTO},
     login::{Caller, Refused},
+    path::route_of,
 };
 use crate::{
     config::Publication,
     order::fault::Language,
     telemetry::{
-        metrics::{CHECKED, Metrics, PROCESSED},
-        traces::{self, Answered, Stage},
+        metrics::{CHECKED, Metrics, PROCESSED, Took},
+        traces::{self, Answered, Asked, Stage},
     },
 };
 
@@ -33,6 +35,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The most that the log shows of a path and of a method.
 const PATH_SHOWN: usize = 200;
 const METHOD_SHOWN: usize = 20;
+const HOST_SHOWN: usize = 100;
 
 /// A request as all of `http` knows it.
 #[derive(Debug, Clone)]
@@ -45,6 +48,7 @@ pub struct Exchange {
     path: String,
     started: Instant,
     caller: Option<SpanContext>,
+    asked: Asked,
 }
 
 /// What the handler learns on its way and the log line tells.
@@ -134,6 +138,11 @@ impl Exchange {
             path: shown(request.uri().path(), PATH_SHOWN),
             started: Instant::now(),
             caller: traces::caller(request.headers()),
+            asked: if traces::are_made() {
+                asked(request)
+            } else {
+                Asked::default()
+            },
         }
     }
 
@@ -183,12 +192,13 @@ impl Exchange {
         let code = failure.map(Failure::code);
         let done = if facts.dry_run { CHECKED } else { PROCESSED };
         let is_known = facts.is_known();
-        metrics.answered(code.unwrap_or(done), facts.publication.is_some(), took);
         let publication = facts.publication.as_ref().map(|known| known.name.as_str());
-        let trace_id = traces::answered(
+        let trace = traces::answered(
             self.caller.as_ref(),
             &Answered {
                 begin: self.started,
+                asked: &self.asked,
+                path: &self.path,
                 status: status.as_u16(),
                 request_id: &self.request_id,
                 code,
@@ -198,6 +208,12 @@ impl Exchange {
                 is_known,
             },
         );
+        let took_of = Took {
+            time: took,
+            trace_id: trace.id.as_deref().filter(|_| trace.is_sent),
+        };
+        let let_in = facts.publication.is_some();
+        metrics.answered(code.unwrap_or(done), let_in.then_some(took_of));
         // A stranger, also on a publication that anybody may post to, could fill the disk with lines at no cost. A defect of
         // ours is always logged.
         if let Some(code) = code
@@ -226,9 +242,39 @@ impl Exchange {
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             status = status.as_u16(),
             code,
-            trace_id,
+            trace_id = trace.id,
             "answered"
         );
+    }
+}
+
+/// For its span.
+fn asked(request: &Request) -> Asked {
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let forwarded = request.headers().get(X_FORWARDED_PROTO);
+    let is_behind_proxy = request.extensions().get::<ViaProxy>().is_some();
+    Asked {
+        method: known_method(request.method()),
+        is_https: request.extensions().get::<OverTls>().is_some()
+            || (is_behind_proxy && forwarded.is_some_and(|scheme| scheme == "https")),
+        route: route_of(request.uri()),
+        host: host.as_ref().map(|host| shown(host.host(), HOST_SHOWN)),
+        port: host.as_ref().and_then(Authority::port_u16),
+    }
+}
+
+/// Strangers think up others.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => "",
     }
 }
 

@@ -3,7 +3,7 @@
 //! people but what a dry run with the sender's own login shows.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     net::IpAddr,
     sync::{
         Arc,
@@ -15,7 +15,7 @@ use std::{
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header, uri::Authority},
+    http::{HeaderMap, HeaderValue, StatusCode, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -37,6 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const FRESH: Duration = Duration::from_millis(500);
 /// The content type of `OpenMetrics`' text.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -281,13 +282,26 @@ pub(super) async fn ready(State(operator): State<Operator>) -> Response {
     (status, Json(readiness)).into_response()
 }
 
-pub(super) async fn metrics(State(operator): State<Operator>) -> Response {
+/// Whether a scraper asks for the older text format and not for `OpenMetrics`.
+fn wants_plain(headers: &HeaderMap) -> bool {
+    let accepts = |kind: &str| {
+        let mut values = headers.get_all(header::ACCEPT).iter();
+        values.any(|value| value.to_str().is_ok_and(|value| value.contains(kind)))
+    };
+    accepts("text/plain") && !accepts("application/openmetrics-text")
+}
+
+pub(super) async fn metrics(State(operator): State<Operator>, headers: HeaderMap) -> Response {
     let readiness = operator.readiness().await;
     let app = &operator.app;
     let config = app.config();
     let intake = app.intake.get();
+    // One that a reload took away has a lane still.
+    let known: HashSet<&str> = config.publications.iter().map(|own| &*own.name).collect();
+    let mut lanes = intake.map(Intake::lanes).unwrap_or_default();
+    lanes.retain(|(publication, ..)| known.contains(&**publication));
     let reading = Reading {
-        lanes: intake.map(Intake::lanes).unwrap_or_default(),
+        lanes,
         database_connections: intake.map(|intake| intake.store().connections()),
         bytes_in_flight: app.bodies.memory.used(),
         connections_max: config.limits.connections,
@@ -303,9 +317,14 @@ pub(super) async fn metrics(State(operator): State<Operator>) -> Response {
             .map(|disk| (disk.free_bytes, disk.size_bytes)),
         backup_age: backup::age_seconds(&config.backup),
     };
-    match app.metrics.text(&reading) {
+    let (kind, text) = if wants_plain(&headers) {
+        (PLAIN_METRICS, app.metrics.plain_text(&reading))
+    } else {
+        (METRICS, app.metrics.text(&reading))
+    };
+    match text {
         Ok(text) => {
-            let kind = HeaderValue::from_static(METRICS);
+            let kind = HeaderValue::from_static(kind);
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(error) => {

@@ -24,6 +24,15 @@ pub const DISTRICTS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/districts";
 pub const CLIENTS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/clients";
 pub const RESULTS_ROUTE: &str = "/{publication}/hs/AquaDeliveri/v1/orders/results";
 
+const ROUTES: [&str; 6] = [
+    ORDERS_ROUTE,
+    FEED_ROUTE,
+    RESULTS_ROUTE,
+    PRODUCTS_ROUTE,
+    DISTRICTS_ROUTE,
+    CLIENTS_ROUTE,
+];
+
 /// The request's URI as the router knows it; `None` where it is spelled so already.
 ///
 /// Several slashes count as one, and slashes and blanks at the end as nothing: URLs are put together and copied by hand. What
@@ -89,6 +98,17 @@ fn trim_end(mut path: &str) -> &str {
             None => return path,
         }
     }
+}
+
+/// The route of an endpoint that such a path names; `None`: it is none.
+pub fn route_of(canonical: &Uri) -> Option<&'static str> {
+    let path = canonical.path();
+    if path == PUSHED_ROUTE {
+        return Some(PUSHED_ROUTE);
+    }
+    let behind = path.get(1..)?.split_once('/')?.1;
+    let mut routes = ROUTES.into_iter();
+    routes.find(|route| route.strip_prefix("/{publication}/") == Some(behind))
 }
 
 /// The publication's name in a path. Where its escapes are no UTF-8, no publication has that name.

@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
-use chrono::{
-    DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta,
-    TimeZone, Timelike, Utc,
-};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Timelike, Utc};
 
-use super::invisible::{is_blank, is_invisible};
+use super::{
+    invisible::{is_blank, is_invisible},
+    zone::Zone,
+};
 
 /// Why a text is no moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub enum Invalid {
 ///
 /// # Errors
 /// [`Invalid`]
-pub fn parse(text: &str, timezone: Tz) -> Result<DateTime<Utc>, Invalid> {
+pub fn parse(text: &str, timezone: Zone) -> Result<DateTime<Utc>, Invalid> {
     let written = if text.is_ascii() {
         Written::of(text)
     } else {
@@ -95,25 +94,25 @@ impl Written {
         rest.is_empty().then_some(written)
     }
 
-    fn moment(&self, timezone: Tz) -> Option<DateTime<Utc>> {
+    fn moment(&self, timezone: Zone) -> Option<DateTime<Utc>> {
         let year = i32::try_from(self.year).ok()?;
         let date = NaiveDate::from_ymd_opt(year, self.month, self.day)?;
         let local = date
             .and_time(NaiveTime::MIN)
             .checked_add_signed(self.time.since_midnight()?)?;
         let moment = match &self.zone {
-            None => from_local(local, timezone)?,
+            None => timezone.moment(local)?,
             Some(offset) => local.checked_sub_signed(offset.delta()?)?.and_utc(),
         };
         // Both ends must print with four digits of a year, in UTC (the database) and in local time (the answer).
-        let years = [moment.year(), moment.with_timezone(&timezone).year()];
+        let years = [moment.year(), timezone.local(moment).year()];
         if years.iter().all(|year| (1..=9999).contains(year)) {
             return Some(moment);
         }
         // "For ever" is the end of the last year somewhere, and must not be past it elsewhere.
         let last = NaiveDate::from_ymd_opt(9999, 12, 31)?.and_hms_opt(23, 59, 59)?;
         let is_past = self.year == 9999 && years.contains(&10_000);
-        is_past.then_some(last.and_utc().min(from_local(last, timezone)?))
+        is_past.then_some(last.and_utc().min(timezone.moment(last)?))
     }
 }
 
@@ -246,22 +245,6 @@ fn offset(rest: &mut &[u8]) -> Option<Offset> {
     })
 }
 
-fn from_local(local: NaiveDateTime, timezone: Tz) -> Option<DateTime<Utc>> {
-    let found = match timezone.from_local_datetime(&local) {
-        LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => moment,
-        LocalResult::None => {
-            // The clock jumped over it: what it shows that much later, with the offset of before the jump. Mostly it is an
-            // hour; Samoa once left out a day.
-            [3, 27].into_iter().find_map(|hours| {
-                let hours = TimeDelta::hours(hours);
-                let before = timezone.from_local_datetime(&(local - hours)).earliest()?;
-                Some(before + hours)
-            })?
-        }
-    };
-    Some(found.with_timezone(&Utc))
-}
-
 /// Whether this is a date that says "no date": 1C's `0001-01-01…`, as it shows it too, or `0000-00-00…` as `MySQL` has it.
 #[must_use]
 pub fn is_empty_date(text: &str) -> bool {
@@ -273,15 +256,15 @@ pub fn is_empty_date(text: &str) -> bool {
 
 /// The moment with its offset in the publication's time: `2026-11-24T14:00:00+03:00`.
 #[must_use]
-pub fn print_iso(moment: DateTime<Utc>, timezone: Tz) -> String {
-    let local = moment.with_timezone(&timezone);
+pub fn print_iso(moment: DateTime<Utc>, timezone: Zone) -> String {
+    let local = timezone.local(moment);
     local.to_rfc3339_opts(SecondsFormat::Secs, false)
 }
 
 /// `YYYY-MM-DD HH:MM:SS`, local time of the publication.
 #[must_use]
-pub fn print(moment: DateTime<Utc>, timezone: Tz) -> String {
-    let local = moment.with_timezone(&timezone).naive_local();
+pub fn print(moment: DateTime<Utc>, timezone: Zone) -> String {
+    let local = timezone.local(moment).naive_local();
     let mut text = String::with_capacity(19);
     // Four of these are in every answered order, and the standard library's way takes three times as long.
     let two_digits = |text: &mut String, number: u32| {
@@ -313,12 +296,15 @@ pub fn print(moment: DateTime<Utc>, timezone: Tz) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::zone::zone;
 
-    const MOSCOW: Tz = chrono_tz::Europe::Moscow;
+    fn moscow() -> Zone {
+        zone("Europe/Moscow")
+    }
 
     fn there_and_back(text: &str) -> Option<String> {
-        let moment = parse(text, MOSCOW).ok()?;
-        Some(print(moment, MOSCOW))
+        let moment = parse(text, moscow()).ok()?;
+        Some(print(moment, moscow()))
     }
 
     #[test]
@@ -402,7 +388,7 @@ mod tests {
             "２019-11-06T11:00:00",
             "31.02.2019 завтра",
         ] {
-            assert_eq!(parse(text, MOSCOW), Err(Invalid::Form), "{text}");
+            assert_eq!(parse(text, moscow()), Err(Invalid::Form), "{text}");
         }
     }
 
@@ -423,17 +409,17 @@ mod tests {
             "2019-11-06T11:00:00+24:00",
             "0000-01-01T00:00:00",
         ] {
-            assert_eq!(parse(text, MOSCOW), Err(Invalid::NoSuchMoment), "{text}");
+            assert_eq!(parse(text, moscow()), Err(Invalid::NoSuchMoment), "{text}");
         }
     }
 
     #[test]
     fn for_ever_is_the_end_of_the_last_year() {
-        let new_york = chrono_tz::America::New_York;
+        let new_york = zone("America/New_York");
         for (text, timezone, left) in [
-            ("9999-12-31T23:59:59Z", MOSCOW, "9999-12-31 23:59:59"),
-            ("9999-12-31T23:59:59-12:00", MOSCOW, "9999-12-31 23:59:59"),
-            ("9999-12-31 24:00", MOSCOW, "9999-12-31 23:59:59"),
+            ("9999-12-31T23:59:59Z", moscow(), "9999-12-31 23:59:59"),
+            ("9999-12-31T23:59:59-12:00", moscow(), "9999-12-31 23:59:59"),
+            ("9999-12-31 24:00", moscow(), "9999-12-31 23:59:59"),
             ("9999-12-31 23:59:59", new_york, "9999-12-31 18:59:59"),
         ] {
             let moment = parse(text, timezone).expect(text);
@@ -444,10 +430,10 @@ mod tests {
 
     #[test]
     fn a_clock_change_makes_no_order_fail() {
-        let berlin = chrono_tz::Europe::Berlin;
+        let berlin = zone("Europe/Berlin");
         let gap = parse("2024-03-31 02:30:00", berlin).expect("left out by the clock");
         assert_eq!(print(gap, berlin), "2024-03-31 03:30:00");
-        let samoa = chrono_tz::Pacific::Apia;
+        let samoa = zone("Pacific/Apia");
         let day = parse("2011-12-30 12:00:00", samoa).expect("a day left out");
         assert_eq!(print(day, samoa), "2011-12-31 12:00:00");
         let twice = parse("2024-10-27 02:30:00", berlin).expect("comes twice");

@@ -2,8 +2,6 @@
 //!
 //! [`wire`] reads an element, [`decide`] says what becomes of it, [`reply`] answers.
 
-use chrono_tz::Tz;
-
 mod address_index;
 pub mod amount;
 pub mod answer_size;
@@ -33,12 +31,13 @@ pub mod sent_only;
 pub mod wire;
 #[cfg(test)]
 mod world;
+pub mod zone;
 
 /// What a publication's settings say about reading and answering its orders (contract §1, §3).
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// Zone of datetimes that come without one, and of all that leave.
-    pub timezone: Tz,
+    pub timezone: zone::Zone,
     /// How a phone without a country code is read.
     pub phone_region: phone::Region,
     /// The payment types in use; `None` when the publication does not list them, and then any is known.
@@ -60,7 +59,7 @@ impl Rules {
     /// For tests: Moscow's time, Russian phones, any payment type, and lists as long as these.
     pub(crate) fn with_limits(max_order_items: usize, max_client_addresses: usize) -> Self {
         Self {
-            timezone: chrono_tz::Europe::Moscow,
+            timezone: zone::zone("Europe/Moscow"),
             phone_region: phone::Region::Ru,
             payment_types: None,
             loyalty_system_is_active: false,

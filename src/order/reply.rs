@@ -7,7 +7,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use serde::{
     Serialize, Serializer,
@@ -24,6 +23,7 @@ use super::{
     phone,
     sent_only::{Shown, sent_only},
     wire::Element,
+    zone::Zone,
 };
 
 /// Before the entries …
@@ -408,7 +408,7 @@ impl<'a> OrderAnswer<'a> {
 }
 
 /// A moment in the publication's local time.
-struct Local(DateTime<Utc>, Tz, Shape);
+struct Local(DateTime<Utc>, Zone, Shape);
 
 impl Serialize for Local {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     sync::atomic::{AtomicI64, AtomicU64},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
@@ -59,8 +60,10 @@ fn count(number: impl TryInto<i64>) -> i64 {
 pub(super) fn gauges(
     reading: &Reading,
     started_at: f64,
-    last_accepted_order_age: impl Iterator<Item = (String, f64)>,
+    last_accepted: Vec<(String, f64)>,
 ) -> Registry {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs_f64();
     let mut registry = Registry::default();
     let to = &mut registry;
     let help = "When it was started, in seconds since 1970";
@@ -103,11 +106,15 @@ pub(super) fn gauges(
             .get_or_create(&publication)
             .set(count(*running));
     }
-    let help = "Since the last order of the publication was accepted";
+    let help = "When the last order of the publication was accepted, in seconds since 1970";
+    let name = "aqua_last_accepted_order_timestamp_seconds";
+    let last: By<Amount> = register(to, name, help);
+    let help = "The same as an age, for who reads it without a clock";
     let age: By<Amount> = register(to, "aqua_last_accepted_order_age_seconds", help);
-    for (publication, seconds) in last_accepted_order_age {
-        age.get_or_create(&[("publication", publication)])
-            .set(seconds);
+    for (publication, moment) in last_accepted {
+        let label = [("publication", publication)];
+        last.get_or_create(&label).set(moment);
+        age.get_or_create(&label).set((now - moment).max(0.0));
     }
     if reading.database_connections.is_some() {
         let help = "Connections to the database";
@@ -128,7 +135,10 @@ pub(super) fn gauges(
         }
     }
     if let Some(age) = reading.backup_age {
-        let help = "Since the newest file in the backups' folder was finished; +Inf: there is none";
+        let help = "When the newest file in the backups' folder was finished, in seconds since 1970; 0: there is none";
+        let finished = if age.is_finite() { now - age } else { 0.0 };
+        register::<Amount>(to, "aqua_last_backup_timestamp_seconds", help).set(finished);
+        let help = "The same as an age; +Inf: there is none";
         register::<Amount>(to, "aqua_backup_age_seconds", help).set(age);
     }
     registry

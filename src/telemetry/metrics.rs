@@ -12,19 +12,23 @@ use std::{
 use chrono::{DateTime, Utc};
 use prometheus_client::{
     encoding::text::{encode_eof, encode_registry},
-    metrics::{counter::Counter, family::Family, histogram::Histogram, info::Info},
+    metrics::{
+        counter::Counter, exemplar::HistogramWithExemplars, family::Family, histogram::Histogram,
+        info::Info,
+    },
     registry::Registry,
 };
 
 pub use super::gauges::Reading;
 use super::{
     gauges::{Count, gauges, register},
+    plain::plain,
     publications::Publications,
     sampled::Sampled,
     targets::{TargetMetrics, Targets},
 };
 use crate::{
-    config::Config,
+    config::{Config, Publication},
     order::{
         decide::{self, Verdict},
         fault::{FaultCode, WarningCode},
@@ -64,6 +68,13 @@ pub enum Retry {
     Refused,
     /// Somebody's lock stood in the way of a shared transaction: each batch is tried apart.
     Locked,
+}
+
+/// How long a request took that was let in, and the trace that says where it went, if its spans are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Took<'t> {
+    pub time: Duration,
+    pub trace_id: Option<&'t str>,
 }
 
 /// What a batch consists of once it is processed.
@@ -115,7 +126,7 @@ pub struct Metrics {
     requests: Family<Labels<1>, Counter>,
     publications: Publications,
     batch_orders: Histogram,
-    request_duration: Histogram,
+    request_duration: HistogramWithExemplars<[(&'static str, String); 1]>,
     /// Waiting for its turn, of each batch.
     pub queue: Histogram,
     /// Reading, of each transaction.
@@ -139,7 +150,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Nothing is counted yet. Every label's value is there from the start, at zero, so that a rate can be told of the
-    /// first one that comes.
+    /// first one that comes; but see [`FEW`].
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let mut registry = Registry::default();
@@ -147,7 +158,7 @@ impl Metrics {
         let requests = register(to, "aqua_requests", "Requests, by outcome");
         let publications = Publications::register(to);
         for publication in &config.publications {
-            publications.add(&publication.name);
+            publications.add(&publication.name, begins_now(config, publication));
         }
         let mut histogram = |name, help, bounds: &[f64]| {
             let histogram = Histogram::new(bounds.iter().copied());
@@ -155,10 +166,11 @@ impl Metrics {
             histogram
         };
         let batch_orders = histogram("aqua_batch_orders", "Orders in a batch", &SIZES);
-        let request_duration = histogram(
+        let request_duration = HistogramWithExemplars::new(TIMES.into_iter());
+        to.register(
             "aqua_request_duration_seconds",
             "From a request's headers to its answer, of callers who were let in",
-            &TIMES,
+            request_duration.clone(),
         );
         let stages =
             Family::<Labels<1>, Histogram, fn() -> Histogram>::new_with_constructor(|| {
@@ -220,11 +232,12 @@ impl Metrics {
         }
     }
 
-    /// A request was answered.
-    pub fn answered(&self, outcome: &'static str, let_in: bool, after: Duration) {
+    /// A request was answered; it took a time that counts if its caller was let in.
+    pub fn answered(&self, outcome: &'static str, took: Option<Took<'_>>) {
         self.requests.get_or_create(&outcome_label(outcome)).inc();
-        if let_in {
-            self.request_duration.observe(after.as_secs_f64());
+        if let Some(Took { time, trace_id }) = took {
+            let exemplar = trace_id.map(|id| [("trace_id", id.to_owned())]);
+            (self.request_duration).observe(time.as_secs_f64(), exemplar, None);
         }
     }
 
@@ -269,9 +282,9 @@ impl Metrics {
             });
             targets.collect()
         };
-        let (before, after) = (targets(before), targets(after));
-        for (publication, targets) in &before {
-            let still = after.get(publication);
+        let (old, new) = (targets(before), targets(after));
+        for (publication, targets) in &old {
+            let still = new.get(publication);
             for target in targets {
                 if !still.is_some_and(|still| still.contains(target)) {
                     self.targets.remove(publication, target);
@@ -281,9 +294,10 @@ impl Metrics {
                 self.publications.remove(publication);
             }
         }
-        let added = after.keys().filter(|name| !before.contains_key(*name));
-        for publication in added {
-            self.publications.add(publication);
+        let is_new = |publication: &&Publication| !old.contains_key(&publication.name);
+        for publication in after.publications.iter().filter(is_new) {
+            let now = begins_now(after, publication);
+            self.publications.add(&publication.name, now);
         }
     }
 
@@ -297,19 +311,15 @@ impl Metrics {
         self.retries.get_or_create(&why.label()).inc();
     }
 
+    /// All of it in Prometheus' older text format.
+    pub fn plain_text(&self, reading: &Reading) -> Result<String, fmt::Error> {
+        Ok(plain(&self.text(reading)?))
+    }
+
     /// All of it in the text format of `OpenMetrics`.
     pub fn text(&self, reading: &Reading) -> Result<String, fmt::Error> {
-        let now = Utc::now().timestamp_millis();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "to the millisecond for 200,000 years"
-        )]
-        let ages = self
-            .publications
-            .last_accepted()
-            .into_iter()
-            .map(|(name, last)| (name, (now - last).max(0) as f64 / 1000.0));
-        let gauges = gauges(reading, self.started_at, ages);
+        let last_accepted = self.publications.last_accepted();
+        let gauges = gauges(reading, self.started_at, last_accepted);
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)?;
         encode_registry(&mut text, &gauges)?;
@@ -322,6 +332,14 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
+}
+
+/// With so many publications all series are there from the start, at zero, so that a rate can be told of the first order that is
+/// counted. With more of them those are that the settings name as `watched`.
+const FEW: usize = 100;
+
+fn begins_now(config: &Config, publication: &Publication) -> bool {
+    publication.watched || config.publications.len() <= FEW
 }
 
 fn outcome_label(outcome: &'static str) -> Labels<1> {

@@ -4,6 +4,7 @@
 
 mod gauges;
 pub mod metrics;
+mod plain;
 mod publications;
 pub mod sampled;
 pub mod targets;

@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -24,6 +24,13 @@ use crate::order::fault::{FaultCode, WarningCode};
 
 /// All publications of the settings.
 pub(super) struct Publications {
+    series: Series,
+    known: RwLock<HashMap<String, Arc<Publication>>>,
+}
+
+/// What there is one of for each publication.
+#[derive(Clone)]
+struct Series {
     orders: Family<Labels<2>, Counter>,
     faults: Family<Labels<2>, Counter>,
     warnings: Family<Labels<2>, Counter>,
@@ -31,11 +38,20 @@ pub(super) struct Publications {
     not_kept: Family<Labels<1>, Counter>,
     feed_reads: Family<Labels<1>, Counter>,
     feed_orders: Family<Labels<1>, Counter>,
-    known: RwLock<HashMap<String, Arc<Counters>>>,
 }
 
-/// Of one of them.
-pub(super) struct Counters {
+/// One of them.
+pub(super) struct Publication {
+    name: String,
+    series: Series,
+    /// Made when something is counted first: ten thousand publications have three hundred thousand series, and most of them
+    /// would be zero for ever.
+    counters: OnceLock<Counters>,
+    /// When its last order was accepted, milliseconds since 1970; 0: none yet.
+    last_accepted: AtomicI64,
+}
+
+struct Counters {
     accepted: Counter,
     rejected: Counter,
     faults: [Counter; FaultCode::ALL.len()],
@@ -44,8 +60,6 @@ pub(super) struct Counters {
     not_kept: Counter,
     feed_reads: Counter,
     feed_orders: Counter,
-    /// Of the last accepted order, milliseconds since 1970; 0: none yet.
-    last_accepted: AtomicI64,
 }
 
 const VERDICTS: [&str; 2] = ["accepted", "rejected"];
@@ -53,7 +67,7 @@ const VERDICTS: [&str; 2] = ["accepted", "rejected"];
 impl Publications {
     #[rustfmt::skip]
     pub(super) fn register(to: &mut Registry) -> Self {
-        Self {
+        let series = Series {
             orders: register(to, "aqua_orders", "Orders, by verdict"),
             faults: register(to, "aqua_order_faults", "Faults of rejected orders"),
             warnings: register(to, "aqua_order_warnings", "Warnings on accepted orders"),
@@ -61,16 +75,52 @@ impl Publications {
             not_kept: register(to, "aqua_journal_not_kept", "Orders, rejected or with remarks, that the journal had no room for (journal.rejected_bytes_per_day, or a disk that is nearly full)"),
             feed_reads: register(to, "aqua_feed_reads", "Answers to back offices that read the feed"),
             feed_orders: register(to, "aqua_feed_orders", "Orders in these answers"),
-            known: RwLock::default(),
-        }
+        };
+        Self { series, known: RwLock::default() }
     }
 
-    pub(super) fn of(&self, publication: &str) -> Option<Arc<Counters>> {
+    pub(super) fn of(&self, publication: &str) -> Option<Arc<Publication>> {
         self.known.read().get(publication).cloned()
     }
 
-    /// Counts for it from now on, from zero.
-    pub(super) fn add(&self, publication: &str) {
+    /// Counts for it from now on. Its series begin now, at zero, or when there is something to count.
+    pub(super) fn add(&self, name: &str, begins_now: bool) {
+        let publication = Publication {
+            name: name.to_owned(),
+            series: self.series.clone(),
+            counters: OnceLock::new(),
+            last_accepted: AtomicI64::new(0),
+        };
+        if begins_now {
+            publication.counters();
+        }
+        let mut known = self.known.write();
+        known.insert(name.to_owned(), Arc::new(publication));
+    }
+
+    /// Its series end.
+    pub(super) fn remove(&self, publication: &str) {
+        self.known.write().remove(publication);
+        self.series.remove(publication);
+    }
+
+    /// When each accepted its last order, in seconds since 1970; of those that did.
+    pub(super) fn last_accepted(&self) -> Vec<(String, f64)> {
+        let known = self.known.read();
+        let moments = known.values().filter_map(|publication| {
+            let last = publication.last_accepted.load(Ordering::Relaxed);
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "to the millisecond for 200,000 years"
+            )]
+            (last > 0).then(|| (publication.name.clone(), last as f64 / 1000.0))
+        });
+        moments.collect()
+    }
+}
+
+impl Series {
+    fn begin(&self, publication: &str) -> Counters {
         let [accepted, rejected] = VERDICTS.map(|verdict| {
             (self.orders).get_or_create_owned(&labels(publication, "verdict", verdict))
         });
@@ -79,7 +129,7 @@ impl Publications {
         };
         let of_it =
             |family: &Family<Labels<1>, Counter>| family.get_or_create_owned(&label(publication));
-        let counters = Counters {
+        Counters {
             accepted,
             rejected,
             faults: FaultCode::ALL.map(|code| of_code(&self.faults, code.as_str())),
@@ -88,17 +138,13 @@ impl Publications {
             not_kept: of_it(&self.not_kept),
             feed_reads: of_it(&self.feed_reads),
             feed_orders: of_it(&self.feed_orders),
-            last_accepted: AtomicI64::new(0),
-        };
-        let mut known = self.known.write();
-        known.insert(publication.to_owned(), Arc::new(counters));
+        }
     }
 
-    /// Its series end.
-    pub(super) fn remove(&self, publication: &str) {
-        self.known.write().remove(publication);
+    fn remove(&self, publication: &str) {
         for verdict in VERDICTS {
-            self.orders.remove(&labels(publication, "verdict", verdict));
+            let labels = labels(publication, "verdict", verdict);
+            self.orders.remove(&labels);
         }
         for code in FaultCode::ALL {
             let labels = labels(publication, "code", code.as_str());
@@ -117,25 +163,20 @@ impl Publications {
             family.remove(&label(publication));
         }
     }
-
-    /// When each accepted its last order, in milliseconds since 1970; of those that did.
-    pub(super) fn last_accepted(&self) -> Vec<(String, i64)> {
-        let known = self.known.read();
-        let moments = known.iter().filter_map(|(name, counters)| {
-            let last = counters.last_accepted.load(Ordering::Relaxed);
-            (last > 0).then(|| (name.clone(), last))
-        });
-        moments.collect()
-    }
 }
 
-impl Counters {
+impl Publication {
+    fn counters(&self) -> &Counters {
+        self.counters.get_or_init(|| self.series.begin(&self.name))
+    }
+
     pub(super) fn processed(&self, verdicts: &Verdicts) {
-        self.accepted.inc_by(verdicts.accepted as u64);
-        self.rejected.inc_by(verdicts.rejected as u64);
-        self.with_remarks.inc_by(verdicts.with_remarks as u64);
-        let faults = self.faults.iter().zip(verdicts.faults);
-        let warnings = self.warnings.iter().zip(verdicts.warnings);
+        let counters = self.counters();
+        counters.accepted.inc_by(verdicts.accepted as u64);
+        counters.rejected.inc_by(verdicts.rejected as u64);
+        counters.with_remarks.inc_by(verdicts.with_remarks as u64);
+        let faults = counters.faults.iter().zip(verdicts.faults);
+        let warnings = counters.warnings.iter().zip(verdicts.warnings);
         for (counter, count) in faults.chain(warnings).filter(|(_, count)| *count > 0) {
             counter.inc_by(count);
         }
@@ -145,7 +186,7 @@ impl Counters {
     }
 
     pub(super) fn not_kept(&self, orders: usize) {
-        self.not_kept.inc_by(orders as u64);
+        self.counters().not_kept.inc_by(orders as u64);
     }
 
     pub(super) fn accepted_at(&self, moment: DateTime<Utc>) {
@@ -154,8 +195,9 @@ impl Counters {
     }
 
     pub(super) fn feed_read(&self, orders: usize) {
-        self.feed_reads.inc();
-        self.feed_orders.inc_by(orders as u64);
+        let counters = self.counters();
+        counters.feed_reads.inc();
+        counters.feed_orders.inc_by(orders as u64);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is measured of each target: set by whoever sends to it, at every look.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family},
@@ -19,6 +19,7 @@ const OUTCOMES: [&str; 3] = ["taken", "refused", "failed"];
 pub struct Targets {
     lag_orders: Family<OfTarget, Count>,
     lag: Family<OfTarget, Amount>,
+    oldest: Family<OfTarget, Amount>,
     parked: Family<OfTarget, Count>,
     dead: Family<OfTarget, Count>,
     failures: Family<OfTarget, Count>,
@@ -31,6 +32,7 @@ pub struct Targets {
 pub struct TargetMetrics {
     lag_orders: Count,
     lag: Amount,
+    oldest: Amount,
     parked: Count,
     dead: Count,
     failures: Count,
@@ -58,7 +60,8 @@ impl Targets {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
             lag_orders: register(to, "aqua_target_lag_orders", "Orders that the target does not have as they are now, 10000 at most, without those it refused"),
-            lag: register(to, "aqua_target_lag_seconds", "How long ago the oldest of these was changed"),
+            lag: register(to, "aqua_target_lag_seconds", "How long ago the oldest of these was changed, when the target was looked at"),
+            oldest: register(to, "aqua_target_oldest_change_timestamp_seconds", "When the oldest of these was changed, in seconds since 1970; 0: there is none"),
             parked: register(to, "aqua_target_parked_orders", "Orders that the target refused and that are tried again"),
             dead: register(to, "aqua_target_dead_orders", "Orders that the target refused to the last try"),
             failures: register(to, "aqua_target_failures", "Requests to the target that failed one after another"),
@@ -78,6 +81,7 @@ impl Targets {
         TargetMetrics {
             lag_orders: self.lag_orders.get_or_create_owned(&label),
             lag: self.lag.get_or_create_owned(&label),
+            oldest: self.oldest.get_or_create_owned(&label),
             parked: self.parked.get_or_create_owned(&label),
             dead: self.dead.get_or_create_owned(&label),
             failures: self.failures.get_or_create_owned(&label),
@@ -102,7 +106,9 @@ impl Targets {
         ] {
             family.remove(&label);
         }
-        self.lag.remove(&label);
+        for family in [&self.lag, &self.oldest] {
+            family.remove(&label);
+        }
         for outcome in OUTCOMES {
             self.sent.remove(&of_outcome(publication, target, outcome));
         }
@@ -125,6 +131,11 @@ impl TargetMetrics {
     pub fn stands(&self, standing: Standing) {
         self.lag_orders.set(standing.lag_orders);
         self.lag.set(standing.lag.as_secs_f64());
+        let oldest = (standing.lag_orders > 0)
+            .then(|| SystemTime::now().checked_sub(standing.lag))
+            .flatten();
+        let oldest = oldest.and_then(|oldest| oldest.duration_since(UNIX_EPOCH).ok());
+        self.oldest.set(oldest.unwrap_or_default().as_secs_f64());
         self.parked.set(standing.parked);
         self.dead.set(standing.dead);
         self.failures.set(standing.failures.into());

@@ -100,8 +100,9 @@ async fn the_overview_tells_what_came_in_and_what_was_rejected_and_why() {
     assert_eq!(row(&page, "Сумма: вне допустимых пределов"), ["", "1", "1"]);
     // The orders stand at their own days.
     let local = |hours: i64| {
-        let at =
-            (now - chrono::TimeDelta::hours(hours)).with_timezone(&chrono_tz::Tz::Europe__Moscow);
+        let at = aqua_orders::config::zone("Europe/Moscow")
+            .unwrap()
+            .local(now - chrono::TimeDelta::hours(hours));
         at.format("%d.%m.%Y").to_string()
     };
     assert_eq!(row(&page, &local(0))[0], "1");

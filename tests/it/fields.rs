@@ -1776,7 +1776,8 @@ async fn five_hundred_items_and_a_hundred_addresses_are_taken_by_default_and_one
 #[tokio::test]
 async fn a_datetime_without_a_zone_is_local_time_of_the_publication_and_is_stored_as_an_instant() {
     let app = TestApp::with(|config| {
-        config.publications[0].rules.timezone = chrono_tz::Asia::Yekaterinburg;
+        config.publications[0].rules.timezone =
+            aqua_orders::config::zone("Asia/Yekaterinburg").unwrap();
     })
     .await;
     let order = changed(order("1"), "/created_at", json!("2026-11-06 17:30"));

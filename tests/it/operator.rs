@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     app::{ORDERS, TestApp, changed, order},
+    config::anonymous_publication,
     postgres::{DURABLE, Server},
     process::Scratch,
     serving::{Serving, command},
@@ -279,4 +280,60 @@ async fn serve_has_the_operators_listener_and_remembers_the_last_accepted_order(
     drop(serving);
     let serving = start();
     assert!(metrics(&serving).await.contains(age));
+}
+
+#[tokio::test]
+async fn whoever_asks_for_plain_text_gets_prometheus_older_format() {
+    let app = TestApp::start().await;
+    app.accept(&order("A")).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let address = format!("http://{}/metrics", app.operators_address);
+    let metrics = async |accept: Option<&str>| {
+        let mut request = client.get(&address);
+        if let Some(accept) = accept {
+            request = request.header("Accept", accept);
+        }
+        let answer = request.send().await.unwrap();
+        let kind = answer.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        (kind, answer.text().await.unwrap())
+    };
+    let prometheus =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+    for accept in [None, Some("*/*"), Some(prometheus)] {
+        let (kind, text) = metrics(accept).await;
+        assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+        assert!(text.contains("# TYPE aqua_orders counter\n") && text.ends_with("# EOF\n"));
+    }
+    let (kind, text) = metrics(Some("text/plain;version=0.0.4;q=1,*/*;q=0.1")).await;
+    assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+    assert!(
+        text.contains("# TYPE aqua_orders_total counter\n"),
+        "{text}"
+    );
+    assert!(!text.contains("# EOF"), "{text}");
+}
+
+#[tokio::test]
+async fn with_many_publications_the_series_of_one_begin_with_its_first_order() {
+    let app = TestApp::with(|config| {
+        for number in 0..100 {
+            let name = format!("p{number}");
+            config.publications.push(anonymous_publication(&name, &[]));
+        }
+        config.publications[101].watched = true;
+    })
+    .await;
+    let series = async |publication: &str| {
+        let (_, text) = app.operator("/metrics").await;
+        let label = format!("publication=\"{publication}\"");
+        text.lines().filter(|line| line.contains(&label)).count()
+    };
+    assert_eq!(series("demodelivery").await, 0);
+    assert!(series("p99").await > 20, "watched");
+    app.accept(&order("A")).await;
+    assert!(series("demodelivery").await > 20);
+    assert_eq!(series("p7").await, 0);
 }

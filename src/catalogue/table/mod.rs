@@ -69,9 +69,8 @@ fn decode_as<'b>(encoding: &'static Encoding, bytes: &'b [u8]) -> Result<Cow<'b,
     let bytes = Encoding::for_bom(bytes)
         .filter(|(marked, _)| *marked == encoding)
         .map_or(bytes, |(_, bom)| &bytes[bom..]);
-    let decode = |bytes: &'b [u8]| {
-        encoding.decode_without_bom_handling_and_without_replacement(bytes)
-    };
+    let decode =
+        |bytes: &'b [u8]| encoding.decode_without_bom_handling_and_without_replacement(bytes);
     decode(bytes).ok_or_else(|| {
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let line = lines.position(|line| decode(line).is_none());

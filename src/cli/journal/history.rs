@@ -1,7 +1,6 @@
 //! `journal order`: what became of one order.
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use crate::{
         text::{Table, clean},
     },
     config::Publication,
-    order::datetime,
+    order::{datetime, zone::Zone},
     store::{Store, journal::Filter},
 };
 
@@ -147,7 +146,7 @@ pub(super) async fn history(
     })
 }
 
-fn event_table(events: Vec<Event>, zone: Tz) -> String {
+fn event_table(events: Vec<Event>, zone: Zone) -> String {
     let mut table = Table::new(&["when", "what", "", "user", "request id"]);
     for event in events {
         let mut details = event.details.into_iter();
@@ -172,7 +171,7 @@ fn event_table(events: Vec<Event>, zone: Tz) -> String {
 }
 
 /// `total: 710 → 720`, moments in that zone.
-fn differences(changes: &Value, zone: Tz) -> Vec<String> {
+fn differences(changes: &Value, zone: Zone) -> Vec<String> {
     let shown = |value: &Value| match value {
         Value::Null => "–".to_owned(),
         Value::String(text) => match DateTime::parse_from_rfc3339(text) {

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use chrono_tz::Tz;
 use clap::Args;
 use uuid::Uuid;
 
@@ -13,6 +12,7 @@ use crate::{
     order::{
         datetime,
         fault::{FaultCode, WarningCode},
+        zone::Zone,
     },
     store::{
         Error, Store,
@@ -78,7 +78,7 @@ impl How {
 }
 
 impl Search {
-    fn filter(&self, zone: Tz) -> Result<Filter, CommandError> {
+    fn filter(&self, zone: Zone) -> Result<Filter, CommandError> {
         let faults = FaultCode::ALL.map(FaultCode::as_str);
         let warnings = WarningCode::ALL.map(WarningCode::as_str);
         if let Some(code) = &self.code
@@ -107,7 +107,7 @@ impl Search {
 }
 
 /// `2h` ago, a date, or a moment in that zone.
-fn moment(text: &str, zone: Tz) -> Result<DateTime<Utc>, CommandError> {
+fn moment(text: &str, zone: Zone) -> Result<DateTime<Utc>, CommandError> {
     let ago = || {
         let unit = text.chars().last()?;
         let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_a_span_a_date_or_a_time_of_the_publication() {
-        let zone = chrono_tz::Europe::Moscow;
+        let zone = crate::order::zone::zone("Europe/Moscow");
         let at = |text| {
             moment(text, zone).map(|moment| moment.to_rfc3339_opts(SecondsFormat::Millis, true))
         };

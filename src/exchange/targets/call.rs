@@ -7,7 +7,6 @@ use std::{
     fmt::Write as _,
     io::{self, Cursor},
     net::{IpAddr, SocketAddr},
-    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -26,15 +25,12 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
     time::timeout,
 };
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{
-        self, ClientConfig, RootCertStore,
-        pki_types::{CertificateDer, ServerName, pem::PemObject},
-    },
-};
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
-use crate::config::{Credentials, Secret, Target};
+use crate::{
+    config::{Credentials, Secret, Target},
+    trust,
+};
 
 /// The most that is read of an answer, decompressed.
 const LONGEST_ANSWER: usize = 1024 * 1024;
@@ -86,11 +82,9 @@ pub(super) enum CallError {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     #[error("`ca_file`: {0}")]
-    Authorities(String),
+    Authorities(#[from] trust::Error),
     #[error("its secret cannot stand in a header")]
     Secret,
-    #[error(transparent)]
-    Tls(#[from] rustls::Error),
 }
 
 impl Caller {
@@ -98,7 +92,7 @@ impl Caller {
         let tls = if target.is_plain() {
             None
         } else {
-            Some(connector(target)?)
+            Some(trust::authorities(target.ca_file.as_deref())?)
         };
         Ok(Self {
             target: target.clone(),
@@ -285,41 +279,6 @@ fn authorization(credentials: &Credentials, secret: &Secret) -> Result<HeaderVal
     let mut value = HeaderValue::try_from(text).map_err(|_| SetupError::Secret)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn connector(target: &Target) -> Result<TlsConnector, SetupError> {
-    // One for all: the authorities take kilobytes, and there may be thousands of targets.
-    static PUBLIC: LazyLock<Result<TlsConnector, rustls::Error>> = LazyLock::new(|| {
-        let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
-        connector_with(roots.collect())
-    });
-    let Some(file) = &target.ca_file else {
-        return Ok(PUBLIC.clone()?);
-    };
-    let wrong = |error: &dyn std::error::Error| {
-        SetupError::Authorities(format!("{}: {error}", file.display()))
-    };
-    let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| wrong(&error))?;
-        roots.add(certificate).map_err(|error| wrong(&error))?;
-    }
-    if roots.is_empty() {
-        let none = format!("there is no certificate in {}", file.display());
-        return Err(SetupError::Authorities(none));
-    }
-    Ok(connector_with(roots)?)
-}
-
-fn connector_with(roots: RootCertStore) -> Result<TlsConnector, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// An error and its causes, in one line.

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use axum::http::Uri;
-use chrono_tz::Tz;
 use percent_encoding::percent_decode_str;
 
 use crate::{
     exchange::feed::{After, MOST_ORDERS, Question},
     http::failure::{Failure, Parameter, looks_like::SafeName},
     import::Options,
-    order::datetime,
+    order::{datetime, zone::Zone},
 };
 
 const LIMIT: usize = 100;
@@ -63,7 +62,7 @@ pub fn none(uri: &Uri) -> Result<(), Failure> {
 }
 
 /// What is asked of the feed.
-pub fn question(uri: &Uri, timezone: Tz) -> Result<Question, Failure> {
+pub fn question(uri: &Uri, timezone: Zone) -> Result<Question, Failure> {
     let [after, since, limit, wait] = values(uri, ["after", "since", "limit", "wait"])?;
     let invalid = Failure::InvalidParameter;
     let after = after.filter(|cursor| !cursor.is_empty());
@@ -108,7 +107,6 @@ fn whole(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use chrono::{TimeZone, Utc};
-    use chrono_tz::Europe::Moscow;
     use uuid::Uuid;
 
     use super::*;
@@ -116,7 +114,7 @@ mod tests {
 
     fn asked(query: &str) -> Result<Question, Failure> {
         let uri = format!("/x{query}").parse().expect("a URI");
-        question(&uri, Moscow)
+        question(&uri, crate::order::zone::zone("Europe/Moscow"))
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     order::{
         fault::Language,
         model::{Order, Status},
+        zone::Zone,
     },
     store::journal::{Filter, KeptOrder},
 };
@@ -125,7 +126,7 @@ fn made_at(id: uuid::Uuid) -> Option<DateTime<Utc>> {
 }
 
 /// `Сумма: 710 → 720`, moments in the publication's time.
-fn differences(changes: &Value, language: Language, zone: chrono_tz::Tz) -> Vec<String> {
+fn differences(changes: &Value, language: Language, zone: Zone) -> Vec<String> {
     let shown = |field: &str, value: &Value| match value {
         Value::Null => "–".to_owned(),
         Value::String(text) => match (DateTime::parse_from_rfc3339(text), Status::parse(text)) {
@@ -166,7 +167,11 @@ mod tests {
             "shipping_date_from": ["2026-11-26T06:00:00Z", null],
             "other": [1, 2],
         });
-        let told = differences(&changes, Language::Ru, chrono_tz::Tz::Europe__Moscow);
+        let told = differences(
+            &changes,
+            Language::Ru,
+            crate::order::zone::zone("Europe/Moscow"),
+        );
         assert!(told.iter().any(|line| line == "other: 1 → 2"), "{told:?}");
         let has = |part: &str| told.iter().any(|line| line.contains(part));
         assert!(has(": Новый → Принят"), "{told:?}");

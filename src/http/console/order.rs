@@ -7,7 +7,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::{
@@ -27,6 +26,7 @@ use crate::{
         maker::Maker,
         model::{Client, Order, Status},
         reply,
+        zone::Zone,
     },
     store::{
         console::{Act, OrderAtTarget},
@@ -354,7 +354,7 @@ impl ClientShown {
 }
 
 impl TargetShown {
-    fn of(target: &Target, at: Option<&OrderAtTarget>, t: &'static Texts, zone: Tz) -> Self {
+    fn of(target: &Target, at: Option<&OrderAtTarget>, t: &'static Texts, zone: Zone) -> Self {
         let (state, class, why) = match at {
             None => (t.target_waits.to_owned(), "info", None),
             Some(at) => Self::state(target, at, t, zone),
@@ -371,7 +371,7 @@ impl TargetShown {
         target: &Target,
         at: &OrderAtTarget,
         t: &'static Texts,
-        zone: Tz,
+        zone: Zone,
     ) -> (String, &'static str, Option<String>) {
         if at.is_parked {
             return match at.next_try_at {

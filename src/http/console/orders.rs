@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::{
@@ -20,7 +19,7 @@ use super::{
     texts::{Texts, texts},
 };
 use crate::{
-    order::{datetime, model::Status, reply},
+    order::{datetime, model::Status, reply, zone::Zone},
     store::console::{OrderRow, OrdersFilter, OrdersPage, PICKED, Position},
 };
 
@@ -87,7 +86,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub fn filter(&self, zone: Tz) -> OrdersFilter {
+    pub fn filter(&self, zone: Zone) -> OrdersFilter {
         OrdersFilter {
             status: Status::parse(&self.status),
             since: day(&self.from, 0, zone),
@@ -146,7 +145,7 @@ impl Asked {
 }
 
 /// The beginning of that day, or of one some days later.
-fn day(text: &str, later: i64, zone: Tz) -> Option<DateTime<Utc>> {
+fn day(text: &str, later: i64, zone: Zone) -> Option<DateTime<Utc>> {
     let date: NaiveDate = text.parse().ok()?;
     let date = date.checked_add_signed(TimeDelta::days(later))?;
     let text = date
@@ -302,7 +301,7 @@ mod tests {
             not_taken: "1".into(),
             ..Asked::default()
         };
-        let zone = Tz::Europe__Moscow;
+        let zone = crate::order::zone::zone("Europe/Moscow");
         let filter = asked.filter(zone);
         let at = |text: &str| Some(text.parse().expect("a moment"));
         assert_eq!(filter.since, at("2026-11-25T21:00:00Z"));
@@ -337,7 +336,7 @@ mod tests {
             after: "1.x".into(),
             ..Asked::default()
         };
-        let filter = asked.filter(Tz::Europe__Moscow);
+        let filter = asked.filter(crate::order::zone::zone("Europe/Moscow"));
         assert!(filter.status.is_none() && filter.since.is_none() && filter.until.is_none());
         assert_eq!(asked.after(), None);
     }

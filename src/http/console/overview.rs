@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use askama::Template;
 use axum::{http::StatusCode, response::Response};
-use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Timelike, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDate, TimeDelta, Timelike, Utc};
 
 use super::{
     chart::{Bars, bars},
@@ -18,7 +17,10 @@ use super::{
 };
 use crate::{
     config::Target,
-    order::fault::{Language, usual_message},
+    order::{
+        fault::{Language, usual_message},
+        zone::Zone,
+    },
     store::{
         console::{COUNTED, CameIn, KEPT, Made, Reason, SLOT_SECONDS, Since},
         targets::{self, COUNTED as LAG_COUNTED, Look, Overview},
@@ -172,15 +174,15 @@ pub(super) async fn show(desk: Desk) -> Result<Response, Refusal> {
 fn sums<K: std::hash::Hash + Eq>(
     made: &[Made],
     came_in: &[CameIn],
-    zone: Tz,
-    key: impl Fn(DateTime<Tz>) -> K,
+    zone: Zone,
+    key: impl Fn(DateTime<FixedOffset>) -> K,
 ) -> HashMap<K, Sum> {
     let mut sums: HashMap<K, Sum> = HashMap::new();
     let mut add = |slot: i64, add: &dyn Fn(&mut Sum)| {
         let begin = slot.checked_mul(SLOT_SECONDS);
         let begin = begin.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
         if let Some(begin) = begin {
-            add(sums.entry(key(begin.with_timezone(&zone))).or_default());
+            add(sums.entry(key(zone.local(begin))).or_default());
         }
     };
     for row in made {
@@ -197,15 +199,15 @@ fn sums<K: std::hash::Hash + Eq>(
 
 fn hours(
     now: DateTime<Utc>,
-    zone: Tz,
+    zone: Zone,
     made: &[Made],
     came_in: &[CameIn],
     language: Language,
 ) -> Period {
-    let of = |at: DateTime<Tz>| (at.num_days_from_ce(), at.hour());
+    let of = |at: DateTime<FixedOffset>| (at.num_days_from_ce(), at.hour());
     let sums = sums(made, came_in, zone, of);
     let rows = (0..HOURS).rev().map(|back| {
-        let at = (now - TimeDelta::hours(back)).with_timezone(&zone);
+        let at = zone.local(now - TimeDelta::hours(back));
         let sum = sums.get(&of(at)).copied().unwrap_or_default();
         (
             format!("{:02}:00", at.hour()),
@@ -219,13 +221,13 @@ fn hours(
 
 fn days(
     now: DateTime<Utc>,
-    zone: Tz,
+    zone: Zone,
     made: &[Made],
     came_in: &[CameIn],
     language: Language,
 ) -> Period {
     let sums = sums(made, came_in, zone, |at| at.date_naive());
-    let today = now.with_timezone(&zone).date_naive();
+    let today = zone.local(now).date_naive();
     let rows = (0..DAYS).rev().map(|back| {
         let day: NaiveDate = today
             .checked_sub_days(Days::new(back.into()))
@@ -319,7 +321,7 @@ impl ReasonShown {
 }
 
 impl TargetShown {
-    fn of(target: &Target, look: &Look, overview: Option<Overview>, t: &Texts, zone: Tz) -> Self {
+    fn of(target: &Target, look: &Look, overview: Option<Overview>, t: &Texts, zone: Zone) -> Self {
         let failing = overview
             .as_ref()
             .and_then(|overview| overview.failing_since);
@@ -384,7 +386,7 @@ mod tests {
     fn a_moment_counts_for_the_hour_and_the_day_of_the_publications_time() {
         // An hour before midnight in Moscow.
         let now = at("2026-11-26T20:10:00Z");
-        let zone = Tz::Europe__Moscow;
+        let zone = crate::order::zone::zone("Europe/Moscow");
         let made = [
             made("2026-11-26T20:05:00Z", 2),
             made("2026-11-26T20:59:00Z", 1),
@@ -424,7 +426,7 @@ mod tests {
         ];
         let hours = hours(
             at("2026-11-26T18:40:00Z"),
-            Tz::Asia__Kolkata,
+            crate::order::zone::zone("Asia/Kolkata"),
             &made,
             &[],
             Language::En,

@@ -7,7 +7,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::{
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::{
     config::{Publication, Target},
+    order::zone::Zone,
     store::{
         console::{MOST_COUNTED, RefusedRow},
         targets::{self, Overview, PastAttempt, Which},
@@ -201,7 +201,7 @@ impl TargetShown {
 }
 
 impl Row {
-    fn of(row: RefusedRow, t: &Texts, zone: Tz) -> Self {
+    fn of(row: RefusedRow, t: &Texts, zone: Zone) -> Self {
         let (state, class) = match row.next_try_at {
             None => (t.target_dead.to_owned(), "bad"),
             Some(next) => {
@@ -222,7 +222,7 @@ impl Row {
 }
 
 impl Attempt {
-    fn of(attempt: PastAttempt, zone: Tz) -> Self {
+    fn of(attempt: PastAttempt, zone: Zone) -> Self {
         let status = attempt.status.map(|status| status.to_string());
         Self {
             when: shown::moment(attempt.began_at, zone),

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 use argon2::password_hash::generate_salt;
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, request},
+    http::{HeaderMap, HeaderValue, Method, request},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{Console, cookies::cookies, refusal::Refusal};
 use crate::{
     config::{OperatorRole, OperatorUser, Publication},
-    http::listener::address::ViaProxy,
+    http::listener::address::{ViaProxy, X_FORWARDED_PROTO},
     order::fault::Language,
     store::{
         Store,
@@ -25,8 +25,6 @@ use crate::{
 /// The cookie's name under TLS; a browser takes such a one over TLS alone, and for this host alone.
 const SECURE_NAME: &str = "__Host-aqua-console";
 const PLAIN_NAME: &str = "aqua-console";
-
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Whose request it is.
 #[derive(Debug, Clone)]

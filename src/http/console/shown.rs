@@ -1,11 +1,10 @@
 //! Amounts, moments and phones as people read them.
 
-use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Timelike, Utc};
 use rust_decimal::Decimal;
 
 use super::texts::Texts;
-use crate::order::fault::Language;
+use crate::order::{fault::Language, zone::Zone};
 
 /// Between groups of digits, and before the sign of the currency.
 const NO_BREAK: char = '\u{a0}';
@@ -69,19 +68,19 @@ pub(super) fn lasting(lasting: TimeDelta, t: &Texts) -> String {
 }
 
 /// `26.11.2026 14:05`
-pub(super) fn moment(moment: DateTime<Utc>, zone: Tz) -> String {
-    let local = moment.with_timezone(&zone);
+pub(super) fn moment(moment: DateTime<Utc>, zone: Zone) -> String {
+    let local = zone.local(moment);
     local.format("%d.%m.%Y %H:%M").to_string()
 }
 
 /// `26.11.2026, 09:00–12:00`
-pub(super) fn window(from: DateTime<Utc>, to: DateTime<Utc>, zone: Tz) -> String {
-    let (begin, end) = (from.with_timezone(&zone), to.with_timezone(&zone));
+pub(super) fn window(from: DateTime<Utc>, to: DateTime<Utc>, zone: Zone) -> String {
+    let (begin, end) = (zone.local(from), zone.local(to));
     if begin.num_days_from_ce() != end.num_days_from_ce() {
         return format!("{} – {}", moment(from, zone), moment(to, zone));
     }
     let day = begin.format("%d.%m.%Y");
-    let is_midnight = |at: &DateTime<Tz>| at.hour() == 0 && at.minute() == 0;
+    let is_midnight = |at: &DateTime<FixedOffset>| at.hour() == 0 && at.minute() == 0;
     if is_midnight(&begin) && is_midnight(&end) {
         return day.to_string();
     }
@@ -153,7 +152,7 @@ mod tests {
 
     #[test]
     fn moments_are_the_publications() {
-        let zone = Tz::Europe__Moscow;
+        let zone = crate::order::zone::zone("Europe/Moscow");
         assert_eq!(moment(at("2026-11-26T11:05:59Z"), zone), "26.11.2026 14:05");
         for (from, to, shown) in [
             (

@@ -83,7 +83,10 @@ fn tags() -> Json {
     let tags = [
         (
             ORDERS_TAG,
-            ("Сайт и приложение присылают заказы", "Sites and apps send orders"),
+            (
+                "Сайт и приложение присылают заказы",
+                "Sites and apps send orders",
+            ),
         ),
         (
             EXCHANGE_TAG,
@@ -97,9 +100,8 @@ fn tags() -> Json {
             ("Данные учётной системы", "The back office's own data"),
         ),
     ];
-    let tags = tags.map(|(name, about)| {
-        object([("name", json(name)), ("description", json(both(about)))])
-    });
+    let tags = tags
+        .map(|(name, about)| object([("name", json(name)), ("description", json(both(about)))]));
     Json::List(tags.into())
 }
 

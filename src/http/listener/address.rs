@@ -6,6 +6,8 @@ use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Only of a trusted proxy.
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The address that a request counts against: of its connection, or of whom a trusted proxy there names.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +16,10 @@ pub struct SenderAddress(pub IpAddr);
 /// The request came through a trusted proxy.
 #[derive(Debug, Clone, Copy)]
 pub struct ViaProxy;
+
+/// The request came over TLS of our own.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls;
 
 pub fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))

@@ -27,7 +27,7 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
-    address::{SenderAddress, ViaProxy, is_in, sender},
+    address::{OverTls, SenderAddress, ViaProxy, is_in, sender},
     pace::{Pace, Paced},
     slots::Slot,
     tls::Tls,
@@ -93,6 +93,9 @@ impl Endpoint {
         }
         let sender = sender(peer, request.headers(), &self.trusted_proxies);
         request.extensions_mut().insert(SenderAddress(sender));
+        if self.tls.is_some() {
+            request.extensions_mut().insert(OverTls);
+        }
         if is_in(&self.trusted_proxies, peer) {
             request.extensions_mut().insert(ViaProxy);
         }

@@ -46,6 +46,8 @@ pub fn command(scratch: &Scratch) -> Command {
         .env_remove("AQUA_DATA_DIR")
         .env_remove("AQUA_BACKUP_FOLDER")
         .env_remove("RUST_LOG")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .env_remove("OTEL_SERVICE_NAME")
         .stdin(Stdio::null());
     command
 }

@@ -19,7 +19,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use hyper::body::Frame;
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -39,7 +38,7 @@ use super::{
     texts::{Texts, texts},
 };
 use crate::{
-    order::{fault::Language, model::Status, reply},
+    order::{fault::Language, model::Status, reply, zone::Zone},
     store::{
         self, Store,
         console::{Act, OrderRow, OrdersFilter, Position},
@@ -72,7 +71,7 @@ enum Format {
 /// How cells are written.
 #[derive(Debug, Clone, Copy)]
 struct Style {
-    zone: Tz,
+    zone: Zone,
     language: Language,
 }
 
@@ -213,7 +212,7 @@ pub(super) async fn export(
             (kind, Body::from(file))
         }
     };
-    let day = now.with_timezone(&style.zone).format("%Y-%m-%d");
+    let day = style.zone.local(now).format("%Y-%m-%d");
     let file = format!("attachment; filename=\"orders-{day}.{}\"", wanted.format);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),

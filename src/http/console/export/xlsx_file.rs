@@ -109,7 +109,7 @@ fn short(text: &str) -> String {
 
 /// The moment in the publication's time.
 fn date(moment: DateTime<Utc>, style: Style) -> Option<ExcelDateTime> {
-    let local = moment.with_timezone(&style.zone);
+    let local = style.zone.local(moment);
     let year = u16::try_from(local.year()).ok()?;
     let [month, day] = [local.month(), local.day()].map(u8::try_from);
     let [hour, minute] = [local.hour(), local.minute()].map(u16::try_from);
