@@ -105,7 +105,8 @@ async fn systemd_hears_that_we_are_ready_and_alive_and_stopping() {
     assert_eq!(serving.end().0, Some(0));
 }
 
-#[tokio::test]
+// The senders go on while this one waits for the service's end: one that has connected must not be held up before its request.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_on_systemds_socket_refuses_no_connection_and_loses_no_order() {
     let database = postgres::database().await;
     let scratch = Scratch::new();
