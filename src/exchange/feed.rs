@@ -163,24 +163,28 @@ impl Feeds {
             .map_err(|_queue_full| Error::Overloaded)?;
         let name = &publication.name;
         let from = start.map_or(0, |cursor| cursor.position);
-        let (mut rows, has_unplaced) = loop {
+        let (mut rows, feed) = loop {
             // Asked before the reading: what another reader places in between is read then.
-            let has_unplaced = store.feed_state(name).await?.has_unplaced;
+            let mut feed = store.feed_state(name).await?;
             // One more tells whether there are more.
-            let rows = store.feed_rows(name, from, limit + 1).await?;
-            if rows.len() > limit || !has_unplaced {
-                break (rows, has_unplaced);
-            }
-            if store.place(name).await? == 0 {
+            let mut rows = store.feed_rows(name, from, limit + 1).await?;
+            if rows.len() <= limit && feed.has_unplaced {
+                if store.place(name).await? > 0 {
+                    continue;
+                }
                 // Another reader placed them, or they are being written.
-                break (store.feed_rows(name, from, limit + 1).await?, false);
+                rows = store.feed_rows(name, from, limit + 1).await?;
+                feed.has_unplaced = false;
             }
+            break (rows, feed);
         };
         let has_more = rows.len() > limit;
         rows.truncate(limit);
         // For the next page, which need not wait for it then; where it fails, that page says so. A task of its own, for the writing
         // holds up this one.
-        let placing_ahead = has_unplaced.then(|| {
+        let placed_behind = feed.head - rows.last().map_or(from, |last| last.position);
+        let next_is_short = placed_behind <= i64::try_from(limit).unwrap_or(i64::MAX);
+        let placing_ahead = (feed.has_unplaced && next_is_short).then(|| {
             let (store, name) = (store.clone(), name.clone());
             tokio::spawn(async move { store.place(&name).await })
         });
