@@ -237,7 +237,7 @@ impl Results {
         text
     }
 
-    fn charts(&self) -> Vec<(&'static str, String)> {
+    fn charts(&self) -> Result<Vec<(&'static str, String)>, Error> {
         let mut charts = Vec::new();
         if !self.by_size.is_empty() {
             let of = |field: fn(&BySize) -> f64| self.by_size.iter().map(field).collect();
@@ -255,7 +255,7 @@ impl Results {
                         line("floor, unchanged", 1, true, of(|s| s.unchanged_floor)),
                     ],
                 }
-                .svg(),
+                .svg()?,
             ));
         }
         if !self.by_callers.is_empty() {
@@ -278,7 +278,7 @@ impl Results {
                         line("off, p99", 1, true, of(|c| c.apart.p99)),
                     ],
                 }
-                .svg(),
+                .svg()?,
             ));
         }
         if !self.by_stored.is_empty() {
@@ -295,10 +295,10 @@ impl Results {
                         line("unchanged order", 1, false, of(|s| s.unchanged)),
                     ],
                 }
-                .svg(),
+                .svg()?,
             ));
         }
-        charts
+        Ok(charts)
     }
 
     /// Writes results.json and the charts into `folder`, and the tables between the markers of `document`.
@@ -307,7 +307,7 @@ impl Results {
         let mut json = serde_json::to_string_pretty(self)?;
         json.push('\n');
         fs::write(folder.join("results.json"), json)?;
-        for (name, svg) in self.charts() {
+        for (name, svg) in self.charts()? {
             fs::write(folder.join(name), svg)?;
         }
         let Some(document) = document else {
