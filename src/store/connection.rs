@@ -57,8 +57,8 @@ pub(super) struct Connections {
     are_many: bool,
     /// Of a worker of a Citus cluster, used as a plain server.
     is_worker: bool,
-    /// Whether each is asked how it is before it is used.
-    is_checked: bool,
+    /// Whether each goes back to the pool after its use, and is asked there how it is before the next.
+    is_pooled: bool,
     /// When a new connection was last wanted in vain.
     unreachable_at: Mutex<Option<Instant>>,
 }
@@ -113,7 +113,7 @@ impl Taken {
         let outcome = outcome.map_err(Error::of_statement);
         let owner = Arc::clone(&self.owner);
         if outcome.as_ref().is_err_and(Error::is_connection_error) {
-            owner.broke(self.connection);
+            owner.broke(self);
         } else {
             owner.give_back(self);
         }
@@ -155,29 +155,24 @@ async fn plan_for_citus(connection: &mut PgConnection) -> Result<bool, sqlx::Err
     Ok(is_spread)
 }
 
-async fn is_alive(connection: &mut PgConnection) -> bool {
-    let answer = timeout(ACQUIRE_TIMEOUT, connection.ping()).await;
-    answer.is_ok_and(|answer| answer.is_ok())
-}
-
 impl Connections {
     /// Up to `most` at a time, which the pool must be able to give. It connects lazily.
     pub(super) fn new(pool: PgPoolOptions, servers: Servers, most: usize) -> Self {
-        Self::to(pool, servers, most, false)
+        Self::to(pool.test_before_acquire(false), servers, most, false)
+    }
+
+    /// The same for people, to whom one more round trip is less than an error for a connection that broke meanwhile. All are the pool's
+    /// when nobody uses them, so that who asks the pool itself finds one, too.
+    pub(super) fn pooled(pool: PgPoolOptions, servers: Servers, most: usize) -> Self {
+        Self {
+            is_pooled: true,
+            ..Self::to(pool.test_before_acquire(true), servers, most, false)
+        }
     }
 
     /// The same to a worker of a Citus cluster, to use it as a plain server.
     pub(super) fn to_worker(pool: PgPoolOptions, worker: PgConnectOptions, most: usize) -> Self {
-        Self::to(pool, worker.into(), most, true)
-    }
-
-    /// The same, each asked how it is before it is used: for those whom one more round trip costs less than an error for a connection
-    /// that broke meanwhile.
-    pub(super) fn checked(self) -> Self {
-        Self {
-            is_checked: true,
-            ..self
-        }
+        Self::to(pool.test_before_acquire(false), worker.into(), most, true)
     }
 
     fn to(pool: PgPoolOptions, servers: Servers, most: usize, is_worker: bool) -> Self {
@@ -213,9 +208,8 @@ impl Connections {
                     Ok(())
                 })
             })
-            // A ping before each use would double the round trips; a dead connection shows itself, and then the others
+            // A ping before each use would double a batch's round trips; a dead connection shows itself, and then the others
             // of its age make way for new ones.
-            .test_before_acquire(false)
             .before_acquire(move |_, connection| {
                 let is_younger = seen_broken_at
                     .lock()
@@ -233,7 +227,7 @@ impl Connections {
             history,
             are_many: servers.are_many(),
             is_worker,
-            is_checked: false,
+            is_pooled: false,
             unreachable_at: Mutex::default(),
             servers: Arc::new(AsyncMutex::new(servers)),
         }
@@ -279,8 +273,8 @@ impl Connections {
             .await
             .map_err(|_elapsed| Error::Unavailable(sqlx::Error::PoolTimedOut))?
             .map_err(|_closed| Error::Unavailable(sqlx::Error::PoolClosed))?;
+        let broken_at = *self.broken_at.lock();
         loop {
-            let broken_at = *self.broken_at.lock();
             let kept = self.idle.lock().pop();
             let Some(Kept {
                 mut connection,
@@ -295,8 +289,6 @@ impl Connections {
                 drop(connection.detach());
             } else if since.elapsed() > LIFETIME {
                 connection.close_on_drop();
-            } else if self.is_checked && !is_alive(&mut connection).await {
-                self.broke(connection);
             } else {
                 return Ok(Taken {
                     connection,
@@ -345,7 +337,7 @@ impl Connections {
         } = taken;
         // A large batch leaves large ones behind.
         connection.shrink_buffers();
-        if self.permits.is_closed() {
+        if self.permits.is_closed() || self.is_pooled {
             return;
         }
         let mut idle = self.idle.lock();
@@ -363,11 +355,11 @@ impl Connections {
     }
 
     /// Closes one that broke, and trusts none that is as old.
-    fn broke(&self, connection: PoolConnection<Postgres>) {
+    fn broke(&self, taken: Taken) {
         *self.broken_at.lock() = Some(Instant::now());
         self.history.may_have_changed();
         // Not back to the pool, which would ask a silent server how it is.
-        drop(connection.detach());
+        drop(taken.connection.detach());
         self.look_for_primary();
     }
 

@@ -512,6 +512,28 @@ async fn an_order_is_found_by_number_id_1cs_number_phone_and_name() {
 }
 
 #[tokio::test]
+async fn people_who_click_at_the_same_time_get_every_page() {
+    let app = TestApp::with(operators).await;
+    app.accept(&order("1")).await;
+    let number: i32 = app.value("SELECT number FROM orders").await;
+    let person = Browser::of(&app, "boss").await;
+    for page in [
+        format!("{ORDERS}/{number}"),
+        "/console/p/demodelivery/overview".into(),
+        ORDERS.into(),
+        format!("{ORDERS}/{number}"),
+    ] {
+        let mut clicks = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let mut person = person.moved_to(app.operators_address);
+            let page = page.clone();
+            clicks.spawn(async move { person.get(&page).await.status.as_u16() });
+        }
+        assert_eq!(clicks.join_all().await, [200; 8], "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_status_goes_forward_by_one_click_and_a_second_click_changes_nothing() {
     let app = TestApp::with(operators).await;
     app.accept(&order("A-1")).await;

@@ -50,7 +50,7 @@ impl Store {
         let most = CONNECTIONS as usize;
         Self {
             shards: Arc::new(Shards::new(servers.clone(), pool.clone(), most)),
-            connections: Arc::new(Connections::new(pool, servers, most).checked()),
+            connections: Arc::new(Connections::pooled(pool, servers, most)),
             growth: Arc::clone(&self.growth),
             client_cache: Arc::new(ClientCache::new(0)),
             news: Arc::clone(&self.news),
