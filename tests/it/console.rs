@@ -450,6 +450,14 @@ async fn the_list_is_filtered_by_status_dates_and_what_is_wrong_with_orders() {
         let ids: Vec<&str> = found.map(|rest| rest.split('<').next().unwrap()).collect();
         assert_eq!(ids.join(" "), due, "{query}");
     }
+    // What cannot be read is not shown as if the list were filtered by it.
+    let query = "?from=gestern&to=%22morgen%22&status=lost&remarks=1";
+    let seen = browser.get(&format!("{ORDERS}{query}")).await;
+    for field in ["from", "to", "status"] {
+        let empty = format!("name=\"{field}\" value=\"\"");
+        assert!(seen.text.contains(&empty), "{field}");
+    }
+    assert!(seen.text.contains("remarked") && !seen.text.contains("plain"));
 }
 
 #[tokio::test]

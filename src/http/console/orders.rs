@@ -66,7 +66,7 @@ struct Row {
     double: Option<i32>,
 }
 
-/// The filter as it stands in the URL. What cannot be read is as if it were not there.
+/// The filter as it stands in the URL.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Asked {
     #[serde(default)]
@@ -86,6 +86,19 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Without what cannot be read: the page shows what it was filtered by, and no more.
+    pub fn readable(mut self, zone: Zone) -> Self {
+        if Status::parse(&self.status).is_none() {
+            self.status.clear();
+        }
+        for (text, later) in [(&mut self.from, 0), (&mut self.to, 1)] {
+            if day(text, later, zone).is_none() {
+                text.clear();
+            }
+        }
+        self
+    }
+
     pub fn filter(&self, zone: Zone) -> OrdersFilter {
         OrdersFilter {
             status: Status::parse(&self.status),
@@ -157,7 +170,9 @@ fn day(text: &str, later: i64, zone: Zone) -> Option<DateTime<Utc>> {
 
 pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
     let publication = &desk.publication;
-    let filter = asked.filter(publication.rules.timezone);
+    let zone = publication.rules.timezone;
+    let asked = asked.readable(zone);
+    let filter = asked.filter(zone);
     let after = asked.after();
     let found = desk
         .store()

@@ -178,17 +178,18 @@ pub(super) async fn export(
         zone: desk.publication.rules.timezone,
         language: desk.visit.language,
     };
+    let asked = wanted.asked.readable(style.zone);
     let mut orders = Orders {
         store: desk.store().clone(),
         publication: name.clone(),
-        filter: wanted.asked.filter(style.zone),
+        filter: asked.filter(style.zone),
         after: None,
         has_more: true,
         is_cut: false,
     };
     // Whatever fails so far is told on a page. Nothing leaves before it is noted who took it.
     let first = orders.next().await?;
-    let details = json!({ "format": wanted.format, "filter": filter(&wanted.asked) });
+    let details = json!({ "format": wanted.format, "filter": filter(&asked) });
     let act = Act::of(&desk.visit.user.login);
     desk.store()
         .note_action(&name, act, "export_orders", &details)
