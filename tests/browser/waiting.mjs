@@ -63,7 +63,7 @@ inEachWay("a product is told what it is, and the lines get it", async (way, look
   await leads(page, () => page.click("main .search button"));
   await look(page);
   await leads(page, () => page.locator("a[href*='product=']").first().click());
-  assert.match(await text(page), /1 строк/);
+  assert.match(await text(page), /1 строка в 1 открытом заказе/);
   await look(page);
   await leads(page, () => page.click("button.main"));
   await page.waitForURL(/filled=1/);

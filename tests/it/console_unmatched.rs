@@ -53,7 +53,7 @@ fn rows(list: &Seen) -> Vec<String> {
 async fn lines_of(app: &TestApp, id: &str) -> Vec<String> {
     app.values(format!(
         "SELECT concat_ws(' ', o.sender_id, coalesce(i.product_number::text, '-'), 'v' || o.version)
-         FROM order_item i JOIN orders o ON o.number = i.order_number
+         FROM order_item i JOIN orders o ON o.publication = i.publication AND o.number = i.order_number
          WHERE i.product_id = '{id}' ORDER BY o.sender_id, i.position"
     ))
     .await
@@ -84,12 +84,12 @@ async fn an_unknown_product_is_matched_and_its_lines_of_open_orders_are_filled()
     )));
 
     let page = browser.get(&href).await;
-    assert!(page.shows("3 строк в 2 открытых заказах"), "{}", page.text);
+    assert!(page.shows("3 строки в 2 открытых заказах"), "{}", page.text);
     let (_, suggested) = page.text.split_once("id=\"products\"").unwrap();
     let first = suggested.find("Вода питьевая 19 л").unwrap();
     assert!(suggested.find("Помпа").is_none_or(|other| first < other));
     let preview = browser.get(&format!("{href}&product=1")).await;
-    assert!(preview.shows("3 строк в 2 открытых заказах"));
+    assert!(preview.shows("3 строки в 2 открытых заказах"));
     assert!(preview.shows("Сопоставить и заполнить"));
     assert_eq!(app.count("product_sender_id").await, 1, "it is a preview");
 
@@ -115,7 +115,7 @@ async fn an_unknown_product_is_matched_and_its_lines_of_open_orders_are_filled()
     let feed: Vec<String> = app
         .values(
             "SELECT concat_ws(' ', o.sender_id, f.changed_by, f.by_operator, f.version, f.position IS NULL)
-             FROM feed f JOIN orders o ON o.number = f.order_number ORDER BY o.sender_id",
+             FROM feed f JOIN orders o ON o.publication = f.publication AND o.number = f.order_number ORDER BY o.sender_id",
         )
         .await;
     assert_eq!(
@@ -246,12 +246,16 @@ async fn orders_that_come_while_lines_are_filled_lose_nothing() {
         posted.order(&format!("o{n}"));
     }
     let left: Vec<String> = app
-        .values("SELECT DISTINCT concat_ws(' ', o.total, i.product_number) FROM orders o JOIN order_item i ON i.order_number = o.number")
+        .values(
+            "SELECT DISTINCT concat_ws(' ', o.total, i.product_number) FROM orders o
+             JOIN order_item i ON i.publication = o.publication AND i.order_number = o.number",
+        )
         .await;
     assert_eq!(left, ["2.00 2"]);
     // Each version has its change.
     let lost = "SELECT count(*) FROM orders o
-                WHERE o.version - 1 <> (SELECT count(*) FROM journal_change c WHERE c.order_number = o.number)";
+                WHERE o.version - 1 <> (
+                    SELECT count(*) FROM journal_change c WHERE c.publication = o.publication AND c.order_number = o.number)";
     assert_eq!(app.value::<i64>(lost).await, 0);
     store.close().await;
 }

@@ -265,10 +265,11 @@ fn waiting(found: &Unmatched, t: &Texts) -> Option<String> {
     if found.lines == 0 && !found.is_cut {
         return None;
     }
-    let text = t
-        .lines_of_orders
-        .replacen("{}", &found.lines.to_string(), 1);
-    let text = text.replacen("{}", &found.orders.to_string(), 1);
+    let counts = [
+        (found.lines, t.empty_lines),
+        (found.orders, t.in_open_orders),
+    ];
+    let text = t.counted(t.lines_of_orders, &counts);
     Some(if found.is_cut {
         let cut = t.lines_cut.replace("{}", &COUNTED_IN_FULL.to_string());
         format!("{text} {cut}")

@@ -1,6 +1,7 @@
 use super::Texts;
 
 pub(super) const TEXTS: Texts = Texts {
+    form: |n| usize::from(n != 1),
     service: "Orders",
     skip: "To the content",
     other_language: "Русский",
@@ -252,7 +253,7 @@ pub(super) const TEXTS: Texts = Texts {
     fill_lines: "Fill the lines of open orders",
     preview: "Check",
     will_mean: "will mean",
-    will_be_filled: "The product goes to",
+    will_be_filled: "Will be filled:",
     match_and_fill: "Match and fill",
     choose_another: "Choose another",
     which_product: "Which product is it?",
@@ -268,7 +269,9 @@ pub(super) const TEXTS: Texts = Texts {
     matched_meanwhile: "While the page was open, this id was given another product. Nothing was done: check it.",
     catalogue_busy: "The catalogue is being imported. Nothing was done, try again in a minute.",
     products_cut: "Suggested among the first {} products; others are found by number.",
-    lines_of_orders: "{} lines of {} open orders",
+    lines_of_orders: "{} {} of {} {}",
+    empty_lines: &["line", "lines"],
+    in_open_orders: &["open order", "open orders"],
     lines_cut: "(counted among the newest {})",
 
     refused_by_1c: "Refused by 1C",

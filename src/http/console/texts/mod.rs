@@ -16,6 +16,8 @@ const COOKIE: &str = "aqua-language";
 /// Texts that stand alone are sentences; others are parts of a page.
 #[derive(Debug)]
 pub(super) struct Texts {
+    /// Which form of a word stands behind that number.
+    pub form: fn(i64) -> usize,
     pub service: &'static str,
     pub skip: &'static str,
     pub other_language: &'static str,
@@ -253,6 +255,8 @@ pub(super) struct Texts {
     pub catalogue_busy: &'static str,
     pub products_cut: &'static str,
     pub lines_of_orders: &'static str,
+    pub empty_lines: &'static [&'static str],
+    pub in_open_orders: &'static [&'static str],
     pub lines_cut: &'static str,
 
     pub refused_by_1c: &'static str,
@@ -332,6 +336,15 @@ pub(super) struct Texts {
 }
 
 impl Texts {
+    /// `{} {} …` with numbers and the words behind them.
+    pub fn counted(&self, text: &str, counts: &[(i64, &[&str])]) -> String {
+        counts.iter().fold(text.to_owned(), |text, (count, words)| {
+            let word = words.get((self.form)(*count)).unwrap_or(&"");
+            let text = text.replacen("{}", &count.to_string(), 1);
+            text.replacen("{}", word, 1)
+        })
+    }
+
     pub fn status(&self, status: Status) -> &'static str {
         match status {
             Status::New => self.status_new,
@@ -402,4 +415,29 @@ pub(super) fn cookie(language: Language) -> HeaderValue {
             "aqua-language=en; Path=/console; Max-Age=31536000; HttpOnly; SameSite=Strict"
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_take_the_form_that_their_number_asks_for() {
+        let counted = |language, n| {
+            let t = texts(language);
+            let counts = [(n, t.empty_lines), (n, t.in_open_orders)];
+            t.counted(t.lines_of_orders, &counts)
+        };
+        for (n, said) in [
+            (1, "1 строка в 1 открытом заказе"),
+            (3, "3 строки в 3 открытых заказах"),
+            (11, "11 строк в 11 открытых заказах"),
+            (21, "21 строка в 21 открытом заказе"),
+            (112, "112 строк в 112 открытых заказах"),
+        ] {
+            assert_eq!(counted(Language::Ru, n), said);
+        }
+        assert_eq!(counted(Language::En, 1), "1 line of 1 open order");
+        assert_eq!(counted(Language::En, 21), "21 lines of 21 open orders");
+    }
 }

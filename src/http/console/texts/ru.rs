@@ -1,6 +1,13 @@
 use super::Texts;
 
 pub(super) const TEXTS: Texts = Texts {
+    // 1 строка, 2 строки, 5 строк; 11 строк, 21 строка.
+    form: |n| match (n % 10, n % 100) {
+        (_, 11..=14) => 2,
+        (1, _) => 0,
+        (2..=4, _) => 1,
+        _ => 2,
+    },
     service: "Заказы",
     skip: "К содержанию",
     other_language: "English",
@@ -252,7 +259,7 @@ pub(super) const TEXTS: Texts = Texts {
     fill_lines: "Заполнить строки открытых заказов",
     preview: "Проверьте",
     will_mean: "будет означать",
-    will_be_filled: "Товар получат",
+    will_be_filled: "Будет заполнено:",
     match_and_fill: "Сопоставить и заполнить",
     choose_another: "Выбрать другой",
     which_product: "Какой это товар?",
@@ -268,7 +275,9 @@ pub(super) const TEXTS: Texts = Texts {
     matched_meanwhile: "Пока страница была открыта, этому номеру дали другой товар. Ничего не сделано: проверьте.",
     catalogue_busy: "Справочник сейчас загружается. Ничего не сделано, попробуйте через минуту.",
     products_cut: "Предложено из первых {} товаров; остальные находятся по номеру.",
-    lines_of_orders: "{} строк в {} открытых заказах",
+    lines_of_orders: "{} {} в {} {}",
+    empty_lines: &["строка", "строки", "строк"],
+    in_open_orders: &["открытом заказе", "открытых заказах", "открытых заказах"],
     lines_cut: "(посчитано по последним {})",
 
     refused_by_1c: "Отказы 1С",
