@@ -42,7 +42,7 @@ async fn refused() -> TestApp {
          SELECT publication, '1c', number, version, CASE sender_id WHEN 'dead' THEN 7 WHEN 'parked' THEN 1 ELSE 0 END,
                 CASE sender_id WHEN 'parked' THEN now() + interval '1 hour' WHEN 'resent' THEN now() END,
                 'нет контрагента <b>' || sender_id
-         FROM orders WHERE sender_id <> 'taken';
+         FROM orders WHERE publication = 'demodelivery' AND sender_id <> 'taken';
          INSERT INTO target_attempt (publication, target, attempt, began_at, milliseconds, status, orders, taken, refused, error)
          VALUES ('demodelivery', '1c', gen_random_uuid(), now(), 42, 200, 3, 1, 2, '<i>two were refused')",
     )
@@ -60,7 +60,8 @@ fn ids(list: &Seen) -> Vec<String> {
 
 async fn due(app: &TestApp) -> Vec<String> {
     app.values(
-        "SELECT o.sender_id FROM target_delivery d JOIN orders o ON o.number = d.order_number
+        "SELECT o.sender_id FROM target_delivery d
+         JOIN orders o ON o.publication = d.publication AND o.number = d.order_number
          WHERE d.next_try_at <= now() ORDER BY 1",
     )
     .await
@@ -162,7 +163,8 @@ async fn what_1c_said_it_did_not_take_is_counted_with_them() {
     let app = refused().await;
     app.run(
         "INSERT INTO order_receiver (publication, order_number, version, error, said_at)
-         SELECT publication, number, version, 'нет цены', now() FROM orders WHERE sender_id = 'taken'",
+         SELECT publication, number, version, 'нет цены', now()
+         FROM orders WHERE publication = 'demodelivery' AND sender_id = 'taken'",
     )
     .await;
     let mut browser = Browser::of(&app, "Анна").await;
@@ -185,9 +187,9 @@ async fn a_long_list_goes_on_page_by_page() {
         "INSERT INTO orders (publication, number, uuid, sender_id, status, client_number, created_at, total, shipping_date_from,
                              shipping_date_to, shipping_address)
          SELECT publication, 1000000 + n, gen_random_uuid(), 'more ' || n, 'new', client_number, now(), 1, now(), now(), shipping_address
-         FROM orders, generate_series(1, 110) n WHERE sender_id = 'taken';
+         FROM orders, generate_series(1, 110) n WHERE publication = 'demodelivery' AND sender_id = 'taken';
          INSERT INTO target_delivery (publication, target, order_number, version, refusals, error)
-         SELECT publication, '1c', number, 1, 7, 'no' FROM orders WHERE number > 1000000",
+         SELECT publication, '1c', number, 1, 7, 'no' FROM orders WHERE publication = 'demodelivery' AND number > 1000000",
     )
     .await;
     let mut browser = Browser::of(&app, "Анна").await;
