@@ -115,15 +115,13 @@ pub async fn erase(
         return Ok(Erasure::OpenOrders(open));
     }
     let mut person = Person::of(&client, &orders);
+    let kept = recognise(store, publication, &mut person, &orders).await?;
+    // First what is found by what is erased below.
+    erase_errors(store, name, &person).await?;
     let mut erased = Erased::default();
     let kept_fields = kept_fields();
     for step in orders.chunks(STEP) {
-        let ids: Vec<&str> = step.iter().map(|order| order.sender_id.as_str()).collect();
-        for order in store.whole_orders(name, &ids).await? {
-            person.add_marks(&order.shipping_address);
-            person.marks.extend(order.content.comment);
-        }
-        let numbers: Vec<i32> = step.iter().map(|order| order.number).collect();
+        let numbers = numbers_of(step);
         erased.orders += store.erase_orders(name, number, &numbers).await?;
         store.erase_changes(name, &numbers, &kept_fields).await?;
     }
@@ -139,19 +137,51 @@ pub async fn erase(
         let Some(last) = last else { break };
         after = last;
     }
-    let mut after = KeptPlace::START;
-    loop {
-        let (mut kept, last) = store.kept_bodies(name, after, KEPT_STEP).await?;
-        kept.retain(|kept| person.is_in(&kept.order_key, &kept.body, &publication.rules));
-        store.erase_bodies(name, &kept).await?;
-        erased.bodies += kept.len();
-        let Some(last) = last else { break };
-        after = last;
+    for step in kept.chunks(STEP) {
+        store.erase_bodies(name, step).await?;
     }
-    erase_errors(store, name, &person).await?;
+    erased.bodies = kept.len();
     let details = json!({ "client": number, "orders": erased.orders, "bodies": erased.bodies });
     erased.client = store.erase_client(name, number, act, &details).await?;
     Ok(Erasure::Done(erased))
+}
+
+/// Adds to what a client is known by how its orders and their history name it, and what it was called before, as its kept orders have
+/// it. Says which kept orders those are.
+async fn recognise(
+    store: &Store,
+    publication: &Publication,
+    person: &mut Person,
+    orders: &[OrderKey],
+) -> Result<Vec<KeptPlace>, Error> {
+    let name = publication.name.as_str();
+    for step in orders.chunks(STEP) {
+        let ids: Vec<&str> = step.iter().map(|order| order.sender_id.as_str()).collect();
+        for order in store.whole_orders(name, &ids).await? {
+            person.add_address(&order.shipping_address);
+            person.marks.extend(order.content.comment);
+        }
+        for change in store.changes_of_orders(name, &numbers_of(step)).await? {
+            person.add_change(&change.changes);
+        }
+    }
+    let mut its = Vec::new();
+    let mut after = KeptPlace::START;
+    loop {
+        let (kept, last) = store.kept_bodies(name, after, KEPT_STEP).await?;
+        for kept in kept {
+            if person.is_in(&kept.order_key, &kept.body, &publication.rules) {
+                person.add_body(&kept.body);
+                its.push(kept.place());
+            }
+        }
+        let Some(last) = last else { return Ok(its) };
+        after = last;
+    }
+}
+
+fn numbers_of(orders: &[OrderKey]) -> Vec<i32> {
+    orders.iter().map(|order| order.number).collect()
 }
 
 /// What targets said of whole requests may name anybody.
@@ -230,14 +260,36 @@ impl Person {
             lowered: OnceLock::new(),
         };
         for address in &client.addresses {
-            person.add_marks(&address.content);
+            person.add_address(&address.content);
         }
         person
     }
 
-    fn add_marks(&mut self, address: &AddressContent) {
+    fn add_address(&mut self, address: &AddressContent) {
         self.marks.push(address.str.clone());
         self.marks.push(address.street.clone());
+    }
+
+    /// What was written before and after a change.
+    fn add_change(&mut self, changes: &Value) {
+        for field in ["comment", "shipping_address.str", "shipping_address.street"] {
+            self.marks.extend(texts(&changes[field]));
+        }
+    }
+
+    /// What a kept order calls its client.
+    fn add_body(&mut self, body: &str) {
+        let order: Value = serde_json::from_str(body).unwrap_or_default();
+        let client = &order["client"];
+        let addresses = client["addresses"].as_array().into_iter().flatten();
+        let addresses = addresses.chain([&order["shipping_address"]]);
+        let addresses = addresses.flat_map(|address| [&address["str"], &address["street"]]);
+        let about = ["username", "email", "emai", "comment"].map(|field| &client[field]);
+        let named = about
+            .into_iter()
+            .chain([&order["comment"]])
+            .chain(addresses);
+        self.marks.extend(named.flat_map(texts));
     }
 
     /// Whether a kept order is this client's. Whom its body names counts; only of one that names nobody its id, and the phones that
@@ -293,6 +345,15 @@ impl Person {
         let text_lowered = text.to_lowercase();
         lowered.iter().any(|mark| text_lowered.contains(mark)) || self.has_a_phone_in(text)
     }
+}
+
+/// The texts in a value and in the list that it may be.
+fn texts(value: &Value) -> Vec<String> {
+    let list = value
+        .as_array()
+        .map_or(std::slice::from_ref(value), Vec::as_slice);
+    let texts = list.iter().filter_map(Value::as_str);
+    texts.map(str::to_owned).collect()
 }
 
 /// All that is stored of a client, for the client; `None`: there is no such client.

@@ -57,6 +57,16 @@ pub struct KeptBody {
     pub received_at: DateTime<Utc>,
 }
 
+impl KeptBody {
+    #[must_use]
+    pub fn place(&self) -> KeptPlace {
+        KeptPlace {
+            batch: self.batch,
+            position: self.position,
+        }
+    }
+}
+
 /// A change of an order.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -236,10 +246,7 @@ impl Store {
         )
         .fetch_all(self.pool());
         let mut found = self.in_time(found).await.map_err(Error::of_statement)?;
-        let last = found.last().map(|last| KeptPlace {
-            batch: last.batch,
-            position: last.position,
-        });
+        let last = found.last().map(KeptBody::place);
         found.retain(|kept| !kept.body.is_empty());
         Ok((found, last))
     }
@@ -346,7 +353,7 @@ impl Store {
     }
 
     /// Erases the bodies of kept orders, and what more than a code was said of them.
-    pub async fn erase_bodies(&self, publication: &str, kept: &[KeptBody]) -> Result<(), Error> {
+    pub async fn erase_bodies(&self, publication: &str, kept: &[KeptPlace]) -> Result<(), Error> {
         let (batches, positions): (Vec<Uuid>, Vec<i32>) =
             kept.iter().map(|kept| (kept.batch, kept.position)).unzip();
         if batches.is_empty() {

@@ -80,7 +80,11 @@ async fn filled() -> TestApp {
     // Rejected: an attempt of that order, one of an order that never came to be, one of which nobody can read whose it is.
     app.post(&json!([
         changed(marked_order("A-1"), "/total", -1),
-        changed(marked_order("B-1"), "/total", "much"),
+        changed(
+            changed(marked_order("B-1"), "/total", "much"),
+            "/client/username",
+            "Зюзя Прежняя"
+        ),
         changed(order("B-2"), "/client", "Зюзя, 8 (916) 111-22-33"),
     ]))
     .await;
@@ -91,6 +95,12 @@ async fn filled() -> TestApp {
         .await;
     app.post(&json!([changed(order_of("c-2", "B-3"), "/total", -1)]))
         .await;
+    app.accept(&changed(
+        marked_order("O-1"),
+        "/comment",
+        "зюзя: седьмой этаж",
+    ))
+    .await;
     app.accept(&marked_order("O-1")).await;
     app.run(
         "UPDATE orders SET status = 'completed' WHERE sender_id = 'A-1';
@@ -101,7 +111,8 @@ async fn filled() -> TestApp {
          SELECT publication, '1c', number, 1, 1, now() + interval '1 hour', 'Зюзя!' FROM orders WHERE sender_id = 'A-1';
          INSERT INTO target_attempt (publication, target, attempt, began_at, milliseconds, orders, taken, refused, error)
          SELECT 'demodelivery', '1c', gen_random_uuid(), now(), 1, 1, 0, 1, e
-         FROM unnest(ARRAY['контрагент зюзя имя не найден', 'тел. 8-916-111-22-33', 'нет света']) e;
+         FROM unnest(ARRAY['контрагент зюзя имя не найден', 'тел. 8-916-111-22-33', 'нет света',
+                           'нет договора: Зюзя Прежняя', 'непонятно «зюзя: седьмой этаж»']) e;
          INSERT INTO target (publication, name, error) VALUES ('demodelivery', '1c', 'у Зюзя Имя нет договора')",
     )
     .await;
