@@ -23,8 +23,12 @@ use crate::{
     store::{BatchRow, KeptRow},
 };
 
-/// What a row costs the database besides its texts, with its entries in the indexes.
-const ROW_BYTES: usize = 256;
+/// What a batch's row costs the database, with its entries in the indexes.
+const BATCH_BYTES: usize = 256;
+/// The same of a kept order besides its texts.
+const KEPT_BYTES: usize = 448;
+/// How often its key counts: two indexes have it, too, and their pages are never full.
+const KEY_COPIES: usize = 4;
 
 /// What a transaction decided, for the rows of its orders.
 pub struct Records<'d> {
@@ -65,7 +69,7 @@ impl<'d> Records<'d> {
 /// that is the receipt for what it stores.
 fn row_bytes(accepted: usize, is_dry_run: bool) -> usize {
     if accepted == 0 || is_dry_run {
-        ROW_BYTES
+        BATCH_BYTES
     } else {
         0
     }
@@ -179,7 +183,7 @@ impl<'j> Rows<'j> {
             };
             let key = id.unwrap_or(&batch.keys[element.entry]);
             let texts = faults.get().len() + warnings.as_ref().map_or(0, |w| w.get().len());
-            if !self.take(ROW_BYTES + body.len() + key.len() + texts) {
+            if !self.take(KEPT_BYTES + body.len() + KEY_COPIES * key.len() + texts) {
                 self.not_kept += 1;
                 continue;
             }
