@@ -396,7 +396,17 @@ async fn the_list_shows_orders_the_newest_first_page_by_page() {
 
 #[tokio::test]
 async fn the_list_is_filtered_by_status_dates_and_what_is_wrong_with_orders() {
-    let app = TestApp::with(operators).await;
+    let app = TestApp::with(|config| {
+        operators(config);
+        let target = "name = \"1c\"\nprotocol = \"one_c\"\nurl = \"http://127.0.0.1:1/a\"\n";
+        config.publications[0].targets = vec![target_of(target)];
+    })
+    .await;
+    app.run(
+        "INSERT INTO target (publication, name, paused) VALUES ('demodelivery', '1c', true)
+         ON CONFLICT (publication, name) DO UPDATE SET paused = true",
+    )
+    .await;
     let matched = |id: &str, day: u32| {
         let sent = changed(
             order(id),
@@ -430,6 +440,14 @@ async fn the_list_is_filtered_by_status_dates_and_what_is_wrong_with_orders() {
          SELECT publication, number, version, 'нет такого контрагента', now() FROM orders WHERE sender_id = 'refused'",
     )
     .await;
+    // Refused when it was sent; by a target that there is no more; and about to be sent again.
+    app.run(
+        "INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at, error)
+         SELECT publication, target, number, version, 1, next_try_at, 'дубль' FROM orders, (VALUES
+             ('1c', 'gone', NULL), ('old', 'plain', NULL), ('1c', 'plain', now()), ('1c', 'refused', NULL)
+         ) AS d (target, id, next_try_at) WHERE sender_id = id",
+    )
+    .await;
     let mut browser = Browser::of(&app, "Анна").await;
     for (query, due) in [
         ("", "refused unmatched remarked gone plain"),
@@ -439,7 +457,8 @@ async fn the_list_is_filtered_by_status_dates_and_what_is_wrong_with_orders() {
         ("?from=2026-11-03&to=2026-11-04", "unmatched remarked"),
         ("?unmatched=1", "unmatched"),
         ("?remarks=1", "remarked"),
-        ("?not_taken=1", "refused"),
+        ("?not_taken=1", "refused gone"),
+        ("?not_taken=1&status=removed", "gone"),
         ("?not_taken=1&unmatched=1", ""),
         ("?remarks=1&status=removed", ""),
         ("?remarks=1&from=2026-11-03", "remarked"),
@@ -449,15 +468,129 @@ async fn the_list_is_filtered_by_status_dates_and_what_is_wrong_with_orders() {
         let found = seen.text.split("<span class=\"muted id\">").skip(1);
         let ids: Vec<&str> = found.map(|rest| rest.split('<').next().unwrap()).collect();
         assert_eq!(ids.join(" "), due, "{query}");
+        let marks = seen.text.matches("<span class=\"badge bad\">").count();
+        let refused = ids.iter().filter(|id| ["refused", "gone"].contains(id));
+        assert_eq!(marks, refused.count(), "{query}");
+        let counted = format!("Найдено заказов: {} на ", ids.len());
+        assert_eq!(seen.shows(&counted), !ids.is_empty(), "{query}");
     }
-    // What cannot be read is not shown as if the list were filtered by it.
-    let query = "?from=gestern&to=%22morgen%22&status=lost&remarks=1";
-    let seen = browser.get(&format!("{ORDERS}{query}")).await;
-    for field in ["from", "to", "status"] {
-        let empty = format!("name=\"{field}\" value=\"\"");
-        assert!(seen.text.contains(&empty), "{field}");
+    // As many as the navigation says.
+    let seen = browser.get(ORDERS).await;
+    assert!(
+        seen.text
+            .contains("Отказы 1С <span class=\"count\">2</span>"),
+        "{}",
+        seen.text
+    );
+    // What was settled is no remark any more, in the list either.
+    app.run("UPDATE journal_rejected SET settled_at = now()")
+        .await;
+    let settled = browser.get(&format!("{ORDERS}?remarks=1")).await;
+    assert!(settled.shows("Таких заказов нет."));
+    assert!(!browser.get(ORDERS).await.shows("Замечания"));
+    // Nor is a product missing that is to be none.
+    app.run("INSERT INTO product_left_empty (publication, sender_id, login) VALUES ('demodelivery', 'other', 'Анна')")
+        .await;
+    let seen = browser.get(&format!("{ORDERS}?unmatched=1")).await;
+    assert!(!seen.text.contains(">unmatched<"), "{}", seen.text);
+}
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_read_is_told_so_and_lists_and_exports_nothing() {
+    let app = TestApp::with(operators).await;
+    app.accept(&changed(
+        order("A-1"),
+        "/created_at",
+        "2026-11-26T10:00:00Z",
+    ))
+    .await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    for (form, told) in [
+        ([("from", "abc"), ("to", "")], "Такой даты нет: abc."),
+        (
+            [("from", "2026-02-31"), ("to", "")],
+            "Такой даты нет: 2026-02-31.",
+        ),
+        (
+            [("from", "2026-11-27"), ("to", "2026-11-26")],
+            "Начало периода позже конца.",
+        ),
+        (
+            [("status", "lost"), ("to", "")],
+            "Такого статуса нет: lost.",
+        ),
+        (
+            [("from", ""), ("to", "<script>")],
+            "Такой даты нет: <script>.",
+        ),
+    ] {
+        let query = form
+            .map(|(name, value)| format!("{name}={value}"))
+            .join("&");
+        let list = browser.get(&format!("{ORDERS}?{query}")).await;
+        let export = [&form[..], &[("format", "csv")]].concat();
+        let export = browser.post(&format!("{ORDERS}/export"), &export).await;
+        for seen in [list, export] {
+            assert_eq!(seen.status, 400, "{query}");
+            assert!(
+                seen.shows(told) && !seen.shows("A-1"),
+                "{query}: {}",
+                seen.text
+            );
+            assert!(!seen.text.contains("<script>"));
+        }
     }
-    assert!(seen.text.contains("remarked") && !seen.text.contains("plain"));
+    assert_eq!(app.count("operator_action").await, 0);
+    // As somebody types it, it is read.
+    for (query, found) in [
+        ("from=26.11.2026&to=26.11.2026", true),
+        ("from=27.11.2026", false),
+    ] {
+        let seen = browser.get(&format!("{ORDERS}?{query}")).await;
+        assert_eq!(
+            (seen.status.as_u16(), seen.shows("A-1")),
+            (200, found),
+            "{query}"
+        );
+        assert!(seen.text.contains("value=\"2026-11-2"), "the field has it");
+    }
+    // The usual ones are one click away, and keep what else is asked for.
+    let seen = browser
+        .get(&format!("{ORDERS}?status=new&unmatched=1"))
+        .await;
+    let links = seen.text.matches("?status=new&#38;from=").count();
+    assert_eq!(links, 3, "{}", seen.text);
+}
+
+#[tokio::test]
+async fn more_orders_than_are_counted_are_told_to_be_more() {
+    let app = TestApp::with(operators).await;
+    let add = |from: i32, to: i32| {
+        app.run(format!(
+            "INSERT INTO client (publication, number, sender_id, username) VALUES ('demodelivery', 1, 'c', 'Клиент')
+             ON CONFLICT DO NOTHING;
+             INSERT INTO orders (publication, number, uuid, sender_id, status, client_number, created_at, total,
+                                 shipping_date_from, shipping_date_to, shipping_address)
+             SELECT 'demodelivery', n, gen_random_uuid(), 'order ' || n, 'new', 1, now() - n * interval '1 minute', 710.5, now(), now(),
+                    '{{\"city\": \"С\", \"street\": \"К\", \"house\": \"1\", \"str\": \"К 1\"}}'
+             FROM generate_series({from}, {to}) n"
+        ))
+    };
+    let mut browser = Browser::of(&app, "Анна").await;
+    add(1, 1_000).await;
+    let seen = browser.get(&format!("{ORDERS}?status=new")).await;
+    assert!(
+        seen.shows("Найдено заказов: 1\u{a0}000 на 710\u{a0}500\u{a0}₽"),
+        "{}",
+        seen.text
+    );
+    add(1_001, 1_001).await;
+    let seen = browser.get(ORDERS).await;
+    assert!(
+        seen.shows("Найдено заказов: больше 1\u{a0}000"),
+        "{}",
+        seen.text
+    );
 }
 
 #[tokio::test]
@@ -507,16 +640,82 @@ async fn an_order_is_found_by_number_id_1cs_number_phone_and_name() {
         let seen = browser.post(ORDERS, &[("q", typed)]).await;
         assert_eq!(seen.location(), format!("{ORDERS}/{due}"), "{typed}");
     }
-    let nothing = browser.post(ORDERS, &[("q", "Сидоров")]).await;
-    assert!(nothing.shows("Таких заказов нет."));
+    let nothing = browser.post_and_follow(ORDERS, &[("q", "Сидоров")]).await;
+    assert!(nothing.shows("Таких заказов нет.") && nothing.shows("Ищутся наш номер"));
     // Both of the tests' clients are called so.
-    let several = browser.post(ORDERS, &[("q", "василий")]).await;
+    let sent = browser.post(ORDERS, &[("q", "василий")]).await;
+    let cookie = sent.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
+    assert_eq!(
+        sent.location(),
+        format!("{ORDERS}/found"),
+        "a name is in no address"
+    );
+    let several = browser.get(sent.location()).await;
     assert_eq!(several.status, 200);
+    // Whoever looks at one of them comes back to them.
+    let order = browser.get(&format!("{ORDERS}/{listed}?from=found")).await;
+    assert!(
+        order
+            .text
+            .contains(&format!("href=\"{ORDERS}/found\">← Найденное")),
+        "{}",
+        order.text
+    );
+    let again = browser.get(&format!("{ORDERS}/found")).await;
+    assert!(again.shows("listed") && again.field("q") == "василий");
     assert!(several.shows("listed") && several.shows("А-17") && !several.shows("caller"));
     assert_eq!(
         browser.post(ORDERS, &[("q", "  ")]).await.location(),
         ORDERS
     );
+    // Whoever logs out leaves nothing behind.
+    browser.post("/console/logout", &[]).await;
+    assert_eq!(browser.cookies, []);
+}
+
+#[tokio::test]
+async fn a_rejected_order_is_found_by_its_id() {
+    let app = TestApp::with(operators).await;
+    let bad = |id: &str| changed(order(id), "/total", "дорого");
+    app.post(&json!([bad("48494"), order("A-1"), "#0"])).await;
+    app.post(&json!([bad("A-1")])).await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let seen = browser.post(ORDERS, &[("q", "48494")]).await;
+    assert!(
+        seen.location().starts_with("/console/p/demodelivery/kept/"),
+        "{}",
+        seen.location()
+    );
+    // Settled or not.
+    browser
+        .post(&format!("{}/settle", seen.location()), &[])
+        .await;
+    let again = browser.post(ORDERS, &[("q", "48494")]).await;
+    assert_eq!(again.location(), seen.location());
+    // Of an order that was taken, and of those without an id, no attempt is found.
+    let taken = browser.post(ORDERS, &[("q", "A-1")]).await;
+    assert!(
+        taken.location().starts_with(&format!("{ORDERS}/")),
+        "{}",
+        taken.location()
+    );
+    let nothing = browser.post_and_follow(ORDERS, &[("q", "#2")]).await;
+    assert!(nothing.shows("Таких заказов нет."));
+    // Beside an order that has such a number elsewhere, it is a link.
+    app.run(
+        "INSERT INTO order_receiver (publication, order_number, version, number, said_at)
+             SELECT publication, number, version, '48494', now() FROM orders",
+    )
+    .await;
+    let both = browser.post_and_follow(ORDERS, &[("q", "48494")]).await;
+    assert!(
+        both.text
+            .contains(&format!("href=\"{}\">48494", seen.location())),
+        "{}",
+        both.text
+    );
+    assert!(both.shows("A-1"));
 }
 
 #[tokio::test]
@@ -643,7 +842,7 @@ async fn an_order_of_another_publication_is_not_found_and_not_changed() {
         );
     }
     assert!(
-        anna.post(ORDERS, &[("q", "A-1")])
+        anna.post_and_follow(ORDERS, &[("q", "A-1")])
             .await
             .shows("Таких заказов нет.")
     );
@@ -694,7 +893,7 @@ async fn what_senders_wrote_is_shown_as_text_in_every_view() {
     let found = browser.get(found.location()).await;
     let actions = browser.get(ACTIONS).await;
     let unfound = browser
-        .post(ORDERS, &[("q", "\"><script>q</script>\u{202e}")])
+        .post_and_follow(ORDERS, &[("q", "\"><script>q</script>\u{202e}")])
         .await;
     for seen in [&list, &page, &found, &actions, &unfound] {
         assert_eq!(seen.status, 200);
@@ -781,8 +980,8 @@ async fn the_history_tells_who_did_what() {
         "Сумма: вне",
         "Изменён",
         "сайт",
-        "Сумма: 710 → 720.5",
-        "Принят новым",
+        "Сумма: 710\u{a0}₽ → 720,50\u{a0}₽",
+        "Получен",
     ] {
         let at = history[from..].find(part);
         from += at.unwrap_or_else(|| panic!("no {part} in {history}"));

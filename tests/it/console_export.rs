@@ -32,9 +32,19 @@ async fn filled() -> TestApp {
         ("/shipping_address/street", "-1+2"),
         ("/shipping_address/city", "\t+1"),
         ("/total", "1250.5"),
+        ("/comment", "=1+1"),
+        ("/payment_type", "card"),
+        ("/delivery_cost", "30.5"),
+        ("/coins", "много"),
     ] {
         nasty = changed(nasty, pointer, value);
     }
+    nasty = changed(nasty, "/payment_status", true);
+    nasty = changed(nasty, "/count_of_returned_bottles", 2);
+    nasty["order_item_list"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "product_id": "pump", "name": "помпа", "price": 1, "quantity": 1 }));
     let foreign = changed(at("0012", 3), "/client/phone", "+4915112345678");
     let removed = changed(at("removed", 1), "/status", "removed");
     app.post(&json!([nasty, foreign, removed])).await;
@@ -93,7 +103,8 @@ async fn csv_has_what_the_list_shows_and_opens_in_a_russian_spreadsheet() {
     assert_eq!(
         lines[0],
         "Заказ;Номер на сайте;Статус;Создан;Доставка с;Доставка до;Клиент;Телефон;Адрес;Сумма;Номер в 1С;Не принят в 1С;\
-         Есть строка без товара;С замечаниями"
+         Есть строка без товара;С замечаниями;Состав;Кол-во;Оплата;Оплачен;Стоимость доставки;Вернуть бутылей;Комментарий;\
+         Почему не принят в 1С;Какие замечания"
     );
     let number = |line: &str| line.split(';').next().unwrap().to_owned();
     let unnumbered: Vec<String> = lines[1..]
@@ -104,11 +115,13 @@ async fn csv_has_what_the_list_shows_and_opens_in_a_russian_spreadsheet() {
         unnumbered,
         [
             "N;0012;Новый;03.11.2026 14:05;27.11.2026 09:00;27.11.2026 12:00;Василий Тестовый;'+4915112345678;\
-             Кутузова, д. 19, г. Сыктывкар;710,00;'+АВ-1;да;да;",
+             Кутузова, д. 19, г. Сыктывкар;710,00;'+АВ-1;да;да;;water-19 × 2;2;;нет;;0;;нет;",
             "N;'@SUM(A1);Новый;02.11.2026 14:05;27.11.2026 09:00;27.11.2026 12:00;\
-             \"'=HYPERLINK(\"\"http://evil.example\"\";\"\"x\"\")[U+202E]\";8 908 328-08-32;'-1+2, д. 19, г. \t+1;1250,50;;;да;",
+             \"'=HYPERLINK(\"\"http://evil.example\"\";\"\"x\"\")[U+202E]\";8 908 328-08-32;'-1+2, д. 19, г. \t+1;1250,50;;;да;да;\"water-19 × 2; помпа × 1\";3;картой;да;30,50;2;'=1+1;;\
+             \"Баллы: неверный тип, ожидается число; значение не учтено; Строка 1, Номер товара: товар не найден, строка сохранена без товара; \
+             Строка 2, Номер товара: товар не найден, строка сохранена без товара\"",
             "N;removed;Отменён;01.11.2026 14:05;27.11.2026 09:00;27.11.2026 12:00;Василий Тестовый;;\
-             Кутузова, д. 19, г. Сыктывкар;710,00;;;да;",
+             Кутузова, д. 19, г. Сыктывкар;710,00;;;да;;water-19 × 2;2;;нет;;0;;;",
         ]
     );
 }
@@ -136,6 +149,27 @@ async fn an_export_has_what_the_filter_shows_and_is_noted_with_it() {
         let file = anna.post(EXPORT, form).await;
         assert_eq!(lines(&file).len(), 1 + due, "{form:?}");
     }
+    let name = async |form: &[(&str, &str)]| {
+        let request = anna
+            .form(EXPORT, form)
+            .header("Sec-Fetch-Site", "same-origin");
+        let file = request.send().await.unwrap();
+        file.headers()["content-disposition"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    let form = [
+        ("format", "xlsx"),
+        ("from", "2026-11-01"),
+        ("to", "2026-11-02"),
+    ];
+    assert_eq!(
+        name(&form).await,
+        "attachment; filename=\"orders-2026-11-01_2026-11-02-demodelivery.xlsx\""
+    );
+    app.run("DELETE FROM operator_action WHERE details->>'format' = 'xlsx'")
+        .await;
     let acts: Vec<String> = app
         .values("SELECT concat_ws(' ', login, kind, details) FROM operator_action ORDER BY action")
         .await;
@@ -156,6 +190,21 @@ async fn an_export_has_what_the_filter_shows_and_is_noted_with_it() {
         seen.shows("выгрузил заказы: CSV: Новые, Не принят в 1С"),
         "{}",
         seen.text
+    );
+    // Days are told as people write them.
+    assert!(
+        seen.shows("Создан с 02.11.2026, по 02.11.2026"),
+        "{}",
+        seen.text
+    );
+    // Of an erased client the file says what the list says.
+    app.run("UPDATE client SET username = ''").await;
+    let file = anna.post(EXPORT, &[("format", "csv")]).await;
+    assert_eq!(
+        file.text.matches(";стёрто по запросу;").count(),
+        3,
+        "{}",
+        file.text
     );
     // The page has what the form sends.
     let page = anna
@@ -181,7 +230,7 @@ async fn a_workbook_has_texts_numbers_and_dates_and_no_formula() {
         "=HYPERLINK(\"http://evil.example\";\"x\")[U+202E]",
         "@SUM(A1)",
         "-1+2, д. 19, г. ",
-        "+7\u{a0}908\u{a0}328-08-32",
+        "8 908 328-08-32",
         "+4915112345678",
         "0012",
         "+АВ-1",
@@ -195,10 +244,18 @@ async fn a_workbook_has_texts_numbers_and_dates_and_no_formula() {
             "no {text} in {texts}"
         );
     }
+    // No spaces that a search for a phone does not find.
+    assert!(!texts.contains('\u{a0}'), "{texts}");
+    assert!(sheet.contains("<autoFilter ref=\"A1:W3\"/>"), "{sheet}");
     // An amount, and a day counted from 1900.
     assert!(sheet.contains("<v>1250.5</v>"), "{sheet}");
     assert!(sheet.contains("<v>46328."), "{sheet}");
     let about = part(&workbook, "xl/worksheets/sheet2.xml");
+    // How many there are and what they cost, as numbers.
+    assert!(
+        about.contains("<v>2</v>") && about.contains("<v>1960.5</v>"),
+        "{about}"
+    );
     assert!(
         about.contains("<row") && texts.contains("Анна") && texts.contains("Новые"),
         "{texts}"
@@ -239,7 +296,7 @@ async fn more_orders_than_are_read_at_once_come_whole_and_a_workbook_says_where_
     assert_eq!(sheet.matches("<row ").count(), 20_001);
     let texts = part(&workbook, "xl/sharedStrings.xml");
     assert!(
-        texts.contains("20000; более старые в этот файл не попали"),
+        texts.contains("Более старые заказы в этот файл не попали."),
         "the second sheet says so"
     );
 }

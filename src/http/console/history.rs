@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     faults::{in_words, path_title},
+    page::base,
     refusal::Refusal,
     session::Desk,
     shown,
@@ -16,7 +17,10 @@ use crate::{
         model::{Order, Status},
         zone::Zone,
     },
-    store::journal::{Filter, KeptOrder},
+    store::{
+        feed::Receiver,
+        journal::{Filter, KeptOrder},
+    },
 };
 
 /// Rejected attempts of one order that are shown.
@@ -32,9 +36,18 @@ pub(super) struct Event {
     pub details: Vec<String>,
     /// As it came.
     pub body: Option<String>,
+    /// Where the page of a rejected attempt, or of remarks, is.
+    pub kept: Option<String>,
+    /// The same of remarks that nobody has settled.
+    pub open_remark: Option<String>,
 }
 
-pub(super) async fn events(desk: &Desk, order: &Order) -> Result<Vec<Event>, Refusal> {
+/// `receiver`: what 1C said last, and when.
+pub(super) async fn events(
+    desk: &Desk,
+    order: &Order,
+    receiver: Option<&(Receiver, DateTime<Utc>)>,
+) -> Result<Vec<Event>, Refusal> {
     let (store, name) = (desk.store(), desk.publication.name.as_str());
     let (language, zone) = (desk.visit.language, desk.publication.rules.timezone);
     let t = texts(language);
@@ -74,6 +87,20 @@ pub(super) async fn events(desk: &Desk, order: &Order) -> Result<Vec<Event>, Ref
         };
         add(Some(action.made_at), event);
     }
+    if let Some((receiver, said_at)) = receiver {
+        let number = receiver.number.as_ref();
+        let number = number.map(|number| format!("{}: {number}", t.number));
+        let class = if receiver.error.is_some() {
+            "bad"
+        } else {
+            "good"
+        };
+        let event = Event {
+            details: number.into_iter().chain(receiver.error.clone()).collect(),
+            ..Event::new(t.event_reported, class, t.back_office.to_owned())
+        };
+        add(Some(*said_at), event);
+    }
     let filter = Filter {
         order_key: Some(order.sender_id.clone()),
         limit: KEPT,
@@ -81,7 +108,8 @@ pub(super) async fn events(desk: &Desk, order: &Order) -> Result<Vec<Event>, Ref
     };
     for kept in store.journal_orders(name, None, &filter).await? {
         let at = kept.received_at;
-        add(Some(at), Event::of_kept(kept, language));
+        let page = format!("{}/kept/{}/{}", base(name), kept.batch, kept.position);
+        add(Some(at), Event::of_kept(kept, page, language));
     }
     // Of one moment: in the order in which they were found. The newest first.
     events.sort_by_key(|event| event.at);
@@ -99,10 +127,12 @@ impl Event {
             who,
             details: Vec::new(),
             body: None,
+            kept: None,
+            open_remark: None,
         }
     }
 
-    fn of_kept(kept: KeptOrder, language: Language) -> Self {
+    fn of_kept(kept: KeptOrder, page: String, language: Language) -> Self {
         let t = texts(language);
         let details = kept.entries().map(|entry| in_words(entry, language));
         let details = details.collect();
@@ -113,6 +143,9 @@ impl Event {
         let who = kept.login.unwrap_or_else(|| t.by_sender.to_owned());
         Self {
             details,
+            open_remark: (kept.warnings.is_some() && kept.settled_at.is_none())
+                .then(|| page.clone()),
+            kept: Some(page),
             body: Some(kept.body).filter(|body| !body.is_empty()),
             ..Self::new(what, class, who)
         }
@@ -127,13 +160,20 @@ fn made_at(id: uuid::Uuid) -> Option<DateTime<Utc>> {
 
 /// `Сумма: 710 → 720`, moments in the publication's time.
 fn differences(changes: &Value, language: Language, zone: Zone) -> Vec<String> {
-    let shown = |field: &str, value: &Value| match value {
+    let told = |field: &str, value: &Value| match value {
         Value::Null => "–".to_owned(),
         Value::String(text) => match (DateTime::parse_from_rfc3339(text), Status::parse(text)) {
             (Ok(moment), _) => shown::moment(moment.to_utc(), zone),
             (_, Some(status)) if field == "status" => texts(language).status(status).to_owned(),
+            _ if field == "payment_type" => texts(language).payment_type(text).to_owned(),
+            _ if is_amount(field) => text.parse().map_or_else(
+                |_no_amount| text.clone(),
+                |amount| shown::money(amount, language),
+            ),
             _ => text.clone(),
         },
+        Value::Bool(true) => texts(language).yes.to_owned(),
+        Value::Bool(false) => texts(language).no.to_owned(),
         // A line that came or went.
         Value::Object(line) => {
             let part = |name: &str| line.get(name).and_then(Value::as_str);
@@ -146,10 +186,15 @@ fn differences(changes: &Value, language: Language, zone: Zone) -> Vec<String> {
     let changes = changes.as_object().into_iter().flatten();
     changes
         .map(|(field, change)| {
-            let (from, to) = (shown(field, &change[0]), shown(field, &change[1]));
+            let (from, to) = (told(field, &change[0]), told(field, &change[1]));
             format!("{}: {from} → {to}", path_title(field, language))
         })
         .collect()
+}
+
+fn is_amount(field: &str) -> bool {
+    let name = field.rsplit('.').next().unwrap_or(field);
+    matches!(name, "total" | "delivery_cost" | "price")
 }
 
 #[cfg(test)]
@@ -166,6 +211,9 @@ mod tests {
             "order_item_list[2]": [null, { "product_id": "a", "name": null, "price": "5", "quantity": 2 }],
             "shipping_date_from": ["2026-11-26T06:00:00Z", null],
             "other": [1, 2],
+            "total": ["2130", "1420.50"],
+            "payment_status": [false, true],
+            "payment_type": ["cash", "card"],
         });
         let told = differences(
             &changes,
@@ -175,6 +223,14 @@ mod tests {
         assert!(told.iter().any(|line| line == "other: 1 → 2"), "{told:?}");
         let has = |part: &str| told.iter().any(|line| line.contains(part));
         assert!(has(": Новый → Принят"), "{told:?}");
+        assert!(
+            has("Сумма: 2\u{a0}130\u{a0}₽ → 1\u{a0}420,50\u{a0}₽"),
+            "{told:?}"
+        );
+        assert!(
+            has("Оплачен: нет → да") && has("Оплата: наличные → картой"),
+            "{told:?}"
+        );
         assert!(has("Строка 2, "), "{told:?}");
         assert!(has("Строка 3: – → a × 2, 5"), "{told:?}");
         assert!(has(": 26.11.2026 09:00 → –"), "{told:?}");

@@ -64,6 +64,7 @@ struct KeptList {
     base: String,
     /// Of this list.
     path: String,
+    section: &'static str,
     hint: &'static str,
     asked: Asked,
     all: Tab,
@@ -227,6 +228,7 @@ async fn list(kind: Kind, desk: &Desk, asked: Asked) -> Result<Response, Refusal
     let page = KeptList {
         base: base(&publication.name),
         path: section.href(&publication.name),
+        section: section.path(),
         hint: kind.hint(t),
         all: Tab {
             title: t.all.to_owned(),

@@ -7,7 +7,7 @@ use axum::{
     Extension, Form,
     extract::{Query, State},
     http::{HeaderMap, StatusCode, header, request},
-    response::{IntoResponse, Redirect, Response},
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ use super::{
     Console,
     page::{Notice, Page, render},
     refusal::Refusal,
-    session,
+    search, session,
     texts::{self, language, texts},
 };
 use crate::{
@@ -98,9 +98,9 @@ pub(super) async fn log_out(
     head: request::Parts,
 ) -> Result<Response, Refusal> {
     session::end(console.store()?, &head.headers).await?;
-    let cookie = session::no_cookie(&head, &console);
-    let to = Redirect::to("/console/login");
-    Ok(([(header::SET_COOKIE, cookie)], to).into_response())
+    let cookies = [session::no_cookie(&head, &console), search::NO_COOKIE];
+    let cookies = AppendHeaders(cookies.map(|cookie| (header::SET_COOKIE, cookie)));
+    Ok((cookies, Redirect::to("/console/login")).into_response())
 }
 
 #[derive(Debug, Deserialize)]

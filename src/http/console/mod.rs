@@ -24,6 +24,7 @@ mod order;
 mod orders;
 mod overview;
 mod page;
+mod period;
 mod refusal;
 mod refused;
 mod search;
@@ -108,6 +109,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
             "/console/p/{publication}/orders",
             get(orders::list).post(orders::search),
         )
+        .route("/console/p/{publication}/orders/found", get(orders::found))
         .route(
             "/console/p/{publication}/orders/export",
             post(export::export),

@@ -7,10 +7,11 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
+use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use super::{
-    asked::{Done, Number},
+    asked::{Came, Done, Number},
     history::{self, Event},
     orders::status_class,
     page::{Notice, Page, Section, base, render},
@@ -18,6 +19,7 @@ use super::{
     session::Desk,
     shown,
     texts::{Texts, texts},
+    unmatched,
 };
 use crate::{
     config::Target,
@@ -44,6 +46,11 @@ const ATTEMPTS: u32 = 5;
 struct OrderPage {
     page: Page,
     base: String,
+    /// The list to go back to, and what it is called.
+    list: (String, &'static str),
+    came: Came,
+    /// Where an open remark of it is.
+    remark: Option<String>,
     number: i32,
     version: i32,
     sender_id: String,
@@ -60,6 +67,8 @@ struct OrderPage {
     address_line: String,
     total: String,
     lines: Vec<Line>,
+    /// What the lines cost, where it is not the total.
+    sum_of_lines: Option<String>,
     /// Titles and values.
     more: Vec<(&'static str, String)>,
     comment: Option<String>,
@@ -76,11 +85,17 @@ struct Step {
 
 struct Line {
     name: String,
-    product: Option<i32>,
     product_id: String,
+    /// Where it is told what the product is; `None`: it is known.
+    unmatched: Option<Unmatched>,
     price: String,
     quantity: i32,
     sum: String,
+}
+
+struct Unmatched {
+    href: String,
+    is_left_empty: bool,
 }
 
 struct ClientShown {
@@ -139,7 +154,7 @@ pub(super) async fn show(
         "accepted" => Some(Notice::good(t.order_accepted)),
         _ => None,
     };
-    let page = page(&desk, now, notice).await?;
+    let page = page(&desk, now, done.from, notice).await?;
     Ok(render(StatusCode::OK, &page))
 }
 
@@ -148,6 +163,8 @@ pub(super) struct NewStatus {
     status: String,
     /// Of the order as the page showed it.
     version: i32,
+    #[serde(default)]
+    from: Came,
 }
 
 pub(super) async fn set_status(
@@ -159,13 +176,18 @@ pub(super) async fn set_status(
     let t = texts(desk.visit.language);
     let publication = &desk.publication.name;
     let refused = async |now: Now, why: &'static str| {
-        let page = page(&desk, now, Some(Notice::bad(why))).await?;
+        let page = page(&desk, now, form.from.clone(), Some(Notice::bad(why))).await?;
         Ok(render(StatusCode::CONFLICT, &page))
     };
     let Some(status) = Status::parse(&form.status) else {
         return refused(now, t.no_such_step).await;
     };
-    let done = format!("{}/orders/{}?done=status", base(publication), which.number);
+    let from = form.from.query();
+    let done = format!(
+        "{}/orders/{}?done=status{from}",
+        base(publication),
+        which.number
+    );
     let done = Ok(Redirect::to(&done).into_response());
     // The second click of two: it is as was wanted.
     if now.found.status == status {
@@ -196,6 +218,8 @@ pub(super) async fn set_status(
 #[derive(Debug, Deserialize)]
 pub(super) struct Resent {
     target: String,
+    #[serde(default)]
+    from: Came,
 }
 
 pub(super) async fn resend(
@@ -221,14 +245,20 @@ pub(super) async fn resend(
         .await?;
     desk.store().tell_news(&publication.name);
     let done = format!(
-        "{}/orders/{}?done=resend",
+        "{}/orders/{}?done=resend{}",
         base(&publication.name),
-        which.number
+        which.number,
+        form.from.query()
     );
     Ok(Redirect::to(&done).into_response())
 }
 
-async fn page(desk: &Desk, now: Now, notice: Option<Notice>) -> Result<OrderPage, Refusal> {
+async fn page(
+    desk: &Desk,
+    now: Now,
+    came: Came,
+    notice: Option<Notice>,
+) -> Result<OrderPage, Refusal> {
     let Now {
         found,
         order,
@@ -241,7 +271,8 @@ async fn page(desk: &Desk, now: Now, notice: Option<Notice>) -> Result<OrderPage
     let at_targets = desk.store().order_at_targets(name, order.number).await?;
     let minutes = desk.publication.double_minutes;
     let doubles = desk.store().doubles(name, &[order.number], minutes).await?;
-    let events = history::events(desk, &order).await?;
+    let events = history::events(desk, &order, receiver.as_ref()).await?;
+    let left_empty = desk.store().left_empty(name).await?;
     let own = order
         .address_number
         .and_then(|number| client.address(number));
@@ -251,16 +282,20 @@ async fn page(desk: &Desk, now: Now, notice: Option<Notice>) -> Result<OrderPage
         .iter()
         .map(|item| Line {
             name: item.name.clone().unwrap_or_else(|| item.product_id.clone()),
-            product: item.product_number,
             product_id: item.product_id.clone(),
+            unmatched: item.product_number.is_none().then(|| Unmatched {
+                href: unmatched::href(name, &item.product_id, &[]),
+                is_left_empty: (left_empty.iter()).any(|left| left.product_id == item.product_id),
+            }),
             price: shown::money(item.price, language),
             quantity: item.quantity,
-            sum: shown::money(
-                item.price * rust_decimal::Decimal::from(item.quantity),
-                language,
-            ),
+            sum: shown::money(item.price * Decimal::from(item.quantity), language),
         })
         .collect();
+    let of_lines = order.items.iter();
+    let of_lines: Decimal = of_lines
+        .map(|item| item.price * Decimal::from(item.quantity))
+        .sum();
     let targets = desk.publication.targets.iter().map(|target| {
         let at = at_targets.iter().find(|at| at.target == target.name);
         TargetShown::of(target, at, t, zone)
@@ -268,6 +303,9 @@ async fn page(desk: &Desk, now: Now, notice: Option<Notice>) -> Result<OrderPage
     let title = format!("{} {}", t.order, order.number);
     Ok(OrderPage {
         base: base(name),
+        list: came.list(name, t),
+        came,
+        remark: events.iter().find_map(|event| event.open_remark.clone()),
         number: order.number,
         double: doubles.first().map(|double| double.other),
         version: found.version,
@@ -288,6 +326,7 @@ async fn page(desk: &Desk, now: Now, notice: Option<Notice>) -> Result<OrderPage
         address_line: order.shipping_address.str.clone(),
         total: shown::money(order.total, language),
         lines,
+        sum_of_lines: (of_lines != order.total).then(|| shown::money(of_lines, language)),
         more: more(&order, desk),
         comment: order.content.comment.clone(),
         client: ClientShown::of(&client, desk.visit.is_admin(), t),
@@ -321,6 +360,9 @@ fn more(order: &Order, desk: &Desk) -> Vec<(&'static str, String)> {
         let text = match value {
             Shown::Amount(amount) => amount.map(|amount| shown::money(amount, language)),
             Shown::Flag(flag) => Some(if flag { t.yes } else { t.no }.to_owned()),
+            Shown::Text(Some(text)) if name == "payment_type" => {
+                Some(t.payment_type(text).to_owned())
+            }
             other => other.text(),
         };
         Some((t.field(name), text?))

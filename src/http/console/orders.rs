@@ -1,26 +1,33 @@
 //! The list of orders, and the search.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::{
     Form,
-    extract::Query,
-    http::StatusCode,
+    extract::{Query, State},
+    http::{HeaderMap, StatusCode, header, request},
     response::{IntoResponse, Redirect, Response},
 };
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
 
 use super::{
+    Console,
     page::{Notice, Page, Section, base, encoded, render},
+    period,
     refusal::Refusal,
     search,
-    session::Desk,
+    session::{Desk, is_secure},
     shown,
     texts::{Texts, texts},
 };
 use crate::{
-    order::{datetime, model::Status, reply, zone::Zone},
-    store::console::{OrderRow, OrdersFilter, OrdersPage, PICKED, Position},
+    order::{fault::Language, model::Status, reply, zone::Zone},
+    store::{
+        console::{MOST_FOUND, OrderRow, OrdersCount, OrdersFilter, OrdersPage, PICKED, Position},
+        journal::Filter,
+    },
 };
 
 const ROWS: usize = 50;
@@ -31,9 +38,17 @@ struct ListPage {
     page: Page,
     base: String,
     tabs: Vec<Tab>,
+    /// Today, yesterday, …
+    periods: Vec<Tab>,
     asked: Asked,
+    /// Whether nothing is listed, for the filter cannot be read.
+    is_unreadable: bool,
     /// What was searched for; `None`: nothing, it is the list.
     searched: Option<String>,
+    /// A rejected order that was found.
+    refused: Option<RefusedOrder>,
+    /// How many there are in all.
+    counted: String,
     rows: Vec<Row>,
     /// The query of the next page.
     older: Option<String>,
@@ -85,30 +100,47 @@ pub(super) struct Asked {
     after: String,
 }
 
-impl Asked {
-    /// Without what cannot be read: the page shows what it was filtered by, and no more.
-    pub fn readable(mut self, zone: Zone) -> Self {
-        if Status::parse(&self.status).is_none() {
-            self.status.clear();
-        }
-        for (text, later) in [(&mut self.from, 0), (&mut self.to, 1)] {
-            if day(text, later, zone).is_none() {
-                text.clear();
-            }
-        }
-        self
-    }
+/// Why a filter finds nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unreadable<'a> {
+    NoSuchDay(&'a str),
+    /// The last day comes before the first one.
+    Reversed,
+    NoSuchStatus(&'a str),
+}
 
-    pub fn filter(&self, zone: Zone) -> OrdersFilter {
-        OrdersFilter {
-            status: Status::parse(&self.status),
-            since: day(&self.from, 0, zone),
-            // The day itself is in it.
-            until: day(&self.to, 1, zone),
+impl Unreadable<'_> {
+    fn told(&self, t: &Texts) -> String {
+        // Of what a person typed nothing is longer.
+        let short = |text: &str| text.chars().take(40).collect::<String>();
+        match self {
+            Self::NoSuchDay(text) => t.no_such_day.replace("{}", &short(text)),
+            Self::Reversed => t.days_reversed.to_owned(),
+            Self::NoSuchStatus(text) => t.no_such_status.replace("{}", &short(text)),
+        }
+    }
+}
+
+impl Asked {
+    pub fn filter(&self, zone: Zone) -> Result<OrdersFilter, Unreadable<'_>> {
+        let status = Some(self.status.as_str()).filter(|text| !text.is_empty());
+        let status = status.map(|text| Status::parse(text).ok_or(Unreadable::NoSuchStatus(text)));
+        let (first, last) = (day(&self.from)?, day(&self.to)?);
+        if first.zip(last).is_some_and(|(first, last)| first > last) {
+            return Err(Unreadable::Reversed);
+        }
+        let since =
+            first.map(|first| period::begin(first, zone).ok_or(Unreadable::NoSuchDay(&self.from)));
+        // The day itself is in it.
+        let until = last.map(|last| period::end(last, zone).ok_or(Unreadable::NoSuchDay(&self.to)));
+        Ok(OrdersFilter {
+            status: status.transpose()?,
+            since: since.transpose()?,
+            until: until.transpose()?,
             not_taken: !self.not_taken.is_empty(),
             unmatched: !self.unmatched.is_empty(),
             with_remarks: !self.remarks.is_empty(),
-        }
+        })
     }
 
     /// Whether more is asked for than a status.
@@ -136,6 +168,21 @@ impl Asked {
         ]
     }
 
+    /// The first day and the last one.
+    pub fn days(&self) -> (Option<NaiveDate>, Option<NaiveDate>) {
+        (period::read(&self.from), period::read(&self.to))
+    }
+
+    /// The same with the days as a browser's field shows them.
+    fn in_iso(mut self) -> Self {
+        for text in [&mut self.from, &mut self.to] {
+            if let Some(day) = period::read(text) {
+                *text = day.to_string();
+            }
+        }
+        self
+    }
+
     fn query(&self, status: &str, after: Option<Position>) -> String {
         let after = after.map_or_else(String::new, |after| {
             format!("{}.{}", after.created_at.timestamp_micros(), after.number)
@@ -157,74 +204,73 @@ impl Asked {
     }
 }
 
-/// The beginning of that day, or of one some days later.
-fn day(text: &str, later: i64, zone: Zone) -> Option<DateTime<Utc>> {
-    let date: NaiveDate = text.parse().ok()?;
-    let date = date.checked_add_signed(TimeDelta::days(later))?;
-    let text = date
-        .and_time(NaiveTime::MIN)
-        .format("%Y-%m-%d %H:%M")
-        .to_string();
-    datetime::parse(&text, zone).ok()
+fn day(text: &str) -> Result<Option<NaiveDate>, Unreadable<'_>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let day = period::read(text).ok_or(Unreadable::NoSuchDay(text))?;
+    Ok(Some(day))
 }
 
 pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
-    let publication = &desk.publication;
-    let zone = publication.rules.timezone;
-    let asked = asked.readable(zone);
-    let filter = asked.filter(zone);
+    let (publication, language) = (&desk.publication, desk.visit.language);
+    let asked = asked.in_iso();
+    let filter = match asked.filter(publication.rules.timezone) {
+        Ok(filter) => filter,
+        Err(why) => return Ok(nothing_listed(&desk, &asked, &why)),
+    };
     let after = asked.after();
-    let found = desk
+    let (count, found) = desk
         .store()
-        .list_orders(&publication.name, &filter, after, ROWS)
+        .count_and_list_orders(&publication.name, &desk.targets, &filter, after, ROWS)
         .await?;
     let last = found.rows.last().filter(|_| found.has_more);
     let last = last.map(|row| Position {
         created_at: row.created_at,
         number: row.number,
     });
-    let older = last.map(|last| asked.query(&asked.status, Some(last)));
+    let notice = found.is_cut.then(|| {
+        let t = texts(language);
+        Notice::note(t.picked_cut.replace("{}", &PICKED.to_string()))
+    });
     let page = ListPage {
-        older,
+        older: last.map(|last| asked.query(&asked.status, Some(last))),
         is_first: after.is_none(),
-        ..ListPage::of(&desk, asked, found, None).await?
+        counted: told(count, language),
+        rows: rows(&desk, found).await?,
+        ..ListPage::of(&desk, asked, notice)
     };
     Ok(render(StatusCode::OK, &page))
 }
 
-#[derive(Deserialize)]
-pub(super) struct Typed {
-    #[serde(default)]
-    q: String,
+/// The page with what was asked for, and why it finds nothing.
+pub(super) fn nothing_listed(desk: &Desk, asked: &Asked, why: &Unreadable<'_>) -> Response {
+    let notice = Notice::bad(why.told(texts(desk.visit.language)));
+    let page = ListPage {
+        is_unreadable: true,
+        ..ListPage::of(desk, asked.clone(), Some(notice))
+    };
+    render(StatusCode::BAD_REQUEST, &page)
 }
 
-/// The search. By POST: what is typed may be a phone or a name, and those are in no URL.
-pub(super) async fn search(desk: Desk, Form(typed): Form<Typed>) -> Result<Response, Refusal> {
-    let publication = &desk.publication;
-    let list = format!("{}/orders", base(&publication.name));
-    let Some(search) = search::read(&typed.q, publication.rules.phone_region) else {
-        return Ok(Redirect::to(&list).into_response());
-    };
-    let found = desk
-        .store()
-        .search_orders(&publication.name, &search, ROWS)
-        .await?;
-    if let ([only], false) = (&found.rows[..], found.has_more) {
-        return Ok(Redirect::to(&format!("{list}/{}", only.number)).into_response());
+/// `137 заказов на 188 960 ₽`; of more than are counted, that they are more.
+fn told(count: OrdersCount, language: Language) -> String {
+    let t = texts(language);
+    if count.orders > MOST_FOUND {
+        return t
+            .more_found
+            .replace("{}", &shown::count(MOST_FOUND, language));
     }
-    let page = ListPage::of(&desk, Asked::default(), found, Some(typed.q)).await?;
-    Ok(render(StatusCode::OK, &page))
+    let text = t
+        .found
+        .replacen("{}", &shown::count(count.orders, language), 1);
+    text.replacen("{}", &shown::money(count.total, language), 1)
 }
 
 impl ListPage {
-    async fn of(
-        desk: &Desk,
-        asked: Asked,
-        found: OrdersPage,
-        searched: Option<String>,
-    ) -> Result<Self, Refusal> {
+    /// Without orders.
+    fn of(desk: &Desk, asked: Asked, notice: Option<Notice>) -> Self {
         let t = texts(desk.visit.language);
-        let is_all = searched.is_none() && Status::parse(&asked.status).is_none();
         let of_status = Status::ALL.into_iter().map(|status| Tab {
             title: t.statuses(status),
             query: asked.query(status.as_str(), None),
@@ -233,41 +279,150 @@ impl ListPage {
         let all = Tab {
             title: t.all,
             query: asked.query("", None),
-            is_current: is_all,
+            is_current: asked.status.is_empty(),
         };
-        let notice = if found.is_cut && searched.is_some() {
-            Some(Notice::note(t.search_cut))
-        } else if found.has_more && searched.is_some() {
-            Some(Notice::note(t.search_more))
-        } else if found.is_cut {
-            Some(Notice::note(
-                t.picked_cut.replace("{}", &PICKED.to_string()),
-            ))
-        } else {
-            None
-        };
-        let publication = &desk.publication;
-        let numbers: Vec<i32> = found.rows.iter().map(|row| row.number).collect();
-        let doubles = desk
-            .store()
-            .doubles(&publication.name, &numbers, publication.double_minutes)
-            .await?;
-        let rows = found.rows.into_iter().map(|row| Row {
-            double: (doubles.iter().find(|double| double.number == row.number))
-                .map(|double| double.other),
-            ..Row::of(row, desk, t)
+        let zone = desk.publication.rules.timezone;
+        let usual = period::usual(zone.local(Utc::now()).date_naive());
+        let periods = [t.today, t.yesterday, t.last_week].into_iter().zip(usual);
+        let periods = periods.map(|(title, (first, last))| {
+            let asked = Asked {
+                from: first.to_string(),
+                to: last.to_string(),
+                ..asked.clone()
+            };
+            Tab {
+                title,
+                query: asked.query(&asked.status, None),
+                is_current: asked.days() == (Some(first), Some(last)),
+            }
         });
-        Ok(Self {
+        Self {
             tabs: std::iter::once(all).chain(of_status).collect(),
-            rows: rows.collect(),
+            periods: periods.collect(),
             page: Page::of(desk, Section::Orders, t.orders).with(notice),
             base: base(&desk.publication.name),
             asked,
-            searched,
+            is_unreadable: false,
+            searched: None,
+            refused: None,
+            counted: String::new(),
+            rows: Vec::new(),
             older: None,
             is_first: true,
-        })
+        }
     }
+}
+
+/// What is shown of these orders.
+async fn rows(desk: &Desk, found: OrdersPage) -> Result<Vec<Row>, Refusal> {
+    let t = texts(desk.visit.language);
+    let publication = &desk.publication;
+    let numbers: Vec<i32> = found.rows.iter().map(|row| row.number).collect();
+    let doubles = desk
+        .store()
+        .doubles(&publication.name, &numbers, publication.double_minutes)
+        .await?;
+    let rows = found.rows.into_iter().map(|row| Row {
+        double: (doubles.iter().find(|double| double.number == row.number))
+            .map(|double| double.other),
+        ..Row::of(row, desk, t)
+    });
+    Ok(rows.collect())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Typed {
+    #[serde(default)]
+    q: String,
+}
+
+/// The search. By POST: what is typed may be a phone or a name, and those are in no URL. What it finds is a page of its own, which
+/// the browser comes back to; what was typed goes there in a cookie.
+pub(super) async fn search(
+    State(console): State<Arc<Console>>,
+    desk: Desk,
+    head: request::Parts,
+    Form(typed): Form<Typed>,
+) -> Result<Response, Refusal> {
+    let list = format!("{}/orders", base(&desk.publication.name));
+    let Some(found) = find(&desk, &typed.q).await? else {
+        return Ok(Redirect::to(&list).into_response());
+    };
+    match (&found.orders.rows[..], &found.refused) {
+        ([only], None) if !found.orders.has_more => {
+            Ok(Redirect::to(&format!("{list}/{}", only.number)).into_response())
+        }
+        ([], Some(refused)) => Ok(Redirect::to(&refused.href).into_response()),
+        _ => {
+            let cookie = search::cookie(&typed.q, is_secure(&console, &head));
+            let to = Redirect::to(&format!("{list}/found"));
+            Ok(([(header::SET_COOKIE, cookie)], to).into_response())
+        }
+    }
+}
+
+/// What was found by what was searched for last.
+pub(super) async fn found(desk: Desk, headers: HeaderMap) -> Result<Response, Refusal> {
+    let list = format!("{}/orders", base(&desk.publication.name));
+    let typed = search::typed(&headers).unwrap_or_default();
+    let Some(found) = find(&desk, &typed).await? else {
+        return Ok(Redirect::to(&list).into_response());
+    };
+    let t = texts(desk.visit.language);
+    let notice = if found.orders.is_cut {
+        Some(Notice::note(t.search_cut))
+    } else if found.orders.has_more {
+        Some(Notice::note(t.search_more))
+    } else {
+        None
+    };
+    let page = ListPage {
+        searched: Some(typed),
+        refused: found.refused,
+        rows: rows(&desk, found.orders).await?,
+        ..ListPage::of(&desk, Asked::default(), notice)
+    };
+    Ok(render(StatusCode::OK, &page))
+}
+
+struct Found {
+    orders: OrdersPage,
+    /// An order of that id that was rejected, and is not among them.
+    refused: Option<RefusedOrder>,
+}
+
+/// An order that is not stored, for it was rejected.
+struct RefusedOrder {
+    key: String,
+    href: String,
+}
+
+/// Orders by what was typed; `None`: nothing was.
+async fn find(desk: &Desk, typed: &str) -> Result<Option<Found>, Refusal> {
+    let publication = &desk.publication;
+    let Some(search) = search::read(typed, publication.rules.phone_region) else {
+        return Ok(None);
+    };
+    let (name, store) = (&publication.name, desk.store());
+    let orders = store
+        .search_orders(name, &desk.targets, &search, ROWS)
+        .await?;
+    let filter = Filter {
+        order_key: Some(search.id.unwrap_or_default()),
+        rejected: Some(true),
+        limit: 1,
+        ..Filter::default()
+    };
+    let refused = store.journal_orders(name, None, &filter).await?;
+    // What became of a stored order is told on its page. Orders without an id have nothing in common.
+    let refused = refused
+        .into_iter()
+        .find(|kept| kept.order_number.is_none() && kept.has_id());
+    let refused = refused.map(|kept| RefusedOrder {
+        href: format!("{}/kept/{}/{}", base(name), kept.batch, kept.position),
+        key: kept.order_key,
+    });
+    Ok(Some(Found { orders, refused }))
 }
 
 /// How a status looks.
@@ -296,7 +451,7 @@ impl Row {
             status: status.map_or("", |status| t.status(status)),
             status_class: status.map_or("", status_class),
             receiver_number: row.receiver_number,
-            not_taken: row.not_taken,
+            not_taken: row.not_taken.is_some(),
             unmatched: row.unmatched,
             with_remarks: row.with_remarks,
             double: None,
@@ -317,7 +472,7 @@ mod tests {
             ..Asked::default()
         };
         let zone = crate::order::zone::zone("Europe/Moscow");
-        let filter = asked.filter(zone);
+        let filter = asked.filter(zone).expect("a filter");
         let at = |text: &str| Some(text.parse().expect("a moment"));
         assert_eq!(filter.since, at("2026-11-25T21:00:00Z"));
         assert_eq!(filter.until, at("2026-11-26T21:00:00Z"));
@@ -334,7 +489,7 @@ mod tests {
         );
         let back: Asked = serde_urlencoded_of(&query);
         assert_eq!(back.after(), Some(position));
-        assert_eq!(back.filter(zone).since, filter.since);
+        assert_eq!(back.filter(zone).expect("a filter").since, filter.since);
     }
 
     fn serde_urlencoded_of(query: &str) -> Asked {
@@ -343,16 +498,34 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_as_if_it_were_not_there() {
-        let asked = Asked {
+    fn what_cannot_be_read_finds_nothing_and_is_told() {
+        let zone = crate::order::zone::zone("Europe/Moscow");
+        let days = |from: &str, to: &str| Asked {
+            from: from.into(),
+            to: to.into(),
+            ..Asked::default()
+        };
+        for (asked, due) in [
+            (days("abc", ""), Unreadable::NoSuchDay("abc")),
+            (days("", "2026-02-31"), Unreadable::NoSuchDay("2026-02-31")),
+            (
+                days("", "262142-12-31"),
+                Unreadable::NoSuchDay("262142-12-31"),
+            ),
+            (days("2026-11-22", "16.11.2026"), Unreadable::Reversed),
+        ] {
+            assert_eq!(asked.filter(zone).expect_err("nothing"), due);
+        }
+        let status = Asked {
             status: "lost".into(),
-            from: "yesterday".into(),
-            to: "262143-12-31".into(),
             after: "1.x".into(),
             ..Asked::default()
         };
-        let filter = asked.filter(crate::order::zone::zone("Europe/Moscow"));
-        assert!(filter.status.is_none() && filter.since.is_none() && filter.until.is_none());
-        assert_eq!(asked.after(), None);
+        let why = status.filter(zone).expect_err("nothing");
+        assert_eq!(why, Unreadable::NoSuchStatus("lost"));
+        assert_eq!(status.after(), None);
+        let typed = days("22.11.2026", "23.11.2026").in_iso();
+        assert_eq!((&*typed.from, &*typed.to), ("2026-11-22", "2026-11-23"));
+        assert!(typed.filter(zone).is_ok());
     }
 }

@@ -1,5 +1,9 @@
 //! What somebody means who types into the search: our number, an id, 1C's number, a phone, a name. Whatever it may be is looked for.
 
+use axum::http::{HeaderMap, HeaderValue};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::cookies::cookies;
 use crate::{
     order::{
         invisible::is_blank,
@@ -13,6 +17,29 @@ pub(super) const LONGEST: usize = 255;
 /// The fewest digits of a phone, and letters of a name.
 const DIGITS: usize = 4;
 const LETTERS: usize = 2;
+
+/// Keeps what was searched for last, so that a browser comes back to what was found: in no URL, for it may be a phone or a name.
+const COOKIE: &str = "aqua-search";
+
+pub(super) fn cookie(typed: &str, is_secure: bool) -> HeaderValue {
+    let short: String = typed.chars().take(LONGEST).collect();
+    let text = utf8_percent_encode(&short, NON_ALPHANUMERIC);
+    let secure = if is_secure { "; Secure" } else { "" };
+    let cookie =
+        format!("{COOKIE}={text}; Path=/console; Max-Age=3600; HttpOnly; SameSite=Strict{secure}");
+    // It is ASCII.
+    HeaderValue::from_str(&cookie).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The cookie that takes it away.
+pub(super) const NO_COOKIE: HeaderValue =
+    HeaderValue::from_static("aqua-search=; Path=/console; Max-Age=0; HttpOnly; SameSite=Strict");
+
+pub(super) fn typed(headers: &HeaderMap) -> Option<String> {
+    let (_, text) = cookies(headers).find(|(name, _)| *name == COOKIE)?;
+    let text = percent_decode_str(text).decode_utf8().ok()?;
+    Some(text.into_owned())
+}
 
 /// `None`: nothing was typed.
 pub(super) fn read(typed: &str, region: Region) -> Option<Search> {
@@ -66,6 +93,23 @@ fn names(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_typed_comes_back_out_of_the_cookie() {
+        for text in ["+7 (908) 328-08-32", "Иванов; path=/", "\u{202e}=\"%"] {
+            let cookie = cookie(text, true);
+            let cookie = cookie.to_str().expect("ASCII");
+            assert!(
+                cookie.ends_with("; Secure") && !cookie.contains("Иванов"),
+                "{cookie}"
+            );
+            let (pair, _) = cookie.split_once(';').expect("a cookie");
+            let mut headers = HeaderMap::new();
+            headers.insert("cookie", pair.parse().expect("a header"));
+            assert_eq!(typed(&headers).as_deref(), Some(text));
+        }
+        assert_eq!(typed(&HeaderMap::new()), None);
+    }
 
     fn end(text: &str) -> Option<String> {
         read(text, Region::Ru).and_then(|search| search.phone_end)

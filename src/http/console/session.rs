@@ -41,6 +41,8 @@ pub(super) struct Visit {
 pub(super) struct Desk {
     pub visit: Visit,
     pub publication: Publication,
+    /// The names of those that its orders are sent to.
+    pub targets: Vec<String>,
     /// How much waits for a person there.
     pub waiting: Waiting,
 }
@@ -97,6 +99,7 @@ impl FromRequestParts<Arc<Console>> for Desk {
         Ok(Self {
             visit,
             publication,
+            targets,
             waiting,
         })
     }
@@ -197,7 +200,7 @@ pub(super) fn no_cookie(request: &request::Parts, console: &Console) -> HeaderVa
 }
 
 /// Whether the browser speaks TLS, with us or with the proxy.
-fn is_secure(console: &Console, request: &request::Parts) -> bool {
+pub(super) fn is_secure(console: &Console, request: &request::Parts) -> bool {
     let is_behind_proxy = request.extensions.get::<ViaProxy>().is_some();
     let spoken = request.headers.get(X_FORWARDED_PROTO);
     console.app.config().operator.tls.is_some()

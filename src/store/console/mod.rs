@@ -3,6 +3,7 @@
 
 mod actions;
 mod doubles;
+mod exported;
 mod kept;
 mod order;
 mod orders;
@@ -19,9 +20,12 @@ use sqlx::{Connection, PgConnection, postgres::PgPoolOptions};
 pub use self::{
     actions::{Act, ActionRow},
     doubles::Double,
+    exported::OrderDetails,
     kept::{KeptFilter, KeptGroup, KeptPage, KeptPosition, KeptRow, LOOKED_AT},
     order::OrderAtTarget,
-    orders::{OrderRow, OrdersFilter, OrdersPage, PICKED, Position, Search},
+    orders::{
+        MOST_FOUND, OrderRow, OrdersCount, OrdersFilter, OrdersPage, PICKED, Position, Search,
+    },
     overview::{COUNTED, CameIn, Counted, KEPT, Made, Reason, SLOT_SECONDS, Since},
     refused::RefusedRow,
     sessions::{LIFETIME, Session, SessionKey},

@@ -14,6 +14,8 @@ use crate::{
 
 /// Of orders that are picked out by what happened to them, the newest so many are looked at.
 pub const PICKED: usize = 5_000;
+/// Orders that a filter finds are counted up to there.
+pub const MOST_FOUND: i64 = 1_000;
 /// Clients that a search looks at.
 const CLIENTS: i64 = 200;
 
@@ -26,11 +28,11 @@ pub struct OrdersFilter {
     pub since: Option<DateTime<Utc>>,
     /// … and before then.
     pub until: Option<DateTime<Utc>>,
-    /// 1C could not take them.
+    /// 1C, or another target, refused them or said that it could not take them.
     pub not_taken: bool,
-    /// A line's product was not found.
+    /// A line's product was not found, and it is not empty on purpose.
     pub unmatched: bool,
-    /// Something of them was left out, rounded or shortened.
+    /// Something of them was left out, rounded or shortened, and nobody has settled that yet.
     pub with_remarks: bool,
 }
 
@@ -75,9 +77,19 @@ pub struct OrderRow {
     pub phone: Option<String>,
     /// 1C's number of it.
     pub receiver_number: Option<String>,
-    pub not_taken: bool,
+    /// Why 1C, or another target, does not take it; `None`: nobody refuses it.
+    pub not_taken: Option<String>,
     pub unmatched: bool,
     pub with_remarks: bool,
+}
+
+/// How many orders a filter finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrdersCount {
+    /// One more than [`MOST_FOUND`] where there are more.
+    pub orders: i64,
+    /// What these cost.
+    pub total: Decimal,
 }
 
 /// A page of a list.
@@ -97,27 +109,42 @@ struct Found {
 }
 
 impl Store {
-    /// The orders that the filter lets through, `most` of them behind `after`.
+    /// The orders that the filter lets through, `most` of them behind `after`. `targets`: whose refusals count.
     pub async fn list_orders(
         &self,
         publication: &str,
+        targets: &[String],
         filter: &OrdersFilter,
         after: Option<Position>,
         most: usize,
     ) -> Result<OrdersPage, Error> {
         self.look_up(async |connection| {
-            let (picked, is_cut) = if filter.picks() {
-                let (picked, is_cut) = picked(connection, publication, filter).await?;
-                (Some(picked), is_cut)
-            } else {
-                (None, false)
+            let picked = picked(connection, publication, targets, filter).await?;
+            let (_, found) = find(connection, publication, filter, &picked, after, most).await?;
+            page(connection, publication, targets, found, most, picked.is_cut).await
+        })
+        .await
+    }
+
+    /// The same, and how many there are in all.
+    pub async fn count_and_list_orders(
+        &self,
+        publication: &str,
+        targets: &[String],
+        filter: &OrdersFilter,
+        after: Option<Position>,
+        most: usize,
+    ) -> Result<(OrdersCount, OrdersPage), Error> {
+        self.look_up(async |connection| {
+            let picked = picked(connection, publication, targets, filter).await?;
+            let (counted, found) =
+                find(connection, publication, filter, &picked, after, most).await?;
+            let count = match counted {
+                Some(counted) => counted,
+                None => count(connection, publication, filter).await?,
             };
-            let range = Range::of(filter, after, most);
-            let found = match &picked {
-                Some(picked) => of_picked(connection, publication, picked, filter, &range).await?,
-                None => of_all(connection, publication, filter, &range).await?,
-            };
-            page(connection, publication, found, most, is_cut).await
+            let page = page(connection, publication, targets, found, most, picked.is_cut).await?;
+            Ok((count, page))
         })
         .await
     }
@@ -126,6 +153,7 @@ impl Store {
     pub async fn search_orders(
         &self,
         publication: &str,
+        targets: &[String],
         search: &Search,
         most: usize,
     ) -> Result<OrdersPage, Error> {
@@ -139,7 +167,7 @@ impl Store {
             }
             found.sort_by_key(|found| std::cmp::Reverse((found.created_at, found.number)));
             found.dedup_by_key(|found| found.number);
-            page(connection, publication, found, most, is_cut).await
+            page(connection, publication, targets, found, most, is_cut).await
         })
         .await
     }
@@ -174,37 +202,72 @@ fn far(year: i32) -> DateTime<Utc> {
     day.and_time(chrono::NaiveTime::MIN).and_utc()
 }
 
-/// The numbers of orders to which all of that happened, and whether there may be older ones.
+/// Orders to which all happened that a filter asks for.
+struct Picked {
+    /// `None`: it asks for nothing of the kind.
+    numbers: Option<Vec<i32>>,
+    /// Whether there may be older ones.
+    is_cut: bool,
+}
+
 async fn picked(
     connection: &mut PgConnection,
     publication: &str,
+    targets: &[String],
     filter: &OrdersFilter,
-) -> Result<(Vec<i32>, bool), sqlx::Error> {
+) -> Result<Picked, sqlx::Error> {
+    if !filter.picks() {
+        return Ok(Picked {
+            numbers: None,
+            is_cut: false,
+        });
+    }
     let most = i64::try_from(PICKED).unwrap_or(i64::MAX);
-    let mut picks = Vec::new();
+    let mut picks: Vec<Vec<i32>> = Vec::new();
+    let mut is_cut = false;
     if filter.not_taken {
         let found = sqlx::query_scalar!(
-            "SELECT order_number FROM order_receiver WHERE publication = $1 AND error IS NOT NULL
-             ORDER BY order_number DESC LIMIT $2",
+            r#"SELECT r.order_number AS "order_number!" FROM (
+                   SELECT order_number FROM order_receiver WHERE publication = $1 AND error IS NOT NULL
+                   ORDER BY order_number DESC LIMIT $2
+               ) r
+               UNION ALL
+               SELECT d.order_number FROM unnest($3::text[]) AS t (name)
+               CROSS JOIN LATERAL (
+                   SELECT d.order_number FROM target_delivery d
+                   WHERE d.publication = $1 AND d.target = t.name
+                     AND d.error IS NOT NULL AND (d.next_try_at IS NULL OR d.next_try_at > now())
+                   ORDER BY d.order_number DESC LIMIT $2
+               ) d"#,
             publication,
             most,
+            targets,
         );
         picks.push(found.fetch_all(&mut *connection).await?);
     }
     if filter.unmatched {
-        let found = sqlx::query_scalar!(
-            "SELECT order_number FROM order_item WHERE publication = $1 AND product_number IS NULL
-             ORDER BY order_number DESC LIMIT $2",
+        let found = sqlx::query!(
+            r#"SELECT i.order_number, EXISTS (
+                   SELECT FROM product_left_empty e WHERE e.publication = $1 AND e.sender_id = i.product_id
+               ) AS "is_left_empty!"
+               FROM (
+                   SELECT order_number, product_id FROM order_item WHERE publication = $1 AND product_number IS NULL
+                   ORDER BY order_number DESC LIMIT $2
+               ) i"#,
             publication,
             most,
         );
-        picks.push(found.fetch_all(&mut *connection).await?);
+        let found = found.fetch_all(&mut *connection).await?;
+        is_cut |= found.len() >= PICKED;
+        let asked = found.iter().filter(|line| !line.is_left_empty);
+        picks.push(asked.map(|line| line.order_number).collect());
     }
     if filter.with_remarks {
         let found = sqlx::query_scalar!(
             r#"SELECT o.number FROM (
-                   SELECT order_key FROM journal_rejected WHERE publication = $1 AND warnings IS NOT NULL
-                   ORDER BY batch DESC LIMIT $2
+                   SELECT order_key FROM journal_rejected
+                   WHERE publication = $1 AND settled_at IS NULL AND warnings IS NOT NULL
+                   ORDER BY batch DESC, position DESC LIMIT $2
                ) k
                CROSS JOIN LATERAL (
                    SELECT o.number FROM orders o WHERE o.publication = $1 AND o.sender_id = k.order_key OFFSET 0
@@ -214,36 +277,119 @@ async fn picked(
         );
         picks.push(found.fetch_all(&mut *connection).await?);
     }
-    let is_cut = picks.iter().any(|picked| picked.len() >= PICKED);
+    is_cut |= picks.iter().any(|picked| picked.len() >= PICKED);
     let picks = picks.into_iter().map(BTreeSet::from_iter);
     let all = picks.reduce(|one, other| one.intersection(&other).copied().collect());
-    Ok((all.into_iter().flatten().collect(), is_cut))
+    Ok(Picked {
+        numbers: Some(all.into_iter().flatten().collect()),
+        is_cut,
+    })
 }
 
+/// What the filter lets through of these, and where they are in the list.
+struct Matching {
+    number: i32,
+    created_at: DateTime<Utc>,
+    total: Decimal,
+}
+
+/// How many orders the filter lets through, if that is asked, and `most` of them behind `after`, and one more.
+async fn find(
+    connection: &mut PgConnection,
+    publication: &str,
+    filter: &OrdersFilter,
+    picked: &Picked,
+    after: Option<Position>,
+    most: usize,
+) -> Result<(Option<OrdersCount>, Vec<Found>), sqlx::Error> {
+    let range = Range::of(filter, after, most);
+    let Some(numbers) = &picked.numbers else {
+        let found = of_all(connection, publication, filter, &range).await?;
+        return Ok((None, found));
+    };
+    let matching = of_picked(connection, publication, numbers, filter).await?;
+    let counted = usize::try_from(MOST_FOUND).unwrap_or(usize::MAX) + 1;
+    let count = OrdersCount {
+        orders: i64::try_from(matching.len().min(counted)).unwrap_or(i64::MAX),
+        total: matching.iter().take(counted).map(|order| order.total).sum(),
+    };
+    let found = matching.into_iter().map(|order| Found {
+        number: order.number,
+        created_at: order.created_at,
+    });
+    let behind = found.skip_while(|found| {
+        let position = Position {
+            created_at: found.created_at,
+            number: found.number,
+        };
+        position >= range.before
+    });
+    Ok((Some(count), behind.take(most.saturating_add(1)).collect()))
+}
+
+/// Counts what the list has on all pages, in its order: PostgreSQL would walk through the table otherwise.
+async fn count(
+    connection: &mut PgConnection,
+    publication: &str,
+    filter: &OrdersFilter,
+) -> Result<OrdersCount, sqlx::Error> {
+    let range = Range::of(
+        filter,
+        None,
+        usize::try_from(MOST_FOUND).unwrap_or(usize::MAX),
+    );
+    sqlx::query_as!(
+        OrdersCount,
+        r#"SELECT count(*) AS "orders!", coalesce(sum(o.total), 0) AS "total!" FROM (
+               SELECT o.total FROM unnest($2::text[]) AS s (status)
+               CROSS JOIN LATERAL (
+                   SELECT o.total FROM orders o
+                   WHERE o.publication = $1 AND o.number > 0 AND o.status = s.status AND o.created_at >= $3
+                     AND (o.created_at, o.number) < ($4, 0)
+                   ORDER BY o.created_at DESC, o.number DESC LIMIT $5
+               ) o
+               LIMIT $5
+           ) o"#,
+        publication,
+        &statuses(filter),
+        range.since,
+        range.before.created_at,
+        range.limit,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Those that the filter lets through: a list begins at each in the index.
+fn statuses(filter: &OrdersFilter) -> Vec<String> {
+    let all = Status::ALL.to_vec();
+    let statuses = filter.status.map_or(all, |status| vec![status]);
+    let names = statuses.iter().map(|status| status.as_str().to_owned());
+    names.collect()
+}
+
+/// The newest first.
 async fn of_picked(
     connection: &mut PgConnection,
     publication: &str,
     picked: &[i32],
     filter: &OrdersFilter,
-    range: &Range,
-) -> Result<Vec<Found>, sqlx::Error> {
+) -> Result<Vec<Matching>, sqlx::Error> {
+    let range = Range::of(filter, None, 0);
     sqlx::query_as!(
-        Found,
-        "SELECT o.number, o.created_at FROM unnest($2::int[]) AS k (number)
+        Matching,
+        "SELECT o.number, o.created_at, o.total FROM unnest($2::int[]) AS k (number)
          CROSS JOIN LATERAL (
-             SELECT o.number, o.created_at, o.status FROM orders o
+             SELECT o.number, o.created_at, o.total, o.status FROM orders o
              WHERE o.publication = $1 AND o.number = k.number OFFSET 0
          ) o
-         WHERE ($3::text IS NULL OR o.status = $3) AND o.created_at >= $4
-           AND (o.created_at, o.number) < ($5, $6::int)
-         ORDER BY o.created_at DESC, o.number DESC LIMIT $7",
+         WHERE ($3::text IS NULL OR o.status = $3) AND o.created_at >= $4 AND o.created_at < $5
+         ORDER BY o.created_at DESC, o.number DESC",
         publication,
         picked,
         filter.status.map(Status::as_str),
         range.since,
         range.before.created_at,
-        range.before.number,
-        range.limit,
     )
     .fetch_all(connection)
     .await
@@ -255,12 +401,6 @@ async fn of_all(
     filter: &OrdersFilter,
     range: &Range,
 ) -> Result<Vec<Found>, sqlx::Error> {
-    let all = Status::ALL.to_vec();
-    let statuses = filter.status.map_or(all, |status| vec![status]);
-    let statuses: Vec<String> = statuses
-        .iter()
-        .map(|status| status.as_str().to_owned())
-        .collect();
     sqlx::query_as!(
         Found,
         "SELECT o.number, o.created_at FROM unnest($2::text[]) AS s (status)
@@ -272,7 +412,7 @@ async fn of_all(
          ) o
          ORDER BY o.created_at DESC, o.number DESC LIMIT $6",
         publication,
-        &statuses,
+        &statuses(filter),
         range.since,
         range.before.created_at,
         range.before.number,
@@ -396,6 +536,7 @@ async fn of_clients(
 async fn page(
     connection: &mut PgConnection,
     publication: &str,
+    targets: &[String],
     found: Vec<Found>,
     most: usize,
     is_cut: bool,
@@ -406,14 +547,18 @@ async fn page(
         OrderRow,
         r#"SELECT o.number, o.sender_id, o.status, o.created_at, o.total, o.shipping_date_from, o.shipping_date_to,
                   o.shipping_address AS "shipping_address: Json<AddressContent>", c.username AS client, c.phone,
-                  r.number AS "receiver_number?", coalesce(r.not_taken, false) AS "not_taken!",
+                  r.number AS "receiver_number?", coalesce(r.error, d.error) AS not_taken,
                   EXISTS (
                       SELECT FROM order_item i
                       WHERE i.publication = $1 AND i.order_number = o.number AND i.product_number IS NULL
+                        AND NOT EXISTS (
+                            SELECT FROM product_left_empty e WHERE e.publication = $1 AND e.sender_id = i.product_id
+                        )
                   ) AS "unmatched!",
                   EXISTS (
                       SELECT FROM journal_rejected j
                       WHERE j.publication = $1 AND j.order_key = o.sender_id AND j.warnings IS NOT NULL
+                        AND j.settled_at IS NULL
                   ) AS "with_remarks!"
            FROM unnest($2::int[]) WITH ORDINALITY AS k (number, place)
            CROSS JOIN LATERAL (
@@ -424,12 +569,22 @@ async fn page(
                WHERE c.publication = $1 AND c.number = o.client_number OFFSET 0
            ) c
            LEFT JOIN LATERAL (
-               SELECT r.number, r.error IS NOT NULL AS not_taken FROM order_receiver r
+               SELECT r.number, r.error FROM order_receiver r
                WHERE r.publication = $1 AND r.order_number = o.number OFFSET 0
            ) r ON true
+           LEFT JOIN LATERAL (
+               SELECT d.error FROM unnest($3::text[]) AS t (name)
+               CROSS JOIN LATERAL (
+                   SELECT d.error FROM target_delivery d
+                   WHERE d.publication = $1 AND d.target = t.name AND d.order_number = o.number
+                     AND d.error IS NOT NULL AND (d.next_try_at IS NULL OR d.next_try_at > now()) OFFSET 0
+               ) d
+               LIMIT 1
+           ) d ON true
            ORDER BY k.place"#,
         publication,
         &numbers,
+        targets,
     )
     .fetch_all(connection)
     .await?;

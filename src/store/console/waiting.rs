@@ -55,16 +55,17 @@ impl Store {
                            LIMIT $2
                        ) r) AS "remarks!",
                        (SELECT count(*) FROM (
-                           SELECT FROM (
-                               SELECT 1 FROM unnest($3::text[]) AS t (name)
+                           -- An order that 1C was sent and reported is one.
+                           SELECT DISTINCT d.order_number FROM (
+                               SELECT d.order_number FROM unnest($3::text[]) AS t (name)
                                CROSS JOIN LATERAL (
-                                   SELECT FROM target_delivery d
+                                   SELECT d.order_number FROM target_delivery d
                                    WHERE d.publication = $1 AND d.target = t.name
                                      AND d.error IS NOT NULL AND (d.next_try_at IS NULL OR d.next_try_at > now())
                                    LIMIT $2
                                ) d
                                UNION ALL
-                               (SELECT 1 FROM order_receiver WHERE publication = $1 AND error IS NOT NULL LIMIT $2)
+                               (SELECT order_number FROM order_receiver WHERE publication = $1 AND error IS NOT NULL LIMIT $2)
                            ) d
                            LIMIT $2
                        ) d) AS "refused!""#,

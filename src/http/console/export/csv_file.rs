@@ -2,11 +2,10 @@
 
 use std::{borrow::Cow, io};
 
-use super::{Cell, Style, cells, titles};
+use super::{Cell, Exported, Style, cells, titles};
 use crate::{
     http::console::{shown, texts::texts},
     order::{fault::Language, invisible::is_blank},
-    store::console::OrderRow,
 };
 
 /// The BOM and the titles.
@@ -16,8 +15,8 @@ pub(super) fn begin(style: Style) -> io::Result<Vec<u8>> {
     Ok(begin)
 }
 
-pub(super) fn lines(rows: &[OrderRow], style: Style) -> io::Result<Vec<u8>> {
-    let line = |row: &OrderRow| cells(row, style).map(|cell| written(cell, style));
+pub(super) fn lines(rows: &[Exported], style: Style) -> io::Result<Vec<u8>> {
+    let line = |row: &Exported| cells(row, style).map(|cell| written(cell, style));
     records(rows.iter().map(line))
 }
 
@@ -34,6 +33,7 @@ fn records<const N: usize>(records: impl IntoIterator<Item = [String; N]>) -> io
 
 fn written(cell: Cell, style: Style) -> String {
     match cell {
+        Cell::Empty => String::new(),
         Cell::Number(number) => number.to_string(),
         Cell::Amount(amount) => {
             let text = format!("{amount:.2}");
@@ -47,12 +47,8 @@ fn written(cell: Cell, style: Style) -> String {
     }
 }
 
-/// A spreadsheet takes what begins so for a formula; behind an apostrophe it is a text. A Russian phone gets the 8 instead, with which it
-/// is dialled just as well.
+/// A spreadsheet takes what begins so for a formula; behind an apostrophe it is a text.
 fn harmless(text: &str) -> Cow<'_, str> {
-    if let Some(rest) = text.strip_prefix("+7\u{a0}") {
-        return format!("8\u{a0}{rest}").into();
-    }
     let is_begin = |symbol: char| "=+-@＝＋－＠".contains(symbol);
     let begins = text.trim_start_matches(|c: char| is_blank(c) || c.is_whitespace());
     if begins.starts_with(is_begin) || text.starts_with(['\t', '\r', '\n']) {
@@ -77,7 +73,7 @@ mod tests {
             ("\tx", "'\tx"),
             (" \u{feff}=1", "' \u{feff}=1"),
             ("＝1", "'＝1"),
-            ("+7\u{a0}908\u{a0}328-08-32", "8\u{a0}908\u{a0}328-08-32"),
+            ("8 908 328-08-32", "8 908 328-08-32"),
             ("+4915112345678", "'+4915112345678"),
             ("Иванов - сын", "Иванов - сын"),
             ("", ""),

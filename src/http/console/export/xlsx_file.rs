@@ -4,17 +4,17 @@
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
-use super::{Cell, MOST_IN_XLSX, Style, cells, titles};
-use crate::{
-    http::console::{escape::visible, shown, texts::texts},
-    store::console::OrderRow,
-};
+use rust_decimal::Decimal;
+
+use super::{COLUMNS, Cell, Exported, MOST_IN_XLSX, Style, cells, titles};
+use crate::http::console::{escape::visible, shown, texts::texts};
 
 /// No cell holds more characters.
 const LONGEST: usize = 32_767;
 /// Of each column, in characters.
-const WIDTHS: [f64; super::COLUMNS] = [
-    9.0, 26.0, 12.0, 16.0, 16.0, 16.0, 26.0, 18.0, 44.0, 12.0, 16.0, 16.0, 16.0, 16.0,
+const WIDTHS: [f64; COLUMNS] = [
+    9.0, 26.0, 12.0, 16.0, 16.0, 16.0, 26.0, 18.0, 44.0, 12.0, 16.0, 16.0, 16.0, 16.0, 44.0, 9.0,
+    14.0, 10.0, 12.0, 16.0, 40.0, 40.0, 40.0,
 ];
 
 /// What the second sheet says.
@@ -26,7 +26,7 @@ pub(super) struct About {
 }
 
 pub(super) fn workbook(
-    rows: &[OrderRow],
+    rows: &[Exported],
     is_cut: bool,
     style: Style,
     about: &About,
@@ -42,31 +42,45 @@ pub(super) fn workbook(
     sheet.set_freeze_panes(1, 0)?;
     for ((column, title), width) in (0..).zip(titles(t)).zip(WIDTHS) {
         sheet.write_string_with_format(0, column, title, &bold)?;
-        sheet.set_column_width(column, width)?;
+        // A title is read in full, beside the button of the filter.
+        let title = u32::try_from(title.chars().count()).unwrap_or_default();
+        sheet.set_column_width(column, width.max(f64::from(title) + 4.0))?;
     }
     for (line, row) in (1..).zip(rows) {
         for (column, cell) in (0..).zip(cells(row, style)) {
             write(sheet, line, column, &cell, style, &formats)?;
         }
     }
+    let last_line = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+    let last_column = u16::try_from(COLUMNS - 1).unwrap_or(u16::MAX);
+    sheet.autofilter(0, 0, last_line, last_column)?;
     let sheet = workbook.add_worksheet().set_name(t.about_export)?;
     sheet.set_column_width(0, 24)?;
     sheet.set_column_width(1, 60)?;
-    let shown_rows = if is_cut {
-        t.export_cut.replace("{}", &rows.len().to_string())
-    } else {
-        rows.len().to_string()
-    };
     let lines = [
         (t.publication, about.publication.clone()),
         (t.when, shown::moment(about.made_at, style.zone)),
         (t.who, about.login.clone()),
         (t.filter, about.filter.clone()),
-        (t.orders, shown_rows),
     ];
     for (line, (title, value)) in (0..).zip(lines) {
         sheet.write_string_with_format(line, 0, title, &bold)?;
         sheet.write_string(line, 1, short(&visible(&value)))?;
+    }
+    let sum: Decimal = rows.iter().map(|exported| exported.row.total).sum();
+    for (line, title, cell) in [
+        (
+            4,
+            t.orders,
+            Cell::Number(i32::try_from(rows.len()).unwrap_or(i32::MAX)),
+        ),
+        (5, t.total, Cell::Amount(sum)),
+    ] {
+        sheet.write_string_with_format(line, 0, title, &bold)?;
+        write(sheet, line, 1, &cell, style, &formats)?;
+    }
+    if is_cut {
+        sheet.write_string(6, 0, t.export_cut)?;
     }
     debug_assert!(rows.len() <= MOST_IN_XLSX);
     workbook.save_to_buffer()
@@ -86,6 +100,7 @@ fn write(
     formats: &Formats,
 ) -> Result<(), XlsxError> {
     match cell {
+        Cell::Empty => sheet,
         Cell::Number(number) => sheet.write_number(line, column, *number)?,
         Cell::Amount(amount) => {
             // A cell's number is a float: cents are exact up to a thousand times the highest amount.

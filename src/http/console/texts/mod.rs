@@ -104,8 +104,19 @@ pub(super) struct Texts {
     pub searched: &'static str,
     pub search_cut: &'static str,
     pub search_more: &'static str,
+    pub what_is_searched: &'static str,
+    pub found_refused: &'static str,
+    pub found_orders: &'static str,
     pub picked_cut: &'static str,
     pub filter: &'static str,
+    pub today: &'static str,
+    pub yesterday: &'static str,
+    pub last_week: &'static str,
+    pub no_such_day: &'static str,
+    pub days_reversed: &'static str,
+    pub no_such_status: &'static str,
+    pub found: &'static str,
+    pub more_found: &'static str,
     pub created_from: &'static str,
     pub created_to: &'static str,
     pub not_taken: &'static str,
@@ -123,6 +134,8 @@ pub(super) struct Texts {
     pub delivery_from: &'static str,
     pub delivery_to: &'static str,
     pub number_in_1c: &'static str,
+    pub why_not_taken: &'static str,
+    pub which_remarks: &'static str,
     pub no_orders: &'static str,
     pub status: &'static str,
     pub created: &'static str,
@@ -141,19 +154,24 @@ pub(super) struct Texts {
     pub no_such_step: &'static str,
     pub sender_id: &'static str,
     pub in_1c: &'static str,
+    pub with_an_error: &'static str,
     pub lines: &'static str,
     pub product: &'static str,
     pub price: &'static str,
     pub quantity: &'static str,
     pub sum: &'static str,
     pub product_not_found: &'static str,
+    pub left_empty_line: &'static str,
     pub comment: &'static str,
     pub comment_of_client: &'static str,
     pub guest: &'static str,
+    /// Ways to pay, by their usual names on the wire.
+    pub payment_types: &'static [(&'static str, &'static str)],
     pub registered: &'static str,
     pub phone: &'static str,
     pub email: &'static str,
     pub number: &'static str,
+    pub client_number: &'static str,
     pub resend: &'static str,
     pub target_has_it: &'static str,
     pub target_waits: &'static str,
@@ -164,12 +182,15 @@ pub(super) struct Texts {
     pub target_nothing: &'static str,
     pub history: &'static str,
     pub as_it_came: &'static str,
+    pub show_kept: &'static str,
     pub event_made: &'static str,
     pub event_changed: &'static str,
     pub event_resent: &'static str,
     pub event_rejected: &'static str,
     pub event_remarks: &'static str,
+    pub event_reported: &'static str,
     pub by_sender: &'static str,
+    pub back_office: &'static str,
     pub by_command: &'static str,
     pub line: &'static str,
     pub yes: &'static str,
@@ -333,6 +354,7 @@ pub(super) struct Texts {
     pub status_completeds: &'static str,
     pub status_removeds: &'static str,
     pub whole_sum: &'static str,
+    pub sum_of_lines: &'static str,
 }
 
 impl Texts {
@@ -368,6 +390,12 @@ impl Texts {
     pub fn field<'a>(&self, name: &'a str) -> &'a str {
         let found = self.fields.iter().find(|(known, _)| *known == name);
         found.map_or(name, |(_, title)| title)
+    }
+
+    /// What a way to pay is called; as it was sent where there is no word for it.
+    pub fn payment_type<'a>(&self, sent: &'a str) -> &'a str {
+        let found = self.payment_types.iter().find(|(known, _)| *known == sent);
+        found.map_or(sent, |(_, title)| title)
     }
 
     /// Of what an action was, as the journal calls it.
