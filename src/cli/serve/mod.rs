@@ -16,9 +16,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::{TcpListener, TcpSocket},
     signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
+    sync::{Notify, oneshot},
     task::JoinHandle,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use self::systemd::Sockets;
@@ -60,6 +60,7 @@ pub(super) async fn run_until(
         None => "`listen`, AQUA_LISTEN",
         Some(_) => "--listen",
     };
+    let is_systemds = sockets.listen_on(config.listen);
     let (listener, address) = listen(config.listen, setting, &mut sockets)?;
     let operators_listener = match config.operator.listen {
         Some(address) => {
@@ -89,6 +90,7 @@ pub(super) async fn run_until(
     let works = Works {
         app: Arc::clone(&app),
         targets: Arc::clone(&targets),
+        begun: Arc::default(),
     };
     let operator = Operator::new(Arc::clone(&app)).with_tls(operators_tls);
     let stopping = Arc::clone(&operator.stopping);
@@ -124,7 +126,13 @@ pub(super) async fn run_until(
         async move { database::open(&config.database).await }
     });
     let mut opened = None;
-    let serving = http::serve(listener, app, faults, tls, stop);
+    let serving = async {
+        if is_systemds {
+            // Whoever connected since the last process stopped would rather wait a little longer than be told 503.
+            let _ = timeout(CALLERS_WAIT, works.begun.notified()).await;
+        }
+        http::serve(listener, app, faults, tls, stop).await
+    };
     let busy = tokio::select! {
         busy = serving => Ok(busy),
         failure = work(&config, demos, addresses, &works, hang_ups, &mut opening, &mut opened) => Err(failure),
@@ -165,7 +173,12 @@ pub(super) async fn run_until(
 struct Works {
     app: Arc<App>,
     targets: Arc<OnceLock<Targets>>,
+    /// Orders are taken.
+    begun: Arc<Notify>,
 }
+
+/// How long callers on systemd's socket wait for the database. With one that is there, a start takes a moment.
+const CALLERS_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy)]
 struct Addresses {
@@ -290,6 +303,7 @@ async fn begin(
     let _ = works.targets.set(Targets::start(&store, config, metrics));
     let intake = Intake::new(store.clone(), config, Arc::clone(metrics));
     let _ = works.app.intake.set(intake);
+    works.begun.notify_one();
     tokio::spawn(retention::keep(store.clone(), works.app.settings()));
     tracing::info!(
         listen = %addresses.listen,

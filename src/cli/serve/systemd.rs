@@ -37,6 +37,10 @@ impl Sockets {
         Self(Vec::new())
     }
 
+    pub fn listen_on(&self, address: SocketAddr) -> bool {
+        self.0.iter().any(|(_, theirs)| *theirs == address)
+    }
+
     /// The one that listens there.
     pub fn take(&mut self, address: SocketAddr) -> Option<TcpListener> {
         let index = self.0.iter().position(|(_, theirs)| *theirs == address)?;
