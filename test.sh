@@ -64,6 +64,7 @@ else
 fi
 scripts/deny.sh
 scripts/promtool.sh
+scripts/openapi.sh
 scripts/sqlx-prepare.sh --check
 cargo test --locked "$@"
 # Whoever names a test wants that one.

@@ -25,7 +25,7 @@ use crate::{
 
 const MANY: (usize, usize) = (0, usize::MAX);
 
-/// An operation: its name, what it is, the parameters of its query, what it takes and answers, and failures that it does not know.
+/// An operation: its name, what it is, the parameters of its query, the content that it takes, what it answers, and failures that it does not know.
 struct Operation {
     id: &'static str,
     tag: &'static str,
@@ -129,11 +129,11 @@ pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
             "What became of orders in the back office",
         ),
         query: &[],
-        takes: Some(list(
+        takes: Some(json_body(list(
             named(RESULT.name),
             (0, limits.batch_orders),
             ("Итоги", "Results"),
-        )),
+        ))),
         answers: "Results",
         not: &["dry_run_only", "cursor_lost"],
         by: BASIC,
@@ -146,11 +146,11 @@ pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
             "1C tells statuses and its numbers of orders",
         ),
         query: &[],
-        takes: Some(list(
+        takes: Some(json_body(list(
             named(PUSHED.name),
             (0, limits.batch_orders),
             ("Заказы", "Orders"),
-        )),
+        ))),
         answers: "PushedAnswer",
         not: &["dry_run_only", "cursor_lost", "invalid_parameter"],
         by: BEARER,
@@ -160,13 +160,7 @@ pub fn paths(limits: &Limits) -> Result<Vec<(&'static str, Json)>> {
         tag: REFERENCE_TAG,
         about: (ru, en),
         query: OF_A_FILE,
-        takes: Some(value(
-            &["string", "array"],
-            (
-                "Файл для aqua-orders import: CSV или JSON",
-                "A file for aqua-orders import: CSV or JSON",
-            ),
-        )),
+        takes: Some(file_body()),
         answers: "ImportReport",
         not: &[
             "malformed_json",
@@ -253,7 +247,7 @@ impl Operation {
         if let Some(takes) = self.takes {
             operation.push(
                 "requestBody",
-                object([("content", json_body(takes)), ("required", json(true))]),
+                object([("content", takes), ("required", json(true))]),
             );
         }
         Ok(operation)
@@ -261,10 +255,24 @@ impl Operation {
 }
 
 fn json_body(schema: Json) -> Json {
-    object([(
-        "application/json",
-        object([("schema", schema), ("examples", no_fields())]),
-    )])
+    object([("application/json", body(schema))])
+}
+
+/// Whichever it is, the file's own text says.
+fn file_body() -> Json {
+    let about = (
+        "Файл для aqua-orders import: CSV или JSON",
+        "A file for aqua-orders import: CSV or JSON",
+    );
+    let row = value(&["object"], ("Строка", "A row"));
+    object([
+        ("text/csv", body(value(&["string"], about))),
+        ("application/json", body(list(row, MANY, about))),
+    ])
+}
+
+fn body(schema: Json) -> Json {
+    object([("schema", schema), ("examples", no_fields())])
 }
 
 /// What these paths take and answer.

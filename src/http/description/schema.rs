@@ -81,7 +81,7 @@ pub fn list(items: Json, (least, most): (usize, usize), about: Both) -> Json {
 }
 
 pub fn no_entries(about: Both) -> Json {
-    list(json(false), (0, 0), about)
+    list(Json::Object(Vec::new()), (0, 0), about)
 }
 
 /// The schema of that name.

@@ -118,7 +118,8 @@ function section(id, title, ...content) {
 /** A call of 1C's: what it is, the parameters of its query, what it takes and answers. */
 function called(path, method, operation) {
   const [ru, en] = operation.summary.split(" / ");
-  const of = (body) => body.content["application/json"].schema;
+  // A file has two forms; what the text says is of both.
+  const of = (body) => (body.content["text/csv"] ?? body.content["application/json"]).schema;
   const query = operation.parameters.filter((parameter) => parameter.in === "query");
   const rows = query.map((parameter) => element("tr", {},
     element("td", {}, element("code", {}, parameter.name)),
