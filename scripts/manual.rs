@@ -3,6 +3,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
+use clap::Command;
 use clap_complete::{Shell, generate_to};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -15,6 +16,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
         generate_to(shell, &mut command, "aqua-orders", &completions)?;
     }
-    clap_mangen::generate_to(command, pages)?;
+    clap_mangen::generate_to(without_help(aqua_orders::cli::command()), pages)?;
     Ok(())
+}
+
+/// Else `help` has a page for each command, which says what the command's own says.
+fn without_help(command: Command) -> Command {
+    command
+        .disable_help_subcommand(true)
+        .mut_subcommands(without_help)
 }
