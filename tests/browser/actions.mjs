@@ -92,9 +92,22 @@ inEachWay("a search leads to the one order, or lists what it may be", async (way
   await page.goto(ORDERS);
   await search(page, "иванова");
   assert.ok((await page.$$(".orders tbody tr")).length > 5);
-  assert.ok(page.url().endsWith(ORDERS), "a name is in no address");
+  const found = `${ORDERS}/found`;
+  assert.ok(page.url().endsWith(found), "a name is in no address");
   assert.equal(await page.inputValue("[type=search]"), "иванова");
   await look(page);
+  // Back from one of them are the others, by the browser's button and by the page's link.
+  await leads(page, () => page.click(".orders tbody th a"));
+  await page.goBack();
+  assert.ok((await page.$$(".orders tbody tr")).length > 5);
+  await leads(page, () => page.click(".orders tbody th a"));
+  await leads(page, () => page.click(".back a"));
+  assert.ok(page.url().endsWith(found));
+  const refused = newOrder({ total: "дорого" });
+  await send([refused]);
+  await search(page, refused.id);
+  assert.match(await page.innerText("h1"), new RegExp(`${refused.id}\\s+Отклонён`));
+  await page.goto(ORDERS);
   await search(page, "Нетаковский");
   assert.match(await text(page), /Таких заказов нет\./);
   await look(page);
@@ -186,5 +199,21 @@ inEachWay("language and publication are chosen, and stay", async (way, look) => 
   await look(page);
   await leads(page, () => page.click("button[name=language]"));
   assert.match(await page.innerText("header"), /Выйти/);
+  await page.context().close();
+});
+
+inEachWay("a period is one click away, and days that cannot be are told to be none", async (way, look) => {
+  const page = await visitor(way);
+  await page.goto(ORDERS);
+  await leads(page, () => page.click("text=Прошлая неделя"));
+  const days = [await page.inputValue("[name=from]"), await page.inputValue("[name=to]")];
+  assert.equal((Date.parse(days[1]) - Date.parse(days[0])) / 86_400_000, 6, days.join(" "));
+  assert.match(await text(page), /Найдено заказов: \d+ на|Таких заказов нет/);
+  await look(page);
+  await page.fill("[name=to]", "2020-01-02");
+  await leads(page, () => page.click(".filter button"));
+  assert.match(await text(page), /Начало периода позже конца/);
+  assert.equal((await page.$$(".orders, .export")).length, 0);
+  await look(page);
   await page.context().close();
 });

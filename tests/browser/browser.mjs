@@ -26,6 +26,8 @@ export async function stranger({ script = true, size = WIDE, scheme = "light", a
   });
   const page = await context.newPage();
   page.problems = [];
+  // A page that asks whether what was written may be lost.
+  page.on("dialog", (dialog) => dialog.accept());
   page.setDefaultTimeout(10_000);
   const problem = (what) => page.problems.push(`${page.url()}: ${what}`);
   // That a page itself is a 404 is no problem of the page's.

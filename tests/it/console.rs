@@ -560,6 +560,12 @@ async fn a_filter_that_cannot_be_read_is_told_so_and_lists_and_exports_nothing()
         .await;
     let links = seen.text.matches("?status=new&#38;from=").count();
     assert_eq!(links, 3, "{}", seen.text);
+    assert!(!seen.text.contains("aria-current=\"true\""));
+    let (_, week) = seen.text.rsplit_once("?status=new&#38;from=").unwrap();
+    let week = week.split('"').next().unwrap().replace("&#38;", "&");
+    let seen = browser.get(&format!("{ORDERS}?from={week}")).await;
+    assert_eq!(seen.text.matches("aria-current=\"true\"").count(), 1);
+    assert!(seen.text.contains("aria-current=\"true\">Прошлая неделя"));
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn a_rejected_order_is_corrected_checked_and_sent_in_an_operators_name() {
         format!("{BASE}/orders/{number}?done=accepted")
     );
     let seen = browser.get(sent.location()).await;
-    assert!(seen.shows("Заказ принят.") && seen.shows("720,50"));
+    assert!(seen.shows("Заказ сохранён.") && seen.shows("720,50"));
     assert_eq!(number_beside(&seen, REJECTED), None);
     assert!(ids(&browser.get(REJECTED).await).is_empty());
     let settled: Vec<String> = app
@@ -123,7 +123,8 @@ async fn a_rejected_order_is_corrected_checked_and_sent_in_an_operators_name() {
     // The second click of two sends nothing.
     let batches = app.count("journal_batch").await;
     let again = send(&mut browser, &page, &corrected, "send").await;
-    assert_eq!((again.status.as_u16(), again.location()), (303, &*page));
+    let order = format!("{BASE}/orders/{number}");
+    assert_eq!((again.status.as_u16(), again.location()), (303, &*order));
     let seen = browser.get(&page).await;
     assert!(seen.shows("Разобран") && seen.shows("Анна"));
     assert!(!seen.text.contains("<textarea"));
@@ -274,13 +275,13 @@ async fn an_order_that_its_sender_corrected_leaves_the_list_by_itself() {
     let mut open = ids(&browser.get(REJECTED).await);
     open.sort();
     // What has no id has nothing in common.
-    assert_eq!(open, ["#1", "known", "left", "new"]);
+    assert_eq!(open, ["known", "left", "new", "без id (2-й в запросе)"]);
     app.accept(&order("new")).await;
     app.accept(&changed(order("known"), "/total", 999)).await;
     let list = browser.get(REJECTED).await;
     let mut open = ids(&list);
     open.sort();
-    assert_eq!(open, ["#1", "left"]);
+    assert_eq!(open, ["left", "без id (2-й в запросе)"]);
     assert_eq!(number_beside(&list, REJECTED).as_deref(), Some("2"));
     // Somebody who sets a status corrects nothing.
     app.post(&json!([bad("known")])).await;
@@ -362,7 +363,7 @@ async fn what_another_settled_or_changed_meanwhile_is_not_written_over() {
     let corrected = with_total(&text, "710");
     let seen = send(&mut anna, &page, &corrected, "send").await;
     assert_eq!(seen.status, 409);
-    assert!(seen.shows("это разобрал другой") && seen.shows("\"total\": 710"));
+    assert!(seen.shows("Уже разобрано: boss, ") && seen.shows("\"total\": 710"));
     assert_eq!(app.count("orders").await, 1);
 
     // The order changes while somebody reads its remark.
@@ -372,7 +373,7 @@ async fn what_another_settled_or_changed_meanwhile_is_not_written_over() {
     app.accept(&changed(order("B-1"), "/total", 999)).await;
     let seen = send(&mut anna, &page, &corrected, "send").await;
     assert_eq!(seen.status, 409);
-    assert!(seen.shows("С тех пор заказ или его клиент изменились."));
+    assert!(seen.shows("под текстом сказано, что он перезаписал бы"));
     assert_eq!(text_of(&seen), corrected);
     let total: Vec<String> = app.values("SELECT total::text FROM orders").await;
     assert_eq!(total, ["999.00"]);
@@ -532,4 +533,120 @@ async fn an_older_rejected_update_may_be_left_alone() {
     assert_eq!(sent.status, 303, "{}", sent.text);
     let seen = browser.get(sent.location()).await;
     assert!(seen.shows("Сумма: 710\u{a0}₽ → 800\u{a0}₽") && seen.shows("Анна"));
+}
+
+#[tokio::test]
+async fn a_text_with_another_orders_id_does_not_write_over_it_unasked() {
+    let app = TestApp::with(operators).await;
+    app.accept(&order("B-1")).await;
+    app.post(&json!([bad("A-1")])).await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let page = listed(&browser.get(REJECTED).await).remove(0);
+    let text = text_of(&browser.get(&page).await);
+    let corrected = with_total(&text, "5").replace("\"id\": \"A-1\"", "\"id\": \"B-1\"");
+    let number: i32 = app.value("SELECT number FROM orders").await;
+    let seen = send(&mut browser, &page, &corrected, "check").await;
+    assert!(
+        seen.shows(&format!("Изменит заказ {number}")),
+        "{}",
+        seen.text
+    );
+    assert!(!seen.shows("Будет принят"));
+    let seen = send(&mut browser, &page, &corrected, "send").await;
+    assert_eq!(seen.status, 409);
+    assert!(
+        seen.shows(&format!("уже есть заказ {number}: изменить его.")),
+        "{}",
+        seen.text
+    );
+    assert_eq!(text_of(&seen), corrected);
+    let total = "SELECT total::text FROM orders";
+    assert_eq!(app.value::<String>(total).await, "710.00");
+    // Whoever means it says so, of that order as it is.
+    let over = seen.field("over");
+    let form = [("order", &*corrected), ("over", &*over)];
+    let sent = browser.post(&format!("{page}/send"), &form).await;
+    assert_eq!(sent.status, 303, "{}", sent.text);
+    assert_eq!(app.value::<String>(total).await, "5.00");
+}
+
+#[tokio::test]
+async fn what_was_settled_is_told_also_to_whoever_settled_it_and_may_be_opened_again() {
+    let app = TestApp::with(operators).await;
+    app.post(&json!([bad("A-1")])).await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let page = listed(&browser.get(REJECTED).await).remove(0);
+    let text = text_of(&browser.get(&page).await);
+    let settled = browser
+        .post_and_follow(&format!("{page}/settle"), &[])
+        .await;
+    assert!(settled.shows("Вернуть в список"));
+    app.run("UPDATE journal_rejected SET settled_at = settled_at - interval '1 minute'")
+        .await;
+    let seen = send(&mut browser, &page, &with_total(&text, "710"), "send").await;
+    assert_eq!(seen.status, 409);
+    assert!(
+        seen.shows("Уже разобрано: Анна, ") && seen.shows("\"total\": 710"),
+        "{}",
+        seen.text
+    );
+    assert_eq!(app.count("orders").await, 0);
+    let opened = browser
+        .post_and_follow(&format!("{page}/reopen"), &[])
+        .await;
+    assert!(opened.shows("Снова в списке."));
+    assert_eq!(ids(&browser.get(REJECTED).await), ["A-1"]);
+    // A second click notes nothing.
+    browser.post(&format!("{page}/reopen"), &[]).await;
+    let acts: Vec<String> = app
+        .values("SELECT concat_ws(' ', login, kind, details->>'order') FROM operator_action ORDER BY action")
+        .await;
+    assert_eq!(acts, ["Анна settle A-1", "Анна reopen A-1"]);
+}
+
+#[tokio::test]
+async fn a_row_says_whose_order_it_was_and_a_page_where_in_it_what_is_wrong() {
+    let app = TestApp::with(operators).await;
+    let mut sent = changed(order("A-1"), "/total", "дорого");
+    sent["client"]["phone"] = json!("8 908 328-08-32");
+    app.post(&json!([sent])).await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let list = browser.get(REJECTED).await;
+    assert!(
+        list.shows("Василий Тестовый, 8 908 328-08-32, дорого"),
+        "{}",
+        list.text
+    );
+    let page = listed(&list).remove(0);
+    let seen = browser.get(&page).await;
+    assert!(seen.text.contains("<code>total</code>"), "{}", seen.text);
+    assert!(
+        seen.text.contains("<code>&#34;дорого&#34;</code>"),
+        "{}",
+        seen.text
+    );
+    // What was erased is told to be.
+    app.run("UPDATE journal_rejected SET body = ''").await;
+    let seen = browser.get(&page).await;
+    assert!(seen.shows("Данные стёрты по запросу клиента") && !seen.text.contains("<textarea"));
+}
+
+#[tokio::test]
+async fn orders_without_an_id_that_are_sent_again_are_listed_once() {
+    let app = TestApp::with(operators).await;
+    app.post(&json!([7, "text"])).await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let mut listed = ids(&browser.get(REJECTED).await);
+    listed.sort();
+    assert_eq!(listed, ["без id (1-й в запросе)", "без id (2-й в запросе)"]);
+    let seen = browser
+        .post_and_follow(&format!("{REJECTED}/send"), &[])
+        .await;
+    assert!(
+        seen.shows("Отправлено заказов: 2, из них принято: 0."),
+        "{}",
+        seen.text
+    );
+    assert!(!seen.text.contains("notice good"));
+    assert_eq!(ids(&browser.get(REJECTED).await).len(), 2);
 }

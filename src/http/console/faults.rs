@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::texts::texts;
-use crate::order::fault::{Language, usual_message, usual_warning};
+use crate::{
+    order::fault::{Language, usual_message, usual_warning},
+    store::console::KeptGroup,
+};
 
 /// `Клиент, Телефон: обязательное поле`. The journal keeps messages as they were answered, in Russian, and only those that say more
 /// than their code.
@@ -17,20 +20,33 @@ pub(super) fn in_words(entry: &Value, language: Language) -> String {
     with_title(field, &text, language)
 }
 
+/// The value that came at a path, as JSON; `None` where there was none.
+pub(super) fn came(order: &Value, path: &str) -> Option<String> {
+    let mut value = order;
+    for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
+        value = match step.strip_suffix(']') {
+            Some(place) => value.get(place.parse::<usize>().ok()?)?,
+            None => value.get(step)?,
+        };
+    }
+    // Of a whole list or object the text beside it tells.
+    let is_plain = !path.is_empty() && !value.is_object() && !value.is_array();
+    is_plain.then(|| value.to_string())
+}
+
 /// What a group of kept orders has in common.
-pub(super) fn group_title(field: &str, code: &str, is_remark: bool, language: Language) -> String {
-    let usual = if is_remark {
-        usual_warning(field, code, language)
-    } else {
-        usual_message(field, code, language)
-    };
-    let text = usual.unwrap_or_else(|| code.to_owned());
-    with_title(field, &text, language)
+pub(super) fn group_title(group: &KeptGroup, is_remark: bool, language: Language) -> String {
+    let (field, code) = (group.field.as_str(), group.code.as_str());
+    // What is usually done with such a value was not done with each of them.
+    let usual = usual_message(field, code, language);
+    let usual = usual.or_else(|| usual_warning(field, code, language).filter(|_| is_remark));
+    let text = group.message.clone().or(usual);
+    with_title(field, &text.unwrap_or_else(|| code.to_owned()), language)
 }
 
 fn with_title(field: &str, text: &str, language: Language) -> String {
     if field.is_empty() {
-        text.to_owned()
+        format!("{}: {text}", texts(language).the_order)
     } else {
         format!("{}: {text}", path_title(field, language))
     }
@@ -69,8 +85,16 @@ mod tests {
         let price = json!({ "field": "order_item_list[1].price", "code": "out_of_range", "message": "много" });
         assert_eq!(told(price), "Строка 2, Цена: много");
         let other = json!({ "field": "", "code": "no_such_code" });
-        assert_eq!(told(other), "no_such_code");
-        let group = |field, code, is_remark| group_title(field, code, is_remark, Language::Ru);
+        assert_eq!(told(other), "Заказ: no_such_code");
+        let group = |field: &str, code: &str, is_remark| {
+            let group = KeptGroup {
+                code: code.to_owned(),
+                field: field.to_owned(),
+                message: None,
+                orders: 1,
+            };
+            group_title(&group, is_remark, Language::Ru)
+        };
         assert_eq!(
             group("order_item_list[].price", "required", false),
             "Цена: обязательное поле"
@@ -80,5 +104,25 @@ mod tests {
             group("order_item_list[]", "empty", false).split(':').next(),
             Some("Состав")
         );
+    }
+
+    #[test]
+    fn the_value_that_came_is_told_where_there_was_one() {
+        let order = json!({
+            "total": "дорого", "client": { "phone": null }, "order_item_list": [{ "price": 1 }, { "price": -5 }],
+        });
+        let came = |path: &str| came(&order, path);
+        assert_eq!(came("total").as_deref(), Some("\"дорого\""));
+        assert_eq!(came("client.phone").as_deref(), Some("null"));
+        assert_eq!(came("order_item_list[1].price").as_deref(), Some("-5"));
+        for none in [
+            "",
+            "client",
+            "client.email",
+            "order_item_list[2].price",
+            "order_item_list[x",
+        ] {
+            assert_eq!(came(none), None, "{none}");
+        }
     }
 }

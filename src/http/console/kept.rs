@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -23,6 +24,8 @@ use crate::store::{
 };
 
 const ROWS: usize = 50;
+/// Letters of a name, or of what stands in its place, that a row shows.
+const LONGEST_PART: usize = 60;
 /// Faults of an order that its row shows.
 const FAULTS: usize = 4;
 
@@ -72,6 +75,8 @@ struct KeptList {
     /// Whether the groups are of the newest only.
     is_cut: Option<String>,
     rows: Vec<Row>,
+    /// How many all that match are.
+    matching: String,
     /// The query of the next page.
     older: Option<String>,
     is_first: bool,
@@ -110,6 +115,8 @@ struct Row {
     position: i32,
     received: String,
     key: String,
+    /// Whose it is and what it costs, as it came.
+    about: Vec<String>,
     order: Option<i32>,
     who: String,
     faults: Vec<String>,
@@ -208,7 +215,7 @@ async fn list(kind: Kind, desk: &Desk, asked: Asked) -> Result<Response, Refusal
         .next
         .map(|next| query(&[("after", &after_text(&next))]));
     let group = |group: KeptGroup| Tab {
-        title: group_title(&group.field, &group.code, kind == Kind::Remarks, language),
+        title: group_title(&group, kind == Kind::Remarks, language),
         count: Some(group.orders),
         query: Asked::query(&group.code, Some(&group.field), &[]),
         is_current: filter.code.as_ref() == Some(&group.code)
@@ -219,7 +226,11 @@ async fn list(kind: Kind, desk: &Desk, asked: Asked) -> Result<Response, Refusal
         (_, Some(progress)) => {
             let text = t.sent_again.replacen("{}", &progress.sent.to_string(), 1);
             let text = text.replacen("{}", &progress.accepted.to_string(), 1);
-            Some(Notice::good(text))
+            Some(if progress.accepted == 0 {
+                Notice::note(text)
+            } else {
+                Notice::good(text)
+            })
         }
         _ => None,
     };
@@ -241,6 +252,10 @@ async fn list(kind: Kind, desk: &Desk, asked: Asked) -> Result<Response, Refusal
             .is_cut
             .then(|| t.groups_cut.replace("{}", &LOOKED_AT.to_string())),
         rows: rows.collect(),
+        matching: match found.next {
+            None => found.matching.to_string(),
+            Some(_) => format!("{}+", found.matching),
+        },
         older,
         is_first: after.is_none(),
         goes_on: progress.filter(|progress| progress.next.is_some()),
@@ -248,6 +263,43 @@ async fn list(kind: Kind, desk: &Desk, asked: Asked) -> Result<Response, Refusal
         asked,
     };
     Ok(render(StatusCode::OK, &page))
+}
+
+/// What an order is called in a list: its id, or where in its request it was.
+pub(super) fn shown_key(key: &str, t: &Texts) -> String {
+    let place = key
+        .strip_prefix('#')
+        .and_then(|place| place.parse::<usize>().ok());
+    place.map_or_else(
+        || key.to_owned(),
+        |place| {
+            t.without_id
+                .replace("{}", &place.saturating_add(1).to_string())
+        },
+    )
+}
+
+/// Client, phone and sum of an order as it came, as far as they can be read.
+fn about(body: &str) -> Vec<String> {
+    let order: Value = serde_json::from_str(body).unwrap_or_default();
+    let client = &order["client"];
+    let parts = [
+        &client["username"],
+        &client["phone"],
+        &client["phones"][0],
+        &order["total"],
+    ];
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let texts = parts
+        .into_iter()
+        .filter_map(text)
+        .filter(|text| !text.is_empty());
+    let short = texts.map(|text| text.chars().take(LONGEST_PART).collect());
+    short.collect()
 }
 
 impl Row {
@@ -261,7 +313,8 @@ impl Row {
             more_faults: entries.len().saturating_sub(FAULTS),
             batch: row.batch,
             position: row.position,
-            key: row.order_key,
+            key: shown_key(&row.order_key, t),
+            about: row.body.as_deref().map_or_else(Vec::new, about),
             order: row.order_number,
             who: row.login.unwrap_or_else(|| t.by_sender.to_owned()),
             repeated: row.repeated,
@@ -279,6 +332,18 @@ pub(super) fn back_to_list(desk: &Desk, kind: Kind, code: &str, field: Option<&s
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_says_whose_order_it_is_as_far_as_it_can_be_read() {
+        let body = r#"{"total": "дорого", "client": {"username": " Анна ", "phones": ["8 908"], "phone": 7}}"#;
+        assert_eq!(about(body), ["Анна", "7", "8 908", "дорого"]);
+        for nothing in ["", "[1]", "{\"client\": []}", "no json"] {
+            assert_eq!(about(nothing), [""; 0], "{nothing}");
+        }
+        let t = texts(crate::order::fault::Language::Ru);
+        assert_eq!(shown_key("#3", t), "без id (4-й в запросе)");
+        assert_eq!(shown_key("#a", t), "#a");
+    }
 
     #[test]
     fn a_filter_goes_into_the_url_and_comes_back() {

@@ -131,7 +131,8 @@ async fn send_one(intake: &Intake, desk: &Desk, row: &KeptRow) -> Result<Outcome
         Err(Unavailable::Overloaded | Unavailable::Storage) => return Ok(Outcome::NotStored),
     };
     let accepted = resubmitted.is_accepted();
-    if accepted {
+    // One without an id is rejected as another one: it is not to be on the list twice.
+    if accepted || !kept.has_id() {
         let by = (Act::of(login), "resubmit", resubmitted.number());
         store.settle_kept(name, &kept, Some(by)).await?;
     }

@@ -20,8 +20,8 @@ use super::{
     Console,
     asked::Done,
     escape::spelled_out,
-    faults::in_words,
-    kept::{Kind, back_to_list},
+    faults::{came, in_words},
+    kept::{Kind, back_to_list, shown_key},
     page::{Notice, Page, base, render},
     refusal::Refusal,
     session::Desk,
@@ -61,11 +61,17 @@ struct KeptOrderPage {
     repeated: i32,
     badge: &'static str,
     badge_class: &'static str,
-    faults: Vec<String>,
+    faults: Vec<Fault>,
+    /// Whether its text was erased.
+    is_erased: bool,
+    /// Whether it may be put on the list again.
+    may_reopen: bool,
     /// Who settled it, and when.
     settled: Option<String>,
     /// What is in the field; `None`: it is too long for one.
     text: Option<String>,
+    /// Whether that is what somebody wrote.
+    is_unsaved: bool,
     /// What somebody wrote while another settled it.
     in_vain: Option<String>,
     rows: usize,
@@ -75,10 +81,17 @@ struct KeptOrderPage {
     confirm: Option<Confirm>,
 }
 
+/// What is wrong, where in the text, and what stands there.
+struct Fault {
+    text: String,
+    path: String,
+    came: Option<String>,
+}
+
 /// What would become of the text.
 struct Verdict {
     class: &'static str,
-    title: &'static str,
+    title: String,
     entries: Vec<String>,
 }
 
@@ -121,6 +134,14 @@ struct Shown {
     text: Option<String>,
     notice: Option<Notice>,
     verdict: Option<Verdict>,
+    /// The order that the text would become or change.
+    over: Option<Over>,
+}
+
+/// A stored order that somebody would write over without knowing.
+struct Over {
+    since: Option<Since>,
+    now: Versions,
 }
 
 async fn read(desk: &Desk, which: &Which) -> Result<KeptOrder, Refusal> {
@@ -137,16 +158,35 @@ async fn read(desk: &Desk, which: &Which) -> Result<KeptOrder, Refusal> {
     found.into_iter().next().ok_or(Refusal::NotFound)
 }
 
-/// What was stored since it came in.
-async fn since(desk: &Desk, kept: &KeptOrder) -> Result<Option<(Since, Versions)>, Refusal> {
+/// What a text with that id would be written over: something that was stored since the kept order came in, or an order that has
+/// nothing to do with it.
+async fn over(desk: &Desk, kept: &KeptOrder, key: &str) -> Result<Option<Over>, Refusal> {
     let name = &desk.publication.name;
-    let now = desk.store().versions(name, &kept.order_key).await?;
-    Ok(now.and_then(|now| Some((kept.changed_since(&now)?, now))))
+    let Some(now) = desk.store().versions(name, key).await? else {
+        return Ok(None);
+    };
+    if key != kept.order_key {
+        return Ok(Some(Over { since: None, now }));
+    }
+    let since = kept.changed_since(&now);
+    Ok(since.map(|since| Over {
+        since: Some(since),
+        now,
+    }))
 }
 
 fn stamp(now: &Versions) -> String {
-    format!("{}.{}", now.order_version, now.client_version)
+    format!("{}.{}.{}", now.order, now.order_version, now.client_version)
 }
+
+/// The id in a text, as it is written there.
+fn id_of(text: &str) -> Value {
+    let order: Value = serde_json::from_str(text).unwrap_or_default();
+    order["id"].clone()
+}
+
+/// The second click of two comes within it.
+const SECOND_CLICK: TimeDelta = TimeDelta::seconds(10);
 
 pub(super) async fn show(
     desk: Desk,
@@ -157,6 +197,7 @@ pub(super) async fn show(
     let kept = read(&desk, &which).await?;
     let notice = match done.done.as_str() {
         "settled" => Some(Notice::good(t.kept_settled)),
+        "reopened" => Some(Notice::good(t.kept_reopened)),
         "rejected" => Some(Notice::bad(t.rejected_again)),
         _ => None,
     };
@@ -186,6 +227,17 @@ pub(super) async fn settle(
     })
 }
 
+/// Puts it on its list again.
+pub(super) async fn reopen(desk: Desk, Path(which): Path<Which>) -> Result<Response, Refusal> {
+    let kept = read(&desk, &which).await?;
+    let act = Act::of(&desk.visit.user.login);
+    desk.store()
+        .reopen_kept(&desk.publication.name, &kept, act)
+        .await?;
+    let to = format!("{}?done=reopened", path(&desk, &kept));
+    Ok(Redirect::to(&to).into_response())
+}
+
 pub(super) async fn send(
     State(console): State<Arc<Console>>,
     desk: Desk,
@@ -198,19 +250,24 @@ pub(super) async fn send(
         let shown = Shown {
             text: Some(form.order.clone()),
             notice: Some(Notice::bad(why)),
-            verdict: None,
+            ..Shown::default()
         };
         let page = page(&desk, &kept, shown).await?;
         Ok(render(status, &page))
     };
     let login = &desk.visit.user.login;
-    if kept.settled_at.is_some() {
+    if let Some(settled_at) = kept.settled_at {
         // The second click of two.
-        return if kept.settled_by.as_ref() == Some(login) {
-            Ok(Redirect::to(&path(&desk, &kept)).into_response())
-        } else {
-            refused(StatusCode::CONFLICT, t.settled_meanwhile.to_owned()).await
-        };
+        if kept.settled_by.as_ref() == Some(login) && Utc::now() - settled_at < SECOND_CLICK {
+            let to = kept.order_number.map_or_else(
+                || path(&desk, &kept),
+                |number| format!("{}/orders/{number}", base(&desk.publication.name)),
+            );
+            return Ok(Redirect::to(&to).into_response());
+        }
+        let who = settled(&kept, &desk).unwrap_or_default();
+        let why = t.settled_meanwhile.replace("{}", &who);
+        return refused(StatusCode::CONFLICT, why).await;
     }
     let order = match one_order(&form.order) {
         Ok(order) if order.len() <= LONGEST => order.to_owned(),
@@ -218,26 +275,52 @@ pub(super) async fn send(
         Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, not_one(&error, t)).await,
     };
     let is_check = form.action == "check";
-    if !is_check
-        && let Some((_, now)) = since(&desk, &kept).await?
-        && form.over != stamp(&now)
-    {
-        return refused(StatusCode::CONFLICT, t.changed_since.to_owned()).await;
-    }
     let request_id = format!("console-{}", Uuid::now_v7());
-    let sent = Resubmit {
-        publication: Arc::new(desk.publication.clone()),
-        request_id: request_id.clone(),
-        login: Some(login.clone()),
-        order,
-        language: desk.visit.language,
-    };
+    let publication = Arc::new(desk.publication.clone());
     let intake = console.app.intake.get().ok_or(Refusal::NotReady)?;
-    let resubmitted = timeout(
-        console.app.config().times.answer,
-        intake.resubmit(sent, is_check),
-    );
-    let resubmitted = match resubmitted.await {
+    let send = |request_id, is_check| {
+        let sent = Resubmit {
+            publication: Arc::clone(&publication),
+            request_id,
+            login: Some(login.clone()),
+            order: order.clone(),
+            language: desk.visit.language,
+        };
+        timeout(
+            console.app.config().times.answer,
+            intake.resubmit(sent, is_check),
+        )
+    };
+    // The id may have been made that of another order: a check tells.
+    let needs_check = is_check || id_of(&order) != id_of(&kept.body);
+    let checked = if needs_check {
+        Some(send(format!("{request_id}-check"), true).await)
+    } else {
+        None
+    };
+    let key = match &checked {
+        Some(Ok(Ok(checked))) => checked.key.as_str(),
+        _ => kept.order_key.as_str(),
+    };
+    let over_what = over(&desk, &kept, key).await?;
+    if !is_check
+        && let Some(Over { now, .. }) = &over_what
+        && form.over != stamp(now)
+    {
+        let shown = Shown {
+            text: Some(form.order.clone()),
+            notice: Some(Notice::bad(t.changed_since)),
+            over: over_what,
+            ..Shown::default()
+        };
+        let page = page(&desk, &kept, shown).await?;
+        return Ok(render(StatusCode::CONFLICT, &page));
+    }
+    let resubmitted = match checked {
+        Some(checked) if is_check || !matches!(checked, Ok(Ok(_))) => checked,
+        _ => send(request_id.clone(), false).await,
+    };
+    let resubmitted = match resubmitted {
         Ok(Ok(resubmitted)) => resubmitted,
         // What he wrote is not lost with it.
         Ok(Err(Unavailable::Overloaded | Unavailable::Storage)) | Err(_) => {
@@ -249,8 +332,9 @@ pub(super) async fn send(
     };
     if is_check {
         let shown = Shown {
-            verdict: Some(Verdict::of(&resubmitted, &desk)),
+            verdict: Some(Verdict::of(&resubmitted, over_what.as_ref(), &desk)),
             text: Some(form.order),
+            over: over_what,
             ..Shown::default()
         };
         let page = page(&desk, &kept, shown).await?;
@@ -269,6 +353,12 @@ pub(super) async fn send(
         );
         return Ok(Redirect::to(&to).into_response());
     }
+    // One without an id is not to be on the list twice.
+    if !kept.has_id() {
+        let by = (Act::of(login), "resubmit", None);
+        let name = &desk.publication.name;
+        desk.store().settle_kept(name, &kept, Some(by)).await?;
+    }
     // It is in the journal as another attempt, with what he wrote.
     let filter = Filter {
         since: Some(Utc::now() - TimeDelta::hours(1)),
@@ -283,9 +373,10 @@ pub(super) async fn send(
         return Ok(Redirect::to(&to).into_response());
     }
     let shown = Shown {
-        verdict: Some(Verdict::of(&resubmitted, &desk)),
+        verdict: Some(Verdict::of(&resubmitted, None, &desk)),
         text: Some(form.order),
         notice: Some(Notice::bad(t.rejected_again)),
+        over: None,
     };
     let page = page(&desk, &kept, shown).await?;
     Ok(render(StatusCode::UNPROCESSABLE_ENTITY, &page))
@@ -307,18 +398,29 @@ fn path(desk: &Desk, kept: &KeptOrder) -> String {
     format!("{base}/kept/{}/{}", kept.batch, kept.position)
 }
 
+/// Who settled it, and when.
+fn settled(kept: &KeptOrder, desk: &Desk) -> Option<String> {
+    let t = texts(desk.visit.language);
+    let who = kept.settled_by.as_deref().unwrap_or(t.by_itself);
+    let at = shown::moment(kept.settled_at?, desk.publication.rules.timezone);
+    Some(format!("{who}, {at}"))
+}
+
 impl Verdict {
-    fn of(resubmitted: &Resubmitted, desk: &Desk) -> Self {
+    fn of(resubmitted: &Resubmitted, over: Option<&Over>, desk: &Desk) -> Self {
         let language = desk.visit.language;
         let t = texts(language);
         let entry = &resubmitted.entry;
         let entries = ["errors", "warnings"]
             .into_iter()
             .flat_map(|list| entry[list].as_array().map_or(&[][..], Vec::as_slice));
-        let (class, title) = if resubmitted.is_accepted() {
-            ("good", t.would_be_accepted)
-        } else {
-            ("bad", t.would_be_rejected)
+        let (class, title) = match over {
+            _ if !resubmitted.is_accepted() => ("bad", t.would_be_rejected.to_owned()),
+            Some(over) => {
+                let number = over.now.order.to_string();
+                ("warn", t.would_change.replace("{}", &number))
+            }
+            None => ("good", t.would_be_accepted.to_owned()),
         };
         Self {
             class,
@@ -336,13 +438,17 @@ async fn page(desk: &Desk, kept: &KeptOrder, shown: Shown) -> Result<KeptOrderPa
     let kind = Kind::of(kept);
     let section = kind.section();
     let name = &desk.publication.name;
-    let since = since(desk, kept).await?;
+    let known = match shown.over {
+        Some(known) => Some(known),
+        None => over(desk, kept, &kept.order_key).await?,
+    };
     // Of a rejected order that came in since, and of a changed one, it is said before somebody has worked on it.
-    let confirm = since.map(|(since, now)| Confirm {
+    let confirm = known.map(|Over { since, now }| Confirm {
         text: match since {
-            Since::CameIn => t.since_came_in,
-            Since::OrderChanged => t.since_order_changed,
-            Since::ClientChanged => t.since_client_changed,
+            Some(Since::CameIn) => t.since_came_in,
+            Some(Since::OrderChanged) => t.since_order_changed,
+            Some(Since::ClientChanged) => t.since_client_changed,
+            None => t.over_another_order,
         }
         .replace("{}", &now.order.to_string()),
         versions: stamp(&now),
@@ -354,16 +460,24 @@ async fn page(desk: &Desk, kept: &KeptOrder, shown: Shown) -> Result<KeptOrderPa
         None if original.len() <= LONGEST => Some(original.clone()),
         None => None,
     };
+    let is_unsaved = text.as_ref().is_some_and(|text| *text != original);
     let in_vain = shown.text.filter(|_| kept.settled_at.is_some());
-    let settled = kept.settled_at.map(|at| {
-        let who = kept.settled_by.as_deref().unwrap_or(t.by_itself);
-        format!("{who}, {}", shown::moment(at, zone))
-    });
+    let is_erased = kept.body.is_empty();
     let (badge, badge_class) = match kind {
+        _ if kept.settled_at.is_some() => (t.settled, "none"),
         Kind::Rejected => (t.event_rejected, "bad"),
         Kind::Remarks => (t.event_remarks, "warn"),
     };
-    let title = format!("{} {}", t.order, kept.order_key);
+    let title = format!("{} {}", t.order, shown_key(&kept.order_key, t));
+    let body: Value = serde_json::from_str(&kept.body).unwrap_or_default();
+    let fault = |entry: &Value| {
+        let path = entry["field"].as_str().unwrap_or_default();
+        Fault {
+            text: in_words(entry, language),
+            came: came(&body, path),
+            path: path.to_owned(),
+        }
+    };
     Ok(KeptOrderPage {
         base: base(name),
         list: section.href(name),
@@ -376,15 +490,17 @@ async fn page(desk: &Desk, kept: &KeptOrder, shown: Shown) -> Result<KeptOrderPa
         repeated: kept.repeated,
         badge,
         badge_class,
-        faults: kept
-            .entries()
-            .map(|entry| in_words(entry, language))
-            .collect(),
-        settled,
+        faults: kept.entries().map(fault).collect(),
+        is_erased,
+        // An order that was taken is not rejected any more.
+        may_reopen: kept.settled_by.is_some()
+            && (kind == Kind::Remarks || kept.order_number.is_none()),
+        settled: settled(kept, desk),
         rows: text
             .as_ref()
-            .map_or(0, |text| text.lines().count().clamp(8, 40)),
+            .map_or(0, |text| (text.lines().count() + 1).clamp(8, 40)),
         text,
+        is_unsaved,
         in_vain,
         original,
         verdict: shown.verdict,

@@ -142,6 +142,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
             post(kept_order::settle),
         )
         .route(
+            "/console/p/{publication}/kept/{batch}/{position}/reopen",
+            post(kept_order::reopen),
+        )
+        .route(
             "/console/p/{publication}/kept/{batch}/{position}/send",
             post(kept_order::send).layer(DefaultBodyLimit::max(kept_order::FORM_BYTES)),
         )

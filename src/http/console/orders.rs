@@ -284,6 +284,7 @@ impl ListPage {
         let zone = desk.publication.rules.timezone;
         let usual = period::usual(zone.local(Utc::now()).date_naive());
         let periods = [t.today, t.yesterday, t.last_week].into_iter().zip(usual);
+        let days = asked.days();
         let periods = periods.map(|(title, (first, last))| {
             let asked = Asked {
                 from: first.to_string(),
@@ -293,7 +294,7 @@ impl ListPage {
             Tab {
                 title,
                 query: asked.query(&asked.status, None),
-                is_current: asked.days() == (Some(first), Some(last)),
+                is_current: days == (Some(first), Some(last)),
             }
         });
         Self {

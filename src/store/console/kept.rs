@@ -61,6 +61,8 @@ pub struct KeptRow {
     pub entries: Value,
     /// Our number of the order.
     pub order_number: Option<i32>,
+    /// As it came, of a row that is shown; `None`: it is too long.
+    pub body: Option<String>,
 }
 
 /// Faults or warnings of one code and field, and how many orders have one.
@@ -69,12 +71,16 @@ pub struct KeptGroup {
     pub code: String,
     /// Without the places in lists: `order_item_list[].price`.
     pub field: String,
+    /// What all of them are told, where it is the same.
+    pub message: Option<String>,
     pub orders: usize,
 }
 
 #[derive(Debug, Clone)]
 pub struct KeptPage {
     pub rows: Vec<KeptRow>,
+    /// How many match, of those that were looked at.
+    pub matching: usize,
     /// What the newest [`LOOKED_AT`] have, the most frequent first.
     pub groups: Vec<KeptGroup>,
     /// Whether there are more than were looked at for `groups`.
@@ -84,11 +90,12 @@ pub struct KeptPage {
 }
 
 impl KeptRow {
-    fn entries(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    /// Of each its code, its field and what more is said of it.
+    fn entries(&self) -> impl Iterator<Item = (&str, Cow<'_, str>, Option<&str>)> {
         let entries = self.entries.as_array().into_iter().flatten();
         entries.filter_map(|entry| {
             let field = without_places(entry["field"].as_str()?);
-            Some((entry["code"].as_str()?, field))
+            Some((entry["code"].as_str()?, field, entry["message"].as_str()))
         })
     }
 
@@ -98,7 +105,7 @@ impl KeptRow {
         };
         let of_field = |field: &str| filter.field.as_deref().is_none_or(|wanted| wanted == field);
         self.entries()
-            .any(|(code, field)| code == wanted && of_field(&field))
+            .any(|(code, field, _)| code == wanted && of_field(&field))
     }
 }
 
@@ -116,19 +123,28 @@ fn without_places(path: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// How many orders have something, and what they are told of it.
+type Told<'a> = (usize, HashSet<Option<&'a str>>);
+
 /// Codes and fields of these, the most frequent first.
 fn groups(rows: &[KeptRow]) -> Vec<KeptGroup> {
-    let mut counts: HashMap<(&str, Cow<'_, str>), usize> = HashMap::new();
+    let mut counts: HashMap<(&str, Cow<'_, str>), Told<'_>> = HashMap::new();
     for row in rows {
-        let each_once: HashSet<_> = row.entries().collect();
-        for entry in each_once {
-            *counts.entry(entry).or_default() += 1;
+        let mut each_once = HashSet::new();
+        for (code, field, message) in row.entries() {
+            let (orders, messages) = counts.entry((code, field.clone())).or_default();
+            *orders += usize::from(each_once.insert((code, field)));
+            messages.insert(message);
         }
     }
-    let group = |((code, field), orders): ((&str, Cow<'_, str>), usize)| KeptGroup {
-        code: code.to_owned(),
-        field: field.into_owned(),
-        orders,
+    let group = |((code, field), (orders, messages)): ((&str, Cow<'_, str>), Told<'_>)| {
+        let one = messages.iter().next().filter(|_| messages.len() == 1);
+        KeptGroup {
+            code: code.to_owned(),
+            field: field.into_owned(),
+            message: one.copied().flatten().map(str::to_owned),
+            orders,
+        }
     };
     let mut groups: Vec<KeptGroup> = counts.into_iter().map(group).collect();
     groups.sort_by(|one, other| {
@@ -157,14 +173,17 @@ impl Store {
                 (rows, end) = look(connection, publication, remarks, after).await?;
             }
             rows.retain(|row| row.has(filter));
-            let has_more = rows.len() > most;
+            let matching = rows.len();
+            let has_more = matching > most;
             rows.truncate(most);
+            add_bodies(connection, publication, &mut rows).await?;
             let last = rows.last().filter(|_| has_more).map(|row| KeptPosition {
                 batch: row.batch,
                 position: row.position,
             });
             Ok(KeptPage {
                 rows,
+                matching,
                 groups,
                 is_cut,
                 next: last.or(end),
@@ -218,6 +237,37 @@ impl Store {
         Ok(connection.done(settled)? > 0)
     }
 
+    /// Opens a kept order again that an operator settled.
+    pub async fn reopen_kept(
+        &self,
+        publication: &str,
+        kept: &KeptOrder,
+        by: Act<'_>,
+    ) -> Result<(), Error> {
+        let details = serde_json::json!({ "order": kept.order_key });
+        let mut connection = self.connection().await?;
+        let opened = sqlx::query!(
+            "WITH opened AS (
+                 UPDATE journal_rejected SET settled_at = NULL, settled_by = NULL
+                 WHERE publication = $1 AND batch = $2 AND position = $3 AND settled_by IS NOT NULL
+                 RETURNING 1
+             )
+             INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
+             SELECT $1, $4::uuid, now(), $5, 'reopen', $6::int, $7::jsonb WHERE EXISTS (SELECT FROM opened)",
+            publication,
+            kept.batch,
+            kept.position,
+            by.id,
+            by.login,
+            kept.order_number,
+            details,
+        )
+        .execute(&mut *connection);
+        let opened = self.in_time(opened).await;
+        connection.done(opened)?;
+        Ok(())
+    }
+
     /// Settles what no list shows any more: of an order that came again, and of one that was taken in the end. Looks at `step` open
     /// rows behind `after`, the oldest first; says where it ended, and `None` at the end.
     pub async fn settle_outdated(
@@ -266,6 +316,36 @@ impl Store {
     }
 }
 
+/// A longer order is not read for a list.
+const LONGEST: i32 = 64 * 1024;
+
+async fn add_bodies(
+    connection: &mut PgConnection,
+    publication: &str,
+    rows: &mut [KeptRow],
+) -> Result<(), sqlx::Error> {
+    let batches: Vec<Uuid> = rows.iter().map(|row| row.batch).collect();
+    let positions: Vec<i32> = rows.iter().map(|row| row.position).collect();
+    let bodies = sqlx::query_scalar!(
+        r#"SELECT r.body FROM unnest($2::uuid[], $3::int[]) WITH ORDINALITY AS k (batch, position, place)
+           LEFT JOIN LATERAL (
+               SELECT r.body FROM journal_rejected r
+               WHERE r.publication = $1 AND r.batch = k.batch AND r.position = k.position AND length(r.body) <= $4 OFFSET 0
+           ) r ON true
+           ORDER BY k.place"#,
+        publication,
+        &batches,
+        &positions,
+        LONGEST,
+    )
+    .fetch_all(connection)
+    .await?;
+    for (row, body) in rows.iter_mut().zip(bodies) {
+        row.body = body;
+    }
+    Ok(())
+}
+
 /// What is listed of the open rows from there, and the last of those that were looked at; `None`: that is the end.
 async fn look(
     connection: &mut PgConnection,
@@ -278,7 +358,7 @@ async fn look(
         KeptRow,
         r#"SELECT r.batch AS "batch!", r.position AS "position!", b.received_at, b.login, r.order_key AS "order_key!",
                   r.repeated AS "repeated!", jsonb_path_query_array(r.entries, '$[0 to 19]') AS "entries!",
-                  o.number AS "order_number?"
+                  o.number AS "order_number?", NULL::text AS body
            FROM (
                (SELECT batch, position, order_key, order_version, repeated, faults AS entries FROM journal_rejected
                 WHERE NOT $4::boolean AND publication = $1 AND settled_at IS NULL AND warnings IS NULL
@@ -351,6 +431,7 @@ mod tests {
             repeated: 0,
             entries,
             order_number: None,
+            body: None,
         }
     }
 
@@ -363,8 +444,8 @@ mod tests {
             row(json!([price(3)])),
             row(json!([{ "field": "", "code": "conflict" }])),
         ];
-        let groups = groups(&rows);
-        let told: Vec<_> = groups
+        let found = groups(&rows);
+        let told: Vec<_> = found
             .iter()
             .map(|group| (group.code.as_str(), group.field.as_str(), group.orders))
             .collect();
@@ -376,6 +457,15 @@ mod tests {
                 ("required", "client.phone", 1),
             ]
         );
+        // What rows of a group are told, the group is called; where they are told different things, it is not.
+        let told = |message: &str| json!([{ "field": "client.phone", "code": "invalid_format", "message": message }]);
+        let message = |rows: &[KeptRow]| groups(rows)[0].message.clone();
+        let (one, other) = (told("взят только он"), told("нет цифр"));
+        assert_eq!(
+            message(&[row(one.clone()), row(one.clone())]).as_deref(),
+            Some("взят только он")
+        );
+        assert_eq!(message(&[row(one), row(other)]), None);
         let filter = |code: &str, field: Option<&str>| KeptFilter {
             remarks: false,
             code: Some(code.to_owned()),

@@ -26,6 +26,20 @@ window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
+// Esc closes what asks once more.
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && document.querySelector(".sure[open]");
+  if (!open) return;
+  open.open = false;
+  open.querySelector("summary").focus();
+});
+
+// What somebody corrected is not lost by a click on something else.
+window.addEventListener("beforeunload", (event) => {
+  const texts = [...document.querySelectorAll("form:not([data-sent]) textarea")];
+  if (texts.some((text) => text.dataset.unsaved !== undefined || text.value !== text.defaultValue)) event.preventDefault();
+});
+
 // What goes on step by step goes on by itself, as long as the page is open.
 const next = document.querySelector("form[data-goes-on]");
 if (next) setTimeout(() => next.requestSubmit(), 300);
