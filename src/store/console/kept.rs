@@ -246,14 +246,16 @@ impl Store {
     ) -> Result<(), Error> {
         let details = serde_json::json!({ "order": kept.order_key });
         let mut connection = self.connection().await?;
-        let opened = sqlx::query!(
-            "WITH opened AS (
-                 UPDATE journal_rejected SET settled_at = NULL, settled_by = NULL
-                 WHERE publication = $1 AND batch = $2 AND position = $3 AND settled_by IS NOT NULL
-                 RETURNING 1
-             )
-             INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
-             SELECT $1, $4::uuid, now(), $5, 'reopen', $6::int, $7::jsonb WHERE EXISTS (SELECT FROM opened)",
+        let opened = sqlx::query_scalar!(
+            r#"WITH opened AS (
+                   UPDATE journal_rejected SET settled_at = NULL, settled_by = NULL
+                   WHERE publication = $1 AND batch = $2 AND position = $3 AND settled_by IS NOT NULL
+                   RETURNING 1
+               ), act AS (
+                   INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
+                   SELECT $1, $4::uuid, now(), $5::text, 'reopen', $6::int, $7::jsonb WHERE EXISTS (SELECT FROM opened)
+               )
+               SELECT count(*) AS "count!" FROM opened"#,
             publication,
             kept.batch,
             kept.position,
@@ -262,7 +264,7 @@ impl Store {
             kept.order_number,
             details,
         )
-        .execute(&mut *connection);
+        .fetch_one(&mut *connection);
         let opened = self.in_time(opened).await;
         connection.done(opened)?;
         Ok(())
