@@ -10,7 +10,7 @@ const ORDERS: &str = "/console/p/demodelivery/orders";
 /// Stored orders: many times what a page may read.
 const STORED: i64 = 30_000;
 /// What a page may read of an index. It shows 50 orders; a search looks at 200 clients, a list of kept orders at 500 of them, one of
-/// products at 200 with ten lines each, and the numbers beside them at 300 and 200.
+/// products at 200 with ten lines each, and the numbers beside them at 300 of each.
 const MOST_READ: i64 = 3_500;
 
 /// What the overview may count: the orders and calls of a month, of two hundred days of orders and more than a year of calls.
@@ -191,10 +191,18 @@ async fn no_page_walks_through_a_table_or_an_index() {
         assert_eq!(seen.status, 200, "{page}");
         check(&app, &page, &mut read).await;
     }
-    // What is done there, too: a kept order is settled, lines are filled, a refused order is sent again.
+    // What is done there, too: a kept order is sent and settled, a product is matched, lines are filled, a refused order is sent again.
     read = read_so_far(&app).await;
     for (action, form) in [
+        (
+            format!("kept/{newest}/send"),
+            vec![("order", r#"{"id": "order 30001"}"#), ("action", "send")],
+        ),
         (format!("kept/{newest}/settle"), vec![]),
+        (
+            "unmatched/match".to_owned(),
+            vec![("id", "set 297"), ("product", "1")],
+        ),
         (
             "unmatched/fill".to_owned(),
             vec![("id", "set 299"), ("product", "1")],
@@ -213,6 +221,17 @@ async fn no_page_walks_through_a_table_or_an_index() {
         assert_eq!(seen.status, 303, "{action}: {}", seen.text);
         check(&app, &action, &mut read).await;
     }
+    // As many as there is time for, and the list is looked up for each twenty. Each order that is taken has its targets look at what
+    // they have refused: that is not the console's.
+    app.run("TRUNCATE target_delivery").await;
+    read = read_so_far(&app).await;
+    let all = "/console/p/demodelivery/rejected/send";
+    let seen = browser.post(all, &[]).await;
+    assert_eq!(seen.status, 303, "send all: {}", seen.text);
+    let (_, sent) = seen.location().split_once("sent=").expect("sent");
+    let sent: i64 = sent.split('&').next().unwrap().parse().unwrap();
+    assert!(sent > 0, "{}", seen.location());
+    check_up_to(MOST_READ * (1 + sent / 20), &app, "send all", &mut read).await;
     let clients = "/console/p/demodelivery/clients";
     for typed in ["+79080000832", "client 77", "77"] {
         let seen = browser.post(clients, &[("q", typed)]).await;

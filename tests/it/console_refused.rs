@@ -39,8 +39,8 @@ async fn refused() -> TestApp {
     .await;
     app.run(
         "INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at, error)
-         SELECT publication, '1c', number, version, CASE sender_id WHEN 'dead' THEN 7 WHEN 'parked' THEN 1 ELSE 0 END,
-                CASE sender_id WHEN 'parked' THEN now() + interval '1 hour' WHEN 'resent' THEN now() END,
+         SELECT publication, '1c', number, version, CASE WHEN sender_id = 'dead' THEN 7 WHEN sender_id = 'parked' THEN 1 ELSE 0 END,
+                CASE WHEN sender_id = 'parked' THEN now() + interval '1 hour' WHEN sender_id = 'resent' THEN now() END,
                 'нет контрагента <b>' || sender_id
          FROM orders WHERE publication = 'demodelivery' AND sender_id <> 'taken';
          INSERT INTO target_attempt (publication, target, attempt, began_at, milliseconds, status, orders, taken, refused, error)
