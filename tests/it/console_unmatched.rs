@@ -318,6 +318,25 @@ async fn an_id_that_was_matched_meanwhile_and_a_product_that_is_none_change_noth
 }
 
 #[tokio::test]
+async fn the_number_beside_the_list_counts_what_waits_however_many_old_ids_there_are() {
+    let app = with_catalogue().await;
+    let old = (0..250).map(|n| {
+        let line = [(&*format!("old {n:03}"), "Снят с продажи")];
+        changed(with_lines(&format!("o{n}"), &line), "/status", "completed")
+    });
+    app.post(&old.collect::<Value>()).await;
+    app.post(&json!([
+        with_lines("A", &[("pump", "Помпа"), ("pump", "Помпа")]),
+        with_lines("B", &[("pump", "Помпа"), ("pipe", "Шланг")]),
+    ]))
+    .await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let seen = browser.get(&format!("{BASE}/orders")).await;
+    let number = "Неизвестные товары <span class=\"count\">2</span>";
+    assert!(seen.text.contains(number), "{}", seen.text);
+}
+
+#[tokio::test]
 async fn an_id_that_is_empty_on_purpose_is_not_asked_about() {
     let app = with_catalogue().await;
     let delivery = ("delivery", "Доставка");

@@ -385,7 +385,7 @@ fn changes(lines: &[(i32, i32)], product: i32) -> (Vec<i32>, Vec<Value>) {
 
 /// Ids of which one of the newest lines belongs to an open order, `most` behind `after`. And the last of those that
 /// were looked at; `None`: the end was seen.
-pub(super) async fn waiting_ids(
+async fn waiting_ids(
     connection: &mut PgConnection,
     publication: &str,
     after: Option<&str>,

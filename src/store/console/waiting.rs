@@ -1,6 +1,5 @@
 //! How much waits for a person: the numbers beside the lists. Every page asks for them, so each is bounded.
 
-use super::unmatched::waiting_ids;
 use crate::store::{Error, Store};
 
 /// Nothing is counted further.
@@ -20,7 +19,6 @@ impl Store {
     /// vain.
     pub async fn waiting(&self, publication: &str, targets: &[String]) -> Result<Waiting, Error> {
         self.look_up(async |connection| {
-            let (unmatched, _) = waiting_ids(connection, publication, None, MOST_COUNTED).await?;
             let counted = sqlx::query!(
                 r#"SELECT
                        (SELECT count(*) FROM (
@@ -55,6 +53,25 @@ impl Store {
                            LIMIT $2
                        ) r) AS "remarks!",
                        (SELECT count(*) FROM (
+                           -- Of the newest lines: ids of finished orders stay, and may be many.
+                           SELECT DISTINCT i.product_id FROM (
+                               SELECT order_number FROM order_item WHERE publication = $1 AND product_number IS NULL
+                               ORDER BY order_number DESC LIMIT 300
+                           ) n
+                           CROSS JOIN LATERAL (
+                               SELECT o.number, o.status FROM orders o
+                               WHERE o.publication = $1 AND o.number = n.order_number OFFSET 0
+                           ) o
+                           CROSS JOIN LATERAL (
+                               SELECT i.product_id FROM order_item i
+                               WHERE i.publication = $1 AND i.order_number = o.number AND i.product_number IS NULL OFFSET 0
+                           ) i
+                           WHERE o.status IN ('new', 'approved') AND NOT EXISTS (
+                                     SELECT FROM product_left_empty e
+                                     WHERE e.publication = $1 AND e.sender_id = i.product_id)
+                           LIMIT $2
+                       ) i) AS "unmatched!",
+                       (SELECT count(*) FROM (
                            -- An order that 1C was sent and reported is one.
                            SELECT DISTINCT d.order_number FROM (
                                SELECT d.order_number FROM unnest($3::text[]) AS t (name)
@@ -78,7 +95,7 @@ impl Store {
             Ok(Waiting {
                 rejected: counted.rejected,
                 remarks: counted.remarks,
-                unmatched: i64::try_from(unmatched.len()).unwrap_or(i64::MAX),
+                unmatched: counted.unmatched,
                 refused: counted.refused,
             })
         })
