@@ -208,8 +208,14 @@ fn reason_of(refused: &Map<String, Value>) -> String {
     };
     let mut reason = text(refused, "message");
     let errors = refused.get("errors").and_then(Value::as_array);
+    let message = reason.clone();
     for error in errors.into_iter().flatten().filter_map(Value::as_object) {
-        let what = [text(error, "code"), text(error, "message")];
+        let said = text(error, "message");
+        // One of ours says it in its message already.
+        if !said.is_empty() && message.contains(&said) {
+            continue;
+        }
+        let what = [text(error, "code"), said];
         let what: Vec<String> = what.into_iter().filter(|what| !what.is_empty()).collect();
         let field = text(error, "field");
         if !reason.is_empty() {
@@ -273,6 +279,20 @@ mod tests {
         ];
         assert_eq!(answer.verdicts, due);
         assert_eq!(answer.notes, [""; 0]);
+    }
+
+    #[test]
+    fn what_a_message_says_already_is_not_said_again() {
+        let refused = json!({
+            "message": "Заказ не принят: total — обязательное поле",
+            "errors": [
+                { "field": "total", "code": "required", "message": "обязательное поле" },
+                { "field": "id", "code": "conflict", "message": "занят" },
+            ],
+        });
+        let reason = reason_of(refused.as_object().expect("an object"));
+        let due = "Заказ не принят: total — обязательное поле; id: conflict, занят";
+        assert_eq!(reason, due);
     }
 
     #[test]
