@@ -163,7 +163,11 @@ impl Sender {
         let look = self.store.look_at_target(self.key(), self.takes).await?;
         self.report(&look);
         let parked_is_due = look.next_parked.is_some_and(|wait| wait.is_zero());
-        if look.paused || !(look.feed_goes_on || parked_is_due) {
+        if look.paused {
+            // Whatever is due waits: looking again at once would find the same.
+            return Ok(Next::Later(None));
+        }
+        if !(look.feed_goes_on || parked_is_due) {
             return Ok(Next::Later(look.next_parked));
         }
         if !look.wait.is_zero() {
