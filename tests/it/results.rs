@@ -410,3 +410,18 @@ async fn results_and_orders_at_the_same_time_lose_nothing_of_one_another() {
         assert_eq!(app.value::<i64>(what).await, due, "{what}");
     }
 }
+
+#[tokio::test]
+async fn that_the_same_is_said_of_a_newer_version_does_not_make_it_later() {
+    let app = with_orders(1).await;
+    let said = |version: i32, number: &str| json!({ "number": 1, "version": version, "receiver_number": number });
+    app.report_one(&said(1, "N-1")).await;
+    app.run("UPDATE order_receiver SET said_at = said_at - interval '1 hour'")
+        .await;
+    app.accept(&changed(order("A-1"), "/total", 999)).await;
+    app.report_one(&said(2, "N-1")).await;
+    let late = "SELECT count(*) FROM order_receiver WHERE version = 2 AND said_at < now() - interval '59 minutes'";
+    assert_eq!(app.value::<i64>(late).await, 1);
+    app.report_one(&said(2, "N-2")).await;
+    assert_eq!(app.value::<i64>(late).await, 0, "another number is news");
+}

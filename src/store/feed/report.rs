@@ -256,7 +256,9 @@ async fn write(
                  AS t (order_number, version, number, uid, error)
              ON CONFLICT (publication, order_number) DO UPDATE
              SET version = excluded.version, number = excluded.number, uid = excluded.uid, error = excluded.error,
-                 said_at = excluded.said_at",
+                 -- When it said so first: the same of a newer version is no news.
+                 said_at = CASE WHEN (r.number, r.uid, r.error) IS DISTINCT FROM (excluded.number, excluded.uid, excluded.error)
+                                THEN excluded.said_at ELSE r.said_at END",
             publication,
             &receivers.iter().map(|order| order.after.number).collect::<Vec<_>>(),
             &receivers.iter().map(|order| order.after.receiver.version).collect::<Vec<_>>(),
