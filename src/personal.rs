@@ -19,7 +19,7 @@ use crate::{
     },
     store::{
         Error, Store,
-        console::Act,
+        console::{Act, KeptOfClient},
         personal::{Called, Change, KeptBody, KeptPlace, OrderKey, SaidOf},
     },
 };
@@ -106,11 +106,11 @@ pub async fn erase(
         return Ok(Erasure::NoSuchClient);
     };
     let orders = orders_of(store, name, number).await?;
-    let is_open = |order: &&OrderKey| {
-        let status = Status::parse(&order.status);
-        matches!(status, Some(Status::New | Status::Approved))
-    };
-    let open: Vec<OrderKey> = orders.iter().filter(is_open).cloned().collect();
+    let open: Vec<OrderKey> = orders
+        .iter()
+        .filter(|order| is_open(order))
+        .cloned()
+        .collect();
     if !open.is_empty() && !with_open_orders {
         return Ok(Erasure::OpenOrders(open));
     }
@@ -138,7 +138,7 @@ pub async fn erase(
         after = last;
     }
     for step in kept.chunks(STEP) {
-        store.erase_bodies(name, step).await?;
+        store.erase_bodies(name, step, act.login).await?;
     }
     erased.bodies = kept.len();
     let details = json!({ "client": number, "orders": erased.orders, "bodies": erased.bodies });
@@ -182,6 +182,22 @@ async fn recognise(
 
 fn numbers_of(orders: &[OrderKey]) -> Vec<i32> {
     orders.iter().map(|order| order.number).collect()
+}
+
+fn is_open(order: &OrderKey) -> bool {
+    let status = Status::parse(&order.status);
+    matches!(status, Some(Status::New | Status::Approved))
+}
+
+/// A client's orders that are not finished.
+pub async fn open_orders(
+    store: &Store,
+    publication: &str,
+    client: i32,
+) -> Result<Vec<OrderKey>, Error> {
+    let mut orders = orders_of(store, publication, client).await?;
+    orders.retain(is_open);
+    Ok(orders)
 }
 
 /// What targets said of whole requests may name anybody.
@@ -354,6 +370,22 @@ fn texts(value: &Value) -> Vec<String> {
         .map_or(std::slice::from_ref(value), Vec::as_slice);
     let texts = list.iter().filter_map(Value::as_str);
     texts.map(str::to_owned).collect()
+}
+
+/// Kept orders that are looked at for a page: a body may be long.
+pub const KEPT_LOOKED_AT: i64 = 500;
+
+/// A client's kept orders among the newest of all, and whether older ones were not looked at. `orders`: some of its orders.
+pub async fn newest_kept(
+    store: &Store,
+    publication: &Publication,
+    client: &Client,
+    orders: &[OrderKey],
+) -> Result<(Vec<KeptOfClient>, bool), Error> {
+    let person = Person::of(client, orders);
+    let (mut kept, is_cut) = store.newest_kept(&publication.name, KEPT_LOOKED_AT).await?;
+    kept.retain(|kept| person.is_in(&kept.order_key, &kept.body, &publication.rules));
+    Ok((kept, is_cut))
 }
 
 /// All that is stored of a client, for the client; `None`: there is no such client.

@@ -352,13 +352,31 @@ impl Store {
         Ok(())
     }
 
-    /// Erases the bodies of kept orders, and what more than a code was said of them.
-    pub async fn erase_bodies(&self, publication: &str, kept: &[KeptPlace]) -> Result<(), Error> {
+    /// Erases the bodies of kept orders, and what more than a code was said of them. What was open of them is settled: nothing is left
+    /// to look at.
+    pub async fn erase_bodies(
+        &self,
+        publication: &str,
+        kept: &[KeptPlace],
+        login: &str,
+    ) -> Result<(), Error> {
         let (batches, positions): (Vec<Uuid>, Vec<i32>) =
             kept.iter().map(|kept| (kept.batch, kept.position)).unzip();
         if batches.is_empty() {
             return Ok(());
         }
+        let mut transaction = self.pool().begin().await.map_err(Error::Unavailable)?;
+        let settled = sqlx::query!(
+            "UPDATE journal_rejected r SET settled_at = now(), settled_by = $4
+             FROM unnest($2::uuid[], $3::int[]) AS k (batch, position)
+             WHERE r.publication = $1 AND r.batch = k.batch AND r.position = k.position AND r.settled_at IS NULL",
+            publication,
+            &batches,
+            &positions,
+            login,
+        )
+        .execute(&mut *transaction);
+        self.in_time(settled).await.map_err(Error::of_statement)?;
         let done = sqlx::query!(
             "UPDATE journal_rejected r SET
                  body = '',
@@ -371,13 +389,15 @@ impl Store {
             &batches,
             &positions,
         )
-        .execute(self.pool());
+        .execute(&mut *transaction);
         self.in_time(done).await.map_err(Error::of_statement)?;
+        transaction.commit().await.map_err(Error::of_statement)?;
         Ok(())
     }
 
     /// Erases what orders of a client say of a person: the address, the comment, and what the back office and targets said of them.
-    /// Nobody is told of it as of a change: 1C would take an empty address for a new one. Says how many orders had something.
+    /// Nobody is told of it as of a change: 1C would take an empty address for a new one. What a target refused of them is no longer to
+    /// be sent. Says how many orders had something.
     pub async fn erase_orders(
         &self,
         publication: &str,
@@ -409,8 +429,7 @@ impl Store {
         for statement in [
             "UPDATE order_receiver SET error = ''
              WHERE publication = $1 AND order_number = ANY ($2) AND error IS NOT NULL",
-            "UPDATE target_delivery SET error = '', next_try_at = NULL
-             WHERE publication = $1 AND order_number = ANY ($2)",
+            "DELETE FROM target_delivery WHERE publication = $1 AND order_number = ANY ($2)",
         ] {
             let done = sqlx::query(statement)
                 .bind(publication)

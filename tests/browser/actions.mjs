@@ -177,7 +177,7 @@ inEachWay("an admin sees who did what", async (way, look) => {
   const admins = await visitor({ ...way, who: ADMIN });
   await admins.goto("/console/p/demodelivery/actions");
   const row = await admins.innerText(`tr:has-text("${number}")`);
-  assert.ok(row.includes(DISPATCHER) && row.includes("сменил статус Новый → Принят"), row);
+  assert.ok(row.includes(DISPATCHER) && row.includes("смена статуса: Новый → Принят"), row);
   await look(admins);
   await leads(admins, () => admins.click(`a:text-is("${number}")`));
   assert.ok(admins.url().endsWith(`${ORDERS}/${number}`));

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { inEachWay, ORDERS } from "./actions.mjs";
 import { leads, text, visitor } from "./browser.mjs";
 import { newOrder } from "./orders.mjs";
-import { DISPATCHER, send, sendOne } from "./service.mjs";
+import { ADMIN, DISPATCHER, send, sendOne } from "./service.mjs";
 
 const BASE = "/console/p/demodelivery";
 
@@ -133,10 +133,12 @@ inEachWay("a client's data is found, handed out and erased", async (way, look) =
   await look(page);
   const [download] = await Promise.all([page.waitForEvent("download"), page.click("form[action$=export] button")]);
   assert.ok((await readFile(await download.path(), "utf8")).includes(order.client.username));
-  await page.click(".sure > summary");
+  await leads(page, () => page.click('a[href$="/erase"]'));
+  assert.ok((await text(page)).includes(order.client.username));
   await look(page);
   await leads(page, () => page.click("button.danger"));
   assert.match(await text(page), /Данные клиента стёрты\./);
+  assert.match(await text(page), new RegExp(`Данные клиента стёрты \\d\\d\\.\\d\\d\\.\\d{4} \\d\\d:\\d\\d, ${ADMIN}`));
   assert.ok(!(await text(page)).includes(order.client.username));
   await look(page);
   await page.context().close();

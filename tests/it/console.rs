@@ -959,7 +959,7 @@ async fn an_order_is_sent_to_a_target_again() {
     );
     let mut boss = Browser::of(&app, "boss").await;
     let actions = boss.get(ACTIONS).await;
-    assert!(actions.shows("отправил ещё раз → 1c") && actions.shows("Анна"));
+    assert!(actions.shows("повторная отправка: → 1c") && actions.shows("Анна"));
 }
 
 #[tokio::test]

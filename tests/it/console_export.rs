@@ -187,7 +187,7 @@ async fn an_export_has_what_the_filter_shows_and_is_noted_with_it() {
         .get("/console/p/demodelivery/actions")
         .await;
     assert!(
-        seen.shows("выгрузил заказы: CSV: Новые, Не принят в 1С"),
+        seen.shows("выгрузка заказов: CSV: Новые, Не принят в 1С"),
         "{}",
         seen.text
     );

@@ -131,7 +131,7 @@ async fn a_rejected_order_is_corrected_checked_and_sent_in_an_operators_name() {
     assert_eq!(app.count("journal_batch").await, batches);
     let mut boss = Browser::of(&app, "boss").await;
     let actions = boss.get(&format!("{BASE}/actions")).await;
-    assert!(actions.shows("исправил и отправил заказ A-1"));
+    assert!(actions.shows("заказ исправлен и отправлен: A-1"));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The console's first page: what came in, what was rejected and why, and how far the targets are.
 
+use chrono::Datelike;
 use serde_json::json;
 
 use crate::support::{
@@ -32,6 +33,27 @@ fn row(page: &Seen, title: &str) -> Vec<String> {
         .collect()
 }
 
+/// The same where the title is a link.
+fn linked(page: &Seen, title: &str) -> Vec<String> {
+    let text = page
+        .text
+        .replace(&format!(">{title}</a></th>"), &format!(">{title}</th>"));
+    row(
+        &Seen {
+            status: page.status,
+            headers: page.headers.clone(),
+            text,
+        },
+        title,
+    )
+}
+
+/// Its day in the publication's time.
+fn local_day(at: chrono::DateTime<chrono::Utc>) -> String {
+    let zone = aqua_orders::config::zone("Europe/Moscow").unwrap();
+    zone.local(at).format("%Y-%m-%d").to_string()
+}
+
 #[tokio::test]
 async fn without_orders_the_overview_says_so() {
     let app = TestApp::with(operators).await;
@@ -41,7 +63,7 @@ async fn without_orders_the_overview_says_so() {
     assert!(page.shows("За 30 дней не отклонён ни один заказ."));
     assert!(page.shows("1С забирает заказы сама"));
     assert_eq!(row(&page, "Принято"), ["0", "0"]);
-    assert_eq!(row(&page, "Запись, медиана, мс"), ["–", "–"]);
+    assert_eq!(row(&page, "Запись вызова: обычно за"), ["–", "–"]);
     // An empty chart is there, too: one of hours, one of days.
     assert_eq!(page.text.matches("<svg").count(), 2);
 }
@@ -86,29 +108,48 @@ async fn the_overview_tells_what_came_in_and_what_was_rejected_and_why() {
         [accepted.to_string(), (accepted + 100).to_string()]
     );
     assert_eq!(
-        row(&page, "Отклонено"),
+        linked(&page, "Отклонено"),
         [rejected.to_string(), (rejected + 7).to_string()]
     );
-    assert_eq!(row(&page, "из них с замечаниями")[0], "1");
-    assert_ne!(row(&page, "Запись, медиана, мс")[0], "–");
+    assert_eq!(linked(&page, "из них с замечаниями")[0], "1");
+    assert_ne!(row(&page, "Запись вызова: обычно за")[0], "–");
     assert_eq!(
-        row(&page, "Цена: неверный тип"),
+        linked(&page, "Цена: неверный тип"),
         ["", "2", "2"],
         "the place of a line does not matter: {}",
         page.text
     );
-    assert_eq!(row(&page, "Сумма: вне допустимых пределов"), ["", "1", "1"]);
+    assert_eq!(
+        linked(&page, "Сумма: вне допустимых пределов"),
+        ["", "1", "1"]
+    );
     // The orders stand at their own days.
     let local = |hours: i64| {
         let at = aqua_orders::config::zone("Europe/Moscow")
             .unwrap()
             .local(now - chrono::TimeDelta::hours(hours));
-        at.format("%d.%m.%Y").to_string()
+        let weekday = ["пн", "вт", "ср", "чт", "пт", "сб", "вс"];
+        let weekday = weekday[at.weekday().num_days_from_monday() as usize];
+        format!("{} {weekday}", at.format("%d.%m"))
     };
-    assert_eq!(row(&page, &local(0))[0], "1");
-    assert_eq!(row(&page, &local(24))[0], "1");
-    let three_days = [0, 24, 48].map(|hours| row(&page, &local(hours))[1].parse::<i64>().unwrap());
-    assert_eq!(three_days.iter().sum::<i64>(), rejected + 14);
+    assert_eq!(linked(&page, &local(0))[0], "1");
+    assert_eq!(linked(&page, &local(24))[0], "1");
+    // What was rejected before the journal begins, 25 hours ago, is not known: that is not nothing.
+    let three_days = [0, 24, 48].map(|hours| linked(&page, &local(hours))[1].parse::<i64>());
+    assert_eq!(three_days.iter().flatten().sum::<i64>(), rejected + 14);
+    assert_eq!(linked(&page, &local(72))[1..], ["–", "–"]);
+    assert!(page.shows("Что отклонено, известно с "));
+    // Each day, and each reason, leads to its orders.
+    let day = local_day(now);
+    assert!(
+        page.text
+            .contains(&format!("orders?from={day}&#38;to={day}\"")),
+        "{day}"
+    );
+    assert!(
+        page.text
+            .contains("/rejected?code=out%5Fof%5Frange&#38;field=total\"")
+    );
     assert_eq!(
         page.text.matches("<svg").count(),
         4,
@@ -145,13 +186,69 @@ async fn the_overview_tells_how_far_each_target_is_and_why_one_fails() {
         page.text
     );
     assert!(page.shows("3, самый старый ждёт 0 мин"), "{}", page.text);
-    let (_, card) = page
-        .text
-        .split_once("Отклонено, будут ещё попытки")
+    let (_, card) = page.text.split_once("Отказано, попытки ещё будут").unwrap();
+    let refused = "</dt><dd><a href=\"/console/p/demodelivery/refused\">1</a></dd>";
+    assert!(card.starts_with(refused), "{card}");
+    let (_, card) = card
+        .split_once("Отказано, попыток больше не будет")
         .unwrap();
-    assert!(card.starts_with("</dt><dd>1</dd>"), "{card}");
-    let (_, card) = card.split_once("Отклонено, попыток больше нет").unwrap();
-    assert!(card.starts_with("</dt><dd>1</dd>"), "{card}");
+    assert!(card.starts_with(refused), "{card}");
+}
+
+/// What stands beside that name.
+fn figure(page: &Seen, name: &str) -> String {
+    let (_, rest) = page
+        .text
+        .split_once(&format!("<dt>{name}</dt><dd>"))
+        .unwrap_or_else(|| panic!("no {name} in {}", page.text));
+    rest.split('<').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_overview_tells_how_long_new_orders_took_to_1c_and_how_many_it_has() {
+    let app = TestApp::with(|config| {
+        operators(config);
+        let target = "name = \"1c\"\nprotocol = \"one_c\"\nurl = \"http://127.0.0.1:1/a\"\n";
+        config.publications[0].targets = vec![target_of(target)];
+    })
+    .await;
+    let mut anna = Browser::of(&app, "Анна").await;
+    let orders: Vec<_> = (1..=6).map(|n| order(&format!("A-{n}"))).collect();
+    app.post(&json!(orders)).await;
+    let page = anna.get(OVERVIEW).await;
+    assert_eq!(figure(&page, "Пришло"), "6");
+    assert_eq!(figure(&page, "1С пока не сообщила"), "6");
+    assert!(page.shows("1С не сообщала номеров этих заказов"));
+    // 1C took three of them, after 2, 4 and 300 seconds; another was refused, and one it said it cannot take.
+    app.run(
+        "INSERT INTO order_receiver (publication, order_number, version, number, error, said_at)
+         SELECT o.publication, o.number, 1, CASE WHEN o.sender_id <> 'A-5' THEN 'N' || o.number END,
+                CASE WHEN o.sender_id = 'A-5' THEN 'нет цены' END,
+                b.received_at + CASE o.sender_id WHEN 'A-1' THEN 2 WHEN 'A-2' THEN 4 ELSE 300 END * interval '1 second'
+         FROM orders o JOIN journal_batch b ON b.publication = o.publication AND b.batch = o.made_by
+         WHERE o.sender_id IN ('A-1', 'A-2', 'A-3', 'A-5');
+         INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at, error)
+         SELECT publication, '1c', number, 1, 1, now() + interval '1 hour', 'нет' FROM orders WHERE sender_id = 'A-4'",
+    )
+    .await;
+    let page = anna.get(OVERVIEW).await;
+    let figures = ["Пришло", "1С взяла", "1С отказала", "1С пока не сообщила"];
+    assert_eq!(
+        figures.map(|name| figure(&page, name)),
+        ["6", "3", "2", "1"]
+    );
+    assert_eq!(
+        figure(&page, "От прихода до 1С: половина не дольше"),
+        "4,0 с"
+    );
+    assert_eq!(figure(&page, "дольше всего"), "5 мин");
+    // It came in the day before yesterday, and is no new one.
+    app.run(
+        "UPDATE journal_batch SET received_at = received_at - interval '2 days', stored_at = stored_at - interval '2 days',
+                                  deadline = deadline - interval '2 days'",
+    )
+    .await;
+    assert!(!anna.get(OVERVIEW).await.shows("Новые заказы за сутки"));
 }
 
 #[tokio::test]

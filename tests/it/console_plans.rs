@@ -29,11 +29,13 @@ async fn fill(app: &TestApp) {
                 ARRAY['+7911' || lpad((n * 104729 % 10000000)::text, 7, '0')]
          FROM generate_series(1, {STORED} / 3) n;
          INSERT INTO orders (publication, number, uuid, sender_id, status, client_number, created_at, total,
-                             shipping_date_from, shipping_date_to, shipping_address)
+                             shipping_date_from, shipping_date_to, shipping_address, made_by)
          SELECT 'demodelivery', n, gen_random_uuid(), 'order ' || n,
                 CASE WHEN n % 500 = 0 THEN 'removed' WHEN n > {STORED} - 40 THEN 'new' ELSE 'completed' END,
                 1 + n % ({STORED} / 3), now() - ({STORED} - n) * interval '10 minutes', 710, now(), now(),
-                '{{\"city\": \"С\", \"street\": \"К\", \"house\": \"1\", \"str\": \"К 1\"}}'
+                '{{\"city\": \"С\", \"street\": \"К\", \"house\": \"1\", \"str\": \"К 1\"}}',
+                CASE WHEN n > {STORED} - 4000
+                     THEN ('f' || lpad(to_hex(1 + ({STORED} - n) / 180), 7, '0') || '-0000-7000-8000-000000000000')::uuid END
          FROM generate_series(1, {STORED}) n;
          INSERT INTO order_item (publication, order_number, position, product_id, product_number, price, quantity)
          SELECT 'demodelivery', n, 0, CASE WHEN n % 20 = 0 THEN 'set ' || n / 20 % 300 ELSE 'water' END,
@@ -155,9 +157,13 @@ async fn no_page_walks_through_a_table_or_an_index() {
     let overview = browser.get("/console/p/demodelivery/overview").await;
     assert_eq!(overview.status, 200);
     check_up_to(MOST_COUNTED, &app, "overview", &mut read).await;
-    let actions = browser.get("/console/p/demodelivery/actions").await;
-    assert_eq!(actions.status, 200);
-    check(&app, "actions", &mut read).await;
+    for query in ["", "?login=boss", "?from=2026-01-01&to=2026-12-31"] {
+        let actions = browser
+            .get(&format!("/console/p/demodelivery/actions{query}"))
+            .await;
+        assert_eq!(actions.status, 200);
+        check(&app, &format!("actions{query}"), &mut read).await;
+    }
     for format in ["csv", "xlsx"] {
         let form = [("format", format), ("status", "new")];
         let file = browser.post(&format!("{ORDERS}/export"), &form).await;
@@ -233,7 +239,7 @@ async fn no_page_walks_through_a_table_or_an_index() {
     assert!(sent > 0, "{}", seen.location());
     check_up_to(MOST_READ * (1 + sent / 20), &app, "send all", &mut read).await;
     let clients = "/console/p/demodelivery/clients";
-    for typed in ["+79080000832", "client 77", "77"] {
+    for typed in ["+79080000832", "client 77", "77", "0832", "клиент 7"] {
         let seen = browser.post(clients, &[("q", typed)]).await;
         assert!(
             seen.status == 200 || seen.status == 303,
@@ -245,6 +251,15 @@ async fn no_page_walks_through_a_table_or_an_index() {
     let client = browser.get(&format!("{clients}/77")).await;
     assert_eq!(client.status, 200);
     check(&app, "a client", &mut read).await;
+    let asked = browser.get(&format!("{clients}/77/erase")).await;
+    assert_eq!(asked.status, 200);
+    check(&app, "whether to erase a client", &mut read).await;
+    app.run("UPDATE client SET username = '', phone = NULL, phones = '{}' WHERE number = 77")
+        .await;
+    read = read_so_far(&app).await;
+    let erased = browser.get(&format!("{clients}/77")).await;
+    assert_eq!(erased.status, 200);
+    check(&app, "an erased client", &mut read).await;
 }
 
 async fn check(app: &TestApp, what: &str, before: &mut ReadSoFar) {

@@ -74,7 +74,7 @@ async fn a_refused_order_is_seen_with_its_reason_and_sent_again() {
     let list = browser.get(LIST).await;
     assert_eq!(ids(&list), ["dead", "parked"]);
     assert!(list.shows("нет контрагента <b>dead") && list.shows("нет контрагента <b>parked"));
-    assert!(list.shows("Отклонён, попыток больше не будет") && list.shows("приостановлено"));
+    assert!(list.shows("Отказ, попыток больше не будет") && list.shows("приостановлено"));
     assert!(list.shows("<i>two were refused") && list.shows("42"));
     assert!(!list.text.contains("<b>") && !list.text.contains("<i>"));
     assert!(
@@ -131,7 +131,7 @@ async fn dead_ones_and_all_are_sent_again_at_once() {
     );
     let mut boss = Browser::of(&app, "boss").await;
     let actions = boss.get("/console/p/demodelivery/actions").await;
-    assert!(actions.shows("отправил ещё раз → 1c (1)"));
+    assert!(actions.shows("повторная отправка: → 1c, заказы: 1"));
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn what_1c_said_it_did_not_take_is_counted_with_them() {
         .text
         .split_once("/console/p/demodelivery/orders?not_taken=1\"")
         .unwrap();
-    assert!(link.split("</p>").next().unwrap().contains(">1<"));
+    assert!(link.split("</p>").next().unwrap().contains(">3<"));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod citus;
 mod cli;
 mod client_cache;
 mod console;
+mod console_actions;
 mod console_doubles;
 mod console_export;
 mod console_kept;

@@ -1,5 +1,9 @@
 //! A client's data on request (docs/decisions.md): shown, handed out, erased wherever it stands, and what comes of that client later.
 
+use aqua_orders::store::{
+    Store,
+    targets::{Takes, Target, Which},
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -230,7 +234,10 @@ async fn erased_is_what_any_column_of_any_table_says_of_a_client_and_nothing_of_
     assert!(
         boss.get("/console/p/demodelivery/actions")
             .await
-            .shows(&format!("стёр данные клиента {client}"))
+            .text
+            .contains(&format!(
+                "стёрты данные клиента: <a href=\"{page}\">{client}</a>"
+            ))
     );
 }
 
@@ -438,14 +445,150 @@ async fn a_client_is_found_by_id_number_and_phone() {
     let one = boss.post(CLIENTS, &[("q", "8 (916) 444-55-66")]).await;
     assert_eq!(one.location(), format!("{CLIENTS}/{client}"));
     let two = boss.post(CLIENTS, &[("q", "+79161112233")]).await;
-    assert!(
-        two.shows("Подходят несколько клиентов") && two.shows("Зюзя Имя") && two.shows("гость")
-    );
+    assert!(two.shows("Подходят:") && two.shows("Зюзя Имя") && two.shows("гость"));
     assert!(
         boss.post(CLIENTS, &[("q", "nobody")])
             .await
-            .shows("Такого клиента нет.")
+            .shows("По этому запросу клиентов не нашлось.")
     );
+    // As orders are found: by the last digits, and by a name's beginning.
+    for typed in ["5566", "зюзя", "Зюзя Им"] {
+        let one = boss.post(CLIENTS, &[("q", typed)]).await;
+        assert_eq!(one.location(), format!("{CLIENTS}/{client}"), "{typed}");
+    }
+    app.accept(&changed(
+        order_of("c-3", "C-1"),
+        "/client/username",
+        "Зюзин",
+    ))
+    .await;
+    let several = boss.post(CLIENTS, &[("q", "зюз")]).await;
+    assert!(several.shows("Зюзя Имя") && several.shows("Зюзин") && several.shows("Подходят:"));
+    // A stranger's publication is not looked through.
+    let theirs = "/console/p/%D0%B4%D0%BE%D1%81%D1%82%D0%B0%D0%B2%D0%BA%D0%B0/clients";
+    assert!(
+        boss.post(theirs, &[("q", "5566")])
+            .await
+            .shows("не нашлось")
+    );
+}
+
+#[tokio::test]
+async fn before_a_client_is_erased_it_is_said_who_it_is_and_what_is_open_and_afterwards_who_erased_it()
+ {
+    let app = filled().await;
+    let mut boss = Browser::of(&app, "boss").await;
+    let client = number(&app, "c-1").await;
+    let page = format!("{CLIENTS}/{client}");
+    let seen = boss.get(&page).await;
+    // Its orders with what they say of it, and what is kept as it came.
+    for part in ["Зюзя другая", "зюзя: не звонить", "B-1", "B-2"] {
+        assert!(seen.shows(part), "no {part} in {}", seen.text);
+    }
+    assert!(!seen.shows(">B-3<"), "that is somebody else's");
+    let open: i32 = app
+        .value("SELECT number FROM orders WHERE sender_id = 'O-1'")
+        .await;
+    let finished: i32 = app
+        .value("SELECT number FROM orders WHERE sender_id = 'A-1'")
+        .await;
+    let asked = boss.get(&format!("{page}/erase")).await;
+    assert!(asked.shows("Зюзя Имя") && asked.shows("Не завершены"));
+    assert!(asked.text.contains(&format!("/orders/{open}\"")));
+    assert!(!asked.text.contains(&format!("/orders/{finished}\"")));
+    assert!(asked.text.contains("name=\"with_open_orders\""));
+    let rejected = "/console/p/demodelivery/rejected";
+    assert!(boss.get(rejected).await.shows("B-1"));
+    boss.post(&format!("{page}/erase"), &[("with_open_orders", "1")])
+        .await;
+    let erased = boss.get(&page).await;
+    assert!(erased.shows("Данные клиента стёрты ") && erased.shows(", boss."));
+    assert_eq!(boss.get(&format!("{page}/erase")).await.status, 303);
+    // Nobody need look at what is gone.
+    let left = boss.get(rejected).await;
+    assert!(
+        !left.shows("B-1") && !left.shows("B-2") && left.shows("B-3"),
+        "{}",
+        left.text
+    );
+    let settled: Vec<String> = app
+        .values("SELECT order_key || ' ' || settled_by FROM journal_rejected WHERE settled_at IS NOT NULL ORDER BY 1")
+        .await;
+    assert_eq!(settled, ["A-1 boss", "A-1 boss", "B-1 boss", "B-2 boss"]);
+}
+
+#[tokio::test]
+async fn of_an_erased_order_nothing_is_sent_to_a_target() {
+    let app = filled().await;
+    let mut boss = Browser::of(&app, "boss").await;
+    let client = number(&app, "c-1").await;
+    let open: i32 = app
+        .value("SELECT number FROM orders WHERE sender_id = 'O-1'")
+        .await;
+    let erase = format!("{CLIENTS}/{client}/erase");
+    boss.post(&erase, &[("with_open_orders", "1")]).await;
+    assert_eq!(
+        app.count("target_delivery").await,
+        0,
+        "what was refused of them"
+    );
+    // Its status goes on, and is no news for a target: it would take the blanks for news, too.
+    let order = format!("/console/p/demodelivery/orders/{open}");
+    let version = boss.get(&order).await.field("version");
+    let form = [("version", &*version), ("status", "removed")];
+    let done = boss.post(&format!("{order}/status"), &form).await;
+    assert_eq!(done.status, 303, "{}", done.text);
+    let store = Store::new(app.database.options(), &app.database.settings());
+    while store.place("demodelivery").await.unwrap() > 0 {}
+    let takes = Takes {
+        sender: true,
+        operator: true,
+        back_office: true,
+    };
+    let rows = store.target_rows("demodelivery", 0, takes).await.unwrap();
+    let wanted: Vec<i32> = rows
+        .iter()
+        .filter(|row| row.is_wanted)
+        .map(|row| row.order_number)
+        .collect();
+    let others: Vec<i32> = app
+        .values("SELECT number FROM orders WHERE shipping_address->>'str' <> '' ORDER BY number")
+        .await;
+    assert!(rows.iter().any(|row| row.order_number == open));
+    assert_eq!(wanted, others);
+    let key = Target {
+        publication: "demodelivery",
+        name: "1c",
+        since: None,
+    };
+    let all = [open, others[0]];
+    let resent = store.resend(key, Which::Numbers(&all), None).await.unwrap();
+    assert_eq!(resent, 1, "the other one");
+}
+
+#[tokio::test]
+async fn a_client_that_is_in_another_publication_too_is_told_of_there() {
+    let app = filled().await;
+    let mut boss = Browser::of(&app, "boss").await;
+    let client = number(&app, "c-1").await;
+    let page = format!("{CLIENTS}/{client}");
+    assert!(!boss.get(&page).await.shows("Есть и в других публикациях"));
+    app.run(
+        "INSERT INTO client (publication, number, sender_id, username, phone)
+         VALUES ('доставка', 77, 'x', 'Он же', '+79161112233'), ('чужая', 78, 'x', 'Он же', '+79161112233')",
+    )
+    .await;
+    let theirs = "/console/p/%D0%B4%D0%BE%D1%81%D1%82%D0%B0%D0%B2%D0%BA%D0%B0/clients/77";
+    for path in [page.clone(), format!("{page}/erase")] {
+        let seen = boss.get(&path).await;
+        assert!(
+            seen.text
+                .contains(&format!("<a href=\"{theirs}\">доставка, 77</a>")),
+            "{}",
+            seen.text
+        );
+        assert!(!seen.shows("чужая"));
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Console, refusal::Refusal, session::Login, texts::language};
+use super::{Console, page::Navigation, refusal::Refusal, session::Login, texts::language};
 use crate::http::listener::address::ViaProxy;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -47,7 +47,8 @@ pub(super) async fn finish(
             tracing::error!(error = %why, "the console could not ask the database");
         }
         let headers = std::mem::take(response.headers_mut());
-        response = refusal.page(language);
+        let navigation = response.extensions_mut().remove::<Navigation>();
+        response = refusal.page(language, navigation);
         response.headers_mut().extend(headers);
     }
     for (name, value) in HEADERS {

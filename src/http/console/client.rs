@@ -17,21 +17,27 @@ use super::{
     asked::{Done, Number},
     page::{Notice, Page, Section, base, render},
     refusal::Refusal,
+    search,
     session::Desk,
     shown,
     texts::{Texts, texts},
 };
 use crate::{
     order::{
-        model::{Client, Status},
+        model::{Client, Order, Status},
         reply,
     },
-    personal::{self, Erasure},
-    store::{console::Act, personal::Called},
+    personal::{self, Erasure, KEPT_LOOKED_AT},
+    store::{
+        console::{Act, KeptOfClient, ORDERS_COUNTED},
+        personal::{Called, OrderKey},
+    },
 };
 
-/// Orders that are listed.
-const LISTED: i64 = 50;
+/// Orders that are listed, and clients that are found.
+const LISTED: usize = 50;
+/// Publications besides the page's own in which the client is looked for.
+const OTHERS: usize = 20;
 
 #[derive(Template)]
 #[template(path = "clients.html")]
@@ -41,6 +47,7 @@ struct SearchPage {
     /// What was searched for.
     searched: Option<String>,
     rows: Vec<Row>,
+    is_cut: bool,
 }
 
 struct Row {
@@ -58,12 +65,29 @@ struct ClientPage {
     base: String,
     number: i32,
     is_erased: bool,
+    /// Who erased it, and when.
+    erased_by: Option<String>,
     /// Titles and values.
     lines: Vec<(&'static str, String)>,
     addresses: Vec<String>,
     orders: Vec<OrderShown>,
-    /// Whether one of those that were looked at is not finished.
-    open_orders: bool,
+    /// Where these are not all: how many there are.
+    of_all: Option<String>,
+    kept: Vec<KeptShown>,
+    kept_cut: Option<String>,
+    elsewhere: Vec<Elsewhere>,
+}
+
+/// Before it is erased: whom, what, and what of it somebody waits for.
+#[derive(Template)]
+#[template(path = "client_erase.html")]
+struct ErasePage {
+    page: Page,
+    base: String,
+    number: i32,
+    lines: Vec<(&'static str, String)>,
+    open: Vec<OrderShown>,
+    elsewhere: Vec<Elsewhere>,
 }
 
 struct OrderShown {
@@ -72,10 +96,27 @@ struct OrderShown {
     created: String,
     status: &'static str,
     status_class: &'static str,
+    address: String,
+    comment: String,
+}
+
+/// A kept order of the client's.
+struct KeptShown {
+    path: String,
+    order_key: String,
+    what: &'static str,
+    class: &'static str,
+}
+
+/// A client of another publication with the same phone.
+struct Elsewhere {
+    publication: String,
+    href: String,
+    number: i32,
 }
 
 pub(super) async fn search_page(desk: Desk) -> Response {
-    let page = SearchPage::of(&desk, None, Vec::new());
+    let page = SearchPage::of(&desk, None, Vec::new(), false);
     render(StatusCode::OK, &page)
 }
 
@@ -87,23 +128,38 @@ pub(super) struct Typed {
 
 /// By POST, as the search for orders.
 pub(super) async fn search(desk: Desk, Form(typed): Form<Typed>) -> Result<Response, Refusal> {
-    let found = personal::find(desk.store(), &desk.publication, &typed.q, None).await?;
+    let publication = &desk.publication;
+    let mut found = personal::find(desk.store(), publication, &typed.q, None).await?;
+    let mut is_cut = found.len() >= LISTED;
+    // And as orders are found: by the last digits of a phone, or a name's beginning.
+    if let Some(search) = search::read(&typed.q, publication.rules.phone_region) {
+        let (more, more_are_cut) = desk
+            .store()
+            .search_clients(&publication.name, &search, LISTED)
+            .await?;
+        let known: Vec<i32> = found.iter().map(|client| client.number).collect();
+        found.extend(
+            more.into_iter()
+                .filter(|client| !known.contains(&client.number)),
+        );
+        is_cut |= more_are_cut;
+    }
     if let [only] = &found[..] {
-        let to = format!("{}/clients/{}", base(&desk.publication.name), only.number);
+        let to = format!("{}/clients/{}", base(&publication.name), only.number);
         return Ok(Redirect::to(&to).into_response());
     }
-    let page = SearchPage::of(&desk, Some(typed.q), found);
+    let page = SearchPage::of(&desk, Some(typed.q), found, is_cut);
     Ok(render(StatusCode::OK, &page))
 }
 
 impl SearchPage {
-    fn of(desk: &Desk, searched: Option<String>, found: Vec<Called>) -> Self {
+    fn of(desk: &Desk, searched: Option<String>, found: Vec<Called>, is_cut: bool) -> Self {
         let t = texts(desk.visit.language);
         let rows = found.into_iter().map(|client| Row {
             number: client.number,
             kind: kind(client.is_guest, t),
             sender_id: client.sender_id.unwrap_or_default(),
-            name: client.username,
+            name: shown::or_erased(client.username, t),
             phone: client
                 .phone
                 .as_deref()
@@ -111,6 +167,7 @@ impl SearchPage {
         });
         Self {
             rows: rows.collect(),
+            is_cut,
             searched,
             base: base(&desk.publication.name),
             page: Page::of(desk, Section::Clients, t.clients),
@@ -133,32 +190,45 @@ pub(super) async fn show(
     Ok(render(StatusCode::OK, &page))
 }
 
+async fn read(desk: &Desk, number: i32) -> Result<Client, Refusal> {
+    let client = desk.store().client(&desk.publication.name, number).await?;
+    client.ok_or(Refusal::NotFound)
+}
+
+fn is_erased(client: &Client) -> bool {
+    client.username.is_empty() && client.all_phones().next().is_none()
+}
+
 async fn page(desk: &Desk, number: i32, notice: Option<Notice>) -> Result<ClientPage, Refusal> {
-    let (name, t) = (&desk.publication.name, texts(desk.visit.language));
-    let zone = desk.publication.rules.timezone;
-    let client = desk.store().client(name, number).await?;
-    let client = client.ok_or(Refusal::NotFound)?;
-    let orders = desk
-        .store()
-        .last_orders_of_client(name, number, LISTED)
-        .await?;
-    let orders: Vec<OrderShown> = orders
-        .into_iter()
-        .map(|order| {
-            let status = Status::parse(&order.status);
-            OrderShown {
-                number: order.number,
-                sender_id: order.sender_id,
-                created: shown::moment(order.created_at, zone),
-                status: status.map_or("", |status| t.status(status)),
-                status_class: status.map_or("", super::orders::status_class),
-            }
-        })
-        .collect();
-    let is_open = |order: &OrderShown| [t.status_new, t.status_approved].contains(&order.status);
+    let (store, name) = (desk.store(), &desk.publication.name);
+    let language = desk.visit.language;
+    let (t, zone) = (texts(language), desk.publication.rules.timezone);
+    let client = read(desk, number).await?;
+    let is_erased = is_erased(&client);
+    let erasure = if is_erased {
+        store.erasure_of(name, number).await?
+    } else {
+        None
+    };
+    let most = i64::try_from(LISTED).unwrap_or(i64::MAX);
+    let keys = store.last_orders_of_client(name, number, most).await?;
+    let ids: Vec<&str> = keys.iter().map(|order| order.sender_id.as_str()).collect();
+    let whole = store.whole_orders(name, &ids).await?;
+    let all = if keys.len() < LISTED {
+        most
+    } else {
+        store.count_orders_of_client(name, number).await?
+    };
+    let (kept, kept_is_cut) =
+        personal::newest_kept(store, &desk.publication, &client, &keys).await?;
     Ok(ClientPage {
         number,
-        is_erased: client.username.is_empty() && client.all_phones().next().is_none(),
+        is_erased,
+        erased_by: erasure.map(|erasure| {
+            let when = shown::moment(erasure.made_at, zone);
+            let text = t.erased_by.replacen("{}", &when, 1);
+            text.replacen("{}", &erasure.login, 1)
+        }),
         lines: lines(&client, t),
         addresses: client
             .addresses
@@ -166,11 +236,95 @@ async fn page(desk: &Desk, number: i32, notice: Option<Notice>) -> Result<Client
             .filter(|address| !address.content.is_erased())
             .map(|address| reply::address_name(&address.content, address.district_name.as_deref()))
             .collect(),
-        open_orders: orders.iter().any(is_open),
-        orders,
+        of_all: (all > most).then(|| {
+            let more = if all >= ORDERS_COUNTED { "+" } else { "" };
+            let all = format!("{}{more}", shown::count(all, language));
+            let text = t.of_all.replacen("{}", &LISTED.to_string(), 1);
+            text.replacen("{}", &all, 1)
+        }),
+        orders: keys
+            .into_iter()
+            .map(|key| {
+                let order = whole.iter().find(|order| order.number == key.number);
+                OrderShown::of(key, order, desk)
+            })
+            .collect(),
+        kept: kept
+            .into_iter()
+            .map(|kept| KeptShown::of(kept, desk))
+            .collect(),
+        kept_cut: kept_is_cut.then(|| {
+            t.kept_cut
+                .replace("{}", &shown::count(KEPT_LOOKED_AT, language))
+        }),
+        elsewhere: elsewhere(desk, &client).await?,
         base: base(name),
         page: Page::of(desk, Section::Clients, format!("{} {number}", t.client)).with(notice),
     })
+}
+
+impl OrderShown {
+    fn of(key: OrderKey, order: Option<&Order>, desk: &Desk) -> Self {
+        let t = texts(desk.visit.language);
+        let status = Status::parse(&key.status);
+        let address = order.map(|order| reply::address_name(&order.shipping_address, None));
+        let comment = order.and_then(|order| order.content.comment.clone());
+        Self {
+            number: key.number,
+            sender_id: key.sender_id,
+            created: shown::moment(key.created_at, desk.publication.rules.timezone),
+            status: status.map_or("", |status| t.status(status)),
+            status_class: status.map_or("", super::orders::status_class),
+            address: address.map_or_else(String::new, |address| shown::or_erased(address, t)),
+            comment: comment.unwrap_or_default(),
+        }
+    }
+}
+
+impl KeptShown {
+    fn of(kept: KeptOfClient, desk: &Desk) -> Self {
+        let t = texts(desk.visit.language);
+        let (what, class) = if kept.is_rejected {
+            (t.event_rejected, "bad")
+        } else {
+            (t.event_remarks, "warn")
+        };
+        let base = base(&desk.publication.name);
+        Self {
+            path: format!("{base}/kept/{}/{}", kept.at.batch, kept.at.position),
+            order_key: kept.order_key,
+            what,
+            class,
+        }
+    }
+}
+
+/// The clients with one of its phones in the visitor's other publications.
+async fn elsewhere(desk: &Desk, client: &Client) -> Result<Vec<Elsewhere>, Refusal> {
+    let own = &desk.publication;
+    let publications = desk.visit.user.publications.iter();
+    let publications = publications.filter(|other| **other != own.name);
+    let mut phones: Vec<&str> = client.all_phones().collect();
+    phones.sort_unstable();
+    phones.dedup();
+    let mut found: Vec<Elsewhere> = Vec::new();
+    for publication in publications.take(OTHERS) {
+        let mut numbers = Vec::new();
+        for phone in &phones {
+            let called = desk
+                .store()
+                .clients_called(publication, None, None, Some(phone));
+            numbers.extend(called.await?.into_iter().map(|client| client.number));
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        found.extend(numbers.into_iter().map(|number| Elsewhere {
+            href: format!("{}/clients/{number}", base(publication)),
+            publication: publication.clone(),
+            number,
+        }));
+    }
+    Ok(found)
 }
 
 fn lines(client: &Client, t: &'static Texts) -> Vec<(&'static str, String)> {
@@ -243,6 +397,44 @@ pub(super) struct Sure {
     with_open_orders: String,
 }
 
+/// Asks whether it is to be, and says what that means.
+pub(super) async fn ask_to_erase(
+    desk: Desk,
+    Path(which): Path<Number>,
+) -> Result<Response, Refusal> {
+    let client = read(&desk, which.number).await?;
+    if is_erased(&client) {
+        let to = format!("{}/clients/{}", base(&desk.publication.name), which.number);
+        return Ok(Redirect::to(&to).into_response());
+    }
+    let page = ErasePage::of(&desk, &client, None).await?;
+    Ok(render(StatusCode::OK, &page))
+}
+
+impl ErasePage {
+    async fn of(desk: &Desk, client: &Client, notice: Option<Notice>) -> Result<Self, Refusal> {
+        let t = texts(desk.visit.language);
+        let name = &desk.publication.name;
+        let open = personal::open_orders(desk.store(), name, client.number).await?;
+        Ok(Self {
+            number: client.number,
+            lines: lines(client, t),
+            open: open
+                .into_iter()
+                .map(|key| OrderShown::of(key, None, desk))
+                .collect(),
+            elsewhere: elsewhere(desk, client).await?,
+            base: base(name),
+            page: Page::of(
+                desk,
+                Section::Clients,
+                t.erase_title.replace("{}", &client.number.to_string()),
+            )
+            .with(notice),
+        })
+    }
+}
+
 pub(super) async fn erase(
     desk: Desk,
     Path(which): Path<Number>,
@@ -266,7 +458,8 @@ pub(super) async fn erase(
                 .map(|order| order.number.to_string())
                 .collect();
             let notice = Notice::bad(t.client_has_open_orders.replace("{}", &numbers.join(", ")));
-            let page = page(&desk, which.number, Some(notice)).await?;
+            let client = read(&desk, which.number).await?;
+            let page = ErasePage::of(&desk, &client, Some(notice)).await?;
             Ok(render(StatusCode::CONFLICT, &page))
         }
         // The second click of two finds nothing left: it is as was wanted.

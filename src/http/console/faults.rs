@@ -44,6 +44,12 @@ pub(super) fn group_title(group: &KeptGroup, is_remark: bool, language: Language
     with_title(field, &text.unwrap_or_else(|| code.to_owned()), language)
 }
 
+/// What a fault is called, whatever was said of it besides.
+pub(super) fn fault_title(field: &str, code: &str, language: Language) -> String {
+    let usual = usual_message(field, code, language);
+    with_title(field, &usual.unwrap_or_else(|| code.to_owned()), language)
+}
+
 fn with_title(field: &str, text: &str, language: Language) -> String {
     if field.is_empty() {
         format!("{}: {text}", texts(language).the_order)

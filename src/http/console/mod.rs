@@ -99,7 +99,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         )
         .route(
             "/console/p/{publication}/clients/{number}/erase",
-            post(client::erase),
+            get(client::ask_to_erase).post(client::erase),
         )
         .route_layer(from_fn(session::require_admin));
     let pages = Router::new()

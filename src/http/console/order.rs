@@ -75,6 +75,8 @@ struct OrderPage {
     client: ClientShown,
     receiver: Option<Receiver>,
     targets: Vec<TargetShown>,
+    /// Its client's data was erased: nothing is left to send.
+    is_erased: bool,
     events: Vec<Event>,
 }
 
@@ -239,6 +241,11 @@ pub(super) async fn resend(
         name: &target.name,
         since: target.since,
     };
+    if now.order.shipping_address.is_erased() {
+        let why = texts(desk.visit.language).order_is_erased;
+        let page = page(&desk, now, form.from, Some(Notice::bad(why))).await?;
+        return Ok(render(StatusCode::CONFLICT, &page));
+    }
     let act = Act::of(&desk.visit.user.login);
     desk.store()
         .resend(key, Which::Numbers(&[now.found.number]), Some(act))
@@ -332,6 +339,7 @@ async fn page(
         client: ClientShown::of(&client, desk.visit.is_admin(), t),
         receiver: receiver.map(|(receiver, _)| receiver),
         targets: targets.collect(),
+        is_erased: order.shipping_address.is_erased(),
         events,
         page: Page::of(desk, Section::Orders, title).with(notice),
         sender_id: order.sender_id,

@@ -110,7 +110,7 @@ pub(super) enum Unreadable<'a> {
 }
 
 impl Unreadable<'_> {
-    fn told(&self, t: &Texts) -> String {
+    pub fn told(&self, t: &Texts) -> String {
         // Of what a person typed nothing is longer.
         let short = |text: &str| text.chars().take(40).collect::<String>();
         match self {
@@ -125,18 +125,11 @@ impl Asked {
     pub fn filter(&self, zone: Zone) -> Result<OrdersFilter, Unreadable<'_>> {
         let status = Some(self.status.as_str()).filter(|text| !text.is_empty());
         let status = status.map(|text| Status::parse(text).ok_or(Unreadable::NoSuchStatus(text)));
-        let (first, last) = (day(&self.from)?, day(&self.to)?);
-        if first.zip(last).is_some_and(|(first, last)| first > last) {
-            return Err(Unreadable::Reversed);
-        }
-        let since =
-            first.map(|first| period::begin(first, zone).ok_or(Unreadable::NoSuchDay(&self.from)));
-        // The day itself is in it.
-        let until = last.map(|last| period::end(last, zone).ok_or(Unreadable::NoSuchDay(&self.to)));
+        let [since, until] = days(&self.from, &self.to, zone)?;
         Ok(OrdersFilter {
             status: status.transpose()?,
-            since: since.transpose()?,
-            until: until.transpose()?,
+            since,
+            until,
             not_taken: !self.not_taken.is_empty(),
             unmatched: !self.unmatched.is_empty(),
             with_remarks: !self.remarks.is_empty(),
@@ -202,6 +195,21 @@ impl Asked {
             number: number.parse().ok()?,
         })
     }
+}
+
+/// When the first of these days begins, and when the last one is over.
+pub(super) fn days<'a>(
+    from: &'a str,
+    to: &'a str,
+    zone: Zone,
+) -> Result<[Option<DateTime<Utc>>; 2], Unreadable<'a>> {
+    let (first, last) = (day(from)?, day(to)?);
+    if first.zip(last).is_some_and(|(first, last)| first > last) {
+        return Err(Unreadable::Reversed);
+    }
+    let since = first.map(|first| period::begin(first, zone).ok_or(Unreadable::NoSuchDay(from)));
+    let until = last.map(|last| period::end(last, zone).ok_or(Unreadable::NoSuchDay(to)));
+    Ok([since.transpose()?, until.transpose()?])
 }
 
 fn day(text: &str) -> Result<Option<NaiveDate>, Unreadable<'_>> {

@@ -4,25 +4,23 @@ use std::collections::HashMap;
 
 use askama::Template;
 use axum::{http::StatusCode, response::Response};
-use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDate, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
 
 use super::{
-    chart::{Bars, bars},
-    faults::path_title,
-    page::{Notice, Page, Section, base, render},
+    chart::{Bar, Bars, bars},
+    faults::fault_title,
+    kept,
+    page::{self, Notice, Page, Section, base, render},
     refusal::Refusal,
     session::Desk,
     shown,
     texts::{Texts, texts},
 };
 use crate::{
-    config::Target,
-    order::{
-        fault::{Language, usual_message},
-        zone::Zone,
-    },
+    config::{Protocol, Target},
+    order::{fault::Language, zone::Zone},
     store::{
-        console::{COUNTED, CameIn, KEPT, Made, Reason, SLOT_SECONDS, Since},
+        console::{At1c, COUNTED, CameIn, KEPT, Made, NEWEST, Reason, SLOT_SECONDS, Since},
         targets::{self, COUNTED as LAG_COUNTED, Look, Overview},
     },
 };
@@ -44,7 +42,12 @@ struct OverviewPage {
     reasons: Vec<ReasonShown>,
     reasons_note: Option<String>,
     targets: Vec<TargetShown>,
+    /// How many orders 1C does not have, those among them that it said so of by itself.
+    not_taken: Option<String>,
+    at_1c: Option<At1cShown>,
     periods: [Period; 2],
+    /// That rejections of earlier days are not known.
+    known_since: Option<String>,
     publications: Vec<PublicationShown>,
 }
 
@@ -52,7 +55,7 @@ struct SinceShown {
     accepted: String,
     rejected: String,
     with_remarks: String,
-    /// Milliseconds, where something came in.
+    /// How long it took to store, where something came in.
     median: Option<String>,
     slow: Option<String>,
 }
@@ -60,6 +63,8 @@ struct SinceShown {
 struct ReasonShown {
     what: String,
     code: String,
+    /// The orders that wait for a person because of it.
+    href: String,
     in_a_day: String,
     in_all: String,
 }
@@ -75,6 +80,17 @@ struct TargetShown {
     delivered: Option<String>,
 }
 
+/// How far the new orders of a day have come with 1C.
+struct At1cShown {
+    orders: String,
+    taken: String,
+    refused: String,
+    rest: String,
+    /// From receipt until 1C had it: half of them, 95 of a hundred, the longest; `None`: 1C has said nothing of any.
+    took: Option<[String; 3]>,
+    note: Option<String>,
+}
+
 /// Hours or days, with their charts and their table.
 struct Period {
     id: &'static str,
@@ -88,9 +104,24 @@ struct Period {
 
 struct PeriodRow {
     title: String,
+    /// The orders of that day.
+    href: Option<String>,
+    is_weekend: bool,
     orders: String,
     rejected: String,
     with_remarks: String,
+}
+
+/// An hour or a day, before it is counted.
+struct Slot {
+    /// Below its bar.
+    label: String,
+    title: String,
+    href: Option<String>,
+    is_weekend: bool,
+    sum: Sum,
+    /// Whether the journal tells what was rejected then.
+    is_known: bool,
 }
 
 struct PublicationShown {
@@ -120,6 +151,10 @@ pub(super) async fn show(desk: Desk) -> Result<Response, Refusal> {
     let made = store.orders_made(name, first, now + TimeDelta::days(1));
     let made = made.await?;
     let came_in = store.came_in(name, first).await?;
+    let kept_for = desk.keep_batches;
+    let kept_since = (kept_for > 0).then(|| now - TimeDelta::days(kept_for.into()));
+    let known_since = store.calls_known_since(name, kept_since).await?;
+    let known_since = known_since.filter(|since| *since > first);
     let reasons = store.reasons(name, first, day).await?;
     let mut targets = Vec::new();
     for target in &desk.publication.targets {
@@ -133,6 +168,10 @@ pub(super) async fn show(desk: Desk) -> Result<Response, Refusal> {
         let overview = store.target_overview(key).await?;
         targets.push(TargetShown::of(target, &look, overview, t, zone));
     }
+    let one_c = desk.publication.targets.iter();
+    let one_c = one_c.filter(|target| target.protocol == Protocol::OneC);
+    let one_c: Vec<String> = one_c.map(|target| target.name.clone()).collect();
+    let at_1c = store.at_1c(name, day, &one_c).await?;
     let last =
         |at: Option<DateTime<Utc>>| at.map(|at| (shown::moment(at, zone), shown::ago(now - at, t)));
     let mut publications = Vec::new();
@@ -146,8 +185,12 @@ pub(super) async fn show(desk: Desk) -> Result<Response, Refusal> {
     }
     let notice = (made.is_cut || came_in.is_cut)
         .then(|| Notice::note(t.counts_cut.replace("{}", &shown::count(COUNTED, language))));
+    let counted = Counts {
+        made: &made.rows,
+        came_in: &came_in.rows,
+        known_since,
+    };
     let page = OverviewPage {
-        base: base(name),
         last: last(store.last_accepted_lately(name).await?),
         hour: SinceShown::of(&store.came_in_since(name, hour).await?, language),
         day: SinceShown::of(&store.came_in_since(name, day).await?, language),
@@ -157,17 +200,33 @@ pub(super) async fn show(desk: Desk) -> Result<Response, Refusal> {
         reasons: reasons
             .rows
             .into_iter()
-            .map(|reason| ReasonShown::of(reason, language))
+            .map(|reason| ReasonShown::of(reason, name, language))
             .collect(),
         targets,
+        not_taken: page::count(desk.waiting.refused),
+        at_1c: At1cShown::of(&at_1c, language),
         periods: [
-            hours(now, zone, &made.rows, &came_in.rows, language),
-            days(now, zone, &made.rows, &came_in.rows, language),
+            hours(now, zone, counted, language),
+            days(now, zone, counted, &base(name), language),
         ],
+        known_since: known_since.map(|since| {
+            let since = zone.local(since).format("%d.%m.%Y").to_string();
+            t.known_since.replace("{}", &since)
+        }),
         publications,
+        base: base(name),
         page: Page::of(&desk, Section::Overview, t.overview).with(notice),
     };
     Ok(render(StatusCode::OK, &page))
+}
+
+/// What was counted, by quarters of an hour.
+#[derive(Clone, Copy)]
+struct Counts<'a> {
+    made: &'a [Made],
+    came_in: &'a [CameIn],
+    /// Of what came in earlier nothing is known; `None`: all that is shown is known.
+    known_since: Option<DateTime<Utc>>,
 }
 
 /// What was counted, by whatever a moment belongs to.
@@ -197,118 +256,155 @@ fn sums<K: std::hash::Hash + Eq>(
     sums
 }
 
-fn hours(
-    now: DateTime<Utc>,
-    zone: Zone,
-    made: &[Made],
-    came_in: &[CameIn],
-    language: Language,
-) -> Period {
+fn hours(now: DateTime<Utc>, zone: Zone, counted: Counts<'_>, language: Language) -> Period {
     let of = |at: DateTime<FixedOffset>| (at.num_days_from_ce(), at.hour());
-    let sums = sums(made, came_in, zone, of);
-    let rows = (0..HOURS).rev().map(|back| {
+    let sums = sums(counted.made, counted.came_in, zone, of);
+    let known_since = counted.known_since.map(|since| of(zone.local(since)));
+    let slots = (0..HOURS).rev().map(|back| {
         let at = zone.local(now - TimeDelta::hours(back));
-        let sum = sums.get(&of(at)).copied().unwrap_or_default();
-        (
-            format!("{:02}:00", at.hour()),
-            at.format("%d.%m %H:00").to_string(),
-            sum,
-        )
+        Slot {
+            label: format!("{:02}:00", at.hour()),
+            title: at.format("%d.%m %H:00").to_string(),
+            href: None,
+            is_weekend: false,
+            sum: sums.get(&of(at)).copied().unwrap_or_default(),
+            is_known: known_since.is_none_or(|since| of(at) >= since),
+        }
     });
     let t = texts(language);
-    Period::of("hours", t.by_hour, t.hour, rows.collect(), language)
+    Period::of("hours", t.by_hour, t.hour, slots.collect(), language)
 }
 
 fn days(
     now: DateTime<Utc>,
     zone: Zone,
-    made: &[Made],
-    came_in: &[CameIn],
+    counted: Counts<'_>,
+    base: &str,
     language: Language,
 ) -> Period {
-    let sums = sums(made, came_in, zone, |at| at.date_naive());
+    let t = texts(language);
+    let sums = sums(counted.made, counted.came_in, zone, |at| at.date_naive());
+    let known_since = counted
+        .known_since
+        .map(|since| zone.local(since).date_naive());
     let today = zone.local(now).date_naive();
-    let rows = (0..DAYS).rev().map(|back| {
+    let slots = (0..DAYS).rev().map(|back| {
         let day: NaiveDate = today
             .checked_sub_days(Days::new(back.into()))
             .unwrap_or(today);
-        let sum = sums.get(&day).copied().unwrap_or_default();
-        (
-            day.format("%d.%m").to_string(),
-            day.format("%d.%m.%Y").to_string(),
-            sum,
-        )
+        let weekday = day.weekday();
+        let name = t.weekdays[weekday.num_days_from_monday() as usize];
+        Slot {
+            label: day.format("%d.%m").to_string(),
+            title: format!("{} {name}", day.format("%d.%m")),
+            href: Some(format!("{base}/orders?from={day}&to={day}")),
+            is_weekend: matches!(weekday, Weekday::Sat | Weekday::Sun),
+            sum: sums.get(&day).copied().unwrap_or_default(),
+            is_known: known_since.is_none_or(|since| day >= since),
+        }
     });
-    let t = texts(language);
-    Period::of("days", t.by_day, t.day, rows.collect(), language)
+    Period::of("days", t.by_day, t.day, slots.collect(), language)
 }
 
 impl Period {
-    /// Of rows with what stands below their bars and what they are called in the table, the oldest first.
+    /// Of hours or days, the oldest first.
     fn of(
         id: &'static str,
         title: &'static str,
         each: &'static str,
-        rows: Vec<(String, String, Sum)>,
+        slots: Vec<Slot>,
         language: Language,
     ) -> Self {
-        let labels: Vec<String> = rows.iter().map(|(label, _, _)| label.clone()).collect();
-        let values = |value: fn(&Sum) -> i64| rows.iter().map(|(_, _, sum)| value(sum)).collect();
-        let orders: Vec<i64> = values(|sum| sum.orders);
-        let rejected: Vec<i64> = values(|sum| sum.rejected);
-        let has_rejected = rejected.iter().any(|count| *count > 0);
+        let chart = |kind: Bars, value: fn(&Sum) -> i64| {
+            let all: Vec<Bar<'_>> = slots
+                .iter()
+                .map(|slot| Bar {
+                    value: value(&slot.sum),
+                    label: &slot.label,
+                    title: format!(
+                        "{}: {}",
+                        slot.title,
+                        shown::count(value(&slot.sum), language)
+                    ),
+                })
+                .collect();
+            bars(kind, &all)
+        };
+        let has_rejected = slots.iter().any(|slot| slot.sum.rejected > 0);
+        let orders = chart(Bars::Usual, |sum| sum.orders);
+        let rejected = has_rejected.then(|| chart(Bars::Bad, |sum| sum.rejected));
+        let known = |is_known: bool, count: i64| {
+            if is_known {
+                shown::count(count, language)
+            } else {
+                "–".to_owned()
+            }
+        };
         Self {
             id,
             title,
             each,
-            orders: bars(Bars::Usual, &orders, &labels),
-            rejected: has_rejected.then(|| bars(Bars::Bad, &rejected, &labels)),
-            rows: rows
+            orders,
+            rejected,
+            rows: slots
                 .into_iter()
                 .rev()
-                .map(|(_, title, sum)| PeriodRow {
-                    title,
-                    orders: shown::count(sum.orders, language),
-                    rejected: shown::count(sum.rejected, language),
-                    with_remarks: shown::count(sum.with_remarks, language),
+                .map(|slot| PeriodRow {
+                    title: slot.title,
+                    href: slot.href,
+                    is_weekend: slot.is_weekend,
+                    orders: shown::count(slot.sum.orders, language),
+                    rejected: known(slot.is_known, slot.sum.rejected),
+                    with_remarks: known(slot.is_known, slot.sum.with_remarks),
                 })
                 .collect(),
         }
     }
 }
 
+impl At1cShown {
+    /// `None`: nothing came in.
+    fn of(at: &At1c, language: Language) -> Option<Self> {
+        let t = texts(language);
+        let count = |count| shown::count(count, language);
+        let took = [at.median, at.slow, at.longest];
+        let took: Vec<String> = took
+            .into_iter()
+            .flatten()
+            .map(|seconds| shown::took(seconds, language))
+            .collect();
+        (at.orders > 0).then(|| Self {
+            orders: count(at.orders),
+            taken: count(at.taken),
+            refused: count(at.refused),
+            rest: count(at.orders - at.taken - at.refused),
+            took: took.try_into().ok(),
+            note: at
+                .is_cut
+                .then(|| t.newest_counted.replace("{}", &count(NEWEST))),
+        })
+    }
+}
+
 impl SinceShown {
     fn of(since: &Since, language: Language) -> Self {
-        let milliseconds = |value: Option<f64>| {
-            let value = value?;
-            let digits = usize::from(value < 10.0);
-            let text = format!("{value:.digits$}");
-            Some(match language {
-                Language::Ru => text.replace('.', ","),
-                Language::En => text,
-            })
-        };
+        let took = |milliseconds: Option<f64>| Some(shown::took(milliseconds? / 1000.0, language));
         Self {
             accepted: shown::count(since.accepted, language),
             rejected: shown::count(since.rejected, language),
             with_remarks: shown::count(since.with_remarks, language),
-            median: milliseconds(since.median),
-            slow: milliseconds(since.slow),
+            median: took(since.median),
+            slow: took(since.slow),
         }
     }
 }
 
 impl ReasonShown {
-    fn of(reason: Reason, language: Language) -> Self {
-        let message = usual_message(&reason.field, &reason.code, language);
-        let message = message.unwrap_or_else(|| reason.code.clone());
-        let what = if reason.field.is_empty() {
-            message
-        } else {
-            format!("{}: {message}", path_title(&reason.field, language))
-        };
+    fn of(reason: Reason, publication: &str, language: Language) -> Self {
+        let query = kept::Asked::query(&reason.code, Some(&reason.field), &[]);
         Self {
-            what,
+            what: fault_title(&reason.field, &reason.code, language),
+            href: format!("{}{query}", Section::Rejected.href(publication)),
             in_a_day: shown::count(reason.in_a_day, language),
             in_all: shown::count(reason.in_all, language),
             code: if reason.field.is_empty() {
@@ -335,6 +431,7 @@ impl TargetShown {
                 };
                 (text.replace("{}", &shown::moment(since, zone)), "bad")
             }
+            None if look.parked + look.dead > 0 => (t.target_works_refuses.to_owned(), "warn"),
             None => (t.target_works.to_owned(), "good"),
         };
         let behind = if look.lag_orders == 0 {
@@ -400,22 +497,41 @@ mod tests {
             rejected: 5,
             with_remarks: 6,
         }];
-        let days = days(now, zone, &made, &came_in, Language::Ru);
+        let counted = Counts {
+            made: &made,
+            came_in: &came_in,
+            known_since: None,
+        };
+        let of_days = days(now, zone, counted, "/p", Language::Ru);
         let row = |row: &PeriodRow| {
             format!(
                 "{} {} {} {}",
                 row.title, row.orders, row.rejected, row.with_remarks
             )
         };
-        assert_eq!(days.rows.len(), 30);
-        assert_eq!(row(&days.rows[0]), "26.11.2026 11 5 6");
-        assert_eq!(row(&days.rows[1]), "25.11.2026 4 0 0");
-        assert_eq!(row(&days.rows[29]), "28.10.2026 0 0 0");
-        let hours = hours(now, zone, &made, &came_in, Language::Ru);
-        assert_eq!(hours.rows.len(), 24);
-        assert_eq!(row(&hours.rows[0]), "26.11 23:00 3 5 6");
-        assert_eq!(row(&hours.rows[23]), "26.11 00:00 8 0 0");
-        assert!(days.rejected.is_some());
+        assert_eq!(of_days.rows.len(), 30);
+        assert_eq!(row(&of_days.rows[0]), "26.11 чт 11 5 6");
+        assert_eq!(row(&of_days.rows[1]), "25.11 ср 4 0 0");
+        assert_eq!(row(&of_days.rows[29]), "28.10 ср 0 0 0");
+        let href = of_days.rows[1].href.as_deref();
+        assert_eq!(href, Some("/p/orders?from=2026-11-25&to=2026-11-25"));
+        let weekend: Vec<bool> = of_days.rows[..7].iter().map(|row| row.is_weekend).collect();
+        assert_eq!(weekend, [false, false, false, false, true, true, false]);
+        let of_hours = hours(now, zone, counted, Language::Ru);
+        assert_eq!(of_hours.rows.len(), 24);
+        assert_eq!(row(&of_hours.rows[0]), "26.11 23:00 3 5 6");
+        assert_eq!(row(&of_hours.rows[23]), "26.11 00:00 8 0 0");
+        assert!(of_days.rejected.is_some());
+        // What was rejected before the journal began is not known to be nothing.
+        let counted = Counts {
+            known_since: Some(at("2026-11-25T21:30:00Z")),
+            ..counted
+        };
+        let of_days = days(now, zone, counted, "/p", Language::Ru);
+        assert_eq!(row(&of_days.rows[0]), "26.11 чт 11 5 6");
+        assert_eq!(row(&of_days.rows[1]), "25.11 ср 4 – –");
+        let of_hours = hours(now, zone, counted, Language::Ru);
+        assert_eq!(row(&of_hours.rows[23]), "26.11 00:00 8 0 0");
     }
 
     #[test]
@@ -427,8 +543,11 @@ mod tests {
         let hours = hours(
             at("2026-11-26T18:40:00Z"),
             crate::order::zone::zone("Asia/Kolkata"),
-            &made,
-            &[],
+            Counts {
+                made: &made,
+                came_in: &[],
+                known_since: None,
+            },
             Language::En,
         );
         let orders: Vec<&str> = hours.rows[..2]

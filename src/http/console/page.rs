@@ -105,7 +105,7 @@ pub(super) struct Page {
     pub notice: Option<Notice>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Navigation {
     pub login: String,
     pub publication: String,
@@ -116,7 +116,7 @@ pub(super) struct Navigation {
     pub path: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Link {
     pub title: String,
     pub href: String,
@@ -178,6 +178,20 @@ impl Page {
 
     /// A page of one publication.
     pub fn of(desk: &Desk, section: Section, title: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            navigation: Some(Navigation::of(desk, Some(section))),
+            ..Self::plain(desk.visit.language, title)
+        }
+    }
+
+    pub fn with(self, notice: Option<Notice>) -> Self {
+        Self { notice, ..self }
+    }
+}
+
+impl Navigation {
+    /// `section`: where the visitor is.
+    pub fn of(desk: &Desk, section: Option<Section>) -> Self {
         let visit = &desk.visit;
         let name = &desk.publication.name;
         let others = visit
@@ -189,33 +203,26 @@ impl Page {
         let sections = sections.filter(|section| visit.is_admin() || !section.is_for_admins());
         let t = texts(visit.language);
         Self {
-            navigation: Some(Navigation {
-                login: visit.user.login.clone(),
-                publication: name.clone(),
-                others: others
-                    .map(|other| Link {
-                        title: other.clone(),
-                        href: section.href(other),
-                        is_current: false,
-                        count: None,
-                    })
-                    .collect(),
-                links: sections
-                    .map(|known| Link {
-                        title: known.title(t).to_owned(),
-                        href: known.href(name),
-                        is_current: known == section,
-                        count: known.waiting(&desk.waiting).and_then(count),
-                    })
-                    .collect(),
-                path: visit.path.clone(),
-            }),
-            ..Self::plain(visit.language, title)
+            login: visit.user.login.clone(),
+            publication: name.clone(),
+            others: others
+                .map(|other| Link {
+                    title: other.clone(),
+                    href: section.unwrap_or(Section::ALL[0]).href(other),
+                    is_current: false,
+                    count: None,
+                })
+                .collect(),
+            links: sections
+                .map(|known| Link {
+                    title: known.title(t).to_owned(),
+                    href: known.href(name),
+                    is_current: Some(known) == section,
+                    count: known.waiting(&desk.waiting).and_then(count),
+                })
+                .collect(),
+            path: visit.path.clone(),
         }
-    }
-
-    pub fn with(self, notice: Option<Notice>) -> Self {
-        Self { notice, ..self }
     }
 }
 
@@ -265,7 +272,7 @@ struct ErrorPage {
 }
 
 impl Refusal {
-    pub fn page(&self, language: Language) -> Response {
+    pub fn page(&self, language: Language, navigation: Option<Navigation>) -> Response {
         let t = texts(language);
         let (status, title, text) = match self {
             Self::NotFound => (StatusCode::NOT_FOUND, t.not_found, t.not_found_text),
@@ -283,7 +290,10 @@ impl Refusal {
             ),
             Self::Defect => (StatusCode::INTERNAL_SERVER_ERROR, t.defect, t.defect_text),
         };
-        let page = Page::plain(language, title);
+        let page = Page {
+            navigation,
+            ..Page::plain(language, title)
+        };
         let mut response = render(status, &ErrorPage { page, text });
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = header::HeaderValue::from_static("5");

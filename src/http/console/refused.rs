@@ -17,11 +17,11 @@ use super::{
     texts::{Texts, texts},
 };
 use crate::{
-    config::{Publication, Target},
+    config::{Protocol, Publication, Target},
     order::zone::Zone,
     store::{
-        console::{MOST_COUNTED, RefusedRow},
-        targets::{self, Overview, PastAttempt, Which},
+        console::RefusedRow,
+        targets::{self, Overview, PastAttempt, TRIES, Which},
     },
 };
 
@@ -35,7 +35,7 @@ struct RefusedPage {
     page: Page,
     base: String,
     targets: Vec<TargetShown>,
-    /// How many orders 1C itself said it could not take.
+    /// How many orders 1C does not have, those among them that it said so of by itself.
     not_taken: Option<String>,
     /// Whether one target's further page is shown.
     is_first: bool,
@@ -43,7 +43,7 @@ struct RefusedPage {
 
 struct TargetShown {
     name: String,
-    protocol: &'static str,
+    is_app: bool,
     state: String,
     class: &'static str,
     error: Option<String>,
@@ -57,7 +57,8 @@ struct Row {
     number: i32,
     sender_id: String,
     since: String,
-    refusals: i32,
+    /// How often it was refused, of how many tries.
+    tries: String,
     state: String,
     class: &'static str,
     why: String,
@@ -116,9 +117,6 @@ pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
             .await?;
         shown.push(TargetShown::of(target, overview, rows, attempts, &desk));
     }
-    let not_taken = store
-        .count_not_taken(&publication.name, MOST_COUNTED)
-        .await?;
     let notice = match asked.done.as_str() {
         "resend" => Some(Notice::good(t.resent_refused)),
         "nothing" => Some(Notice::note(t.nothing_to_resend)),
@@ -127,7 +125,7 @@ pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
     let page = RefusedPage {
         base: base(&publication.name),
         targets: shown,
-        not_taken: count(not_taken),
+        not_taken: count(desk.waiting.refused),
         is_first: asked.below.is_none(),
         page: Page::of(&desk, Section::Refused, t.refused_by_1c).with(notice),
     };
@@ -185,7 +183,7 @@ impl TargetShown {
         };
         Self {
             name: target.name.clone(),
-            protocol: target.protocol.as_str(),
+            is_app: target.protocol == Protocol::Aqua,
             state,
             class,
             error: overview.and_then(|overview| overview.error),
@@ -213,7 +211,10 @@ impl Row {
             number: row.order_number,
             sender_id: row.sender_id,
             since: shown::moment(row.since, zone),
-            refusals: row.refusals,
+            tries: {
+                let text = t.of_tries.replacen("{}", &row.refusals.to_string(), 1);
+                text.replacen("{}", &TRIES.to_string(), 1)
+            },
             state,
             class,
             why: row.error.unwrap_or_default(),

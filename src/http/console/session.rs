@@ -11,7 +11,7 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Console, cookies::cookies, refusal::Refusal};
+use super::{Console, cookies::cookies, page::Navigation, refusal::Refusal};
 use crate::{
     config::{OperatorRole, OperatorUser, Publication},
     http::listener::address::{ViaProxy, X_FORWARDED_PROTO},
@@ -45,6 +45,8 @@ pub(super) struct Desk {
     pub targets: Vec<String>,
     /// How much waits for a person there.
     pub waiting: Waiting,
+    /// For how many days the journal keeps calls; 0: for ever.
+    pub keep_batches: u32,
 }
 
 impl Visit {
@@ -101,6 +103,7 @@ impl FromRequestParts<Arc<Console>> for Desk {
             publication,
             targets,
             waiting,
+            keep_batches: config.journal.keep_batches,
         })
     }
 }
@@ -129,8 +132,18 @@ pub(super) async fn require(
     };
     let login = visit.user.login.clone();
     request.extensions_mut().insert(visit);
-    let mut response = next.run(request).await;
+    let (mut parts, body) = request.into_parts();
+    let mut response = next.run(Request::from_parts(parts.clone(), body)).await;
     response.extensions_mut().insert(Login(login));
+    // Who is told that a page is not for him, or not there, goes on from there.
+    let refusal = response.extensions().get::<Refusal>();
+    if matches!(refusal, Some(Refusal::Forbidden | Refusal::NotFound))
+        && let Ok(desk) = Desk::from_request_parts(&mut parts, &console).await
+    {
+        response
+            .extensions_mut()
+            .insert(Navigation::of(&desk, None));
+    }
     Ok(response)
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, FixedOffset, TimeDelta, Timelike, Utc};
 use rust_decimal::Decimal;
 
-use super::texts::Texts;
+use super::texts::{Texts, texts};
 use crate::order::{fault::Language, zone::Zone};
 
 /// Between groups of digits, and before the sign of the currency.
@@ -65,6 +65,34 @@ pub(super) fn lasting(lasting: TimeDelta, t: &Texts) -> String {
         (t.days, lasting.num_days())
     };
     text.replace("{}", &number.max(0).to_string())
+}
+
+/// `1,4 мс`, `12 с`, `5 мин`
+pub(super) fn took(seconds: f64, language: Language) -> String {
+    let t = texts(language);
+    let (text, number) = if seconds < 1.0 {
+        (t.milliseconds_long, seconds * 1000.0)
+    } else if seconds < 120.0 {
+        (t.seconds, seconds)
+    } else {
+        let lasted = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        return lasting(TimeDelta::from_std(lasted).unwrap_or(TimeDelta::MAX), t);
+    };
+    let digits = usize::from(number < 10.0);
+    let number = format!("{number:.digits$}");
+    text.replace(
+        "{}",
+        &match language {
+            Language::Ru => number.replace('.', ","),
+            Language::En => number,
+        },
+    )
+}
+
+/// `26.11.2026 14:05:59`
+pub(super) fn exact_moment(moment: DateTime<Utc>, zone: Zone) -> String {
+    let local = zone.local(moment);
+    local.format("%d.%m.%Y %H:%M:%S").to_string()
 }
 
 /// `26.11.2026 14:05`
@@ -148,6 +176,21 @@ mod tests {
             }
         }
         assert_eq!(count(1_234_567, Language::En), "1,234,567");
+    }
+
+    #[test]
+    fn how_long_something_took_is_told_in_a_unit_that_fits() {
+        for (seconds, ru, en) in [
+            (0.001_44, "1,4 мс", "1.4 ms"),
+            (0.25, "250 мс", "250 ms"),
+            (3.21, "3,2 с", "3.2 s"),
+            (119.0, "119 с", "119 s"),
+            (300.0, "5 мин", "5 min"),
+            (3.0 * 86_400.0, "3 дн.", "3 d"),
+        ] {
+            assert_eq!(took(seconds, Language::Ru), ru);
+            assert_eq!(took(seconds, Language::En), en);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! that takes too long is given up on.
 
 mod actions;
+mod clients;
 mod doubles;
 mod exported;
 mod kept;
@@ -18,7 +19,8 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{Connection, PgConnection, postgres::PgPoolOptions};
 
 pub use self::{
-    actions::{Act, ActionRow},
+    actions::{ACTIONS_LOOKED_AT, Act, ActionRow, ActionsFilter, ActionsOf},
+    clients::{KeptOfClient, ORDERS_COUNTED},
     doubles::Double,
     exported::OrderDetails,
     kept::{KeptFilter, KeptGroup, KeptPage, KeptPosition, KeptRow, LOOKED_AT},
@@ -26,7 +28,7 @@ pub use self::{
     orders::{
         MOST_FOUND, OrderRow, OrdersCount, OrdersFilter, OrdersPage, PICKED, Position, Search,
     },
-    overview::{COUNTED, CameIn, Counted, KEPT, Made, Reason, SLOT_SECONDS, Since},
+    overview::{At1c, COUNTED, CameIn, Counted, KEPT, Made, NEWEST, Reason, SLOT_SECONDS, Since},
     refused::RefusedRow,
     sessions::{LIFETIME, Session, SessionKey},
     unmatched::{

@@ -17,7 +17,7 @@ pub const PICKED: usize = 5_000;
 /// Orders that a filter finds are counted up to there.
 pub const MOST_FOUND: i64 = 1_000;
 /// Clients that a search looks at.
-const CLIENTS: i64 = 200;
+pub(super) const CLIENTS: i64 = 200;
 
 /// Which orders a list shows.
 #[derive(Debug, Clone, Default)]
@@ -462,7 +462,7 @@ async fn by_id(
 }
 
 /// The clients whose phone ends, or whose name begins, like that.
-async fn clients(
+pub(super) async fn clients(
     connection: &mut PgConnection,
     publication: &str,
     search: &Search,

@@ -1,7 +1,7 @@
 //! What the overview counts. Each count reads the newest entries of an index, up to a bound that the page tells, however many orders
 //! there are (`tests/it/console_plans.rs`).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     order::model::Status,
@@ -16,6 +16,8 @@ pub const KEPT: i64 = 10_000;
 const LOOKED_AT: i64 = 500;
 /// Codes that are told.
 const REASONS: i64 = 20;
+/// The newest orders among which those that 1C took are counted.
+pub const NEWEST: i64 = 3_000;
 
 /// Quarters of an hour since 1970: every time zone's hours and days are made of them.
 pub const SLOT_SECONDS: i64 = 900;
@@ -57,6 +59,22 @@ pub struct Reason {
     pub field: String,
     pub in_a_day: i64,
     pub in_all: i64,
+}
+
+/// How far the orders that are new since a moment have come with 1C.
+#[derive(Debug, Clone)]
+pub struct At1c {
+    pub orders: i64,
+    /// It gave a number of its own or an id, and complains of nothing.
+    pub taken: i64,
+    /// It, or a target, refused them.
+    pub refused: i64,
+    /// Seconds from an order's receipt until 1C had it: half of them took no longer, and 95 of a hundred; and the longest.
+    pub median: Option<f64>,
+    pub slow: Option<f64>,
+    pub longest: Option<f64>,
+    /// Whether older ones were left out.
+    pub is_cut: bool,
 }
 
 /// Counts, and whether older ones were left out.
@@ -134,6 +152,74 @@ impl Store {
         let rows: Vec<CameIn> = rows.await?;
         let is_cut = rows.iter().map(|row| row.calls).sum::<i64>() >= COUNTED;
         Ok(Counted { rows, is_cut })
+    }
+
+    /// Since when the journal tells of calls, where it tells of any. A batch stays longer if one of its orders is kept: of the days
+    /// before `kept_since` it may tell of others no more.
+    pub async fn calls_known_since(
+        &self,
+        publication: &str,
+        kept_since: Option<DateTime<Utc>>,
+    ) -> Result<Option<DateTime<Utc>>, Error> {
+        let first = self.look_up(async |connection| {
+            sqlx::query_scalar!(
+                "SELECT received_at FROM journal_batch WHERE publication = $1 ORDER BY received_at LIMIT 1",
+                publication,
+            )
+            .fetch_optional(connection)
+            .await
+        });
+        Ok(first
+            .await?
+            .map(|first| Some(first).max(kept_since).unwrap_or(first)))
+    }
+
+    /// How far the newest orders have come with 1C, of those that came in since then. Numbers are given in the order of arrival.
+    pub async fn at_1c(
+        &self,
+        publication: &str,
+        since: DateTime<Utc>,
+        targets: &[String],
+    ) -> Result<At1c, Error> {
+        self.look_up(async |connection| {
+            sqlx::query_as!(
+                At1c,
+                r#"SELECT count(*) AS "orders!", count(*) FILTER (WHERE x.is_taken) AS "taken!",
+                          count(*) FILTER (WHERE x.is_refused AND NOT x.is_taken) AS "refused!",
+                          percentile_cont(0.5) WITHIN GROUP (ORDER BY x.took) FILTER (WHERE x.is_taken) AS median,
+                          percentile_cont(0.95) WITHIN GROUP (ORDER BY x.took) FILTER (WHERE x.is_taken) AS slow,
+                          max(x.took) FILTER (WHERE x.is_taken) AS longest, count(*) >= $5 AS "is_cut!"
+                   FROM (
+                       SELECT coalesce(r.error IS NULL AND (r.number IS NOT NULL OR r.uid IS NOT NULL), false) AS is_taken,
+                              r.error IS NOT NULL OR d.is_refused AS is_refused,
+                              greatest(extract(epoch FROM r.said_at - b.received_at)::float8, 0) AS took
+                       FROM (
+                           SELECT o.number, o.made_by FROM orders o
+                           WHERE o.publication = $1 ORDER BY o.number DESC LIMIT $5
+                       ) o
+                       CROSS JOIN LATERAL (
+                           SELECT b.received_at FROM journal_batch b WHERE b.publication = $1 AND b.batch = o.made_by OFFSET 0
+                       ) b
+                       LEFT JOIN LATERAL (
+                           SELECT r.number, r.uid, r.error, r.said_at FROM order_receiver r
+                           WHERE r.publication = $1 AND r.order_number = o.number OFFSET 0
+                       ) r ON true
+                       CROSS JOIN LATERAL (
+                           SELECT count(*) > 0 AS is_refused FROM target_delivery d
+                           WHERE d.publication = $1 AND d.target = ANY ($4) AND d.order_number = o.number AND d.error IS NOT NULL
+                       ) d
+                       WHERE o.made_by >= $3 AND b.received_at >= $2
+                   ) x"#,
+                publication,
+                since,
+                first_id_at(since - TimeDelta::hours(1)),
+                targets,
+                NEWEST,
+            )
+            .fetch_one(connection)
+            .await
+        })
+        .await
     }
 
     /// What came in since then, and how long it took to store.

@@ -50,20 +50,4 @@ impl Store {
         })
         .await
     }
-
-    /// How many orders the back office said it could not take, `most` at most.
-    pub async fn count_not_taken(&self, publication: &str, most: i64) -> Result<i64, Error> {
-        self.look_up(async |connection| {
-            sqlx::query_scalar!(
-                r#"SELECT count(*) AS "count!" FROM (
-                       SELECT FROM order_receiver WHERE publication = $1 AND error IS NOT NULL LIMIT $2
-                   ) r"#,
-                publication,
-                most,
-            )
-            .fetch_one(connection)
-            .await
-        })
-        .await
-    }
 }

@@ -61,8 +61,11 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
+const PAUSES: usize = 6;
+/// How often an order is tried before it is dead.
+pub const TRIES: usize = PAUSES + 1;
 /// After how many minutes a refused order is tried again; after the last it is dead (contract §8.3).
-const TRIED_AGAIN_AFTER: [i32; 6] = [1, 5, 30, 2 * 60, 5 * 60, 10 * 60];
+const TRIED_AGAIN_AFTER: [i32; PAUSES] = [1, 5, 30, 2 * 60, 5 * 60, 10 * 60];
 
 impl Store {
     /// Writes what became of a sending, and gives the lease back. `false`: the lease was lost, and nothing is written.

@@ -13,7 +13,7 @@ use crate::order::maker::Maker;
 mod finish;
 mod operator;
 
-pub use finish::{Attempt, Finish, Progress, Refused};
+pub use finish::{Attempt, Finish, Progress, Refused, TRIES};
 pub use operator::{Delivery, Overview, PastAttempt, Which};
 
 /// A lag is counted up to so many orders, among as many rows of the feed. (The statements say all such numbers themselves: of a
@@ -254,7 +254,10 @@ impl Store {
             r#"SELECT f.position AS "position!", f.order_number,
                       coalesce(($3::boolean AND f.sender_position > $2)
                           OR ($4::boolean AND f.operator_position > $2)
-                          OR ($5::boolean AND f.back_office_position > $2), false) AS "is_wanted!"
+                          OR ($5::boolean AND f.back_office_position > $2), false)
+                          -- Of an order that was erased nothing is left to send: a target would take blanks for news.
+                          AND NOT coalesce((SELECT o.shipping_address->>'str' = '' FROM orders o
+                                            WHERE o.publication = $1 AND o.number = f.order_number), false) AS "is_wanted!"
                FROM feed f WHERE f.publication = $1 AND f.position > $2 ORDER BY f.position LIMIT 200"#,
             publication,
             after,

@@ -131,8 +131,8 @@ impl Store {
         Ok(())
     }
 
-    /// Has orders sent again, at once; says how many. An unknown number is no order and not counted. `by`: an operator of the
-    /// console; of numbers he names one.
+    /// Has orders sent again, at once; says how many. An unknown number is no order and not counted; of one that was erased nothing is
+    /// left to send. `by`: an operator of the console; of numbers he names one.
     pub async fn resend(
         &self,
         target: Target<'_>,
@@ -194,7 +194,7 @@ impl Store {
                         "INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)
                          SELECT $1, $4::uuid, now(), $5::text, 'resend', o.number, jsonb_build_object('target', $2::text)
                          FROM orders o
-                         WHERE o.publication = $1 AND o.number = ANY ($3)",
+                         WHERE o.publication = $1 AND o.number = ANY ($3) AND o.shipping_address->>'str' <> ''",
                         target.publication,
                         target.name,
                         numbers,
@@ -209,7 +209,7 @@ impl Store {
                 sqlx::query!(
                     "INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at)
                      SELECT o.publication, $2, o.number, o.version, 0, now() FROM orders o
-                     WHERE o.publication = $1 AND o.number = ANY ($3)
+                     WHERE o.publication = $1 AND o.number = ANY ($3) AND o.shipping_address->>'str' <> ''
                      ON CONFLICT (publication, target, order_number) DO UPDATE SET
                          version = excluded.version, refusals = 0, next_try_at = excluded.next_try_at",
                     target.publication,
