@@ -34,6 +34,11 @@ document.addEventListener("keydown", (event) => {
   open.querySelector("summary").focus();
 });
 
+// In a row that scrolls sideways the one with the keyboard's focus is seen whole; Chromium is content with a part of it.
+document.addEventListener("focusin", (event) => {
+  if (event.target.closest(".groups")) event.target.scrollIntoView({ block: "nearest", inline: "nearest" });
+});
+
 // What somebody corrected is not lost by a click on something else.
 window.addEventListener("beforeunload", (event) => {
   const texts = [...document.querySelectorAll("form:not([data-sent]) textarea")];
