@@ -106,8 +106,18 @@ impl Intake {
         job.add_keys(&mut keys);
         let publication = &job.publication.name;
         let most_bytes = inner.answer_bytes;
-        let known = inner.store.read(publication, &keys, false, most_bytes);
-        let known = known.await.map_err(|error| match error {
+        let read = async || {
+            inner
+                .store
+                .read(publication, &keys, false, most_bytes)
+                .await
+        };
+        // A connection that broke while nobody used it takes those of its age along: the next one is sound.
+        let known = match read().await {
+            Err(Error::Unsure(_)) => read().await,
+            known => known,
+        };
+        let known = known.map_err(|error| match error {
             Error::TooMuch => Unavailable::AnswerTooLarge(most_bytes),
             error => {
                 tracing::warn!(error = %error.in_full(), "reading failed");

@@ -258,3 +258,18 @@ async fn orders_are_tried_out_on_the_operators_listener_and_not_taken() {
     assert!(checked.headers.contains_key("x-request-id"));
     assert_eq!(app.count("orders").await, 0);
 }
+
+#[tokio::test]
+async fn a_dry_run_does_not_notice_that_connections_broke_meanwhile() {
+    let app = TestApp::start().await;
+    let batch = json!([order("tried out")]);
+    for _ in 0..3 {
+        let answer = app.check_with("dry_run=true", &batch).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        app.run(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+             WHERE application_name = 'aqua-orders' AND datname = current_database()",
+        )
+        .await;
+    }
+}
