@@ -2,7 +2,6 @@
 //! Nothing that a caller sends can make a new one.
 
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
     fmt,
     sync::Arc,
@@ -19,21 +18,15 @@ use prometheus_client::{
     registry::Registry,
 };
 
-pub use super::gauges::Reading;
+pub use super::{gauges::Reading, publications::Verdicts};
 use super::{
     gauges::{Count, gauges, register},
     plain::plain,
-    publications::Publications,
+    publications::{Labels, Publications},
     sampled::Sampled,
     targets::{TargetMetrics, Targets},
 };
-use crate::{
-    config::{Config, Publication},
-    order::{
-        decide::{self, Verdict},
-        fault::{FaultCode, WarningCode},
-    },
-};
+use crate::config::{Config, Publication};
 
 /// Bounds of times, in seconds: an order takes a millisecond or two, a batch of thousands a second, the answer's
 /// deadline is 20.
@@ -51,9 +44,6 @@ pub const PROCESSED: &str = "processed";
 
 /// The outcome of a request whose batch was checked, and not stored.
 pub const CHECKED: &str = "checked";
-
-/// The values of a metric's labels.
-pub(super) type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
 /// Why a transaction began again, unseen by the caller (contract §7).
 #[derive(Debug, Clone, Copy)]
@@ -75,49 +65,6 @@ pub enum Retry {
 pub struct Took<'t> {
     pub time: Duration,
     pub trace_id: Option<&'t str>,
-}
-
-/// What a batch consists of once it is processed.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Verdicts {
-    pub accepted: usize,
-    pub rejected: usize,
-    /// Orders stored with remarks: something that came was not taken as it came.
-    pub with_remarks: usize,
-    /// Faults of what was not stored, as [`FaultCode::ALL`] counts them.
-    pub faults: [u64; FaultCode::ALL.len()],
-    /// Warnings, as [`WarningCode::ALL`] counts them.
-    pub warnings: [u64; WarningCode::ALL.len()],
-}
-
-impl Verdicts {
-    #[must_use]
-    pub fn of(verdicts: &[Verdict]) -> Self {
-        let mut counted = Self::default();
-        for verdict in verdicts {
-            if verdict.is_accepted() {
-                counted.accepted += 1;
-                counted.with_remarks += usize::from(verdict.has_remarks());
-            } else {
-                counted.rejected += 1;
-            }
-            for outcome in &verdict.elements {
-                match outcome {
-                    decide::Outcome::Taken(taken) => {
-                        for warning in &taken.warnings {
-                            counted.warnings[warning.code as usize] += 1;
-                        }
-                    }
-                    decide::Outcome::Refused(faults) => {
-                        for fault in faults {
-                            counted.faults[fault.code as usize] += 1;
-                        }
-                    }
-                }
-            }
-        }
-        counted
-    }
 }
 
 /// Everything that `/metrics` shows.

@@ -16,11 +16,57 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{
-    gauges::register,
-    metrics::{Labels, Verdicts},
+use super::gauges::register;
+use crate::order::{
+    decide::{self, Verdict},
+    fault::{FaultCode, WarningCode},
 };
-use crate::order::fault::{FaultCode, WarningCode};
+
+/// The values of a metric's labels.
+pub(super) type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
+
+/// What a batch consists of once it is processed.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Verdicts {
+    pub accepted: usize,
+    pub rejected: usize,
+    /// Orders stored with remarks: something that came was not taken as it came.
+    pub with_remarks: usize,
+    /// Faults of what was not stored, as [`FaultCode::ALL`] counts them.
+    pub faults: [u64; FaultCode::ALL.len()],
+    /// Warnings, as [`WarningCode::ALL`] counts them.
+    pub warnings: [u64; WarningCode::ALL.len()],
+}
+
+impl Verdicts {
+    #[must_use]
+    pub fn of(verdicts: &[Verdict]) -> Self {
+        let mut counted = Self::default();
+        for verdict in verdicts {
+            if verdict.is_accepted() {
+                counted.accepted += 1;
+                counted.with_remarks += usize::from(verdict.has_remarks());
+            } else {
+                counted.rejected += 1;
+            }
+            for outcome in &verdict.elements {
+                match outcome {
+                    decide::Outcome::Taken(taken) => {
+                        for warning in &taken.warnings {
+                            counted.warnings[warning.code as usize] += 1;
+                        }
+                    }
+                    decide::Outcome::Refused(faults) => {
+                        for fault in faults {
+                            counted.faults[fault.code as usize] += 1;
+                        }
+                    }
+                }
+            }
+        }
+        counted
+    }
+}
 
 /// All publications of the settings.
 pub(super) struct Publications {

@@ -10,7 +10,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Console, page::Navigation, refusal::Refusal, session::Login, texts::language};
+use super::{
+    Console,
+    page::Navigation,
+    refusal::Refusal,
+    session::{Desk, Login},
+    texts::language,
+};
 use crate::http::listener::address::ViaProxy;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -47,7 +53,8 @@ pub(super) async fn finish(
             tracing::error!(error = %why, "the console could not ask the database");
         }
         let headers = std::mem::take(response.headers_mut());
-        let navigation = response.extensions_mut().remove::<Navigation>();
+        let desk = response.extensions_mut().remove::<Desk>();
+        let navigation = desk.map(|desk| Navigation::of(&desk, None));
         response = refusal.page(language, navigation);
         response.headers_mut().extend(headers);
     }

@@ -11,7 +11,7 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Console, cookies::cookies, page::Navigation, refusal::Refusal};
+use super::{Console, cookies::cookies, refusal::Refusal};
 use crate::{
     config::{OperatorRole, OperatorUser, Publication},
     http::listener::address::{ViaProxy, X_FORWARDED_PROTO},
@@ -140,9 +140,7 @@ pub(super) async fn require(
     if matches!(refusal, Some(Refusal::Forbidden | Refusal::NotFound))
         && let Ok(desk) = Desk::from_request_parts(&mut parts, &console).await
     {
-        response
-            .extensions_mut()
-            .insert(Navigation::of(&desk, None));
+        response.extensions_mut().insert(desk);
     }
     Ok(response)
 }
