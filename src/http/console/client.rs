@@ -115,6 +115,11 @@ struct Elsewhere {
     number: i32,
 }
 
+/// Where a client's page is.
+fn href(publication: &str, number: i32) -> String {
+    format!("{}/{number}", Section::Clients.href(publication))
+}
+
 pub(super) async fn search_page(desk: Desk) -> Response {
     let page = SearchPage::of(&desk, None, Vec::new(), false);
     render(StatusCode::OK, &page)
@@ -145,8 +150,7 @@ pub(super) async fn search(desk: Desk, Form(typed): Form<Typed>) -> Result<Respo
         is_cut |= more_are_cut;
     }
     if let [only] = &found[..] {
-        let to = format!("{}/clients/{}", base(&publication.name), only.number);
-        return Ok(Redirect::to(&to).into_response());
+        return Ok(Redirect::to(&href(&publication.name, only.number)).into_response());
     }
     let page = SearchPage::of(&desk, Some(typed.q), found, is_cut);
     Ok(render(StatusCode::OK, &page))
@@ -299,14 +303,20 @@ impl KeptShown {
     }
 }
 
+/// Its phones, each once.
+fn phones(client: &Client) -> Vec<&str> {
+    let mut phones: Vec<&str> = client.all_phones().collect();
+    phones.sort_unstable();
+    phones.dedup();
+    phones
+}
+
 /// The clients with one of its phones in the visitor's other publications.
 async fn elsewhere(desk: &Desk, client: &Client) -> Result<Vec<Elsewhere>, Refusal> {
     let own = &desk.publication;
     let publications = desk.visit.user.publications.iter();
     let publications = publications.filter(|other| **other != own.name);
-    let mut phones: Vec<&str> = client.all_phones().collect();
-    phones.sort_unstable();
-    phones.dedup();
+    let phones = phones(client);
     let mut found: Vec<Elsewhere> = Vec::new();
     for publication in publications.take(OTHERS) {
         let mut numbers = Vec::new();
@@ -319,7 +329,7 @@ async fn elsewhere(desk: &Desk, client: &Client) -> Result<Vec<Elsewhere>, Refus
         numbers.sort_unstable();
         numbers.dedup();
         found.extend(numbers.into_iter().map(|number| Elsewhere {
-            href: format!("{}/clients/{number}", base(publication)),
+            href: href(publication, number),
             publication: publication.clone(),
             number,
         }));
@@ -328,9 +338,6 @@ async fn elsewhere(desk: &Desk, client: &Client) -> Result<Vec<Elsewhere>, Refus
 }
 
 fn lines(client: &Client, t: &'static Texts) -> Vec<(&'static str, String)> {
-    let mut phones: Vec<&str> = client.all_phones().collect();
-    phones.sort_unstable();
-    phones.dedup();
     let account = client.bank_account.as_ref();
     let lines = [
         (t.client, Some(client.username.clone())),
@@ -340,7 +347,7 @@ fn lines(client: &Client, t: &'static Texts) -> Vec<(&'static str, String)> {
             Some(kind(client.guest_phone.is_some(), t).to_owned()),
         ),
     ];
-    let phones = phones
+    let phones = phones(client)
         .into_iter()
         .map(|phone| (t.phone, Some(shown::phone(phone))));
     let rest = [
@@ -404,8 +411,8 @@ pub(super) async fn ask_to_erase(
 ) -> Result<Response, Refusal> {
     let client = read(&desk, which.number).await?;
     if is_erased(&client) {
-        let to = format!("{}/clients/{}", base(&desk.publication.name), which.number);
-        return Ok(Redirect::to(&to).into_response());
+        let page = href(&desk.publication.name, which.number);
+        return Ok(Redirect::to(&page).into_response());
     }
     let page = ErasePage::of(&desk, &client, None).await?;
     Ok(render(StatusCode::OK, &page))
@@ -464,12 +471,8 @@ pub(super) async fn erase(
         }
         // The second click of two finds nothing left: it is as was wanted.
         Erasure::Done(_) => {
-            let to = format!(
-                "{}/clients/{}?done=erased",
-                base(&desk.publication.name),
-                which.number
-            );
-            Ok(Redirect::to(&to).into_response())
+            let page = href(&desk.publication.name, which.number);
+            Ok(Redirect::to(&format!("{page}?done=erased")).into_response())
         }
     }
 }

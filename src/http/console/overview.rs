@@ -179,7 +179,7 @@ pub(super) async fn show(desk: Desk) -> Result<Response, Refusal> {
     for other in all.iter().filter(|_| all.len() > 1).take(OTHERS + 1) {
         publications.push(PublicationShown {
             name: other.clone(),
-            href: format!("{}/{}", base(other), Section::Overview.path()),
+            href: Section::Overview.href(other),
             last: last(store.last_accepted_lately(other).await?),
         });
     }
