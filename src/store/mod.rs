@@ -126,6 +126,15 @@ impl Store {
             .unwrap_or_else(|_elapsed| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
 
+    /// Waits for a statement likewise, and says what its error means. A [`Taken`] connection is done with by [`Taken::done`] instead,
+    /// which may have to close it.
+    async fn answer<T>(
+        &self,
+        statement: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Error> {
+        self.in_time(statement).await.map_err(Error::of_statement)
+    }
+
     /// Changes whenever what was read before may be of a history of the database that is gone: a connection broke, or leads
     /// to another server or another life of it. Asked before a reading, it is compared when that is written upon.
     ///

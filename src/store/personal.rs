@@ -133,7 +133,7 @@ impl Store {
             reversed,
         )
         .fetch_all(self.pool());
-        self.in_time(found).await.map_err(Error::of_statement)
+        self.answer(found).await
     }
 
     /// The client of that number, whole.
@@ -162,7 +162,7 @@ impl Store {
             most,
         )
         .fetch_all(self.pool());
-        self.in_time(found).await.map_err(Error::of_statement)
+        self.answer(found).await
     }
 
     /// A client's last orders, the newest first.
@@ -181,7 +181,7 @@ impl Store {
             most,
         )
         .fetch_all(self.pool());
-        self.in_time(found).await.map_err(Error::of_statement)
+        self.answer(found).await
     }
 
     /// The orders with those ids, whole.
@@ -206,7 +206,7 @@ impl Store {
             numbers,
         )
         .fetch_all(self.pool());
-        self.in_time(found).await.map_err(Error::of_statement)
+        self.answer(found).await
     }
 
     pub async fn said_of_orders(
@@ -222,7 +222,7 @@ impl Store {
             numbers,
         )
         .fetch_all(self.pool());
-        self.in_time(found).await.map_err(Error::of_statement)
+        self.answer(found).await
     }
 
     /// Kept orders behind that place whose bodies are not erased, and where the step ended; `None` at the end.
@@ -245,7 +245,7 @@ impl Store {
             most,
         )
         .fetch_all(self.pool());
-        let mut found = self.in_time(found).await.map_err(Error::of_statement)?;
+        let mut found = self.answer(found).await?;
         let last = found.last().map(KeptBody::place);
         found.retain(|kept| !kept.body.is_empty());
         Ok((found, last))
@@ -273,7 +273,7 @@ impl Store {
             client,
         )
         .fetch_all(self.pool());
-        let found = self.in_time(found).await.map_err(Error::of_statement)?;
+        let found = self.answer(found).await?;
         let last = found.last().map(|last| (last.order_number, last.version));
         let its = found.into_iter().filter(|change| change.is_its);
         Ok((its.map(|change| change.order_number).collect(), last))
@@ -296,7 +296,7 @@ impl Store {
             most,
         )
         .fetch_all(self.pool());
-        let found = self.in_time(found).await.map_err(Error::of_statement)?;
+        let found = self.answer(found).await?;
         let last = found.last().map(|last| AttemptPlace {
             target: last.target.clone(),
             attempt: last.attempt,
@@ -314,7 +314,7 @@ impl Store {
             publication,
         )
         .fetch_all(self.pool());
-        let found = self.in_time(found).await.map_err(Error::of_statement)?;
+        let found = self.answer(found).await?;
         Ok(found.into_iter().map(|row| (row.name, row.error)).collect())
     }
 
@@ -338,7 +338,7 @@ impl Store {
                 &ids,
             )
             .execute(self.pool());
-            self.in_time(done).await.map_err(Error::of_statement)?;
+            self.answer(done).await?;
         }
         if !targets.is_empty() {
             let done = sqlx::query!(
@@ -347,7 +347,7 @@ impl Store {
                 targets,
             )
             .execute(self.pool());
-            self.in_time(done).await.map_err(Error::of_statement)?;
+            self.answer(done).await?;
         }
         Ok(())
     }
@@ -376,7 +376,7 @@ impl Store {
             login,
         )
         .execute(&mut *transaction);
-        self.in_time(settled).await.map_err(Error::of_statement)?;
+        self.answer(settled).await?;
         let done = sqlx::query!(
             "UPDATE journal_rejected r SET
                  body = '',
@@ -390,7 +390,7 @@ impl Store {
             &positions,
         )
         .execute(&mut *transaction);
-        self.in_time(done).await.map_err(Error::of_statement)?;
+        self.answer(done).await?;
         transaction.commit().await.map_err(Error::of_statement)?;
         Ok(())
     }
@@ -425,7 +425,7 @@ impl Store {
             client,
         )
         .execute(&mut *transaction);
-        let erased = self.in_time(erased).await.map_err(Error::of_statement)?;
+        let erased = self.answer(erased).await?;
         for statement in [
             "UPDATE order_receiver SET error = ''
              WHERE publication = $1 AND order_number = ANY ($2) AND error IS NOT NULL",
@@ -435,7 +435,7 @@ impl Store {
                 .bind(publication)
                 .bind(numbers)
                 .execute(&mut *transaction);
-            self.in_time(done).await.map_err(Error::of_statement)?;
+            self.answer(done).await?;
         }
         transaction.commit().await.map_err(Error::of_statement)?;
         Ok(erased.rows_affected())
@@ -461,7 +461,7 @@ impl Store {
             kept,
         )
         .execute(self.pool());
-        self.in_time(done).await.map_err(Error::of_statement)?;
+        self.answer(done).await?;
         Ok(())
     }
 
@@ -481,7 +481,7 @@ impl Store {
             number,
         )
         .fetch_optional(&mut *transaction);
-        self.in_time(locked).await.map_err(Error::of_statement)?;
+        self.answer(locked).await?;
         let erased = sqlx::query!(
             "UPDATE address SET sender_id = NULL, city = '', street = '', house = '', str = '', entrance = NULL, floor = NULL,
                                 room = NULL, district_number = NULL
@@ -490,7 +490,7 @@ impl Store {
             number,
         )
         .execute(&mut *transaction);
-        let addresses = self.in_time(erased).await.map_err(Error::of_statement)?;
+        let addresses = self.answer(erased).await?;
         // A client's version counts the changes of its addresses, too.
         let erased = sqlx::query!(
             "UPDATE client SET version = version + 1, guest_phone = NULL, username = '', phone = NULL, phones = '{}',
@@ -503,11 +503,11 @@ impl Store {
             addresses.rows_affected() > 0,
         )
         .execute(&mut *transaction);
-        let client = self.in_time(erased).await.map_err(Error::of_statement)?;
+        let client = self.answer(erased).await?;
         let is_done = client.rows_affected() > 0;
         if is_done {
             let noted = act.note(&mut transaction, publication, "erase_client", None, details);
-            self.in_time(noted).await.map_err(Error::of_statement)?;
+            self.answer(noted).await?;
         }
         transaction.commit().await.map_err(Error::of_statement)?;
         Ok(is_done)

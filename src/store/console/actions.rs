@@ -115,7 +115,7 @@ impl Store {
             act.note(&mut connection, publication, kind, None, details)
                 .await
         };
-        self.in_time(noted).await.map_err(Error::of_statement)
+        self.answer(noted).await
     }
 
     /// The newest actions that the filter lets through, `most` of them before that one.
@@ -255,7 +255,7 @@ impl Store {
             step,
         )
         .execute(self.pool());
-        let removed = self.in_time(removed).await.map_err(Error::of_statement)?;
+        let removed = self.answer(removed).await?;
         Ok(removed.rows_affected())
     }
 }

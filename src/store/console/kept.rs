@@ -313,7 +313,7 @@ impl Store {
             step,
         )
         .fetch_optional(self.pool());
-        let last = self.in_time(last).await.map_err(Error::of_statement)?;
+        let last = self.answer(last).await?;
         Ok(last.map(|last| (last.batch, last.position)))
     }
 }

@@ -96,7 +96,7 @@ impl Store {
             interval(IDLE),
         )
         .execute(self.pool());
-        let removed = self.in_time(removed).await.map_err(Error::of_statement)?;
+        let removed = self.answer(removed).await?;
         Ok(removed.rows_affected())
     }
 }

@@ -296,7 +296,7 @@ impl Store {
             since,
         )
         .fetch_one(self.pool());
-        let bytes = self.in_time(bytes).await.map_err(Error::of_statement)?;
+        let bytes = self.answer(bytes).await?;
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
@@ -339,6 +339,6 @@ impl Store {
 
     pub async fn now(&self) -> Result<DateTime<Utc>, Error> {
         let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(self.pool());
-        self.in_time(now).await.map_err(Error::of_statement)
+        self.answer(now).await
     }
 }

@@ -51,7 +51,7 @@ impl Store {
             step,
         )
         .execute(self.pool());
-        let removed = self.in_time(removed).await.map_err(Error::of_statement)?;
+        let removed = self.answer(removed).await?;
         Ok(removed.rows_affected())
     }
 
@@ -87,7 +87,7 @@ impl Store {
             before,
         )
         .fetch_optional(self.pool());
-        self.in_time(last).await.map_err(Error::of_statement)
+        self.answer(last).await
     }
 
     /// Removes batches from before then, but for those of which an order is kept. Looks at `step` of them behind
@@ -118,7 +118,7 @@ impl Store {
             step,
         )
         .fetch_optional(self.pool());
-        self.in_time(last).await.map_err(Error::of_statement)
+        self.answer(last).await
     }
 }
 

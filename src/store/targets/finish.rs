@@ -83,7 +83,7 @@ impl Store {
             }
             Ok(holds)
         };
-        self.in_time(written).await.map_err(Error::of_statement)
+        self.answer(written).await
     }
 }
 

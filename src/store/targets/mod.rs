@@ -169,7 +169,7 @@ impl Store {
                 interval(LONGEST_PAUSE),
             )
             .fetch_optional(self.pool());
-            let found = self.in_time(asked).await.map_err(Error::of_statement)?;
+            let found = self.answer(asked).await?;
             if let Some(found) = found {
                 return Ok(Look {
                     paused: found.paused,
@@ -200,7 +200,7 @@ impl Store {
             before.map_or(0, |cursor| cursor.position),
         )
         .execute(self.pool());
-        self.in_time(made).await.map_err(Error::of_statement)?;
+        self.answer(made).await?;
         Ok(())
     }
 
@@ -225,7 +225,7 @@ impl Store {
             interval(LONGEST_PAUSE),
         )
         .fetch_optional(self.pool());
-        self.in_time(claimed).await.map_err(Error::of_statement)
+        self.answer(claimed).await
     }
 
     /// Gives the lease back without a word of what became of it.
@@ -238,7 +238,7 @@ impl Store {
             token,
         )
         .execute(self.pool());
-        self.in_time(released).await.map_err(Error::of_statement)?;
+        self.answer(released).await?;
         Ok(())
     }
 
@@ -266,7 +266,7 @@ impl Store {
             takes.back_office,
         )
         .fetch_all(self.pool());
-        self.in_time(asked).await.map_err(Error::of_statement)
+        self.answer(asked).await
     }
 
     /// The parked order that is due first.
@@ -280,7 +280,7 @@ impl Store {
             target.name,
         )
         .fetch_optional(self.pool());
-        self.in_time(asked).await.map_err(Error::of_statement)
+        self.answer(asked).await
     }
 
     /// How orders are called.
@@ -310,7 +310,7 @@ impl Store {
             numbers,
         )
         .fetch_all(self.pool());
-        self.in_time(asked).await.map_err(Error::of_statement)
+        self.answer(asked).await
     }
 
     /// Our numbers of the orders that have these ids of the sender's.
@@ -328,7 +328,7 @@ impl Store {
             sender_ids,
         )
         .fetch_all(self.pool());
-        let found = self.in_time(asked).await.map_err(Error::of_statement)?;
+        let found = self.answer(asked).await?;
         let found = found.into_iter().map(|row| (row.sender_id, row.number));
         Ok(found.collect())
     }
@@ -346,7 +346,7 @@ impl Store {
             numbers,
         )
         .fetch_all(self.pool());
-        let found = self.in_time(asked).await.map_err(Error::of_statement)?;
+        let found = self.answer(asked).await?;
         let found = found.into_iter().map(|row| (row.number, row.order_number));
         Ok(found.collect())
     }
@@ -371,7 +371,7 @@ impl Store {
             step,
         )
         .execute(self.pool());
-        let removed = self.in_time(removed).await.map_err(Error::of_statement)?;
+        let removed = self.answer(removed).await?;
         Ok(removed.rows_affected())
     }
 }
