@@ -230,7 +230,7 @@ impl Cluster {
         drop(service);
         self.sql(
             BASE,
-            "TRUNCATE order_item, orders, journal_rejected, journal_batch",
+            "TRUNCATE order_item, order_receiver, orders, feed, feed_head, feed_mark, journal_rejected, journal_batch",
         )
         .await?;
         self.sql(BASE, "VACUUM ANALYZE").await

@@ -104,6 +104,8 @@ impl Floor {
         orders.execute(&mut *transaction).await?;
         let items = rows.bind_items(statement(ITEMS));
         items.execute(&mut *transaction).await?;
+        let feed = statement(FEED).bind(&rows.order);
+        feed.execute(&mut *transaction).await?;
         let journal = statement(JOURNAL)
             .bind(Uuid::now_v7())
             .bind(int_of(rows.order.len()));
@@ -162,6 +164,10 @@ INSERT INTO %schema%.order_item (publication, order_number, position, product_id
 SELECT 'floor', number, position, product_id, product_id, product_number, name, price, quantity, 1
 FROM unnest($1::int[], $2::int[], $3::text[], $4::int[], $5::text[], $6::numeric[], $7::int[])
     AS t (number, position, product_id, product_number, name, price, quantity)";
+
+const FEED: &str = "
+INSERT INTO %schema%.feed (publication, order_number, version, changed_at, changed_by, by_sender)
+SELECT 'floor', number, 1, clock_timestamp(), 'sender', 1 FROM unnest($1::int[]) AS t (number)";
 
 const JOURNAL: &str = "
 INSERT INTO %schema%.journal_batch (publication, batch, received_at, stored_at, deadline, request_id, login, orders,

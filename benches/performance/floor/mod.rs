@@ -133,6 +133,7 @@ impl Floor {
              CREATE TABLE %schema%.address (LIKE address INCLUDING ALL);
              CREATE TABLE %schema%.orders (LIKE orders INCLUDING ALL);
              CREATE TABLE %schema%.order_item (LIKE order_item INCLUDING ALL);
+             CREATE TABLE %schema%.feed (LIKE feed INCLUDING ALL);
              CREATE TABLE %schema%.journal_batch (LIKE journal_batch INCLUDING ALL);
              ALTER TABLE %schema%.address
                  ADD FOREIGN KEY (publication, client_number) REFERENCES %schema%.client (publication, number);
@@ -161,7 +162,8 @@ impl Floor {
             self.stored.push(rows.order_id);
         }
         self.sql(
-            "ANALYZE %schema%.client, %schema%.address, %schema%.orders, %schema%.order_item, %schema%.journal_batch",
+            "ANALYZE %schema%.client, %schema%.address, %schema%.orders, %schema%.order_item, %schema%.feed,
+                 %schema%.journal_batch",
         )
         .await
     }

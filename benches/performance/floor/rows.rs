@@ -175,10 +175,11 @@ impl Rows {
     }
 
     /// The rows of each table as `COPY` takes them. No made-up text has a tab, a line's end or a backslash in it.
-    pub(super) fn copied(&self) -> [(&'static str, String); 4] {
+    pub(super) fn copied(&self) -> [(&'static str, String); 5] {
         let now = Utc::now().to_rfc3339();
         let or_null = |text: &'_ Option<String>| text.as_deref().unwrap_or("\\N").to_owned();
-        let [mut clients, mut addresses, mut orders, mut items] = [const { String::new() }; 4];
+        let [mut clients, mut addresses, mut orders, mut items, mut feed] =
+            [const { String::new() }; 5];
         for (at, number) in self.client.iter().enumerate() {
             // Writing to a String cannot fail, here and below.
             let _ = writeln!(
@@ -207,6 +208,7 @@ impl Rows {
                  2026-11-01 18:00Z\tПозвонить за час до доставки\t1\t{address}",
                 self.uuid[at], self.order_id[at]
             );
+            let _ = writeln!(feed, "floor\t{number}\t1\t{now}\tsender\t1");
         }
         for (at, order) in self.item_order.iter().enumerate() {
             let product = &self.product[at];
@@ -239,6 +241,10 @@ impl Rows {
                 "order_item (publication, order_number, position, product_id, sender_id, product_number, name, price, \
                  quantity, order_product_id)",
                 items,
+            ),
+            (
+                "feed (publication, order_number, version, changed_at, changed_by, by_sender)",
+                feed,
             ),
         ]
     }

@@ -22,6 +22,9 @@ WITH client AS (
     SELECT 'floor', number, position, product_id, product_id, product_number, name, price, quantity, 1
     FROM unnest($23::int[], $24::int[], $25::text[], $26::int[], $27::text[], $28::numeric[], $29::int[])
         AS t (number, position, product_id, product_number, name, price, quantity)
+), feed AS (
+    INSERT INTO %schema%.feed (publication, order_number, version, changed_at, changed_by, by_sender)
+    SELECT 'floor', number, 1, clock_timestamp(), 'sender', 1 FROM unnest($17::int[]) AS t (number)
 )
 INSERT INTO %schema%.journal_batch (publication, batch, received_at, stored_at, deadline, request_id, login, orders,
                                     accepted, rejected, updated_rows, changed_rows)
