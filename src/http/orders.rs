@@ -91,7 +91,9 @@ async fn process(
 }
 
 fn respond(reply: Reply, facts: &mut Facts) -> Response {
-    (facts.orders, facts.accepted, facts.rejected) = (reply.orders, reply.accepted, reply.rejected);
+    let verdicts = &reply.verdicts;
+    (facts.accepted, facts.rejected) = (verdicts.accepted, verdicts.rejected);
+    facts.orders = verdicts.accepted + verdicts.rejected;
     facts.stages.extend(reply.stages);
     let body = ReplyBody::new(reply.body, reply.memory);
     let mut response = json(StatusCode::OK, Body::new(body));

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     Inner, Unavailable,
-    job::{Job, Processed},
+    job::{Answer, Job},
     settle::Open,
     write::{may_need_journal, to_write},
 };
@@ -41,6 +41,9 @@ pub struct Options<'a> {
     pub without_kept: bool,
     pub on_progress: Option<&'a (dyn Fn(Progress<'_>) + Sync)>,
 }
+
+/// A response's body, in pieces.
+type Response = Result<Vec<Vec<u8>>, Unavailable>;
 
 /// How far a transaction is.
 pub enum Progress<'a> {
@@ -131,7 +134,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Reads, decides and writes. `number` counts the attempts, from 0.
-    pub async fn attempt(&mut self, number: u32) -> Result<Vec<Processed>, Setback> {
+    pub async fn attempt(&mut self, number: u32) -> Result<Vec<Answer>, Setback> {
         let (inner, options) = (self.inner, self.options);
         let (store, metrics) = (&inner.store, &*inner.metrics);
         let publication = &*self.jobs[0].publication.name;
@@ -164,7 +167,7 @@ impl<'a> Transaction<'a> {
         {
             on_progress(Progress::Decided(&decision));
         }
-        let stored = Arc::new(Stored::of(&decision));
+        let stored = Stored::of(&decision);
         block_if_many(self.orders, || self.reserve_responses(&decision, &stored))?;
         let time_left = self.store_until.saturating_duration_since(read_at);
         let deadline = known.now + TimeDelta::from_std(time_left).unwrap_or(TimeDelta::zero());
@@ -176,11 +179,17 @@ impl<'a> Transaction<'a> {
         };
         let decided_at = self.stage("decide", read_at, &metrics.decide);
 
-        let written = match write.batches.as_slice() {
-            // Nothing was accepted, and the journal has no room left to say so.
-            [] => Ok(()),
-            _ => store.write(publication, &write).await,
+        let written = async {
+            match write.batches.as_slice() {
+                // Nothing was accepted, and the journal has no room left to say so.
+                [] => Ok(()),
+                _ => store.write(publication, &write).await,
+            }
         };
+        // The database takes longer than that. Where it does not take the orders, nobody sees these responses.
+        let (written, responses) = tokio::join!(biased; written, async {
+            block_if_many(self.orders, || self.write_responses(&decision, &stored))
+        });
         self.stage("write", decided_at, &metrics.write);
         let outcome = match written {
             Ok(()) => Ok(()),
@@ -202,8 +211,7 @@ impl<'a> Transaction<'a> {
                 return Err(setback);
             }
         }
-        drop(write);
-        Ok(self.processed(decision, &stored))
+        Ok(self.answers(&decision, responses))
     }
 
     /// Ends a stage, now.
@@ -354,29 +362,31 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    fn processed(&self, decision: Decision<'_>, stored: &Arc<Stored>) -> Vec<Processed> {
+    fn write_responses(&self, decision: &Decision<'_>, stored: &Stored) -> Vec<Response> {
+        if self.options.probe {
+            return Vec::new();
+        }
+        let batches = self.jobs.iter().zip(&decision.verdicts);
+        let written = batches.map(|(job, verdicts)| job.write_response(verdicts, stored));
+        written.collect()
+    }
+
+    fn answers(&self, decision: &Decision<'_>, responses: Vec<Response>) -> Vec<Answer> {
         let begun_at = self
             .stages
             .first()
             .map_or_else(Instant::now, |first| first.begin);
-        let stages = |job: &Job| {
+        let batches = self.jobs.iter().zip(&decision.verdicts);
+        let answered = batches.zip(responses).map(|((job, verdicts), response)| {
             let queue = Stage {
                 name: "queue",
                 begin: job.queued_at,
                 end: begun_at,
             };
-            [&[queue], &*self.stages].concat()
-        };
-        self.jobs
-            .iter()
-            .zip(decision.verdicts)
-            .map(|(job, verdicts)| Processed {
-                job: Arc::clone(job),
-                verdicts,
-                stored: Arc::clone(stored),
-                stages: stages(job),
-            })
-            .collect()
+            let stages = [&[queue], &*self.stages].concat();
+            job.reply(response?, verdicts, stages)
+        });
+        answered.collect()
     }
 }
 

@@ -14,12 +14,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
-use super::{
-    Inner, Intake, RawBatch, Reply, Unavailable,
-    job::{Job, Processed},
-    journal::Rows,
-    size::Size,
-};
+use super::{Inner, Intake, RawBatch, Reply, Unavailable, job::Job, journal::Rows, size::Size};
 use crate::{
     order::{
         decide::{self, Batch, FreeNumbers, Shortage, Undecided, Verdict},
@@ -154,18 +149,15 @@ impl Intake {
             }
         };
         let verdicts = decision.verdicts.pop().unwrap_or_default();
-        let stored = Arc::new(Stored::of(&decision));
+        let stored = Stored::of(&decision);
         block_if_many(job.elements.len(), || {
             job.reserve_response(&verdicts, &stored, most_bytes)
         })?;
         inner.note(&job, &verdicts, known.now).await;
-        let processed = Processed {
-            verdicts,
-            stored,
-            stages: Vec::new(),
-            job: Arc::new(job),
-        };
-        size.run(move || processed.reply()).await?
+        let body = block_if_many(job.elements.len(), || {
+            job.write_response(&verdicts, &stored)
+        });
+        job.reply(body?, &verdicts, Vec::new())
     }
 }
 

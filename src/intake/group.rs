@@ -11,12 +11,14 @@ use super::{
     attempt::{Failure, Options, Progress},
     conflict::ConflictKeys,
     isolate::store_alone,
-    job::{Job, Pending, Processed, Responder},
+    job::{Answer, Job, Pending, Responder},
     lanes::{Lane, LaneFull, Ready, Waiting},
     settle::Open,
     transaction::transact,
 };
-use crate::{config::Publication, order::decide::Decision, telemetry::metrics::Retry};
+use crate::{
+    config::Publication, order::decide::Decision, telemetry::metrics::Retry, threads::block_if_many,
+};
 
 /// So long a transaction that keeps others waiting waits for somebody's lock. Other writers hold theirs for as long as the
 /// disk takes.
@@ -115,14 +117,19 @@ async fn store_and_answer(under_way: UnderWay, group: Vec<Waiting<Pending>>) {
     if under_way.is_patient {
         permit = inner.lock_waiters.acquire().await.ok();
     }
-    let (outcomes, open) = Storing::new(&under_way, &group).store().await;
+    let (answers, open) = Storing::new(&under_way, &group).store().await;
     drop(permit);
     let mut responses = Vec::with_capacity(group.len());
+    let mut answered = Vec::with_capacity(group.len());
     let mut again = Vec::new();
-    for (waiting, outcome) in group.into_iter().zip(outcomes) {
-        match outcome {
-            BatchOutcome::Response(response) => responses.push((waiting.batch.responder, response)),
-            BatchOutcome::MetLock => again.push(Waiting {
+    for (waiting, answer) in group.into_iter().zip(answers) {
+        match answer {
+            Some(answer) => {
+                let Pending { job, responder } = waiting.batch;
+                responses.push((responder, answer));
+                answered.push(job);
+            }
+            None => again.push(Waiting {
                 met_lock: true,
                 ..waiting
             }),
@@ -138,6 +145,9 @@ async fn store_and_answer(under_way: UnderWay, group: Vec<Waiting<Pending>>) {
         // The next group starts before the responses are written.
         under_way.end(again);
         respond();
+        // Freeing their many texts takes a while, and no caller need wait for that.
+        let orders = answered.iter().map(|job| job.elements.len()).sum();
+        block_if_many(orders, || drop(answered));
         return;
     }
     // What was cut off may yet be stored: until that is settled, whatever conflicts with it waits.
@@ -147,12 +157,6 @@ async fn store_and_answer(under_way: UnderWay, group: Vec<Waiting<Pending>>) {
         open.settle(&inner.store, &inner.lock_waiters).await;
     }
     under_way.end(again);
-}
-
-enum BatchOutcome {
-    Response(Result<Processed, Unavailable>),
-    /// Somebody's lock stands in its way: it is to be tried again, with more patience.
-    MetLock,
 }
 
 /// How to go on with batches that could not be stored together.
@@ -166,7 +170,8 @@ enum GoOn {
 struct Storing<'a> {
     under_way: &'a UnderWay,
     group: &'a [Waiting<Pending>],
-    outcomes: Vec<BatchOutcome>,
+    /// `None` where somebody's lock stands in a batch's way: it is to be tried again, with more patience.
+    answers: Vec<Option<Answer>>,
     /// Transactions whose outcome is open: they were answered 503, and may yet be stored.
     open: Vec<Open>,
 }
@@ -176,16 +181,16 @@ impl<'a> Storing<'a> {
         Self {
             under_way,
             group,
-            outcomes: group
+            answers: group
                 .iter()
-                .map(|_| BatchOutcome::Response(Err(Unavailable::Storage)))
+                .map(|_| Some(Err(Unavailable::Storage)))
                 .collect(),
             open: Vec::new(),
         }
     }
 
     /// Stores the group: all batches together, or else each by itself. Returns what became of each.
-    async fn store(mut self) -> (Vec<BatchOutcome>, Vec<Open>) {
+    async fn store(mut self) -> (Vec<Option<Answer>>, Vec<Open>) {
         let metrics = &self.under_way.inner.metrics;
         // A batch that made way for a lock was counted when it was first here.
         if !self.under_way.is_patient {
@@ -207,7 +212,7 @@ impl<'a> Storing<'a> {
                 }
             }
         }
-        (self.outcomes, self.open)
+        (self.answers, self.open)
     }
 
     /// Stores batches in one transaction.
@@ -232,9 +237,9 @@ impl<'a> Storing<'a> {
             ..Options::default()
         };
         let failure = match transact(inner, &jobs, &options).await {
-            Ok(processed) => {
-                for (at, processed) in left.iter().zip(processed) {
-                    self.is_stored(*at, processed);
+            Ok(answers) => {
+                for (at, answer) in left.iter().zip(answers) {
+                    self.is_stored(*at, answer);
                 }
                 return Ok(());
             }
@@ -290,7 +295,7 @@ impl<'a> Storing<'a> {
             }
             let patience = self.lock_patience();
             match store_alone(&self.under_way.inner, &batch.job, patience).await {
-                Ok(processed) => self.is_stored(*at, processed),
+                Ok(answer) => self.is_stored(*at, answer),
                 Err(failure) => {
                     self.failed(*at, &failure);
                     match failure {
@@ -308,12 +313,17 @@ impl<'a> Storing<'a> {
         (!self.under_way.is_patient).then_some(LOCK_PATIENCE)
     }
 
-    fn is_stored(&mut self, at: usize, processed: Processed) {
+    fn is_stored(&mut self, at: usize, answer: Answer) {
+        if let Ok(reply) = &answer {
+            let publication = &self.under_way.publication.name;
+            let metrics = &self.under_way.inner.metrics;
+            metrics.processed(publication, &reply.verdicts);
+        }
         if self.under_way.is_patient {
             let waiting = &self.group[at];
             self.under_way.lane(|lane| lane.met_no_lock(waiting));
         }
-        self.outcomes[at] = BatchOutcome::Response(Ok(processed));
+        self.answers[at] = Some(answer);
     }
 
     fn failed(&mut self, at: usize, failure: &Failure) {
@@ -321,7 +331,7 @@ impl<'a> Storing<'a> {
             let waiting = &self.group[at];
             self.under_way.lane(|lane| lane.met_lock(waiting));
             if !self.under_way.is_patient {
-                self.outcomes[at] = BatchOutcome::MetLock;
+                self.answers[at] = None;
                 return;
             }
         }
@@ -330,7 +340,7 @@ impl<'a> Storing<'a> {
             Failure::TooMuch => Unavailable::AnswerTooLarge(self.under_way.inner.answer_bytes),
             _ => Unavailable::Storage,
         };
-        self.outcomes[at] = BatchOutcome::Response(Err(why));
+        self.answers[at] = Some(Err(why));
     }
 }
 

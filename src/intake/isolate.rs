@@ -5,7 +5,7 @@ use std::{collections::HashSet, slice, sync::Arc, time::Duration};
 use super::{
     Inner,
     attempt::{Failure, Options},
-    job::{Job, Processed},
+    job::{Answer, Job},
     transaction::transact,
 };
 
@@ -14,7 +14,7 @@ pub async fn store_alone(
     inner: &Inner,
     job: &Arc<Job>,
     lock_patience: Option<Duration>,
-) -> Result<Processed, Failure> {
+) -> Result<Answer, Failure> {
     let jobs = slice::from_ref(job);
     let mut refused = HashSet::new();
     let mut without_kept = false;
@@ -26,7 +26,7 @@ pub async fn store_alone(
             ..Options::default()
         };
         match transact(inner, jobs, &options).await {
-            Ok(mut processed) => return processed.pop().ok_or(Failure::Unavailable),
+            Ok(mut answers) => return answers.pop().ok_or(Failure::Unavailable),
             Err(Failure::Refused) => {}
             Err(failure) => return Err(failure),
         }

@@ -21,7 +21,7 @@ use crate::{
         reply::{Envelope, Stored},
         wire::{self, Element},
     },
-    telemetry::traces::Stage,
+    telemetry::{metrics::Verdicts, traces::Stage},
     threads::in_parallel,
 };
 
@@ -52,21 +52,14 @@ pub struct Job {
     pub settle_until: Instant,
 }
 
-pub type Responder = oneshot::Sender<Result<Processed, Unavailable>>;
+pub type Responder = oneshot::Sender<Answer>;
+/// The response to a batch that is stored, or why it has none.
+pub type Answer = Result<Reply, Unavailable>;
 
 #[derive(Debug)]
 pub struct Pending {
     pub job: Arc<Job>,
     pub responder: Responder,
-}
-
-/// A job that was decided and stored: what to answer it.
-#[derive(Debug)]
-pub struct Processed {
-    pub job: Arc<Job>,
-    pub verdicts: Vec<Verdict>,
-    pub stored: Arc<Stored>,
-    pub stages: Vec<Stage>,
 }
 
 impl Job {
@@ -162,44 +155,42 @@ impl Job {
             _ => Ok(()),
         }
     }
-}
 
-impl Processed {
-    pub fn reply(&self) -> Result<Reply, Unavailable> {
-        let Self {
-            job,
-            verdicts,
-            stored,
-            stages,
-        } = self;
-        let unwritable = |error: &dyn Display| {
-            // Only a bug can bring us here. The orders are stored, and sending them again is safe.
-            tracing::error!(request_id = job.request_id, %error, "the answer could not be written");
-            Unavailable::Storage
-        };
-        let envelope = job.envelope(verdicts, stored);
+    /// Writes the response's body, in pieces.
+    pub fn write_response(
+        &self,
+        verdicts: &[Verdict],
+        stored: &Stored,
+    ) -> Result<Vec<Vec<u8>>, Unavailable> {
+        let envelope = self.envelope(verdicts, stored);
         let writer = envelope.writer();
-        let threads = Size::of(&job.body).threads();
+        let threads = Size::of(&self.body).threads();
         let mut body = Vec::new();
         for pieces in in_parallel(writer.entries(), threads, |entries| writer.pieces(entries)) {
-            body.extend(pieces.map_err(|error| unwritable(&error))?);
+            body.extend(pieces.map_err(|error| self.unanswerable(&error))?);
         }
         debug_assert!(
             body.iter().map(Vec::len).sum::<usize>() <= envelope.most_bytes(usize::MAX),
             "a response is longer than was reserved"
         );
-        let mut memory = job.memory.lock();
-        let memory = memory.take();
-        let memory = memory.ok_or_else(|| unwritable(&"it was written before"))?;
-        let accepted = accepted(verdicts);
+        Ok(body)
+    }
+
+    /// What the caller gets, once: the memory that was reserved goes along.
+    pub fn reply(&self, body: Vec<Vec<u8>>, verdicts: &[Verdict], stages: Vec<Stage>) -> Answer {
+        let memory = self.memory.lock().take();
         Ok(Reply {
             body,
-            orders: verdicts.len(),
-            accepted,
-            rejected: verdicts.len() - accepted,
-            stages: stages.clone(),
-            memory,
+            verdicts: Verdicts::of(verdicts),
+            stages,
+            memory: memory.ok_or_else(|| self.unanswerable(&"it was answered before"))?,
         })
+    }
+
+    /// Only a bug can bring us here. Sending the orders again is safe, whether they are stored or not.
+    fn unanswerable(&self, error: &dyn Display) -> Unavailable {
+        tracing::error!(request_id = self.request_id, %error, "the answer could not be written");
+        Unavailable::Storage
     }
 }
 

@@ -98,10 +98,7 @@ pub struct RawBatch {
 pub struct Reply {
     /// The whole response, JSON, in pieces that belong one behind the other.
     pub body: Vec<Vec<u8>>,
-    /// Entries in it, and how many of them were accepted and rejected.
-    pub orders: usize,
-    pub accepted: usize,
-    pub rejected: usize,
+    pub verdicts: Verdicts,
     /// What it waited for: its turn, then its transaction's reading, deciding and writing.
     pub stages: Vec<Stage>,
     /// To be held until the response is sent.
@@ -190,14 +187,7 @@ impl Intake {
         let (responder, response) = oneshot::channel();
         group::submit(inner, job, keys, responder)?;
         // A responder that is dropped without a word died in a panic: nothing of the batch is known to be stored.
-        let processed = response.await.unwrap_or(Err(Unavailable::Storage))?;
-        let publication = &processed.job.publication.name;
-        let verdicts = Verdicts::of(&processed.verdicts);
-        inner.metrics.processed(publication, &verdicts);
-        let (reply, processed) = size.run(move || (processed.reply(), processed)).await?;
-        // Freeing its many texts takes a while, and the caller need not wait for that.
-        size.run_aside(|| drop(processed));
-        reply
+        response.await.unwrap_or(Err(Unavailable::Storage))
     }
 }
 

@@ -99,15 +99,6 @@ impl Size {
             Ok(work())
         }
     }
-
-    /// Does work that nobody waits for.
-    pub fn run_aside(self, work: impl FnOnce() + Send + 'static) {
-        if self.treatment().off_thread {
-            spawn_blocking(work);
-        } else {
-            tokio::spawn(async { work() });
-        }
-    }
 }
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Inner,
     attempt::{Failure, Options, Progress, Setback, Transaction},
-    job::{Job, Processed},
+    job::{Answer, Job},
 };
 use crate::telemetry::metrics::Retry;
 
@@ -28,7 +28,7 @@ pub async fn transact(
     inner: &Inner,
     jobs: &[Arc<Job>],
     options: &Options<'_>,
-) -> Result<Vec<Processed>, Failure> {
+) -> Result<Vec<Answer>, Failure> {
     let none = HashSet::new();
     let mut transaction = Transaction::new(inner, jobs, options, &none);
     let mut fresh_connections = FRESH_CONNECTIONS;
@@ -45,7 +45,7 @@ pub async fn transact(
             on_progress(Progress::Again(number));
         }
         let retry = match transaction.attempt(number).await {
-            Ok(processed) => return Ok(processed),
+            Ok(answers) => return Ok(answers),
             Err(Setback::Failed(failure)) => return Err(failure),
             Err(Setback::Again(retry)) => retry,
             Err(Setback::Broken) if fresh_connections == 0 => return Err(Failure::Unavailable),
