@@ -127,10 +127,16 @@ impl Feeds {
         let deadline = Instant::now() + question.wait;
         // Before the reading, so that nothing is missed between the two.
         let mut news = store.news(&publication.name);
-        let start = start(store, &publication.name, question.after).await?;
-        let mut page = self
-            .page(store, publication, start, question.limit, memory)
-            .await?;
+        let mut first = async || {
+            let start = start(store, &publication.name, question.after).await?;
+            let page = self.page(store, publication, start, question.limit, memory);
+            Ok((start, page.await?))
+        };
+        let (start, mut page) = match first().await {
+            // A connection that broke while nobody used it takes those of its age along: the next one is sound.
+            Err(Error::Store(store::Error::Unsure(_))) => first().await?,
+            read => read?,
+        };
         if page.orders > 0 || question.wait.is_zero() {
             return Ok(page);
         }

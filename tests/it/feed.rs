@@ -348,6 +348,20 @@ async fn a_senders_change_beneath_the_back_offices_own_is_read_with_it() {
 }
 
 #[tokio::test]
+async fn a_reader_does_not_notice_that_connections_broke_meanwhile() {
+    let app = start().await;
+    app.post(&json!([order("read")])).await;
+    for _ in 0..3 {
+        assert_eq!(app.feed("").await.orders.len(), 1);
+        app.run(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+             WHERE application_name = 'aqua-orders' AND datname = current_database()",
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn promise_3_reading_confirms_and_deletes_nothing() {
     let app = start().await;
     for n in 0..5 {
