@@ -41,5 +41,7 @@ SELECT create_distributed_table('target_attempt', 'publication', colocate_with =
 SELECT create_distributed_table('imported_order', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('operator_action', 'publication', colocate_with => 'number_counter');
 SELECT create_distributed_table('product_left_empty', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('order_refusal', 'publication', colocate_with => 'number_counter');
+SELECT create_distributed_table('product_match', 'publication', colocate_with => 'number_counter');
 
 COMMIT;

@@ -53,6 +53,9 @@ pub async fn round(store: &Store, publication: &str, settings: &Journal) -> Resu
         while store.remove_changes(publication, before, STEP).await? > 0 {
             sleep(PAUSE).await;
         }
+        while store.remove_refusals(publication, before, STEP).await? > 0 {
+            sleep(PAUSE).await;
+        }
         while store.remove_actions(publication, before, STEP).await? > 0 {
             sleep(PAUSE).await;
         }

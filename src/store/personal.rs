@@ -429,6 +429,7 @@ impl Store {
         for statement in [
             "UPDATE order_receiver SET error = ''
              WHERE publication = $1 AND order_number = ANY ($2) AND error IS NOT NULL",
+            "UPDATE order_refusal SET error = '' WHERE publication = $1 AND order_number = ANY ($2)",
             "DELETE FROM target_delivery WHERE publication = $1 AND order_number = ANY ($2)",
         ] {
             let done = sqlx::query(statement)

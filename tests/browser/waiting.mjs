@@ -24,6 +24,9 @@ inEachWay("a rejected order is corrected, checked and sent", async (way, look) =
   await look(page);
   await leads(page, () => page.click("button[value=send]"));
   assert.match(page.url(), /\/orders\/\d+\?done=accepted/);
+  const told = await page.innerText(".history");
+  assert.match(told, /Исправлен и отправлен\s+Анна\s+Сумма: дорого → 355/);
+  assert.match(told, /Получен\s+Анна, из консоли/);
   await look(page);
   await page.goto(`${BASE}/rejected`);
   assert.ok(!(await text(page)).includes(order.id), "it is settled");

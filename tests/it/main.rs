@@ -16,6 +16,7 @@ mod console;
 mod console_actions;
 mod console_doubles;
 mod console_export;
+mod console_history;
 mod console_kept;
 mod console_overview;
 mod console_plans;

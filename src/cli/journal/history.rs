@@ -70,16 +70,29 @@ pub(super) async fn history(
         {
             events.push(Event {
                 at: Some(change.made_at),
-                what: if change.batch.is_some() {
-                    "accepted, changed"
-                } else {
-                    "by hand"
+                what: match change.batch {
+                    Some(_) => "accepted, changed",
+                    None if change.version == 1 => "corrected before",
+                    None => "by hand",
                 },
                 details: differences(&change.changes, publication.rules.timezone),
                 batch: change.batch,
                 request_id: change.request_id,
                 login: change.login,
                 json: json!({ "event": "changed", "changes": change.changes }),
+            });
+        }
+        let refusals = store.order_refusals(name, order.number).await;
+        for refusal in refusals.map_err(away)? {
+            let who = refusal.target.as_deref().unwrap_or("back office");
+            events.push(Event {
+                at: Some(refusal.refused_at),
+                what: "not taken",
+                details: vec![format!("{who}: {}", refusal.error)],
+                batch: None,
+                request_id: None,
+                login: None,
+                json: json!({ "event": "not_taken", "target": refusal.target, "error": refusal.error }),
             });
         }
     }

@@ -62,8 +62,8 @@ fn with_title(field: &str, text: &str, language: Language) -> String {
 pub(super) fn path_title(path: &str, language: Language) -> String {
     let t = texts(language);
     let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-    // Of any line.
-    let name = name.trim_end_matches("[]");
+    // Of any line, or one of several phones.
+    let name = name.split_once('[').map_or(name, |(list, _)| list);
     match (line_of(parent), line_of(path)) {
         (Some(line), _) => format!("{} {line}, {}", t.line, t.field(name)),
         (None, Some(line)) => format!("{} {line}", t.line),

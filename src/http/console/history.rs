@@ -1,9 +1,11 @@
-//! What became of an order: who made it, who changed it from what to what, what of it was rejected, who sent it again.
+//! What became of an order: who made it, who changed it from what to what, what of it was rejected and who corrected that, each time
+//! that it was not taken, who sent it again or had it not be sent.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
+    corrected,
     faults::{in_words, path_title},
     page::base,
     refusal::Refusal,
@@ -18,8 +20,9 @@ use crate::{
         zone::Zone,
     },
     store::{
+        console::ActionRow,
         feed::Receiver,
-        journal::{Filter, KeptOrder},
+        journal::{Filter, JournalChange, KeptOrder},
     },
 };
 
@@ -51,65 +54,89 @@ pub(super) async fn events(
     let (store, name) = (desk.store(), desk.publication.name.as_str());
     let (language, zone) = (desk.visit.language, desk.publication.rules.timezone);
     let t = texts(language);
-    let actions = store.operator_actions_of(name, order.number).await?;
     let mut events = Vec::new();
-    let mut add = |at: Option<DateTime<Utc>>, event: Event| {
-        events.push(Event {
-            at,
-            when: at.map_or_else(String::new, |at| shown::moment(at, zone)),
-            ..event
-        });
-    };
     if let Some(made) = store.order_creation(name, order.number).await? {
         let at = made.received_at.or_else(|| made.batch.and_then(made_at));
-        let who = made.login.unwrap_or_else(|| t.by_sender.to_owned());
-        add(at, Event::new(t.event_made, "good", who));
+        let who = sender(made.login, made.request_id.as_deref(), language);
+        events.push(Event::new(at, t.event_made, "good", who));
     }
+    let mut correction = None;
     for change in store.order_changes(name, order.number).await? {
+        if change.version == 1 {
+            correction = Some(change);
+            continue;
+        }
         let who = match (change.batch, change.login, change.request_id) {
-            (Some(_), login, _) => login.unwrap_or_else(|| t.by_sender.to_owned()),
+            (Some(_), login, id) => sender(login, id.as_deref(), language),
             (None, Some(login), Some(_)) => format!("1С ({login})"),
             // An operator's click is no request of the exchange.
             (None, Some(login), None) => login,
             (None, None, _) => t.by_command.to_owned(),
         };
-        let event = Event {
+        events.push(Event {
             details: differences(&change.changes, language, zone),
-            ..Event::new(t.event_changed, "info", who)
-        };
-        add(Some(change.made_at), event);
+            ..Event::new(Some(change.made_at), t.event_changed, "info", who)
+        });
     }
-    for action in actions.iter().filter(|action| action.kind == "resend") {
-        let target = action.details["target"].as_str().unwrap_or_default();
-        let event = Event {
-            details: vec![format!("→ {target}")],
-            ..Event::new(t.event_resent, "info", action.login.clone())
+    let actions = store.operator_actions_of(name, order.number).await?;
+    events.extend(actions.into_iter().filter_map(|action| {
+        // He sent it as he had corrected it: that is one thing.
+        let correction = match action.kind.as_str() {
+            "resubmit" => correction.take(),
+            _ => None,
         };
-        add(Some(action.made_at), event);
+        Event::of_action(action, correction, desk)
+    }));
+    if let Some(correction) = correction {
+        let who = correction.login.unwrap_or_default();
+        events.push(Event {
+            details: differences(&correction.changes, language, zone),
+            ..Event::new(Some(correction.made_at), t.event_corrected, "info", who)
+        });
     }
+    let refusals = store.order_refusals(name, order.number).await?;
+    let reported = refusals.iter().rfind(|refusal| refusal.target.is_none());
+    let reported = reported.map(|refusal| refusal.error.clone());
     if let Some((receiver, said_at)) = receiver {
         let number = receiver.number.as_ref();
         let number = number.map(|number| format!("{}: {number}", t.number));
-        let class = if receiver.error.is_some() {
-            "bad"
-        } else {
-            "good"
-        };
+        // What it refused stands by itself, as long as it is kept.
+        let error = (receiver.error.clone()).filter(|error| reported.as_ref() != Some(error));
+        let class = if error.is_some() { "bad" } else { "good" };
+        let is_said = receiver.error.is_none() || number.is_some() || error.is_some();
         let event = Event {
-            details: number.into_iter().chain(receiver.error.clone()).collect(),
-            ..Event::new(t.event_reported, class, t.back_office.to_owned())
+            details: number.into_iter().chain(error).collect(),
+            ..Event::new(
+                Some(*said_at),
+                t.event_reported,
+                class,
+                t.back_office.to_owned(),
+            )
         };
-        add(Some(*said_at), event);
+        events.extend(is_said.then_some(event));
+    }
+    for refusal in refusals {
+        let who = refusal.target.unwrap_or_else(|| t.back_office.to_owned());
+        events.push(Event {
+            // Of an erased order nothing is left of what was said.
+            details: Some(refusal.error)
+                .filter(|error| !error.is_empty())
+                .into_iter()
+                .collect(),
+            ..Event::new(Some(refusal.refused_at), t.event_not_taken, "bad", who)
+        });
     }
     let filter = Filter {
         order_key: Some(order.sender_id.clone()),
         limit: KEPT,
         ..Filter::default()
     };
-    for kept in store.journal_orders(name, None, &filter).await? {
-        let at = kept.received_at;
-        let page = format!("{}/kept/{}/{}", base(name), kept.batch, kept.position);
-        add(Some(at), Event::of_kept(kept, page, language));
+    let kept = store.journal_orders(name, None, &filter).await?;
+    for (place, attempt) in kept.iter().enumerate() {
+        events.push(Event::of_kept(attempt, kept.get(place + 1), desk));
+    }
+    for event in &mut events {
+        event.when = (event.at).map_or_else(String::new, |at| shown::moment(at, zone));
     }
     // Of one moment: in the order in which they were found. The newest first.
     events.sort_by_key(|event| event.at);
@@ -117,10 +144,26 @@ pub(super) async fn events(
     Ok(events)
 }
 
+/// Who sent it in: with a login of the site's, or from here.
+fn sender(login: Option<String>, request_id: Option<&str>, language: Language) -> String {
+    let t = texts(language);
+    match login {
+        Some(login) if request_id.is_some_and(corrected::is_from_here) => {
+            t.from_console.replace("{}", &login)
+        }
+        login => login.unwrap_or_else(|| t.by_sender.to_owned()),
+    }
+}
+
 impl Event {
-    fn new(what: &'static str, class: &'static str, who: String) -> Self {
+    fn new(
+        at: Option<DateTime<Utc>>,
+        what: &'static str,
+        class: &'static str,
+        who: String,
+    ) -> Self {
         Self {
-            at: None,
+            at,
             when: String::new(),
             what,
             class,
@@ -132,22 +175,67 @@ impl Event {
         }
     }
 
-    fn of_kept(kept: KeptOrder, page: String, language: Language) -> Self {
+    /// `correction`: what he had changed before. `None`: what it changed stands by itself.
+    fn of_action(
+        action: ActionRow,
+        correction: Option<JournalChange>,
+        desk: &Desk,
+    ) -> Option<Self> {
+        let (language, zone) = (desk.visit.language, desk.publication.rules.timezone);
         let t = texts(language);
-        let details = kept.entries().map(|entry| in_words(entry, language));
-        let details = details.collect();
+        let what = match action.kind.as_str() {
+            "resend" => t.event_resent,
+            "withhold" => t.event_withheld,
+            "resubmit" if correction.is_some() => t.event_corrected,
+            "resubmit" => t.event_sent_in,
+            _ => return None,
+        };
+        let target = action.details["target"].as_str();
+        let target = target.map(|target| format!("→ {target}"));
+        let corrected =
+            correction.map(|correction| differences(&correction.changes, language, zone));
+        let batch = action.details["batch"].as_str();
+        let kept = batch.zip(action.details["position"].as_i64());
+        let base = base(&desk.publication.name);
+        Some(Self {
+            details: target
+                .into_iter()
+                .chain(corrected.unwrap_or_default())
+                .collect(),
+            kept: kept.map(|(batch, position)| format!("{base}/kept/{batch}/{position}")),
+            ..Self::new(Some(action.made_at), what, "info", action.login)
+        })
+    }
+
+    /// `before`: the attempt before it. An operator's differs from that by what he corrected.
+    fn of_kept(kept: &KeptOrder, before: Option<&KeptOrder>, desk: &Desk) -> Self {
+        let (language, zone) = (desk.visit.language, desk.publication.rules.timezone);
+        let t = texts(language);
+        let base = base(&desk.publication.name);
+        let page = format!("{base}/kept/{}/{}", kept.batch, kept.position);
+        let mut details: Vec<String> = kept
+            .entries()
+            .map(|entry| in_words(entry, language))
+            .collect();
+        // What he corrected of an accepted one stands with his action.
+        let is_his = kept.warnings.is_none() && corrected::is_from_here(&kept.request_id);
+        let has_both = |before: &&KeptOrder| !before.body.is_empty() && !kept.body.is_empty();
+        if let Some(before) = before.filter(has_both).filter(|_| is_his) {
+            let changes = corrected::changes(&before.body, &kept.body);
+            details.splice(0..0, differences(&changes, language, zone));
+        }
         let (what, class) = match &kept.warnings {
             Some(_) => (t.event_remarks, "warn"),
             None => (t.event_rejected, "bad"),
         };
-        let who = kept.login.unwrap_or_else(|| t.by_sender.to_owned());
+        let who = sender(kept.login.clone(), Some(&kept.request_id), language);
         Self {
             details,
             open_remark: (kept.warnings.is_some() && kept.settled_at.is_none())
                 .then(|| page.clone()),
             kept: Some(page),
-            body: Some(kept.body).filter(|body| !body.is_empty()),
-            ..Self::new(what, class, who)
+            body: Some(kept.body.clone()).filter(|body| !body.is_empty()),
+            ..Self::new(Some(kept.received_at), what, class, who)
         }
     }
 }

@@ -11,10 +11,9 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
 };
-use uuid::Uuid;
 
 use super::{
-    Console,
+    Console, corrected,
     kept::{Asked, Kind},
     refusal::Refusal,
     session::Desk,
@@ -120,7 +119,7 @@ async fn send_one(intake: &Intake, desk: &Desk, row: &KeptRow) -> Result<Outcome
     }
     let sent = Resubmit {
         publication: Arc::new(desk.publication.clone()),
-        request_id: format!("console-{}", Uuid::now_v7()),
+        request_id: corrected::request_id(),
         login: Some(login.clone()),
         order: kept.body.clone(),
         language: desk.visit.language,

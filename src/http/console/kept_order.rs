@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::{
     Console,
     asked::Done,
+    corrected,
     escape::spelled_out,
     faults::{came, in_words},
     kept::{Kind, back_to_list, shown_key},
@@ -275,7 +276,7 @@ pub(super) async fn send(
         Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, not_one(&error, t)).await,
     };
     let is_check = form.action == "check";
-    let request_id = format!("console-{}", Uuid::now_v7());
+    let request_id = corrected::request_id();
     let publication = Arc::new(desk.publication.clone());
     let intake = console.app.intake.get().ok_or(Refusal::NotReady)?;
     let send = |request_id, is_check| {
@@ -344,6 +345,13 @@ pub(super) async fn send(
         let number = resubmitted.number();
         let act = Act::of(login);
         let name = &desk.publication.name;
+        if let Some(number) = number {
+            let changes = corrected::changes(&kept.body, &order);
+            let noted = desk
+                .store()
+                .note_correction(name, number, &request_id, login, &changes);
+            noted.await?;
+        }
         desk.store()
             .settle_kept(name, &kept, Some((act, "resubmit", number)))
             .await?;

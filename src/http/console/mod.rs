@@ -12,6 +12,7 @@ mod assets;
 mod chart;
 mod client;
 mod cookies;
+mod corrected;
 mod escape;
 mod export;
 mod faults;

@@ -206,7 +206,9 @@ impl Store {
             Some((act, kind, order)) => (Some(act), Some(kind), order),
             None => (None, None, None),
         };
-        let details = serde_json::json!({ "order": kept.order_key });
+        let details = serde_json::json!({
+            "order": kept.order_key, "batch": kept.batch, "position": kept.position,
+        });
         let mut connection = self.connection().await?;
         let settled = sqlx::query_scalar!(
             r#"WITH settled AS (

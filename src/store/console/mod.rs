@@ -24,7 +24,7 @@ pub use self::{
     doubles::Double,
     exported::OrderDetails,
     kept::{KeptFilter, KeptGroup, KeptPage, KeptPosition, KeptRow, LOOKED_AT},
-    order::OrderAtTarget,
+    order::{OrderAtTarget, Refusal},
     orders::{
         MOST_FOUND, OrderRow, OrdersCount, OrdersFilter, OrdersPage, PICKED, Position, Search,
     },

@@ -1,6 +1,7 @@
 //! What the page of one order shows besides the order itself.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::ActionRow;
 use crate::store::{Error, Store};
@@ -29,7 +30,21 @@ pub struct OrderAtTarget {
     pub next_try_at: Option<DateTime<Utc>>,
     /// Why it was refused.
     pub refused: Option<String>,
+    /// An operator said that it is not to be sent any more.
+    pub withheld: bool,
 }
+
+/// Once that an order was not taken.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    pub refused_at: DateTime<Utc>,
+    /// `None`: the back office reported it by itself.
+    pub target: Option<String>,
+    pub error: String,
+}
+
+/// Refusals of one order that are shown.
+const REFUSALS: i64 = 50;
 
 impl Store {
     /// How far an order is with each target that something was ever to be sent to.
@@ -45,7 +60,8 @@ impl Store {
                           f.back_office_position AS "by_back_office?",
                           (f.order_number IS NOT NULL AND f.position IS NULL) AS "is_unplaced!",
                           f.changed_by AS "changed_by?", t.position, t.paused, t.failing_since, t.error,
-                          d.order_number IS NOT NULL AS "is_parked!", d.refusals AS "refusals?", d.next_try_at AS "next_try_at?", d.error AS "refused?"
+                          d.order_number IS NOT NULL AS "is_parked!", d.refusals AS "refusals?", d.next_try_at AS "next_try_at?", d.error AS "refused?",
+                          coalesce(d.withheld, false) AS "withheld!"
                    FROM target t
                    LEFT JOIN LATERAL (
                        SELECT * FROM feed f WHERE f.publication = $1 AND f.order_number = $2 OFFSET 0
@@ -63,6 +79,61 @@ impl Store {
             .await
         })
         .await
+    }
+
+    /// What 1C and other targets said when they did not take the order, the oldest of the newest first.
+    pub async fn order_refusals(
+        &self,
+        publication: &str,
+        number: i32,
+    ) -> Result<Vec<Refusal>, Error> {
+        let found = self.look_up(async |connection| {
+            sqlx::query_as!(
+                Refusal,
+                r#"SELECT refused_at, nullif(target, '') AS target, error FROM order_refusal
+                   WHERE publication = $1 AND order_number = $2 ORDER BY refused_at DESC LIMIT $3"#,
+                publication,
+                number,
+                REFUSALS,
+            )
+            .fetch_all(connection)
+            .await
+        });
+        let mut found = found.await?;
+        found.reverse();
+        Ok(found)
+    }
+
+    /// Keeps what an operator corrected of an order before it was taken, if that request made it: with its first version, which is no
+    /// change of a stored order. Of one that was there before, the change itself tells.
+    pub async fn note_correction(
+        &self,
+        publication: &str,
+        number: i32,
+        request_id: &str,
+        login: &str,
+        changes: &Value,
+    ) -> Result<(), Error> {
+        if changes.as_object().is_none_or(serde_json::Map::is_empty) {
+            return Ok(());
+        }
+        let mut connection = self.connection().await?;
+        let noted = sqlx::query!(
+            "INSERT INTO journal_change (publication, order_number, version, made_at, login, changes)
+             SELECT o.publication, o.number, 1, now(), $4, $5
+             FROM orders o JOIN journal_batch b ON b.publication = o.publication AND b.batch = o.made_by
+             WHERE o.publication = $1 AND o.number = $2 AND b.request_id = $3
+             ON CONFLICT (publication, order_number, version) DO NOTHING",
+            publication,
+            number,
+            request_id,
+            login,
+            changes,
+        )
+        .execute(&mut *connection);
+        let noted = self.in_time(noted).await;
+        connection.done(noted)?;
+        Ok(())
     }
 
     /// What operators did with an order, the oldest first.

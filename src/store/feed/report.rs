@@ -269,5 +269,38 @@ async fn write(
         .execute(&mut *connection)
         .await?;
     }
+    note_refusals(connection, publication, &receivers).await?;
     Ok(!advanced.is_empty() || !renumbered.is_empty())
+}
+
+/// Keeps for the orders' history why they were not taken, whatever is said later. The same of the same version is no news.
+async fn note_refusals(
+    connection: &mut PgConnection,
+    publication: &str,
+    reported: &[&Reported],
+) -> Result<(), sqlx::Error> {
+    let refused = reported.iter().filter_map(|order| {
+        let (before, after) = (&order.before.receiver, &order.after.receiver);
+        let is_new = (before.version, &before.error) != (after.version, &after.error);
+        let error = after.error.as_deref().filter(|_| is_new)?;
+        Some((order.after.number, (after.version, error)))
+    });
+    let (numbers, said): (Vec<i32>, Vec<(i32, &str)>) = refused.unzip();
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let (versions, errors): (Vec<i32>, Vec<&str>) = said.into_iter().unzip();
+    sqlx::query!(
+        "INSERT INTO order_refusal (publication, order_number, refused_at, target, version, error)
+         SELECT $1, t.order_number, now(), '', t.version, t.error
+         FROM unnest($2::int[], $3::int[], $4::text[]) AS t (order_number, version, error)
+         ON CONFLICT (publication, order_number, refused_at, target) DO NOTHING",
+        publication,
+        &numbers,
+        &versions,
+        &errors as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

@@ -143,6 +143,8 @@ impl KeptOrder {
 
 #[derive(Debug, Clone)]
 pub struct JournalChange {
+    /// The one that it leaves behind. The first is what an operator corrected before the order was taken.
+    pub version: i32,
     pub made_at: DateTime<Utc>,
     /// By which batch; `None`: by an operator's hand.
     pub batch: Option<Uuid>,
@@ -326,7 +328,7 @@ impl Store {
     ) -> Result<Vec<JournalChange>, Error> {
         sqlx::query_as!(
             JournalChange,
-            "SELECT made_at, batch, request_id, login, changes FROM journal_change
+            "SELECT version, made_at, batch, request_id, login, changes FROM journal_change
              WHERE publication = $1 AND order_number = $2
              ORDER BY version",
             publication,

@@ -55,6 +55,27 @@ impl Store {
         Ok(removed.rows_affected())
     }
 
+    /// Removes what 1C and targets refused before then, `step` at most; says how many.
+    pub async fn remove_refusals(
+        &self,
+        publication: &str,
+        before: DateTime<Utc>,
+        step: i64,
+    ) -> Result<u64, Error> {
+        let removed = sqlx::query!(
+            "DELETE FROM order_refusal
+             WHERE publication = $1 AND (order_number, refused_at, target) IN (
+                 SELECT order_number, refused_at, target FROM order_refusal
+                 WHERE publication = $1 AND refused_at < $2 ORDER BY refused_at LIMIT $3)",
+            publication,
+            before,
+            step,
+        )
+        .execute(self.pool());
+        let removed = self.answer(removed).await?;
+        Ok(removed.rows_affected())
+    }
+
     /// Removes kept orders from before then. A batch's id tells when it was made (UUID v7); of one whose maker had a
     /// wrong clock, `stored_at` tells better. Looks at `step` of them behind `after`; says where it ended, and `None` at the
     /// end.

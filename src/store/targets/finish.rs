@@ -116,6 +116,10 @@ async fn write(
     }
     for refused in &finish.refused {
         park(&mut *connection, target, refused).await?;
+        // One that only stands aside while the target fails was not refused.
+        if refused.counts {
+            note(&mut *connection, target, refused).await?;
+        }
     }
     if let Some(attempt) = &finish.attempt {
         let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
@@ -196,8 +200,8 @@ async fn park(
     target: Target<'_>,
     refused: &Refused,
 ) -> Result<(), sqlx::Error> {
-    let before = sqlx::query_scalar!(
-        "SELECT refusals FROM target_delivery
+    let before = sqlx::query!(
+        "SELECT refusals, withheld FROM target_delivery
          WHERE publication = $1 AND target = $2 AND order_number = $3 AND version = $4",
         target.publication,
         target.name,
@@ -206,21 +210,47 @@ async fn park(
     )
     .fetch_optional(&mut *connection)
     .await?;
-    let refusals = before.unwrap_or(0) + i32::from(refused.counts);
+    let stored = before.as_ref().map_or(0, |before| before.refusals);
+    let refusals = stored + i32::from(refused.counts);
+    // While it was on its way somebody said that it need not be sent again. A newer version is another matter.
+    let withheld = before.is_some_and(|before| before.withheld);
     // One that does not count waits as if it were the first.
     let wait = usize::try_from(refusals).unwrap_or_default().max(1) - 1;
     let minutes = TRIED_AGAIN_AFTER.get(wait).copied();
+    let minutes = minutes.filter(|_| !withheld);
     sqlx::query!(
-        "INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at, error)
-         VALUES ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(mins => $6), $7)
+        "INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at, error, withheld)
+         VALUES ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(mins => $6), $7, $8)
          ON CONFLICT (publication, target, order_number) DO UPDATE SET
-             version = excluded.version, refusals = excluded.refusals, next_try_at = excluded.next_try_at, error = excluded.error",
+             version = excluded.version, refusals = excluded.refusals, next_try_at = excluded.next_try_at, error = excluded.error,
+             withheld = excluded.withheld",
         target.publication,
         target.name,
         refused.order_number,
         refused.version,
         refusals,
         minutes,
+        refused.error,
+        withheld,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Keeps what was said for the order's history, whatever is said later.
+async fn note(
+    connection: &mut PgConnection,
+    target: Target<'_>,
+    refused: &Refused,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO order_refusal (publication, order_number, refused_at, target, version, error)
+         VALUES ($1, $2, clock_timestamp(), $3, $4, $5)",
+        target.publication,
+        refused.order_number,
+        target.name,
+        refused.version,
         refused.error,
     )
     .execute(connection)
