@@ -1,7 +1,17 @@
 //! The console's orders that 1C refused (contract §9): parked and dead ones, target by target, sent again.
 
-use aqua_orders::config::Config;
+use std::time::Duration;
+
+use aqua_orders::{
+    config::Config,
+    store::{
+        Store,
+        console::Act,
+        targets::{Finish, Refused, Takes, Target},
+    },
+};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{
     app::{TestApp, order},
@@ -11,6 +21,12 @@ use crate::support::{
 
 const LIST: &str = "/console/p/demodelivery/refused";
 const RESEND: &str = "/console/p/demodelivery/refused/resend";
+const WITHHOLD: &str = "/console/p/demodelivery/refused/withhold";
+const ONE_C: Target<'_> = Target {
+    publication: "demodelivery",
+    name: "1c",
+    since: None,
+};
 
 fn with_targets(config: &mut Config) {
     operators(config);
@@ -215,4 +231,157 @@ async fn a_long_list_goes_on_page_by_page() {
             .text
             .contains("class=\"count\">99+<")
     );
+}
+
+async fn number(app: &TestApp, id: &str) -> i32 {
+    let number = format!("SELECT number FROM orders WHERE sender_id = '{id}'");
+    app.value(number).await
+}
+
+/// How many are parked, and how many are dead, as the metrics have it.
+async fn standing(store: &Store) -> (i64, i64) {
+    let takes = Takes {
+        sender: true,
+        operator: true,
+        back_office: true,
+    };
+    let look = store.look_at_target(ONE_C, takes).await.unwrap();
+    (look.parked, look.dead)
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_to_be_sent_any_more_waits_for_nobody_and_is_sent_again_on_demand() {
+    let app = refused().await;
+    let store = Store::new(app.database.options(), &app.database.settings());
+    let mut browser = Browser::of(&app, "Анна").await;
+    assert_eq!(standing(&store).await, (2, 1));
+    let (dead, parked) = (number(&app, "dead").await, number(&app, "parked").await);
+    let form = [("target", "1c"), ("order", &*dead.to_string())];
+    let done = browser.post_and_follow(WITHHOLD, &form).await;
+    assert!(done.shows("Больше не отправляется"), "{}", done.text);
+    assert_eq!(ids(&done), ["parked"]);
+    let count = |page: &Seen, count| {
+        let count = format!("Отказы 1С <span class=\"count\">{count}</span>");
+        assert!(page.text.contains(&count), "no {count} in {}", page.text);
+    };
+    count(&done, 1);
+    assert_eq!(standing(&store).await, (2, 0));
+    // The second click of two, one that was taken, and one that is none.
+    for order in [dead, number(&app, "taken").await, 999_999] {
+        let form = [("target", "1c"), ("order", &*order.to_string())];
+        let done = browser.post_and_follow(WITHHOLD, &form).await;
+        assert!(done.shows("Ничего не сделано"), "{order}: {}", done.text);
+    }
+    // On the order's page.
+    let order = format!("/console/p/demodelivery/orders/{parked}");
+    assert!(browser.get(&order).await.shows("Больше не отправлять"));
+    let page = browser
+        .post_and_follow(&format!("{order}/withhold"), &[("target", "1c")])
+        .await;
+    assert!(page.shows("Отказ, больше не отправляется"), "{}", page.text);
+    assert!(page.shows("нет контрагента <b>parked"), "why stays");
+    assert!(
+        !page.text.contains("/withhold\""),
+        "it is done: {}",
+        page.text
+    );
+    let (_, history) = page.text.split_once("class=\"history\"").unwrap();
+    assert!(history.contains("Больше не отправлять") && history.contains("→ 1c"));
+    let list = browser.get(LIST).await;
+    assert!(list.shows("Отказов нет.") && !list.text.contains("Отказы 1С <span"));
+    let not_taken = browser
+        .get("/console/p/demodelivery/orders?not_taken=1")
+        .await;
+    assert!(not_taken.shows("Таких заказов нет."), "{}", not_taken.text);
+    assert_eq!(standing(&store).await, (1, 0));
+    // Whoever sends all again does not mean them.
+    let all = [("target", "1c"), ("which", "all")];
+    let done = browser.post_and_follow(RESEND, &all).await;
+    assert!(done.shows("Отправлять нечего"));
+    assert_eq!(due(&app).await, ["resent"]);
+
+    // The way back.
+    let resent = browser
+        .post_and_follow(&format!("{order}/resend"), &[("target", "1c")])
+        .await;
+    assert!(!resent.shows("Отказ, больше не отправляется"));
+    assert_eq!(due(&app).await, ["parked", "resent"]);
+    assert_eq!(standing(&store).await, (2, 0));
+    let actions: Vec<String> = app
+        .values("SELECT concat_ws(' ', login, kind, order_number, details) FROM operator_action ORDER BY action")
+        .await;
+    assert_eq!(
+        actions,
+        [
+            format!(r#"Анна withhold {dead} {{"target": "1c"}}"#),
+            format!(r#"Анна withhold {parked} {{"target": "1c"}}"#),
+            format!(r#"Анна resend {parked} {{"target": "1c"}}"#),
+        ]
+    );
+    let mut boss = Browser::of(&app, "boss").await;
+    let actions = boss.get("/console/p/demodelivery/actions").await;
+    assert!(actions.shows("больше не отправлять: → 1c"));
+    // Nothing of another target's or publication's.
+    for (path, target) in [
+        (WITHHOLD.to_owned(), "other"),
+        (format!("{order}/withhold"), "other"),
+        (
+            "/console/p/%D0%B4%D0%BE%D1%81%D1%82%D0%B0%D0%B2%D0%BA%D0%B0/refused/withhold"
+                .to_owned(),
+            "1c",
+        ),
+    ] {
+        let form = [("target", target), ("order", "1")];
+        assert_eq!(browser.post(&path, &form).await.status, 404, "{path}");
+    }
+    let request = browser.form(WITHHOLD, &form);
+    assert_eq!(browser.see(request).await.status, 403);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_under_way_while_it_is_withheld_stays_so_until_it_changes() {
+    let app = refused().await;
+    // A target that the service does not know: here it is sent to by hand.
+    app.run(
+        "INSERT INTO target (publication, name) VALUES ('demodelivery', 'by hand');
+         INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at, error)
+         SELECT publication, 'by hand', number, 1, 1, now(), 'нет' FROM orders WHERE sender_id = 'parked'",
+    )
+    .await;
+    let by_hand = Target {
+        name: "by hand",
+        ..ONE_C
+    };
+    let store = Store::new(app.database.options(), &app.database.settings());
+    let order = number(&app, "parked").await;
+    let withheld = "SELECT d.withheld::text || ' ' || d.refusals || ' ' || (d.next_try_at IS NULL)
+                    FROM target_delivery d JOIN orders o ON o.publication = d.publication AND o.number = d.order_number
+                    WHERE o.sender_id = 'parked' AND d.target = 'by hand'";
+    let refused = async |version, then_withheld| {
+        let token = Uuid::new_v4();
+        let lease = Duration::from_mins(1);
+        let claim = store.claim_target(by_hand, token, lease).await.unwrap();
+        claim.expect("the lease");
+        if then_withheld {
+            let by = Act::of("Анна");
+            assert!(store.withhold(by_hand, order, by).await.unwrap());
+        }
+        let finish = Finish {
+            refused: vec![Refused {
+                order_number: order,
+                version,
+                error: "нет".to_owned(),
+                counts: true,
+            }],
+            ..Finish::default()
+        };
+        assert!(store.finish_sending(by_hand, token, &finish).await.unwrap());
+        app.value::<String>(withheld).await
+    };
+    assert_eq!(refused(1, true).await, "true 2 true");
+    assert_eq!(refused(1, false).await, "true 3 true");
+    // A newer version is a new delivery, and what becomes of that somebody has to know.
+    assert_eq!(refused(2, false).await, "false 1 false");
+    store.close().await;
 }

@@ -357,6 +357,12 @@ async fn a_refused_order_is_parked_tried_again_and_dead_in_the_end_and_the_other
     assert_eq!(error, "Не найден контрагент");
     let dead = "aqua_target_dead_orders{publication=\"demodelivery\",target=\"1c\"}";
     until("the metric says so", async || app.metric(dead).await == 1).await;
+    // Each time stands in the order's history.
+    assert_eq!(app.count("order_refusal").await, 7);
+    // Somebody decided that it need not be sent: nobody has to look at it.
+    app.run("UPDATE target_delivery SET withheld = true").await;
+    app.accept(&order("c")).await;
+    until("the metric says so", async || app.metric(dead).await == 0).await;
     // A newer state is sent at once.
     target.now_says(takes);
     app.accept(&commented("bad", "fixed")).await;

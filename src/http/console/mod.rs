@@ -124,6 +124,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
             "/console/p/{publication}/orders/{number}/resend",
             post(order::resend),
         )
+        .route(
+            "/console/p/{publication}/orders/{number}/withhold",
+            post(order::withhold),
+        )
         .route("/console/p/{publication}/rejected", get(kept::rejected))
         .route("/console/p/{publication}/remarks", get(kept::remarks))
         .route(
@@ -171,6 +175,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route(
             "/console/p/{publication}/refused/resend",
             post(refused::resend),
+        )
+        .route(
+            "/console/p/{publication}/refused/withhold",
+            post(refused::withhold),
         )
         .merge(admins)
         .route_layer(from_fn_with_state(Arc::clone(&console), session::require));

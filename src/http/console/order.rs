@@ -1,4 +1,4 @@
-//! The page of one order, and what may be done there: its status goes forward, it is sent again.
+//! The page of one order, and what may be done there: its status goes forward, it is sent again, or not any more.
 
 use askama::Template;
 use axum::{
@@ -117,6 +117,8 @@ struct TargetShown {
     state: String,
     class: &'static str,
     why: Option<String>,
+    /// Whether it was refused, and nobody has said yet that it is not to be sent any more.
+    may_withhold: bool,
 }
 
 /// An order as it is now.
@@ -153,6 +155,8 @@ pub(super) async fn show(
     let notice = match done.done.as_str() {
         "status" => Some(Notice::good(t.status_set)),
         "resend" => Some(Notice::good(t.resent)),
+        "withhold" => Some(Notice::good(t.withheld)),
+        "nothing" => Some(Notice::note(t.nothing_to_withhold)),
         "accepted" => Some(Notice::good(t.order_accepted)),
         _ => None,
     };
@@ -224,6 +228,19 @@ pub(super) struct Resent {
     from: Came,
 }
 
+/// The target of that name.
+fn target<'a>(desk: &'a Desk, name: &str) -> Result<targets::Target<'a>, Refusal> {
+    let publication = &desk.publication;
+    let mut targets = publication.targets.iter();
+    let target = targets.find(|target| target.name == name);
+    let target = target.ok_or(Refusal::NotFound)?;
+    Ok(targets::Target {
+        publication: &publication.name,
+        name: &target.name,
+        since: target.since,
+    })
+}
+
 pub(super) async fn resend(
     desk: Desk,
     Path(which): Path<Number>,
@@ -231,16 +248,7 @@ pub(super) async fn resend(
 ) -> Result<Response, Refusal> {
     let now = read(&desk, which.number).await?;
     let publication = &desk.publication;
-    let target = publication
-        .targets
-        .iter()
-        .find(|target| target.name == form.target);
-    let target = target.ok_or(Refusal::NotFound)?;
-    let key = targets::Target {
-        publication: &publication.name,
-        name: &target.name,
-        since: target.since,
-    };
+    let key = target(&desk, &form.target)?;
     if now.order.shipping_address.is_erased() {
         let why = texts(desk.visit.language).order_is_erased;
         let page = page(&desk, now, form.from, Some(Notice::bad(why))).await?;
@@ -258,6 +266,20 @@ pub(super) async fn resend(
         form.from.query()
     );
     Ok(Redirect::to(&done).into_response())
+}
+
+pub(super) async fn withhold(
+    desk: Desk,
+    Path(which): Path<Number>,
+    Form(form): Form<Resent>,
+) -> Result<Response, Refusal> {
+    let key = target(&desk, &form.target)?;
+    let act = Act::of(&desk.visit.user.login);
+    let is_new = desk.store().withhold(key, which.number, act).await?;
+    let done = if is_new { "withhold" } else { "nothing" };
+    let order = format!("{}/orders/{}", base(key.publication), which.number);
+    let from = form.from.query();
+    Ok(Redirect::to(&format!("{order}?done={done}{from}")).into_response())
 }
 
 async fn page(
@@ -414,6 +436,7 @@ impl TargetShown {
             state,
             class,
             why,
+            may_withhold: at.is_some_and(|at| !at.withheld && at.refused.is_some()),
         }
     }
 
@@ -425,6 +448,7 @@ impl TargetShown {
     ) -> (String, &'static str, Option<String>) {
         if at.is_parked {
             return match at.next_try_at {
+                None if at.withheld => (t.target_withheld.to_owned(), "none", at.refused.clone()),
                 None => (t.target_dead.to_owned(), "bad", at.refused.clone()),
                 Some(_) if at.refused.is_none() => (t.target_waits.to_owned(), "info", None),
                 Some(next) => {

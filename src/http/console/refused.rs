@@ -1,4 +1,5 @@
-//! What 1C, or another target, refused: orders that are tried again or dead, target by target, and the last requests.
+//! What 1C, or another target, refused: orders that are tried again or dead, target by target, and the last requests. They are sent
+//! again, or not any more.
 
 use askama::Template;
 use axum::{
@@ -20,7 +21,7 @@ use crate::{
     config::{Protocol, Publication, Target},
     order::zone::Zone,
     store::{
-        console::RefusedRow,
+        console::{Act, RefusedRow},
         targets::{self, Overview, PastAttempt, TRIES, Which},
     },
 };
@@ -91,6 +92,12 @@ pub(super) struct Resent {
     which: String,
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct Withheld {
+    target: String,
+    order: i32,
+}
+
 fn key<'a>(publication: &'a Publication, target: &'a Target) -> targets::Target<'a> {
     targets::Target {
         publication: &publication.name,
@@ -120,6 +127,8 @@ pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
     let notice = match asked.done.as_str() {
         "resend" => Some(Notice::good(t.resent_refused)),
         "nothing" => Some(Notice::note(t.nothing_to_resend)),
+        "withhold" => Some(Notice::good(t.withheld)),
+        "not_withheld" => Some(Notice::note(t.nothing_to_withhold)),
         _ => None,
     };
     let page = RefusedPage {
@@ -142,7 +151,7 @@ pub(super) async fn resend(desk: Desk, Form(form): Form<Resent>) -> Result<Respo
         "all" => Which::All,
         number => Which::One(number.parse().map_err(|_other| Refusal::NotFound)?),
     };
-    let by = crate::store::console::Act::of(&desk.visit.user.login);
+    let by = Act::of(&desk.visit.user.login);
     let resent = desk
         .store()
         .resend(key(publication, target), which, Some(by))
@@ -150,6 +159,18 @@ pub(super) async fn resend(desk: Desk, Form(form): Form<Resent>) -> Result<Respo
     desk.store().tell_news(&publication.name);
     // Meanwhile it was taken, or somebody else has it sent again.
     let done = if resent > 0 { "resend" } else { "nothing" };
+    let list = Section::Refused.href(&publication.name);
+    Ok(Redirect::to(&format!("{list}?done={done}")).into_response())
+}
+
+pub(super) async fn withhold(desk: Desk, Form(form): Form<Withheld>) -> Result<Response, Refusal> {
+    let publication = &desk.publication;
+    let mut targets = publication.targets.iter();
+    let target = targets.find(|target| target.name == form.target);
+    let key = key(publication, target.ok_or(Refusal::NotFound)?);
+    let by = Act::of(&desk.visit.user.login);
+    let is_new = desk.store().withhold(key, form.order, by).await?;
+    let done = if is_new { "withhold" } else { "not_withheld" };
     let list = Section::Refused.href(&publication.name);
     Ok(Redirect::to(&format!("{list}?done={done}")).into_response())
 }

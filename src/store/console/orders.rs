@@ -235,7 +235,7 @@ async fn picked(
                SELECT d.order_number FROM unnest($3::text[]) AS t (name)
                CROSS JOIN LATERAL (
                    SELECT d.order_number FROM target_delivery d
-                   WHERE d.publication = $1 AND d.target = t.name
+                   WHERE d.publication = $1 AND d.target = t.name AND NOT d.withheld
                      AND d.error IS NOT NULL AND (d.next_try_at IS NULL OR d.next_try_at > now())
                    ORDER BY d.order_number DESC LIMIT $2
                ) d"#,
@@ -576,7 +576,7 @@ async fn page(
                SELECT d.error FROM unnest($3::text[]) AS t (name)
                CROSS JOIN LATERAL (
                    SELECT d.error FROM target_delivery d
-                   WHERE d.publication = $1 AND d.target = t.name AND d.order_number = o.number
+                   WHERE d.publication = $1 AND d.target = t.name AND d.order_number = o.number AND NOT d.withheld
                      AND d.error IS NOT NULL AND (d.next_try_at IS NULL OR d.next_try_at > now()) OFFSET 0
                ) d
                LIMIT 1

@@ -32,7 +32,7 @@ impl Store {
                 r#"SELECT d.order_number, o.sender_id, d.refusals, d.next_try_at, d.error, d.since
                    FROM (
                        SELECT * FROM target_delivery d
-                       WHERE d.publication = $1 AND d.target = $2 AND d.order_number < $3
+                       WHERE d.publication = $1 AND d.target = $2 AND d.order_number < $3 AND NOT d.withheld
                          AND d.error IS NOT NULL AND (d.next_try_at IS NULL OR d.next_try_at > now())
                        ORDER BY d.order_number DESC LIMIT $4
                    ) d

@@ -77,7 +77,7 @@ impl Store {
                                SELECT d.order_number FROM unnest($3::text[]) AS t (name)
                                CROSS JOIN LATERAL (
                                    SELECT d.order_number FROM target_delivery d
-                                   WHERE d.publication = $1 AND d.target = t.name
+                                   WHERE d.publication = $1 AND d.target = t.name AND NOT d.withheld
                                      AND d.error IS NOT NULL AND (d.next_try_at IS NULL OR d.next_try_at > now())
                                    LIMIT $2
                                ) d

@@ -144,7 +144,7 @@ impl Store {
                    CROSS JOIN LATERAL (
                        SELECT count(*) FILTER (WHERE d.next_try_at IS NOT NULL) AS parked,
                               count(*) FILTER (WHERE d.next_try_at IS NULL) AS dead, min(d.next_try_at) AS next
-                       FROM target_delivery d WHERE d.publication = $1 AND d.target = $2
+                       FROM target_delivery d WHERE d.publication = $1 AND d.target = $2 AND NOT d.withheld
                    ) d
                    CROSS JOIN LATERAL (
                        SELECT count(*) AS orders, min(changed_at) AS oldest FROM (
@@ -273,7 +273,7 @@ impl Store {
     pub async fn due_delivery(&self, target: Target<'_>) -> Result<Option<i32>, Error> {
         let asked = sqlx::query_scalar!(
             "SELECT order_number FROM target_delivery
-             WHERE publication = $1 AND target = $2
+             WHERE publication = $1 AND target = $2 AND NOT withheld
                AND (next_try_at <= now() OR next_try_at > now() + interval '1 day')
              ORDER BY next_try_at LIMIT 1",
             target.publication,

@@ -46,7 +46,7 @@ pub struct PastAttempt {
     pub error: Option<String>,
 }
 
-/// Which orders are to be sent again.
+/// Which orders are to be sent again. Of withheld ones only those that are named by their numbers.
 #[derive(Debug, Clone, Copy)]
 pub enum Which<'a> {
     /// Those that are dead.
@@ -86,7 +86,7 @@ impl Store {
             "SELECT d.order_number, o.sender_id, d.refusals, d.next_try_at, d.error
              FROM target_delivery d
              JOIN orders o ON o.publication = d.publication AND o.number = d.order_number
-             WHERE d.publication = $1 AND d.target = $2
+             WHERE d.publication = $1 AND d.target = $2 AND NOT d.withheld
              ORDER BY d.next_try_at NULLS FIRST, d.order_number LIMIT $3",
             target.publication,
             target.name,
@@ -159,7 +159,7 @@ impl Store {
             None => {
                 let resent = sqlx::query!(
                     "UPDATE target_delivery SET next_try_at = now(), refusals = 0
-                     WHERE publication = $1 AND target = $2 AND (next_try_at IS NULL OR NOT $3)
+                     WHERE publication = $1 AND target = $2 AND NOT withheld AND (next_try_at IS NULL OR NOT $3)
                        AND ($4::int IS NULL OR order_number = $4)
                        -- Of two clicks the second finds nothing.
                        AND (NOT $5 OR next_try_at IS NULL OR next_try_at > now())",
@@ -211,7 +211,7 @@ impl Store {
                      SELECT o.publication, $2, o.number, o.version, 0, now() FROM orders o
                      WHERE o.publication = $1 AND o.number = ANY ($3) AND o.shipping_address->>'str' <> ''
                      ON CONFLICT (publication, target, order_number) DO UPDATE SET
-                         version = excluded.version, refusals = 0, next_try_at = excluded.next_try_at",
+                         version = excluded.version, refusals = 0, next_try_at = excluded.next_try_at, withheld = false",
                     target.publication,
                     target.name,
                     numbers,
@@ -224,5 +224,50 @@ impl Store {
         };
         transaction.commit().await.map_err(Error::of_statement)?;
         Ok(done)
+    }
+
+    /// Has an order that the target refused not be sent there any more, as it is: a newer version is. `false`: it was not refused, was
+    /// taken meanwhile, or is withheld already.
+    pub async fn withhold(
+        &self,
+        target: Target<'_>,
+        number: i32,
+        by: Act<'_>,
+    ) -> Result<bool, Error> {
+        let mut transaction = self.pool().begin().await.map_err(Error::Unavailable)?;
+        // As a sending does: the target's row first.
+        sqlx::query!(
+            "SELECT name FROM target WHERE publication = $1 AND name = $2 FOR NO KEY UPDATE",
+            target.publication,
+            target.name,
+        )
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(Error::of_statement)?;
+        let done = sqlx::query!(
+            "UPDATE target_delivery SET withheld = true, next_try_at = NULL
+             WHERE publication = $1 AND target = $2 AND order_number = $3 AND NOT withheld AND error IS NOT NULL",
+            target.publication,
+            target.name,
+            number,
+        )
+        .execute(&mut *transaction)
+        .await
+        .map_err(Error::of_statement)?;
+        let is_new = done.rows_affected() > 0;
+        if is_new {
+            let details = json!({ "target": target.name });
+            by.note(
+                &mut transaction,
+                target.publication,
+                "withhold",
+                Some(number),
+                &details,
+            )
+            .await
+            .map_err(Error::of_statement)?;
+        }
+        transaction.commit().await.map_err(Error::of_statement)?;
+        Ok(is_new)
     }
 }
