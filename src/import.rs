@@ -231,6 +231,34 @@ pub async fn match_product(
     run(store, publication, &entries, &how).await
 }
 
+/// Has a sender's id not mean a product any more that an operator chose for it, in an operator's name. `false`: it does not mean that
+/// product by an operator's choice, and nothing is changed.
+pub async fn take_match_back(
+    store: &Store,
+    publication: &Publication,
+    product_id: &str,
+    product: i32,
+    by: Act<'_>,
+) -> Result<bool, Error> {
+    let of_store = |error| match error {
+        // A file is being imported.
+        store::Error::Overtaken(_) => Error::Busy,
+        error @ store::Error::Unsure(_) => Error::Unsure(error),
+        error => Error::Store(error),
+    };
+    let import = store.begin_import(&publication.name).await;
+    let mut import = import.map_err(of_store)?;
+    let is_taken = import.take_match_back(product_id, product, by).await;
+    let is_taken = is_taken.map_err(of_store)?;
+    let ended = if is_taken {
+        import.commit().await
+    } else {
+        import.roll_back().await
+    };
+    ended.map_err(of_store)?;
+    Ok(is_taken)
+}
+
 /// An operator of the console has an id mean a product.
 struct Match<'m> {
     product_id: &'m str,

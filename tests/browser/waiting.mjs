@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { inEachWay, ORDERS } from "./actions.mjs";
 import { leads, text, visitor } from "./browser.mjs";
 import { newOrder } from "./orders.mjs";
-import { ADMIN, DISPATCHER, send, sendOne } from "./service.mjs";
+import { ADMIN, DISPATCHER, send, sendOne, until } from "./service.mjs";
 
 const BASE = "/console/p/demodelivery";
 
@@ -78,6 +78,32 @@ inEachWay("a product is told what it is, and the lines get it", async (way, look
   await page.context().close();
 });
 
+inEachWay("a product that was chosen wrongly is taken back, and the lines are empty again", async (way, look) => {
+  const product = `filter-${way.script}`;
+  const line = { name: "Фильтр", product_id: product, price: 90, quantity: 1 };
+  const number = await sendOne(newOrder({ order_item_list: [line] }));
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(`${BASE}/unmatched/product?id=${product}&q=вода`);
+  await leads(page, () => page.locator("a[href*='product=']").first().click());
+  await leads(page, () => page.click("button.main"));
+  await page.waitForURL(/filled=1/);
+  await page.goto(`${BASE}/unmatched`);
+  await page.locator("main details > summary").first().click();
+  await look(page);
+  await leads(page, () => page.click(`tr:has-text("${product}") a[href*="back="]`));
+  assert.match(await text(page), /1 строка в 1 открытом заказе/);
+  await look(page);
+  await leads(page, () => page.click("button.danger"));
+  await page.waitForURL(/done=taken_back/);
+  assert.match(await text(page), /Сопоставление отменено\. Очищено строк: 1\./);
+  assert.ok((await page.innerText("main .unmatched")).includes(product), "it is asked about again");
+  await look(page);
+  await page.goto(`${ORDERS}/${number}`);
+  assert.match(await text(page), /товар не найден/);
+  assert.match(await page.innerText(".history"), /Строка 1, Товар: \d+ → –/);
+  await page.context().close();
+});
+
 inEachWay("a product is left empty on purpose, and put back", async (way, look) => {
   const product = `gift-${way.script}`;
   await sendOne(newOrder({ order_item_list: [{ name: "Подарок", product_id: product, price: 0, quantity: 1 }] }));
@@ -101,6 +127,35 @@ inEachWay("what 1C refused is sent again from its list", async (way, look) => {
   await leads(page, () => page.locator("tr button").first().click());
   assert.ok(await page.isVisible(".notice"));
   await look(page);
+  await page.context().close();
+});
+
+inEachWay("an order that 1C need not have any more waits for nobody, until somebody sends it again", async (way, look) => {
+  const number = await sendOne(newOrder({ payment_type: "barter" }));
+  const page = await visitor({ ...way, who: DISPATCHER });
+  const row = `tr:has(a:text-is("${number}"))`;
+  await until("refused by the 1C", async () => {
+    await page.goto(`${BASE}/refused`);
+    return page.isVisible(row);
+  });
+  await leads(page, () => page.click(`${row} button[name=order]`));
+  assert.match(await text(page), /Больше не отправляется и человека не ждёт/);
+  assert.equal(await page.isVisible(row), false);
+  await look(page);
+  await page.goto(`${ORDERS}/${number}`);
+  assert.match(await text(page), /Отказ, больше не отправляется\s+Не найден вид оплаты «barter»/);
+  const told = await page.innerText(".history");
+  assert.match(told, /Больше не отправлять\s+Анна\s+→ 1c/);
+  assert.match(told, /Не взят\s+1c\s+Не найден вид оплаты «barter»/);
+  await look(page);
+  // The way back, and once more from here.
+  await leads(page, () => page.click("form[action$=resend] button"));
+  await until("refused again", async () => {
+    await page.goto(`${ORDERS}/${number}`);
+    return page.isVisible("form[action$=withhold] button");
+  });
+  await leads(page, () => page.click("form[action$=withhold] button"));
+  assert.match(await text(page), /Отказ, больше не отправляется/);
   await page.context().close();
 });
 

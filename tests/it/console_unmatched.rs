@@ -1,6 +1,9 @@
 //! The console's unknown products (contract §9): an id of the sender's gets a product, and the lines that wait for it are filled.
 
-use aqua_orders::store::{Store, console::Act};
+use aqua_orders::store::{
+    Store,
+    console::{Act, Change},
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -13,6 +16,7 @@ const LIST: &str = "/console/p/demodelivery/unmatched";
 const MATCH: &str = "/console/p/demodelivery/unmatched/match";
 const FILL: &str = "/console/p/demodelivery/unmatched/fill";
 const LEAVE: &str = "/console/p/demodelivery/unmatched/leave_empty";
+const TAKE_BACK: &str = "/console/p/demodelivery/unmatched/take_back";
 
 async fn with_catalogue() -> TestApp {
     let app = TestApp::with(operators).await;
@@ -168,7 +172,7 @@ async fn filling_is_stopped_and_goes_on_where_it_was() {
     let fill = async |product, below| {
         let by = Act::of("Анна");
         store
-            .fill_lines("demodelivery", "many", product, below, by)
+            .fill_lines("demodelivery", "many", Change::Fill(product), below, by)
             .await
             .unwrap()
     };
@@ -232,7 +236,7 @@ async fn orders_that_come_while_lines_are_filled_lose_nothing() {
         let by = Act::of("Анна");
         // Whoever is overtaken comes again, as the page does.
         for _ in 0..20 {
-            let filled = store.fill_lines("demodelivery", "many", 2, None, by);
+            let filled = store.fill_lines("demodelivery", "many", Change::Fill(2), None, by);
             if filled.await.is_ok() {
                 return;
             }
@@ -418,4 +422,216 @@ async fn unknown_products_are_their_publications_alone_and_shown_as_text() {
         .post_and_follow(MATCH, &[("id", nasty), ("product", "2")])
         .await;
     assert!(done.shows("Готово. Заполнено строк: 1."));
+}
+
+#[tokio::test]
+async fn a_match_is_taken_back_and_its_lines_of_open_orders_are_empty_again() {
+    let app = with_catalogue().await;
+    let water = ("water 19л", "Вода питьевая, 19л");
+    app.post(&json!([
+        with_lines("A", &[water, ("known", "Вода"), water]),
+        with_lines("B", &[water]),
+        with_lines("C", &[water]),
+        with_lines("D", &[water]),
+    ]))
+    .await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let wrong = [("id", "water 19л"), ("product", "2")];
+    browser.post_and_follow(MATCH, &wrong).await;
+    // One came since; one is finished; and of one somebody gave the line another product.
+    app.accept(&with_lines("E", &[water])).await;
+    app.run(
+        "UPDATE orders SET status = 'completed' WHERE sender_id = 'C';
+         UPDATE order_item SET product_number = 3
+         WHERE order_number = (SELECT number FROM orders WHERE sender_id = 'D');
+         UPDATE feed SET position = order_number, placed_version = version",
+    )
+    .await;
+    let list = browser.get(LIST).await;
+    assert!(list.shows("Сопоставленные") && list.shows("2 Помпа механическая"));
+    let href = format!("{LIST}/product?id=water%2019%D0%BB");
+    assert!(
+        list.text.contains(&format!("{href}&#38;back=2\"")),
+        "{}",
+        list.text
+    );
+    let page = browser.get(&href).await;
+    assert!(
+        page.shows("Отменить сопоставление") && page.shows("Анна, "),
+        "{}",
+        page.text
+    );
+    let preview = browser.get(&format!("{href}&back=2")).await;
+    assert!(
+        preview.shows("4 строки в 3 открытых заказах"),
+        "{}",
+        preview.text
+    );
+    assert!(preview.shows("Отменить и очистить строки"));
+    assert_eq!(app.count("product_sender_id").await, 2, "it is a preview");
+
+    let done = browser.post_and_follow(TAKE_BACK, &wrong).await;
+    assert!(
+        done.shows("Сопоставление отменено. Очищено строк: 4."),
+        "{}",
+        done.text
+    );
+    assert_eq!(
+        lines_of(&app, "water 19л").await,
+        ["A - v3", "A - v3", "B - v3", "C 2 v2", "D 3 v2", "E - v2"]
+    );
+    assert_eq!(rows(&done), ["water 19л 4"]);
+    assert!(!done.shows("Сопоставленные"));
+    assert_eq!(app.count("product_match").await, 0);
+    let ids: Vec<String> = app.values("SELECT sender_id FROM product_sender_id").await;
+    assert_eq!(ids, ["known"]);
+    let changes: Vec<Value> = app
+        .values(
+            "SELECT changes FROM journal_change c JOIN orders o ON o.publication = c.publication AND o.number = c.order_number
+             WHERE o.sender_id = 'A' AND c.login = 'Анна' ORDER BY c.version DESC LIMIT 1",
+        )
+        .await;
+    assert_eq!(
+        changes,
+        [
+            json!({ "order_item_list[0].product": [2, null], "order_item_list[2].product": [2, null] })
+        ]
+    );
+    let feed: Vec<String> = app
+        .values(
+            "SELECT concat_ws(' ', o.sender_id, f.changed_by, f.version, f.position IS NULL)
+             FROM feed f JOIN orders o ON o.publication = f.publication AND o.number = f.order_number
+             WHERE f.position IS NULL ORDER BY o.sender_id",
+        )
+        .await;
+    assert_eq!(feed, ["A operator 3 t", "B operator 3 t", "E operator 2 t"]);
+    let actions: Vec<String> = app
+        .values("SELECT concat_ws(' ', login, kind, details) FROM operator_action ORDER BY action DESC LIMIT 2")
+        .await;
+    assert_eq!(
+        actions,
+        [
+            r#"Анна empty {"lines": 4, "orders": 3, "product": 2, "product_id": "water 19л"}"#,
+            r#"Анна take_back {"product": 2, "product_id": "water 19л"}"#,
+        ]
+    );
+    let number: i32 = app
+        .value("SELECT number FROM orders WHERE sender_id = 'B'")
+        .await;
+    let history = browser.get(&format!("{BASE}/orders/{number}")).await;
+    assert!(history.shows("Строка 1, Товар: 2 → –"), "{}", history.text);
+    let mut boss = Browser::of(&app, "boss").await;
+    let journal = boss.get(&format!("{BASE}/actions")).await;
+    assert!(
+        journal.shows("строки очищены")
+            && journal.shows("water 19л → 2 Помпа механическая, строк: 4")
+    );
+
+    // The second click of two, and the right product.
+    let again = browser.post_and_follow(TAKE_BACK, &wrong).await;
+    assert!(again.shows("Отменять нечего"), "{}", again.text);
+    let right = [("id", "water 19л"), ("product", "1")];
+    let done = browser.post_and_follow(MATCH, &right).await;
+    assert!(done.shows("Готово. Заполнено строк: 4."), "{}", done.text);
+    assert_eq!(lines_of(&app, "water 19л").await[0], "A 1 v4");
+}
+
+#[tokio::test]
+async fn taking_a_match_back_is_stopped_and_goes_on_where_it_was() {
+    let app = with_catalogue().await;
+    for batch in 0..7 {
+        let orders = (0..100).map(|n| with_lines(&format!("o{batch}-{n}"), &[("many", "Много")]));
+        assert_eq!(app.post(&orders.collect::<Value>()).await.status, 200);
+    }
+    let mut browser = Browser::of(&app, "Анна").await;
+    let form = [("id", "many"), ("product", "2")];
+    browser.post_and_follow(MATCH, &form).await;
+    // As if the first click had ended behind the match itself.
+    app.run(
+        "UPDATE product_match SET taken_back = true; DELETE FROM product_sender_id WHERE sender_id = 'many'",
+    )
+    .await;
+    let store = Store::new(app.database.options(), &app.database.settings()).for_console();
+    let empty = async |below| {
+        let by = Act::of("Анна");
+        store
+            .fill_lines("demodelivery", "many", Change::Empty(2), below, by)
+            .await
+            .unwrap()
+    };
+    let step = empty(None).await.unwrap();
+    assert_eq!((step.lines, step.orders), (500, 500));
+    let below = step.below.unwrap().to_string();
+    // Whoever comes later sees that there is something left, also on the list.
+    let list = browser.get(LIST).await;
+    assert!(
+        list.shows("Сопоставленные") && list.shows("Продолжить"),
+        "{}",
+        list.text
+    );
+    let href = format!("{LIST}/product?id=many");
+    let page = browser.get(&href).await;
+    assert!(page.shows("строки очищены не все. Товар:"), "{}", page.text);
+    let page = browser
+        .get(&format!("{href}&filled=500&below={below}&back=2"))
+        .await;
+    assert!(
+        page.shows("Очищено строк:") && page.shows("500"),
+        "{}",
+        page.text
+    );
+    assert!(page.shows("Продолжить") && page.shows("Остановить"));
+    let on = [
+        ("id", "many"),
+        ("product", "2"),
+        ("filled", "500"),
+        ("below", &*below),
+        ("back", "1"),
+    ];
+    let done = browser.post_and_follow(FILL, &on).await;
+    assert!(done.shows("Очищено строк: 700."), "{}", done.text);
+    let filled = "SELECT count(*) FROM order_item WHERE product_number IS NOT NULL";
+    assert_eq!(app.value::<i64>(filled).await, 0);
+    assert_eq!(app.count("product_match").await, 0);
+    // Where the id means the product, no line of it is emptied.
+    app.run("INSERT INTO product_sender_id VALUES ('demodelivery', 'many', 2)")
+        .await;
+    assert_eq!(empty(None).await, None);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn only_what_an_operator_chose_is_taken_back() {
+    let app = with_catalogue().await;
+    app.accept(&with_lines("A", &[("known", "Вода"), ("x-7", "Нечто")]))
+        .await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    // What a file said, another product than was chosen, and an id that nobody knows.
+    browser
+        .post_and_follow(MATCH, &[("id", "x-7"), ("product", "2")])
+        .await;
+    let before = (lines_of(&app, "known").await, lines_of(&app, "x-7").await);
+    for (id, product) in [("known", "1"), ("x-7", "1"), ("other", "2")] {
+        let form = [("id", id), ("product", product)];
+        let seen = browser.post_and_follow(TAKE_BACK, &form).await;
+        assert!(seen.shows("Отменять нечего"), "{id}: {}", seen.text);
+        // Nor are lines emptied that way.
+        let form = [("id", id), ("product", product), ("back", "1")];
+        let seen = browser.post_and_follow(FILL, &form).await;
+        assert!(seen.shows("Отменять нечего"), "{id}: {}", seen.text);
+    }
+    let after = (lines_of(&app, "known").await, lines_of(&app, "x-7").await);
+    assert_eq!(before, after);
+    assert_eq!(app.count("product_sender_id").await, 2);
+    // A file has it mean another product since: the choice is none any more.
+    app.run("UPDATE product_sender_id SET product_number = 3 WHERE sender_id = 'x-7'")
+        .await;
+    assert!(!browser.get(LIST).await.shows("Сопоставленные"));
+    let form = [("id", "x-7"), ("product", "2")];
+    let seen = browser.post_and_follow(TAKE_BACK, &form).await;
+    assert!(seen.shows("Отменять нечего"), "{}", seen.text);
+    let theirs = "/console/p/%D0%B4%D0%BE%D1%81%D1%82%D0%B0%D0%B2%D0%BA%D0%B0/unmatched/take_back";
+    assert_eq!(browser.post(theirs, &form).await.status, 404);
+    let request = browser.form(TAKE_BACK, &form);
+    assert_eq!(browser.see(request).await.status, 403);
 }

@@ -168,6 +168,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
             post(unmatched_product::go_on),
         )
         .route(
+            "/console/p/{publication}/unmatched/take_back",
+            post(unmatched_product::take_back),
+        )
+        .route(
             "/console/p/{publication}/unmatched/leave_empty",
             post(unmatched_product::leave_empty),
         )

@@ -22,6 +22,7 @@ struct UnmatchedList {
     base: String,
     rows: Vec<Row>,
     left_empty: Vec<LeftEmpty>,
+    matched: Vec<MatchedShown>,
     older: Option<String>,
     is_first: bool,
 }
@@ -41,11 +42,24 @@ struct LeftEmpty {
     when: String,
 }
 
+/// What an operator chose for an id.
+struct MatchedShown {
+    id: String,
+    /// Where it is taken back, or goes on being so.
+    href: String,
+    product: String,
+    who: String,
+    when: String,
+    taken_back: bool,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
     after: Option<String>,
     #[serde(default)]
     done: String,
+    /// Lines that were emptied.
+    lines: Option<usize>,
 }
 
 pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
@@ -55,6 +69,7 @@ pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
     let after = asked.after.as_deref();
     let mut found = desk.store().list_unmatched(name, after, ROWS).await?;
     let left_empty = desk.store().left_empty(name).await?;
+    let matched = desk.store().matched_products(name).await?;
     // What most orders wait for comes first, of those of a page.
     found.rows.sort_by_key(|row| std::cmp::Reverse(row.lines));
     let rows = found.rows.into_iter().map(|row| Row {
@@ -74,7 +89,24 @@ pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
         id: left.product_id,
         who: left.login,
     });
+    let matched = matched.into_iter().map(|matched| {
+        let number = matched.product.to_string();
+        let more = (!matched.taken_back).then_some(("back", number.as_str()));
+        MatchedShown {
+            href: href(name, &matched.product_id, more.as_slice()),
+            product: format!("{number} {}", matched.name.unwrap_or_default()),
+            when: shown::moment(matched.made_at, zone),
+            id: matched.product_id,
+            who: matched.login,
+            taken_back: matched.taken_back,
+        }
+    });
     let notice = match asked.done.as_str() {
+        "taken_back" => {
+            let lines = asked.lines.unwrap_or(0).to_string();
+            Some(Notice::good(t.taken_back.replace("{}", &lines)))
+        }
+        "nothing_back" => Some(Notice::note(t.nothing_to_take_back)),
         "left_empty" => Some(Notice::good(t.now_left_empty)),
         "put_back" => Some(Notice::good(t.put_back)),
         _ => None,
@@ -83,6 +115,7 @@ pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
         base: base(name),
         rows: rows.collect(),
         left_empty: left_empty.collect(),
+        matched: matched.collect(),
         older: found.next.map(|next| format!("?after={}", encoded(&next))),
         is_first: after.is_none(),
         page: Page::of(&desk, Section::Unmatched, t.unmatched_products).with(notice),

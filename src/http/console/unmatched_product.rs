@@ -1,4 +1,5 @@
-//! One id of a product that found nothing: our products that may be meant, what choosing one would do, and the filling of lines.
+//! One id of a product that found nothing: our products that may be meant, what choosing one would do, and the filling of lines; and
+//! the way back.
 
 use std::time::{Duration, Instant};
 
@@ -16,15 +17,19 @@ use super::{
     page::{Notice, Page, Section, base, render},
     refusal::Refusal,
     session::Desk,
+    shown,
     suggest::suggest,
     texts::{Texts, texts},
     unmatched::href,
 };
 use crate::{
-    import::{self, match_product},
+    import::{self, match_product, take_match_back},
     store::{
         self,
-        console::{Act, COUNTED_IN_FULL, CatalogueProduct, PRODUCTS, Unmatched},
+        console::{
+            Act, COUNTED_IN_FULL, CatalogueProduct, Change, Matched, ORDERS_LOOKED_AT, PRODUCTS,
+            Unmatched,
+        },
     },
 };
 
@@ -56,16 +61,25 @@ struct ProductPage {
     is_cut: Option<String>,
     /// The product that was chosen, to be confirmed.
     chosen: Option<CatalogueProduct>,
-    /// Filling that goes on.
+    /// Who chose the product that it means, and when.
+    matched: Option<String>,
+    /// That choice is to be taken back, once that is confirmed: lines that would be emptied.
+    taking_back: Option<String>,
+    /// Choices that are taken back, and of which lines are left to be emptied.
+    unfinished: Vec<Matched>,
+    /// Filling or emptying that goes on.
     goes_on: Option<GoesOn>,
 }
 
 struct GoesOn {
+    product: i32,
     below: i32,
-    filled: usize,
+    done: usize,
+    /// Whether lines are emptied.
+    is_back: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
     #[serde(default)]
     id: String,
@@ -79,6 +93,17 @@ pub(super) struct Asked {
     filled: Option<usize>,
     /// Where filling goes on.
     below: Option<i32>,
+    /// The product that the id is not to mean any more.
+    back: Option<i32>,
+}
+
+impl Asked {
+    fn of(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            ..Self::default()
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,6 +112,19 @@ pub(super) struct Chosen {
     product: i32,
     filled: Option<usize>,
     below: Option<i32>,
+    /// Not empty: lines are emptied.
+    #[serde(default)]
+    back: String,
+}
+
+impl Chosen {
+    fn change(&self) -> Change {
+        if self.back.is_empty() {
+            Change::Fill(self.product)
+        } else {
+            Change::Empty(self.product)
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,14 +154,7 @@ pub(super) async fn choose(desk: Desk, Form(form): Form<Chosen>) -> Result<Respo
     let by = Act::of(&desk.visit.user.login);
     let matched = match_product(store, publication, &form.id, form.product, by);
     let refused = async |why| {
-        let asked = Asked {
-            id: form.id.clone(),
-            q: String::new(),
-            product: String::new(),
-            filled: None,
-            below: None,
-        };
-        let page = page(&desk, asked, Some(Notice::bad(why))).await?;
+        let page = page(&desk, Asked::of(&form.id), Some(Notice::bad(why))).await?;
         Ok(render(StatusCode::CONFLICT, &page))
     };
     match timeout(MATCHES_WITHIN, matched).await {
@@ -138,23 +169,55 @@ pub(super) async fn choose(desk: Desk, Form(form): Form<Chosen>) -> Result<Respo
     fill(&desk, form).await
 }
 
-/// Goes on filling.
+/// Has the id not mean the product any more that was chosen for it, and empties the lines that have it.
+pub(super) async fn take_back(desk: Desk, Form(form): Form<Chosen>) -> Result<Response, Refusal> {
+    let (publication, store) = (&desk.publication, desk.store());
+    let by = Act::of(&desk.visit.user.login);
+    let taken = take_match_back(store, publication, &form.id, form.product, by);
+    match timeout(MATCHES_WITHIN, taken).await {
+        // The second click of two goes on, if there is something left.
+        Ok(Ok(_)) => {}
+        Ok(Err(import::Error::Store(error) | import::Error::Unsure(error))) => {
+            return Err(error.into());
+        }
+        Ok(Err(_)) | Err(_) => {
+            let notice = Notice::bad(texts(desk.visit.language).catalogue_busy);
+            let page = page(&desk, Asked::of(&form.id), Some(notice)).await?;
+            return Ok(render(StatusCode::CONFLICT, &page));
+        }
+    }
+    let back = "1".to_owned();
+    fill(&desk, Chosen { back, ..form }).await
+}
+
+/// Goes on filling, or emptying.
 pub(super) async fn go_on(desk: Desk, Form(form): Form<Chosen>) -> Result<Response, Refusal> {
     fill(&desk, form).await
 }
 
-/// Fills lines for a while, and says how far it is.
+/// Whether operators chose that product for the id, and took it back.
+fn is_taken_back(found: &Unmatched, product: i32) -> bool {
+    let mut matches = found.matches.iter();
+    matches.any(|matched| matched.taken_back && matched.product == product)
+}
+
+/// Fills or empties lines for a while, and says how far it is.
 async fn fill(desk: &Desk, form: Chosen) -> Result<Response, Refusal> {
-    let name = &desk.publication.name;
+    let (name, change) = (&desk.publication.name, form.change());
+    let list = Section::Unmatched.href(name);
+    if let Change::Empty(product) = change {
+        let found = desk.store().unmatched(name, &form.id).await?;
+        if !found.is_some_and(|found| is_taken_back(&found, product)) {
+            return Ok(Redirect::to(&format!("{list}?done=nothing_back")).into_response());
+        }
+    }
     let began = Instant::now();
     let mut filled = form.filled.unwrap_or(0);
     let mut below = form.below;
     let mut attempts = 0;
     loop {
         let by = Act::of(&desk.visit.user.login);
-        let step = desk
-            .store()
-            .fill_lines(name, &form.id, form.product, below, by);
+        let step = desk.store().fill_lines(name, &form.id, change, below, by);
         match step.await {
             Ok(Some(step)) => {
                 filled += step.lines;
@@ -163,15 +226,8 @@ async fn fill(desk: &Desk, form: Chosen) -> Result<Response, Refusal> {
             }
             // Another product is meant by now.
             Ok(None) => {
-                let asked = Asked {
-                    id: form.id,
-                    q: String::new(),
-                    product: String::new(),
-                    filled: None,
-                    below: None,
-                };
-                let t = texts(desk.visit.language);
-                let page = page(desk, asked, Some(Notice::bad(t.matched_meanwhile))).await?;
+                let notice = Notice::bad(texts(desk.visit.language).matched_meanwhile);
+                let page = page(desk, Asked::of(&form.id), Some(notice)).await?;
                 return Ok(render(StatusCode::CONFLICT, &page));
             }
             Err(store::Error::Overtaken(_) | store::Error::Locked(_)) if attempts < ATTEMPTS => {
@@ -185,10 +241,18 @@ async fn fill(desk: &Desk, form: Chosen) -> Result<Response, Refusal> {
             break;
         }
     }
-    let filled = filled.to_string();
+    let is_back = matches!(change, Change::Empty(_));
+    if is_back && below.is_none() {
+        let store = desk.store();
+        store.forget_match(name, &form.id, form.product).await?;
+        let done = format!("{list}?done=taken_back&lines={filled}");
+        return Ok(Redirect::to(&done).into_response());
+    }
+    let (filled, product) = (filled.to_string(), form.product.to_string());
     let mut more = vec![("filled", filled.as_str())];
     let below = below.map(|below| below.to_string());
     more.extend(below.as_deref().map(|below| ("below", below)));
+    more.extend(is_back.then_some(("back", product.as_str())));
     Ok(Redirect::to(&href(name, &form.id, &more)).into_response())
 }
 
@@ -237,10 +301,27 @@ async fn page(desk: &Desk, asked: Asked, notice: Option<Notice>) -> Result<Produ
             chosen = store.catalogue_product(name, number).await?;
         }
     }
-    let goes_on = found.product.as_ref().and(asked.below).map(|below| GoesOn {
-        below,
-        filled: asked.filled.unwrap_or(0),
+    let holds = found.matches.iter().find(|matched| !matched.taken_back);
+    let taking_back = match (asked.back, holds) {
+        (Some(product), Some(holds)) if holds.product == product && asked.below.is_none() => {
+            Some(given(desk, &asked.id, product).await?)
+        }
+        _ => None,
+    };
+    let matched = holds.map(|holds| {
+        let at = shown::moment(holds.made_at, desk.publication.rules.timezone);
+        format!("{}, {at}", holds.login)
     });
+    let means = found.product.as_ref().map(|product| product.number);
+    let taken_back = asked.back.filter(|product| is_taken_back(&found, *product));
+    let goes_on = taken_back.or(means).zip(asked.below);
+    let goes_on = goes_on.map(|(product, below)| GoesOn {
+        product,
+        below,
+        done: asked.filled.unwrap_or(0),
+        is_back: taken_back.is_some(),
+    });
+    let unfinished = found.matches.iter().filter(|matched| matched.taken_back);
     let title = format!("{} {}", t.product, asked.id);
     Ok(ProductPage {
         base: base(name),
@@ -255,25 +336,38 @@ async fn page(desk: &Desk, asked: Asked, notice: Option<Notice>) -> Result<Produ
         suggested,
         is_cut,
         chosen,
+        matched,
+        taking_back,
+        unfinished: unfinished.cloned().collect(),
         goes_on,
         page: Page::of(desk, Section::Unmatched, title).with(notice),
     })
 }
 
-/// `120 lines of 80 open orders`
+/// `120 lines of 80 open orders` that have the product by the id.
+async fn given(desk: &Desk, id: &str, product: i32) -> Result<String, Refusal> {
+    let t = texts(desk.visit.language);
+    let name = &desk.publication.name;
+    let given = desk.store().lines_given(name, id, product).await?;
+    let cut = given.is_cut.then_some((t.orders_cut, ORDERS_LOOKED_AT));
+    Ok(counted(given.lines, given.orders, cut, t))
+}
+
+/// The same of empty ones; `None`: there is none.
 fn waiting(found: &Unmatched, t: &Texts) -> Option<String> {
     if found.lines == 0 && !found.is_cut {
         return None;
     }
-    let counts = [
-        (found.lines, t.empty_lines),
-        (found.orders, t.in_open_orders),
-    ];
+    let cut = found.is_cut.then_some((t.lines_cut, COUNTED_IN_FULL));
+    Some(counted(found.lines, found.orders, cut, t))
+}
+
+/// `cut`: what is said where there may be more than were looked at, and how many those were.
+fn counted(lines: i64, orders: i64, cut: Option<(&str, i64)>, t: &Texts) -> String {
+    let counts = [(lines, t.empty_lines), (orders, t.in_open_orders)];
     let text = t.counted(t.lines_of_orders, &counts);
-    Some(if found.is_cut {
-        let cut = t.lines_cut.replace("{}", &COUNTED_IN_FULL.to_string());
-        format!("{text} {cut}")
-    } else {
-        text
-    })
+    match cut {
+        Some((cut, looked_at)) => format!("{text} {}", cut.replace("{}", &looked_at.to_string())),
+        None => text,
+    }
 }

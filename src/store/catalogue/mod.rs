@@ -170,11 +170,68 @@ impl Import {
         product: i32,
         by: Act<'_>,
     ) -> Result<(), Error> {
+        sqlx::query!(
+            "INSERT INTO product_match (publication, sender_id, product_number, made_at, login) VALUES ($1, $2, $3, now(), $4)
+             ON CONFLICT (publication, sender_id, product_number) DO UPDATE SET
+                 made_at = excluded.made_at, login = excluded.login, taken_back = false",
+            self.publication,
+            product_id,
+            product,
+            by.login,
+        )
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(of_reading)?;
+        self.note("match", product_id, product, by).await
+    }
+
+    /// Has an id not mean a product any more that an operator of the console chose for it. `false`: no operator did, or it means
+    /// another one by now; then nothing is changed.
+    pub async fn take_match_back(
+        &mut self,
+        product_id: &str,
+        product: i32,
+        by: Act<'_>,
+    ) -> Result<bool, Error> {
+        let found = sqlx::query!(
+            "UPDATE product_match SET taken_back = true
+             WHERE publication = $1 AND sender_id = $2 AND product_number = $3 AND NOT taken_back",
+            self.publication,
+            product_id,
+            product,
+        )
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(of_reading)?;
+        let gone = sqlx::query!(
+            "DELETE FROM product_sender_id WHERE publication = $1 AND sender_id = $2 AND product_number = $3",
+            self.publication,
+            product_id,
+            product,
+        )
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(of_reading)?;
+        if found.rows_affected() == 0 || gone.rows_affected() == 0 {
+            return Ok(false);
+        }
+        write::raise_version(&mut self.transaction, &self.publication, false).await?;
+        self.note("take_back", product_id, product, by).await?;
+        Ok(true)
+    }
+
+    async fn note(
+        &mut self,
+        kind: &str,
+        product_id: &str,
+        product: i32,
+        by: Act<'_>,
+    ) -> Result<(), Error> {
         let details = json!({ "product_id": product_id, "product": product });
         by.note(
             &mut self.transaction,
             &self.publication,
-            "match",
+            kind,
             None,
             &details,
         )

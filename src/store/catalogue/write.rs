@@ -64,18 +64,26 @@ impl Import {
             step(chunk.len());
         }
         if total > 0 {
-            // The service's cache of clients is out of date, and so may be its reserve of numbers.
-            let statement = sqlx::query!(
-                "INSERT INTO catalogue_version AS v (publication, version, has_orders) VALUES ($1, 1, $2)
-                 ON CONFLICT (publication) DO UPDATE
-                 SET version = v.version + 1, has_orders = v.has_orders OR excluded.has_orders",
-                publication,
-                !changes.orders.is_empty(),
-            );
-            execute(connection, statement).await?;
+            raise_version(connection, publication, !changes.orders.is_empty()).await?;
         }
         Ok(())
     }
+}
+
+/// The service's cache of clients is out of date from then on, and so may be its reserve of numbers.
+pub(super) async fn raise_version(
+    connection: &mut PgConnection,
+    publication: &str,
+    has_orders: bool,
+) -> Result<(), Error> {
+    let statement = sqlx::query!(
+        "INSERT INTO catalogue_version AS v (publication, version, has_orders) VALUES ($1, 1, $2)
+         ON CONFLICT (publication) DO UPDATE
+         SET version = v.version + 1, has_orders = v.has_orders OR excluded.has_orders",
+        publication,
+        has_orders,
+    );
+    execute(connection, statement).await
 }
 
 async fn execute(

@@ -5,6 +5,7 @@ mod actions;
 mod clients;
 mod doubles;
 mod exported;
+mod filling;
 mod kept;
 mod order;
 mod orders;
@@ -23,6 +24,7 @@ pub use self::{
     clients::{KeptOfClient, ORDERS_COUNTED},
     doubles::Double,
     exported::OrderDetails,
+    filling::{Change, Filled, Given, ORDERS_LOOKED_AT},
     kept::{KeptFilter, KeptGroup, KeptPage, KeptPosition, KeptRow, LOOKED_AT},
     order::{OrderAtTarget, Refusal},
     orders::{
@@ -32,7 +34,7 @@ pub use self::{
     refused::RefusedRow,
     sessions::{LIFETIME, Session, SessionKey},
     unmatched::{
-        COUNTED_IN_FULL, CatalogueProduct, Filled, LINES_COUNTED, LeftEmpty, PRODUCTS, Unmatched,
+        COUNTED_IN_FULL, CatalogueProduct, LINES_COUNTED, LeftEmpty, Matched, PRODUCTS, Unmatched,
         UnmatchedPage, UnmatchedRow,
     },
     waiting::{MOST_COUNTED, Waiting},

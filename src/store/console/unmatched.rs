@@ -2,10 +2,10 @@
 //! however many lines it has. An id is listed while one of its newest ten lines belongs to an open order, one that is new or approved.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-use super::{Act, plan_anew};
+use super::Act;
 use crate::store::{Error, Store};
 
 /// Ids that a page looks at.
@@ -16,10 +16,8 @@ pub const LINES_COUNTED: i64 = 100;
 pub const COUNTED_IN_FULL: i64 = 5_000;
 /// Products that are looked at for a suggestion.
 pub const PRODUCTS: i64 = 5_000;
-/// Lines that a transaction fills.
-const FILLED_AT_ONCE: i64 = 500;
-/// Ids that are left empty on purpose, as far as they are listed.
-const LEFT_EMPTY: i64 = 200;
+/// Ids that are left empty on purpose, or had a product chosen, as far as they are listed.
+const LISTED: i64 = 200;
 /// Orders that are shown of an id.
 const EXAMPLES: i64 = 5;
 
@@ -57,6 +55,8 @@ pub struct Unmatched {
     /// Our product that it means by now, and its name.
     pub product: Option<CatalogueProduct>,
     pub is_left_empty: bool,
+    /// What operators chose for it: the product that it means, and those that are being taken back.
+    pub matches: Vec<Matched>,
 }
 
 /// A product of ours.
@@ -75,13 +75,16 @@ pub struct LeftEmpty {
     pub login: String,
 }
 
-/// What a step of filling did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filled {
-    pub lines: usize,
-    pub orders: usize,
-    /// Go on with orders below this number; `None`: it is done.
-    pub below: Option<i32>,
+/// An id for which an operator chose a product of ours.
+#[derive(Debug, Clone)]
+pub struct Matched {
+    pub product_id: String,
+    pub product: i32,
+    pub name: Option<String>,
+    pub made_at: DateTime<Utc>,
+    pub login: String,
+    /// The id does not mean it any more, and lines that have it are still to be emptied.
+    pub taken_back: bool,
 }
 
 impl Store {
@@ -108,7 +111,7 @@ impl Store {
         .await
     }
 
-    /// One id; `None`: no line with it is empty, and it is not left so on purpose.
+    /// One id; `None`: no line with it is empty, it is not left so on purpose, and means nothing.
     pub async fn unmatched(
         &self,
         publication: &str,
@@ -162,7 +165,7 @@ impl Store {
                 "SELECT sender_id AS product_id, made_at, login FROM product_left_empty
                  WHERE publication = $1 ORDER BY sender_id LIMIT $2",
                 publication,
-                LEFT_EMPTY,
+                LISTED,
             )
             .fetch_all(connection)
             .await
@@ -214,173 +217,11 @@ impl Store {
         connection.done(done)
     }
 
-    /// Gives the product to the empty lines with that id of at most [`FILLED_AT_ONCE`] lines' open orders, the newest first, below
-    /// that order's number. One transaction with each order's version, history and row of the feed. `None`: the id does not mean that
-    /// product (any more).
-    pub async fn fill_lines(
-        &self,
-        publication: &str,
-        product_id: &str,
-        product: i32,
-        below: Option<i32>,
-        by: Act<'_>,
-    ) -> Result<Option<Filled>, Error> {
-        let fill = Fill {
-            publication,
-            product_id,
-            product,
-            below: below.unwrap_or(i32::MAX),
-            by,
-        };
-        let mut connection = self.connection().await?;
-        let filled = self.in_time(fill.run(&mut connection)).await;
-        let filled = connection.done(filled)?;
-        if filled.as_ref().is_some_and(|filled| filled.lines > 0) {
-            self.tell_news(publication);
-        }
-        Ok(filled)
+    /// The products that operators chose for ids, the newest first.
+    pub async fn matched_products(&self, publication: &str) -> Result<Vec<Matched>, Error> {
+        self.look_up(async |connection| matched(connection, publication, None).await)
+            .await
     }
-}
-
-struct Fill<'f> {
-    publication: &'f str,
-    product_id: &'f str,
-    product: i32,
-    below: i32,
-    by: Act<'f>,
-}
-
-impl Fill<'_> {
-    async fn run(&self, connection: &mut PgConnection) -> Result<Option<Filled>, sqlx::Error> {
-        let mut transaction = connection.begin().await?;
-        plan_anew(&mut transaction, false).await?;
-        let meant = sqlx::query_scalar!(
-            "SELECT product_number FROM product_sender_id WHERE publication = $1 AND sender_id = $2",
-            self.publication,
-            self.product_id,
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if meant != Some(self.product) {
-            transaction.rollback().await?;
-            return Ok(None);
-        }
-        let numbers = sqlx::query_scalar!(
-            "SELECT order_number FROM order_item
-             WHERE publication = $1 AND product_id = $2 AND product_number IS NULL AND order_number < $3
-             ORDER BY order_number DESC LIMIT $4",
-            self.publication,
-            self.product_id,
-            self.below,
-            FILLED_AT_ONCE,
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
-        let is_last = numbers.len() < usize::try_from(FILLED_AT_ONCE).unwrap_or(usize::MAX);
-        let below = numbers.last().copied().filter(|_| !is_last);
-        // Locked first and in their order, as every writer of several orders does: nothing is changed that somebody changes just now.
-        let open = sqlx::query_scalar!(
-            "SELECT number FROM orders
-             WHERE publication = $1 AND number = ANY ($2::int[]) AND status IN ('new', 'approved')
-             ORDER BY number FOR NO KEY UPDATE",
-            self.publication,
-            &numbers,
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
-        let filled = sqlx::query!(
-            "UPDATE order_item SET product_number = $4
-             WHERE publication = $1 AND product_id = $2 AND product_number IS NULL AND order_number = ANY ($3::int[])
-             RETURNING order_number, position",
-            self.publication,
-            self.product_id,
-            &open,
-            self.product,
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
-        let lines: Vec<(i32, i32)> = filled
-            .into_iter()
-            .map(|line| (line.order_number, line.position))
-            .collect();
-        let orders = self.note(&mut transaction, &lines).await?;
-        transaction.commit().await?;
-        Ok(Some(Filled {
-            lines: lines.len(),
-            orders,
-            below,
-        }))
-    }
-
-    /// Writes down that these lines of these orders have changed. Says how many orders they are.
-    async fn note(
-        &self,
-        connection: &mut PgConnection,
-        lines: &[(i32, i32)],
-    ) -> Result<usize, sqlx::Error> {
-        let (numbers, changes) = changes(lines, self.product);
-        if numbers.is_empty() {
-            return Ok(0);
-        }
-        sqlx::query!(
-            "UPDATE orders SET version = version + 1 WHERE publication = $1 AND number = ANY ($2::int[])",
-            self.publication,
-            &numbers,
-        )
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query!(
-            "INSERT INTO journal_change (publication, order_number, version, made_at, login, changes)
-             SELECT $1, o.number, o.version, now(), $4, t.changes
-             FROM unnest($2::int[], $3::jsonb[]) AS t (number, changes)
-             CROSS JOIN LATERAL (
-                 SELECT o.number, o.version FROM orders o WHERE o.publication = $1 AND o.number = t.number OFFSET 0
-             ) o",
-            self.publication,
-            &numbers,
-            &changes,
-            self.by.login,
-        )
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query!(
-            "INSERT INTO feed AS f (publication, order_number, version, changed_at, changed_by, by_operator)
-             SELECT $1, o.number, o.version, clock_timestamp(), 'operator', o.version
-             FROM unnest($2::int[]) AS t (number)
-             CROSS JOIN LATERAL (
-                 SELECT o.number, o.version FROM orders o WHERE o.publication = $1 AND o.number = t.number OFFSET 0
-             ) o
-             ON CONFLICT (publication, order_number) DO UPDATE
-             SET version = excluded.version, position = NULL, changed_at = excluded.changed_at,
-                 changed_by = excluded.changed_by, by_operator = excluded.by_operator",
-            self.publication,
-            &numbers,
-        )
-        .execute(&mut *connection)
-        .await?;
-        let details = json!({
-            "product_id": self.product_id, "product": self.product, "lines": lines.len(), "orders": numbers.len(),
-        });
-        self.by
-            .note(connection, self.publication, "fill", None, &details)
-            .await?;
-        Ok(numbers.len())
-    }
-}
-
-/// Of each order once: its number, and what its history says (as [`crate::order::history`] does).
-fn changes(lines: &[(i32, i32)], product: i32) -> (Vec<i32>, Vec<Value>) {
-    let mut lines = lines.to_vec();
-    lines.sort_unstable();
-    let of_order = lines.chunk_by(|one, other| one.0 == other.0);
-    let changes = of_order.map(|lines| {
-        let fields = lines.iter().map(|(_, position)| {
-            let field = format!("order_item_list[{position}].product");
-            (field, json!([null, product]))
-        });
-        (lines[0].0, Value::Object(fields.collect()))
-    });
-    changes.unzip()
 }
 
 /// Ids of which one of the newest lines belongs to an open order, `most` behind `after`. And the last of those that
@@ -471,6 +312,33 @@ async fn rows(
     .await
 }
 
+/// Matches that hold, and those that are being taken back; of all ids or of one.
+async fn matched(
+    connection: &mut PgConnection,
+    publication: &str,
+    product_id: Option<&str>,
+) -> Result<Vec<Matched>, sqlx::Error> {
+    sqlx::query_as!(
+        Matched,
+        r#"SELECT m.sender_id AS product_id, m.product_number AS product, p.name AS "name?", m.made_at, m.login, m.taken_back
+           FROM product_match m
+           LEFT JOIN LATERAL (
+               SELECT s.product_number FROM product_sender_id s
+               WHERE s.publication = $1 AND s.sender_id = m.sender_id AND s.product_number = m.product_number OFFSET 0
+           ) s ON true
+           LEFT JOIN LATERAL (
+               SELECT p.name FROM product p WHERE p.publication = $1 AND p.number = m.product_number OFFSET 0
+           ) p ON true
+           WHERE m.publication = $1 AND ($2::text IS NULL OR m.sender_id = $2) AND m.taken_back = (s.product_number IS NULL)
+           ORDER BY m.made_at DESC, m.sender_id LIMIT $3"#,
+        publication,
+        product_id,
+        LISTED,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 async fn one(
     connection: &mut PgConnection,
     publication: &str,
@@ -522,9 +390,10 @@ async fn one(
         publication,
         product_id,
     )
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    if examples.is_empty() && !is_left_empty && product.is_none() {
+    let matches = matched(connection, publication, Some(product_id)).await?;
+    if examples.is_empty() && !is_left_empty && product.is_none() && matches.is_empty() {
         return Ok(None);
     }
     let mut numbers: Vec<i32> = examples.iter().map(|line| line.order_number).collect();
@@ -537,23 +406,6 @@ async fn one(
         examples: numbers,
         product,
         is_left_empty,
+        matches,
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_an_order_are_one_change_of_its_history() {
-        let (numbers, changes) = changes(&[(8, 0), (7, 2), (8, 3)], 5);
-        assert_eq!(numbers, [7, 8]);
-        assert_eq!(
-            changes,
-            [
-                json!({ "order_item_list[2].product": [null, 5] }),
-                json!({ "order_item_list[0].product": [null, 5], "order_item_list[3].product": [null, 5] }),
-            ]
-        );
-    }
 }
