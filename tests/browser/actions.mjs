@@ -1,5 +1,6 @@
 // What may be done with orders, done with a mouse, with and without JavaScript; and how such a test is written.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { NARROW, WIDE, hasNoProblem, inspect, leads, logIn, stranger, text, visitor } from "./browser.mjs";
@@ -179,6 +180,10 @@ inEachWay("an admin sees who did what", async (way, look) => {
   const row = await admins.innerText(`tr:has-text("${number}")`);
   assert.ok(row.includes(DISPATCHER) && row.includes("смена статуса: Новый → Принят"), row);
   await look(admins);
+  const [download] = await Promise.all([admins.waitForEvent("download"), admins.click("button[value=csv]")]);
+  const csv = await readFile(await download.path(), "utf8");
+  assert.ok(csv.startsWith("\ufeffКогда;Кто;") && csv.includes(`смена статуса;Новый → Принят;${number}`), csv.slice(0, 400));
+  assert.doesNotMatch(csv, /(^|;|\n)"?[=+@\-\t]/);
   await leads(admins, () => admins.click(`a:text-is("${number}")`));
   assert.ok(admins.url().endsWith(`${ORDERS}/${number}`));
   await page.context().close();

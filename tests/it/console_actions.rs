@@ -123,3 +123,93 @@ async fn whoever_is_told_no_has_the_menu_to_go_on() {
     assert_eq!(seen.status, 404);
     assert!(!seen.shows("доставка"));
 }
+
+#[tokio::test]
+async fn the_journal_is_exported_as_it_is_filtered_and_that_is_noted() {
+    let app = TestApp::with(operators).await;
+    acted(&app, "Анна", 3, 0).await;
+    acted(&app, "=Пётр()", 1_200, 10).await;
+    app.run(
+        "INSERT INTO product (publication, number, name) VALUES ('demodelivery', 60, 'Стаканы');
+         INSERT INTO operator_action (publication, action, login, kind, details) VALUES
+             ('demodelivery', gen_random_uuid(), '=Пётр()', 'fill', '{\"product_id\": \"=cups\", \"product\": 60, \"lines\": 3}')",
+    )
+    .await;
+    let mut boss = Browser::of(&app, "boss").await;
+    let export = format!("{ACTIONS}/export");
+    let page = boss.get(ACTIONS).await;
+    assert!(page.text.contains(&export), "{}", page.text);
+    let file = boss.post(&export, &[("format", "csv")]).await;
+    assert_eq!(file.status, 200);
+    assert_eq!(file.headers["content-type"], "text/csv; charset=utf-8");
+    let lines: Vec<&str> = file.text.trim_start_matches('\u{feff}').lines().collect();
+    assert_eq!(lines.len(), 1 + 3 + 1_200 + 1);
+    assert_eq!(lines[0], "Когда;Кто;Что;Подробности;Заказ");
+    assert!(
+        lines[1..].iter().any(|line| line.ends_with(";'=Пётр();строки заполнены;'=cups → 60 Стаканы, строк: 3;")),
+        "{}",
+        lines[1]
+    );
+    let hers = lines.iter().find(|line| line.contains(";Анна;")).unwrap();
+    assert!(
+        hers.ends_with(";Анна;смена статуса;Новый → Принят;1"),
+        "{hers}"
+    );
+    // With its seconds.
+    assert_eq!(
+        hers.split(';').next().unwrap().len(),
+        "26.11.2026 14:05:59".len()
+    );
+
+    let day = day(0);
+    let form = [("format", "csv"), ("login", "Анна"), ("from", &*day)];
+    let request = boss
+        .form(&export, &form)
+        .header("Sec-Fetch-Site", "same-origin");
+    let hers = boss.see(request).await;
+    assert!(
+        hers.headers["content-disposition"]
+            .to_str()
+            .unwrap()
+            .contains("\"actions-20")
+    );
+    assert!(!hers.text.contains("Пётр"), "{}", hers.text);
+    let form = [("format", "xlsx"), ("login", "nobody")];
+    let file = boss
+        .form(&export, &form)
+        .header("Sec-Fetch-Site", "same-origin");
+    let file = file.send().await.unwrap();
+    assert_eq!(file.status(), 200);
+    assert!(file.bytes().await.unwrap().starts_with(b"PK"));
+    let noted: Vec<String> = app
+        .values("SELECT concat_ws(' ', login, details) FROM operator_action WHERE kind = 'export_actions' ORDER BY action")
+        .await;
+    assert_eq!(
+        noted,
+        [
+            r#"boss {"filter": {}, "format": "csv"}"#.to_owned(),
+            format!(r#"boss {{"filter": {{"from": "{day}", "login": "Анна"}}, "format": "csv"}}"#),
+            r#"boss {"filter": {"login": "nobody"}, "format": "xlsx"}"#.to_owned(),
+        ]
+    );
+    let page = boss.get(&format!("{ACTIONS}?login=boss")).await;
+    assert!(
+        page.shows("выгрузка журнала действий: CSV: Анна, С "),
+        "{}",
+        page.text
+    );
+
+    // What is no day is told on the page, and nothing leaves. A dispatcher gets nothing at all.
+    let wrong = boss
+        .post(&export, &[("format", "csv"), ("from", "31.02.2026")])
+        .await;
+    assert_eq!(wrong.status, 400);
+    assert!(wrong.shows("Такой даты нет: 31.02.2026."));
+    assert_eq!(boss.post(&export, &[("format", "pdf")]).await.status, 404);
+    let mut anna = Browser::of(&app, "Анна").await;
+    assert_eq!(anna.post(&export, &[("format", "csv")]).await.status, 403);
+    let request = boss.form(&export, &[("format", "csv")]);
+    assert_eq!(boss.see(request).await.status, 403);
+    let noted = "SELECT count(*) FROM operator_action WHERE kind = 'export_actions'";
+    assert_eq!(app.value::<i64>(noted).await, 3);
+}

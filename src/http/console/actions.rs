@@ -1,25 +1,36 @@
 //! Who did what: the operators' journal, an admin's to see.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use askama::Template;
-use axum::{extract::Query, http::StatusCode, response::Response};
+use axum::{
+    Form,
+    extract::{Query, State},
+    http::StatusCode,
+    response::Response,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    export,
+    Console,
+    escape::visible,
+    export::{Cell, Days, Export, Format, STEP, Sheet, Source, orders, send},
     orders::{Unreadable, days},
     page::{Notice, Page, Section, base, encoded, render},
+    period,
     refusal::Refusal,
     session::Desk,
     shown,
     texts::{Texts, texts},
 };
 use crate::{
-    order::{model::Status, zone::Zone},
-    store::console::{ACTIONS_LOOKED_AT, ActionRow, ActionsFilter, ActionsOf},
+    order::{fault::Language, model::Status, zone::Zone},
+    store::{
+        self, Store,
+        console::{ACTIONS_LOOKED_AT, ActionRow, ActionsFilter, ActionsOf},
+    },
 };
 
 const ROWS: usize = 50;
@@ -67,7 +78,27 @@ pub(super) struct Asked {
     before: Option<Uuid>,
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    format: String,
+    #[serde(flatten)]
+    asked: Asked,
+}
+
 impl Asked {
+    fn parameters(&self) -> [(&'static str, &str); 3] {
+        [
+            ("login", self.login.as_str()),
+            ("from", &self.from),
+            ("to", &self.to),
+        ]
+    }
+
+    fn days(&self) -> Days {
+        (period::read(&self.from), period::read(&self.to))
+    }
+
     fn filter(&self, zone: Zone) -> Result<ActionsFilter, Unreadable<'_>> {
         let [since, until] = days(&self.from, &self.to, zone)?;
         Ok(ActionsFilter {
@@ -92,27 +123,36 @@ impl Asked {
     }
 }
 
+/// The page without a row.
+fn empty(desk: &Desk, asked: &Asked, notice: Option<Notice>) -> ActionsPage {
+    let t = texts(desk.visit.language);
+    ActionsPage {
+        people: Vec::new(),
+        people_cut: None,
+        rows: Vec::new(),
+        older: None,
+        base: base(&desk.publication.name),
+        page: Page::of(desk, Section::Actions, t.actions).with(notice),
+        asked: asked.clone(),
+    }
+}
+
+fn nothing_listed(desk: &Desk, asked: &Asked, why: &Unreadable<'_>) -> Response {
+    let notice = Notice::bad(why.told(texts(desk.visit.language)));
+    let page = empty(desk, asked, Some(notice));
+    render(StatusCode::BAD_REQUEST, &page)
+}
+
 pub(super) async fn show(desk: Desk, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
     let (publication, store) = (&desk.publication, desk.store());
     let (name, zone) = (publication.name.as_str(), publication.rules.timezone);
     let language = desk.visit.language;
     let t = texts(language);
-    let mut page = ActionsPage {
-        people: Vec::new(),
-        people_cut: None,
-        rows: Vec::new(),
-        older: None,
-        base: base(name),
-        page: Page::of(&desk, Section::Actions, t.actions),
-        asked: asked.clone(),
-    };
     let filter = match asked.filter(zone) {
         Ok(filter) => filter,
-        Err(why) => {
-            page.page.notice = Some(Notice::bad(why.told(t)));
-            return Ok(render(StatusCode::BAD_REQUEST, &page));
-        }
+        Err(why) => return Ok(nothing_listed(&desk, &asked, &why)),
     };
+    let mut page = empty(&desk, &asked, None);
     let found = store
         .operator_actions(name, &filter, asked.before, ROWS)
         .await?;
@@ -139,8 +179,7 @@ pub(super) async fn show(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
         .chain(people.into_iter().map(person))
         .collect();
     page.older = found.next.map(|next| asked.query(&asked.login, Some(next)));
-    let products: Vec<i32> = found.rows.iter().filter_map(product).collect();
-    let products = store.product_names(name, &products).await?;
+    let products = products_of(store, name, &found.rows).await?;
     let base = base(name);
     let rows = found.rows.into_iter().map(|row| Row {
         when: shown::exact_moment(row.made_at, zone),
@@ -162,6 +201,16 @@ fn about(row: &ActionRow, base: &str) -> Option<String> {
     client.or_else(|| Some(format!("{base}/unmatched/product?id={}", encoded(product?))))
 }
 
+/// What our products are called that these were about.
+async fn products_of(
+    store: &Store,
+    publication: &str,
+    rows: &[ActionRow],
+) -> Result<HashMap<i32, String>, store::Error> {
+    let numbers: Vec<i32> = rows.iter().filter_map(product).collect();
+    store.product_names(publication, &numbers).await
+}
+
 /// Our number of the product that it was about.
 fn product(row: &ActionRow) -> Option<i32> {
     let number = row.details["product"].as_i64()?;
@@ -180,9 +229,12 @@ fn details(row: &ActionRow, products: &HashMap<i32, String>, t: &Texts) -> Strin
     if let Some(change) = details.get("status") {
         format!("{} → {}", status(&change[0]), status(&change[1]))
     } else if let Some(filter) = details.get("filter") {
-        let format = details.get("format").and_then(Value::as_str);
-        let format = format.unwrap_or_default().to_uppercase();
-        format!("{format}: {}", export::told(filter, t))
+        let format = part("format").unwrap_or_default().to_uppercase();
+        let filter = match row.kind.as_str() {
+            "export_actions" => told(filter, t),
+            _ => orders::told(filter, t),
+        };
+        format!("{format}: {filter}")
     } else if let Some(target) = part("target") {
         let orders = count("orders").map_or_else(String::new, |orders| {
             format!(", {}: {orders}", t.orders.to_lowercase())
@@ -202,4 +254,115 @@ fn details(row: &ActionRow, products: &HashMap<i32, String>, t: &Texts) -> Strin
     } else {
         part("order").unwrap_or_default().to_owned()
     }
+}
+
+/// The filter of an export as people read it.
+fn told(filter: &Value, t: &Texts) -> String {
+    let part = |name: &str| filter.get(name).and_then(Value::as_str);
+    let parts = [
+        part("login").map(str::to_owned),
+        part("from").map(|text| format!("{} {}", t.done_from, orders::day(text))),
+        part("to").map(|text| format!("{} {}", t.done_to, orders::day(text))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        t.all.to_owned()
+    } else {
+        parts.join(", ")
+    }
+}
+
+const COLUMNS: usize = 5;
+const WIDTHS: [f64; COLUMNS] = [20.0, 18.0, 30.0, 60.0, 9.0];
+
+/// The actions of an export, the newest first.
+struct Actions {
+    store: Store,
+    publication: String,
+    filter: ActionsFilter,
+    language: Language,
+    before: Option<Uuid>,
+    has_more: bool,
+}
+
+impl Source<COLUMNS> for Actions {
+    async fn next(&mut self) -> Result<Vec<[Cell; COLUMNS]>, store::Error> {
+        let t = texts(self.language);
+        let text = |text: &str| Cell::Text(visible(text).into_owned());
+        // Of one person there may be none among as many as are looked at.
+        while self.has_more {
+            let (name, before) = (self.publication.as_str(), self.before);
+            let found = self
+                .store
+                .operator_actions(name, &self.filter, before, STEP)
+                .await?;
+            self.before = found.next;
+            self.has_more = found.next.is_some();
+            let products = products_of(&self.store, name, &found.rows).await?;
+            let cells = found.rows.iter().map(|row| {
+                [
+                    Cell::ExactMoment(row.made_at),
+                    text(&row.login),
+                    text(t.action(&row.kind)),
+                    text(&details(row, &products, t)),
+                    row.order_number.map_or(Cell::Empty, Cell::Number),
+                ]
+            });
+            let cells: Vec<_> = cells.collect();
+            if !cells.is_empty() {
+                return Ok(cells);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn is_cut(&self) -> bool {
+        self.has_more
+    }
+}
+
+pub(super) async fn export(
+    State(console): State<Arc<Console>>,
+    desk: Desk,
+    Form(wanted): Form<Wanted>,
+) -> Result<Response, Refusal> {
+    let format = Format::parse(&wanted.format)?;
+    let (zone, language) = (desk.publication.rules.timezone, desk.visit.language);
+    let t = texts(language);
+    let asked = wanted.asked;
+    let filter = match asked.filter(zone) {
+        Ok(filter) => filter,
+        Err(why) => return Ok(nothing_listed(&desk, &asked, &why)),
+    };
+    let source = Actions {
+        store: desk.store().clone(),
+        publication: desk.publication.name.clone(),
+        filter,
+        language,
+        before: None,
+        has_more: true,
+    };
+    let sheet = Sheet {
+        name: t.actions,
+        titles: [t.when, t.who, t.what, t.details, t.order],
+        widths: WIDTHS,
+        summed: None,
+        cut: t.actions_export_cut,
+    };
+    let set = asked.parameters().into_iter();
+    let set = set.filter(|(_, value)| !value.is_empty());
+    let filter = set
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .collect();
+    let export = Export {
+        format,
+        sheet,
+        source,
+        what: "actions",
+        days: asked.days(),
+        part: String::new(),
+        told: told(&filter, t),
+        filter,
+    };
+    send(&console, &desk, export).await
 }

@@ -87,6 +87,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
     let admins = Router::new()
         .route("/console/p/{publication}/actions", get(actions::show))
         .route(
+            "/console/p/{publication}/actions/export",
+            post(actions::export),
+        )
+        .route(
             "/console/p/{publication}/clients",
             get(client::search_page).post(client::search),
         )
@@ -113,7 +117,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/console/p/{publication}/orders/found", get(orders::found))
         .route(
             "/console/p/{publication}/orders/export",
-            post(export::export),
+            post(export::orders::export),
         )
         .route("/console/p/{publication}/orders/{number}", get(order::show))
         .route(

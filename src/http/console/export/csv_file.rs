@@ -2,22 +2,22 @@
 
 use std::{borrow::Cow, io};
 
-use super::{Cell, Exported, Style, cells, titles};
+use super::{Cell, Style};
 use crate::{
-    http::console::{shown, texts::texts},
+    http::console::shown,
     order::{fault::Language, invisible::is_blank},
 };
 
 /// The BOM and the titles.
-pub(super) fn begin(style: Style) -> io::Result<Vec<u8>> {
+pub(super) fn begin<const N: usize>(titles: [&str; N]) -> io::Result<Vec<u8>> {
     let mut begin = "\u{feff}".as_bytes().to_vec();
-    begin.extend(records([titles(texts(style.language)).map(str::to_owned)])?);
+    begin.extend(records([titles.map(str::to_owned)])?);
     Ok(begin)
 }
 
-pub(super) fn lines(rows: &[Exported], style: Style) -> io::Result<Vec<u8>> {
-    let line = |row: &Exported| cells(row, style).map(|cell| written(cell, style));
-    records(rows.iter().map(line))
+pub(super) fn lines<const N: usize>(rows: Vec<[Cell; N]>, style: Style) -> io::Result<Vec<u8>> {
+    let rows = rows.into_iter();
+    records(rows.map(|row| row.map(|cell| written(cell, style))))
 }
 
 fn records<const N: usize>(records: impl IntoIterator<Item = [String; N]>) -> io::Result<Vec<u8>> {
@@ -43,6 +43,7 @@ fn written(cell: Cell, style: Style) -> String {
             }
         }
         Cell::Moment(moment) => shown::moment(moment, style.zone),
+        Cell::ExactMoment(moment) => shown::exact_moment(moment, style.zone),
         Cell::Text(text) => harmless(&text).into_owned(),
     }
 }

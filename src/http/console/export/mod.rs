@@ -1,6 +1,7 @@
-//! What the list of orders shows, as a file: CSV, written while it is read, or XLSX, which is made in memory and bounded therefore.
+//! What a list shows, as a file: CSV, written while it is read, or XLSX, which is made in memory and bounded therefore. A file a list.
 
 mod csv_file;
+pub(super) mod orders;
 mod xlsx_file;
 
 use std::{
@@ -12,263 +13,150 @@ use std::{
 };
 
 use axum::{
-    Form,
     body::{Body, Bytes, HttpBody},
-    extract::State,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use hyper::body::Frame;
 use rust_decimal::Decimal;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::timeout,
 };
 
-use super::{
-    Console,
-    escape::visible,
-    faults::in_words,
-    orders::{Asked, nothing_listed},
-    period,
-    refusal::Refusal,
-    session::Desk,
-    shown,
-    texts::{Texts, texts},
-};
+use super::{Console, refusal::Refusal, session::Desk};
 use crate::{
-    order::{fault::Language, model::Status, reply, zone::Zone},
-    store::{
-        self, Store,
-        console::{Act, OrderDetails, OrderRow, OrdersFilter, Position},
-    },
+    order::{fault::Language, zone::Zone},
+    store::{self, console::Act},
 };
 
 /// Exports that an instance makes at once.
 pub(super) const AT_ONCE: usize = 2;
-/// The newest so many orders are in a workbook.
+/// The newest so many rows are in a workbook.
 pub(super) const MOST_IN_XLSX: usize = 20_000;
-/// Orders that are read at once.
-const STEP: usize = 1_000;
+/// Rows that are read at once.
+pub(super) const STEP: usize = 1_000;
 /// How long a browser may take to fetch what was read.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Wanted {
-    #[serde(default)]
-    format: String,
-    #[serde(flatten)]
-    asked: Asked,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     Csv,
     Xlsx,
 }
 
+impl Format {
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "csv" => Ok(Self::Csv),
+            "xlsx" => Ok(Self::Xlsx),
+            _ => Err(Refusal::NotFound),
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Xlsx => "xlsx",
+        }
+    }
+}
+
 /// How cells are written.
 #[derive(Debug, Clone, Copy)]
-struct Style {
-    zone: Zone,
-    language: Language,
+pub(super) struct Style {
+    pub zone: Zone,
+    pub language: Language,
 }
 
 /// One cell.
 #[derive(Debug, Clone, PartialEq)]
-enum Cell {
+pub(super) enum Cell {
     Empty,
     Number(i32),
     Amount(Decimal),
     Moment(DateTime<Utc>),
+    /// With its seconds.
+    ExactMoment(DateTime<Utc>),
     Text(String),
 }
 
-/// An order as a file has it.
+/// A table, besides its rows.
 #[derive(Debug, Clone)]
-struct Exported {
-    row: OrderRow,
-    details: OrderDetails,
+pub(super) struct Sheet<const N: usize> {
+    pub name: &'static str,
+    pub titles: [&'static str; N],
+    /// Of each column, in characters.
+    pub widths: [f64; N],
+    /// The column of amounts that is summed up, and what that is called.
+    pub summed: Option<(usize, &'static str)>,
+    /// What is said where older rows are left out.
+    pub cut: &'static str,
 }
 
-const COLUMNS: usize = 23;
-
-fn titles(t: &Texts) -> [&'static str; COLUMNS] {
-    [
-        t.order,
-        t.sender_id,
-        t.status,
-        t.created,
-        t.delivery_from,
-        t.delivery_to,
-        t.client,
-        t.phone,
-        t.address,
-        t.total,
-        t.number_in_1c,
-        t.not_taken,
-        t.with_unmatched,
-        t.with_remarks,
-        t.lines,
-        t.quantity,
-        t.field("payment_type"),
-        t.field("payment_status"),
-        t.field("delivery_cost"),
-        t.field("count_of_returned_bottles"),
-        t.comment,
-        t.why_not_taken,
-        t.which_remarks,
-    ]
-}
-
-fn cells(exported: &Exported, style: Style) -> [Cell; COLUMNS] {
-    let t = texts(style.language);
-    let Exported { row, details } = exported;
-    // Whatever somebody wrote, with its invisible signs made visible.
-    let text = |text: &str| Cell::Text(visible(text).into_owned());
-    let flag = |is_so: bool| text(if is_so { t.yes } else { "" });
-    let status = Status::parse(&row.status);
-    [
-        Cell::Number(row.number),
-        text(&row.sender_id),
-        text(status.map_or(&*row.status, |status| t.status(status))),
-        Cell::Moment(row.created_at),
-        Cell::Moment(row.shipping_date_from),
-        Cell::Moment(row.shipping_date_to),
-        text(&shown::or_erased(row.client.clone(), t)),
-        text(&row.phone.as_deref().map_or_else(String::new, phone)),
-        text(&shown::or_erased(
-            reply::address_name(&row.shipping_address, None),
-            t,
-        )),
-        Cell::Amount(row.total),
-        text(row.receiver_number.as_deref().unwrap_or_default()),
-        flag(row.not_taken.is_some()),
-        flag(row.unmatched),
-        flag(row.with_remarks),
-        text(&lines(details)),
-        Cell::Number(
-            details
-                .quantities
-                .iter()
-                .fold(0, |all, of_line| all.saturating_add(*of_line)),
-        ),
-        text(t.payment_type(details.payment_type.as_deref().unwrap_or_default())),
-        text(if details.payment_status { t.yes } else { t.no }),
-        details.delivery_cost.map_or(Cell::Empty, Cell::Amount),
-        Cell::Number(details.count_of_returned_bottles),
-        text(details.comment.as_deref().unwrap_or_default()),
-        text(row.not_taken.as_deref().unwrap_or_default()),
-        text(&remarks(details, style.language)),
-    ]
-}
-
-/// `Вода 19 л × 2; Помпа × 1`
-fn lines(details: &OrderDetails) -> String {
-    let lines = details.names.iter().zip(&details.quantities);
-    let lines = lines.map(|(name, quantity)| format!("{name} × {quantity}"));
-    lines.collect::<Vec<_>>().join("; ")
-}
-
-fn remarks(details: &OrderDetails, language: Language) -> String {
-    let entries = details.remarks.as_ref().and_then(Value::as_array);
-    let entries = entries.into_iter().flatten();
-    let told = entries.map(|entry| in_words(entry, language));
-    told.collect::<Vec<_>>().join("; ")
-}
-
-/// `8 908 328-08-32`: with ordinary spaces, as people type it into a search, and with an 8, for what begins with `+` is a formula.
-fn phone(e164: &str) -> String {
-    let shown = shown::phone(e164).replace('\u{a0}', " ");
-    let of_russia = shown.strip_prefix("+7 ");
-    of_russia.map_or_else(|| shown.clone(), |rest| format!("8 {rest}"))
-}
-
-/// The orders of an export, the newest first.
-struct Orders {
-    store: Store,
-    publication: String,
-    targets: Vec<String>,
-    filter: OrdersFilter,
-    after: Option<Position>,
-    has_more: bool,
-    /// Whether older ones were not looked at.
-    is_cut: bool,
-}
-
-impl Orders {
+/// Where the rows come from.
+pub(super) trait Source<const N: usize>: Send + 'static {
     /// The next ones; empty at the end.
-    async fn next(&mut self) -> Result<Vec<Exported>, store::Error> {
-        if !self.has_more {
-            return Ok(Vec::new());
-        }
-        let (publication, after) = (&self.publication, self.after);
-        let page = self
-            .store
-            .list_orders(publication, &self.targets, &self.filter, after, STEP)
-            .await?;
-        self.after = page.rows.last().map(|row| Position {
-            created_at: row.created_at,
-            number: row.number,
-        });
-        self.has_more = page.has_more && self.after.is_some();
-        self.is_cut |= page.is_cut;
-        let numbers: Vec<i32> = page.rows.iter().map(|row| row.number).collect();
-        let details = self.store.order_details(publication, &numbers).await?;
-        // Both have all orders of these numbers, in their order: none is ever removed.
-        let exported = page.rows.into_iter().zip(details);
-        Ok(exported
-            .map(|(row, details)| Exported { row, details })
-            .collect())
-    }
+    fn next(&mut self) -> impl Future<Output = Result<Vec<[Cell; N]>, store::Error>> + Send;
+
+    /// Whether there are rows that were not given.
+    fn is_cut(&self) -> bool;
 }
 
-pub(super) async fn export(
-    State(console): State<Arc<Console>>,
-    desk: Desk,
-    Form(wanted): Form<Wanted>,
+/// What is exported, and what is said of it.
+pub(super) struct Export<const N: usize, S: Source<N>> {
+    pub format: Format,
+    pub sheet: Sheet<N>,
+    pub source: S,
+    /// What it is, for the file's name and the journal of operators.
+    pub what: &'static str,
+    /// The days that are in it, and what else the file's name says of it.
+    pub days: Days,
+    pub part: String,
+    /// What was asked for, for that journal, and as people read it.
+    pub filter: Value,
+    pub told: String,
+}
+
+/// The first and the last day.
+pub(super) type Days = (Option<NaiveDate>, Option<NaiveDate>);
+
+/// Answers with the file. Whatever fails before its first byte is told on a page, and nothing leaves before it is noted who took it.
+pub(super) async fn send<const N: usize, S: Source<N>>(
+    console: &Console,
+    desk: &Desk,
+    mut export: Export<N, S>,
 ) -> Result<Response, Refusal> {
-    let format = match wanted.format.as_str() {
-        "csv" => Format::Csv,
-        "xlsx" => Format::Xlsx,
-        _ => return Err(Refusal::NotFound),
-    };
-    let zone = desk.publication.rules.timezone;
-    let filter = match wanted.asked.filter(zone) {
-        Ok(filter) => filter,
-        Err(why) => return Ok(nothing_listed(&desk, &wanted.asked, &why)),
-    };
     let permit = Arc::clone(&console.exports).try_acquire_owned();
     let permit = permit.map_err(|_all_taken| Refusal::ManyExports)?;
-    let name = desk.publication.name.clone();
+    let name = &desk.publication.name;
     let style = Style {
-        zone,
+        zone: desk.publication.rules.timezone,
         language: desk.visit.language,
     };
-    let mut orders = Orders {
-        store: desk.store().clone(),
-        publication: name.clone(),
-        targets: desk.targets.clone(),
-        filter,
-        after: None,
-        has_more: true,
-        is_cut: false,
-    };
-    // Whatever fails so far is told on a page. Nothing leaves before it is noted who took it.
-    let first = orders.next().await?;
-    let details = json!({ "format": wanted.format, "filter": noted(&wanted.asked) });
+    let first = export.source.next().await?;
+    let format = export.format.as_str();
+    let details = json!({ "format": format, "filter": export.filter });
     let act = Act::of(&desk.visit.user.login);
-    desk.store()
-        .note_action(&name, act, "export_orders", &details)
-        .await?;
+    let kind = format!("export_{}", export.what);
+    desk.store().note_action(name, act, &kind, &details).await?;
     let now = desk.store().now().await?;
-    let (kind, body) = match format {
+    let today = style.zone.local(now).date_naive();
+    let file = file_name(export.what, export.days, [&export.part, name], today);
+    let (kind, body) = match export.format {
         Format::Csv => {
             let (pieces, body) = mpsc::channel(1);
-            tokio::spawn(send_csv(orders, first, style, pieces, permit));
+            let titles = export.sheet.titles;
+            tokio::spawn(send_csv(
+                titles,
+                export.source,
+                first,
+                style,
+                pieces,
+                permit,
+            ));
             ("text/csv; charset=utf-8", Body::new(Pieces(body)))
         }
         Format::Xlsx => {
@@ -276,16 +164,14 @@ pub(super) async fn export(
                 publication: name.clone(),
                 login: desk.visit.user.login.clone(),
                 made_at: now,
-                filter: told(&details["filter"], texts(style.language)),
+                filter: export.told,
             };
-            let file = xlsx(orders, first, style, about, permit).await?;
+            let file = xlsx(export.sheet, export.source, first, style, about, permit).await?;
             let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
             (kind, Body::from(file))
         }
     };
-    let today = style.zone.local(now).date_naive();
-    let file = file_name(&name, &wanted.asked, today);
-    let file = format!("attachment; filename=\"{file}.{}\"", wanted.format);
+    let file = format!("attachment; filename=\"{file}.{format}\"");
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (
@@ -297,67 +183,34 @@ pub(super) async fn export(
     Ok((StatusCode::OK, headers, body).into_response())
 }
 
-/// `orders-2026-11-16_2026-11-22-completed-shop`: the days that are in it, else the day of the export. A publication's name is left out
-/// where a file cannot be called so.
-fn file_name(publication: &str, asked: &Asked, today: NaiveDate) -> String {
-    let days = match asked.days() {
+/// `orders-2026-11-16_2026-11-22-completed-shop`: the days that are in it, else the day of the export. What a file cannot be called,
+/// such as a publication, is left out.
+fn file_name(what: &str, days: Days, more: [&str; 2], today: NaiveDate) -> String {
+    let days = match days {
         (None, None) => today.to_string(),
         (Some(first), Some(last)) if first == last => first.to_string(),
         (Some(first), last) => format!("{first}_{}", last.unwrap_or(today)),
         (None, Some(last)) => format!("until-{last}"),
     };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    let [(_, status), ..] = asked.parameters();
-    let more = [status, publication].into_iter();
+    let more = more.into_iter();
     let more = more.filter(|part| !part.is_empty() && part.chars().all(is_plain));
-    more.fold(format!("orders-{days}"), |name, part| {
+    more.fold(format!("{what}-{days}"), |name, part| {
         format!("{name}-{part}")
     })
 }
 
-/// What was asked for, for the journal of operators.
-fn noted(asked: &Asked) -> Value {
-    let set = asked.parameters().into_iter();
-    let set = set.filter(|(_, value)| !value.is_empty());
-    set.map(|(name, value)| (name.to_owned(), Value::from(value)))
-        .collect()
-}
-
-/// `26.11.2026`
-fn day(text: &str) -> String {
-    period::read(text).map_or_else(|| text.to_owned(), period::shown)
-}
-
-/// The same, as people read it.
-pub(super) fn told(filter: &Value, t: &Texts) -> String {
-    let part = |name: &str| filter.get(name).and_then(Value::as_str);
-    let status = part("status").and_then(Status::parse);
-    let parts = [
-        status.map(|status| t.statuses(status).to_owned()),
-        part("from").map(|text| format!("{} {}", t.created_from, day(text))),
-        part("to").map(|text| format!("{} {}", t.created_to, day(text))),
-        part("not_taken").map(|_| t.not_taken.to_owned()),
-        part("unmatched").map(|_| t.with_unmatched.to_owned()),
-        part("remarks").map(|_| t.with_remarks.to_owned()),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() {
-        t.all.to_owned()
-    } else {
-        parts.join(", ")
-    }
-}
-
 /// Writes what is read, piece by piece, as fast as the browser fetches it.
-async fn send_csv(
-    mut orders: Orders,
-    first: Vec<Exported>,
+async fn send_csv<const N: usize>(
+    titles: [&'static str; N],
+    mut source: impl Source<N>,
+    first: Vec<[Cell; N]>,
     style: Style,
     pieces: mpsc::Sender<io::Result<Bytes>>,
     _permit: OwnedSemaphorePermit,
 ) {
-    let mut piece = csv_file::begin(style).and_then(|mut begin| {
-        begin.extend(csv_file::lines(&first, style)?);
+    let mut piece = csv_file::begin(titles).and_then(|mut begin| {
+        begin.extend(csv_file::lines(first, style)?);
         Ok(begin)
     });
     loop {
@@ -367,9 +220,9 @@ async fn send_csv(
             // Nobody fetches it any more.
             return;
         }
-        piece = match orders.next().await {
+        piece = match source.next().await {
             Ok(rows) if rows.is_empty() => return,
-            Ok(rows) => csv_file::lines(&rows, style),
+            Ok(rows) => csv_file::lines(rows, style),
             Err(error) => {
                 tracing::error!(error = %error.in_full(), "an export broke off");
                 // The browser tells that the file is not whole.
@@ -379,26 +232,27 @@ async fn send_csv(
     }
 }
 
-async fn xlsx(
-    mut orders: Orders,
-    first: Vec<Exported>,
+async fn xlsx<const N: usize>(
+    sheet: Sheet<N>,
+    mut source: impl Source<N>,
+    first: Vec<[Cell; N]>,
     style: Style,
     about: xlsx_file::About,
     permit: OwnedSemaphorePermit,
 ) -> Result<Vec<u8>, Refusal> {
     let mut rows = first;
     while rows.len() < MOST_IN_XLSX {
-        let more = orders.next().await?;
+        let more = source.next().await?;
         if more.is_empty() {
             break;
         }
         rows.extend(more);
     }
+    let is_cut = rows.len() > MOST_IN_XLSX || source.is_cut();
     rows.truncate(MOST_IN_XLSX);
-    let is_cut = orders.has_more || orders.is_cut;
     let made = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        xlsx_file::workbook(&rows, is_cut, style, &about)
+        xlsx_file::workbook(&sheet, &rows, is_cut, style, &about)
     });
     match made.await {
         Ok(Ok(file)) => Ok(file),
@@ -432,32 +286,19 @@ mod tests {
 
     #[test]
     fn a_file_is_called_by_what_is_in_it() {
-        let today = period::read("2026-11-26").expect("a day");
-        for (query, due) in [
-            ("", "orders-2026-11-26-shop"),
-            (
-                "from=2026-11-16&to=22.11.2026",
-                "orders-2026-11-16_2026-11-22-shop",
-            ),
-            (
-                "from=2026-11-16&to=2026-11-16&status=new",
-                "orders-2026-11-16-new-shop",
-            ),
-            ("from=2026-11-16", "orders-2026-11-16_2026-11-26-shop"),
-            ("to=2026-11-22", "orders-until-2026-11-22-shop"),
+        let day = |text: &str| Some(text.parse::<NaiveDate>().expect("a day"));
+        let (first, last) = (day("2026-11-16"), day("2026-11-22"));
+        for (days, part, due) in [
+            ((None, None), "", "orders-2026-11-26-shop"),
+            ((first, last), "", "orders-2026-11-16_2026-11-22-shop"),
+            ((first, first), "new", "orders-2026-11-16-new-shop"),
+            ((first, None), "", "orders-2026-11-16_2026-11-26-shop"),
+            ((None, last), "", "orders-until-2026-11-22-shop"),
+            // No word that a file cannot be called by.
+            ((None, None), "новые", "orders-2026-11-26-shop"),
         ] {
-            let uri = format!("http://a/?{query}").parse().expect("a URI");
-            let asked: axum::extract::Query<Asked> =
-                axum::extract::Query::try_from_uri(&uri).expect("a query");
-            assert_eq!(file_name("shop", &asked.0, today), due);
+            let today = day("2026-11-26").expect("a day");
+            assert_eq!(file_name("orders", days, [part, "shop"], today), due);
         }
-        let all = file_name("доставка", &Asked::default(), today);
-        assert_eq!(all, "orders-2026-11-26");
-    }
-
-    #[test]
-    fn a_phone_is_written_as_people_type_it() {
-        assert_eq!(phone("+79083280832"), "8 908 328-08-32");
-        assert_eq!(phone("+4915112345678"), "+4915112345678");
     }
 }
