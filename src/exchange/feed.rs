@@ -403,7 +403,8 @@ impl<'p> Writer<'p> {
         }
     }
 
-    /// Writes the orders of these rows until the answer is long enough; says how many.
+    /// Writes the orders of these rows until the answer is long enough; says of how many. Of one that was erased nothing is told: 1C
+    /// would take its blanks for news.
     fn orders(&mut self, rows: &[FeedRow], known: &Known) -> Result<usize, Error> {
         let orders: HashMap<i32, _> = known.orders.iter().map(|o| (o.number, o)).collect();
         let clients: HashMap<i32, _> = known.clients.iter().map(|c| (c.number, c)).collect();
@@ -416,6 +417,9 @@ impl<'p> Writer<'p> {
             let found = order.and_then(|order| Some((order, clients.get(&order.client_number)?)));
             let (order, client) =
                 found.ok_or_else(|| store::Error::corrupt("an order of the feed"))?;
+            if order.shipping_address.is_erased() {
+                continue;
+            }
             self.entry(&Entry {
                 number: row.number,
                 id: &order.sender_id,

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use crate::support::{
     app::{ORDERS as INTAKE, TestApp, changed, guest_order, order, order_of},
+    back_office::with_back_office,
     command::Operator,
+    config::target as target_of,
     console::{Browser, operators},
 };
 
@@ -113,6 +115,8 @@ async fn filled() -> TestApp {
          SELECT publication, number, 1, 'АВ-1', 'нет контрагента Зюзя', now() FROM orders WHERE sender_id = 'A-1';
          INSERT INTO target_delivery (publication, target, order_number, version, refusals, next_try_at, error)
          SELECT publication, '1c', number, 1, 1, now() + interval '1 hour', 'Зюзя!' FROM orders WHERE sender_id = 'A-1';
+         INSERT INTO order_refusal (publication, order_number, refused_at, target, version, error)
+         SELECT publication, number, now(), '1c', 1, 'нет договора с Зюзя' FROM orders WHERE sender_id = 'A-1';
          INSERT INTO target_attempt (publication, target, attempt, began_at, milliseconds, orders, taken, refused, error)
          SELECT 'demodelivery', '1c', gen_random_uuid(), now(), 1, 1, 0, 1, e
          FROM unnest(ARRAY['контрагент зюзя имя не найден', 'тел. 8-916-111-22-33', 'нет света',
@@ -146,6 +150,7 @@ async fn erased_is_what_any_column_of_any_table_says_of_a_client_and_nothing_of_
         "journal_change.changes",
         "journal_rejected.body",
         "order_receiver.error",
+        "order_refusal.error",
         "orders.comment",
         "orders.shipping_address",
         "target.error",
@@ -564,6 +569,78 @@ async fn of_an_erased_order_nothing_is_sent_to_a_target() {
     let all = [open, others[0]];
     let resent = store.resend(key, Which::Numbers(&all), None).await.unwrap();
     assert_eq!(resent, 1, "the other one");
+}
+
+#[tokio::test]
+async fn whoever_wants_an_erased_order_sent_is_told_that_nothing_is_left() {
+    let app = TestApp::with(|config| {
+        operators(config);
+        let target = "name = \"1c\"\nprotocol = \"one_c\"\nurl = \"http://127.0.0.1:1/a\"\n";
+        config.publications[0].targets = vec![target_of(target)];
+    })
+    .await;
+    app.accept(&order_of("c-1", "A-1")).await;
+    let open: i32 = app.value("SELECT number FROM orders").await;
+    let order = format!("/console/p/demodelivery/orders/{open}");
+    let mut boss = Browser::of(&app, "boss").await;
+    assert!(boss.get(&order).await.shows("Отправить ещё раз"));
+    let erase = format!("{CLIENTS}/{}/erase", number(&app, "c-1").await);
+    boss.post(&erase, &[("with_open_orders", "1")]).await;
+    // A page that was open before has the button still.
+    let seen = boss
+        .post(&format!("{order}/resend"), &[("target", "1c")])
+        .await;
+    assert_eq!(seen.status, 409);
+    let why = "Данные этого заказа стёрты по запросу клиента: отправлять нечего.";
+    assert!(seen.shows(why), "{}", seen.text);
+    assert!(!seen.text.contains("name=\"target\""), "{}", seen.text);
+    assert_eq!(app.count("target_delivery").await, 0);
+    let resent = "SELECT count(*) FROM operator_action WHERE kind = 'resend'";
+    assert_eq!(app.value::<i64>(resent).await, 0);
+}
+
+#[tokio::test]
+async fn the_feed_tells_nothing_of_an_erased_order_whoever_changes_it_and_goes_on_behind_it() {
+    let app = TestApp::with(|config| {
+        operators(config);
+        with_back_office(config);
+    })
+    .await;
+    app.accept(&order_of("c-1", "A-1")).await;
+    app.accept(&order_of("c-2", "B-1")).await;
+    let before = app.whole_feed("").await;
+    assert_eq!(before.versions().len(), 2);
+    let mut boss = Browser::of(&app, "boss").await;
+    let erase = format!("{CLIENTS}/{}/erase", number(&app, "c-1").await);
+    boss.post(&erase, &[("with_open_orders", "1")]).await;
+    let number: i32 = app
+        .value("SELECT number FROM orders WHERE sender_id = 'A-1'")
+        .await;
+    let order = format!("/console/p/demodelivery/orders/{number}");
+    // Its status goes on, and 1C says what became of it.
+    let form = [("version", "2"), ("status", "approved")];
+    assert_eq!(
+        boss.post(&format!("{order}/status"), &form).await.status,
+        303
+    );
+    let result = json!({ "number": number, "receiver_number": "АВ-1", "status": "completed" });
+    assert_eq!(app.report_one(&result).await["success"], true);
+    let after = app.whole_feed(&before.cursor).await;
+    assert!(after.orders.is_empty(), "blanks are no news");
+    assert_ne!(after.cursor, before.cursor, "it is passed");
+    let all = app.whole_feed("").await;
+    assert_eq!(all.versions(), [("B-1", 1)]);
+    // What comes behind it is told.
+    app.accept(&order_of("c-3", "C-1")).await;
+    let next = app.feed(&after.cursor).await;
+    assert_eq!(next.versions(), [("C-1", 1)]);
+    // If an open one comes in again, it is told of as ever.
+    app.run("UPDATE orders SET status = 'new' WHERE sender_id = 'A-1'")
+        .await;
+    app.accept(&order_of("c-1", "A-1")).await;
+    let again = app.whole_feed(&next.cursor).await;
+    assert_eq!(again.orders.len(), 1, "{:?}", again.versions());
+    assert_eq!(again.orders[0]["id"], "A-1");
 }
 
 #[tokio::test]
