@@ -500,3 +500,69 @@ pub fn objects() -> [(&'static str, Both, &'static [Field]); 5] {
         ),
     ]
 }
+
+/// What stands at the path of a fault: of `order_item_list[0].price` an amount. `None`: no field of an order has that path.
+#[must_use]
+pub fn kind_at(path: &str) -> Option<Kind> {
+    let mut kind = Kind::Object(ORDER.name);
+    for step in path.split('.') {
+        let Kind::Object(object) = kind else {
+            return None;
+        };
+        let (name, place) = match step.split_once('[') {
+            Some((name, place)) => (name, Some(place.strip_suffix(']')?)),
+            None => (step, None),
+        };
+        let mut known = objects().into_iter();
+        let (.., fields) = known.find(|(known, ..)| *known == object)?;
+        let field = fields.iter().find(|field| field.name == name)?;
+        kind = match (field.kind, place) {
+            (kind, None) => kind,
+            (_, Some(place)) if place.parse::<usize>().is_err() => return None,
+            (Kind::List(entry), _) => Kind::Object(entry),
+            (Kind::Phones, _) => Kind::Phone,
+            _ => return None,
+        };
+    }
+    Some(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_fault_says_what_stands_there() {
+        for (path, kind) in [
+            ("total", Kind::Amount(SUM)),
+            ("status", Kind::OneOf(Status::ALLOWED)),
+            ("client", Kind::Object("Client")),
+            ("client.phone", Kind::Phone),
+            ("client.phones", Kind::Phones),
+            ("client.phones[2]", Kind::Phone),
+            ("client.addresses[1].house", Kind::Text(SHORT)),
+            ("shipping_address.city", Kind::Text(USUAL)),
+            ("order_item_list", Kind::List("OrderItem")),
+            ("order_item_list[0]", Kind::Object("OrderItem")),
+            ("order_item_list[12].quantity", Kind::Integer(1, I32_MAX)),
+        ] {
+            assert_eq!(kind_at(path), Some(kind), "{path}");
+        }
+        for path in [
+            "",
+            "unknown",
+            "total.x",
+            "total[0]",
+            "client.unknown",
+            "order_item_list.price",
+            "order_item_list[].price",
+            "order_item_list[x].price",
+            "order_item_list[0.price",
+            "client.phones[0].x",
+            ".",
+            "[0]",
+        ] {
+            assert_eq!(kind_at(path), None, "{path}");
+        }
+    }
+}

@@ -21,6 +21,7 @@ pub mod list;
 pub mod list_key;
 pub mod maker;
 pub mod model;
+pub mod patch;
 pub mod phone;
 pub(crate) mod raw;
 pub mod record;

@@ -90,11 +90,16 @@ impl<'a> Steps<'a> {
     }
 }
 
+/// The keys and values of an object, unread yet.
+pub fn members(object: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut steps = Steps::into(object);
+    std::iter::from_fn(move || steps.next().zip(steps.next()))
+}
+
 /// Reads an object's fields of these names, unread yet, in the order of `names`; of a doubled key the last counts.
 pub fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> [Option<&'a str>; N] {
     let mut found = [None; N];
-    let mut steps = Steps::into(object);
-    while let (Some(key), Some(value)) = (steps.next(), steps.next()) {
+    for (key, value) in members(object) {
         // Keys come as written too: one with a lone surrogate is no field of ours, and hides none.
         let Some(key) = string(key) else {
             continue;
@@ -153,7 +158,8 @@ pub fn value(text: &str) -> Value<'_> {
     }
 }
 
-fn string(quoted: &str) -> Option<Cow<'_, str>> {
+/// Reads a text with its quotes; `None`: it has a lone surrogate.
+pub fn string(quoted: &str) -> Option<Cow<'_, str>> {
     let inside = quoted.strip_prefix('"')?.strip_suffix('"')?;
     // Without an escape the text stands as it is.
     if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
@@ -173,9 +179,8 @@ pub fn entries(array: &str, most: usize) -> Vec<&str> {
 /// The values of an object whose keys are all whole numbers, one at least, in the order of its keys: PHP writes a list with
 /// holes so. Of a doubled key the last counts. `None` for any other object.
 pub fn numbered(object: &str) -> Option<Vec<&str>> {
-    let mut steps = Steps::into(object);
     let mut values = BTreeMap::new();
-    while let (Some(key), Some(value)) = (steps.next(), steps.next()) {
+    for (key, value) in members(object) {
         values.insert(ListKey::of(key)?, value);
     }
     (!values.is_empty()).then(|| values.into_values().collect())
