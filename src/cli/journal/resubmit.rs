@@ -88,7 +88,7 @@ pub(super) async fn resubmit(
             ));
         }
     };
-    if order.body.is_empty() {
+    if order.is_erased() {
         return Err(format!(
             "nothing is sent: what came as {id} was erased at its client's request"
         ));

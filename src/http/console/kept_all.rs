@@ -22,7 +22,7 @@ use crate::{
     intake::{Intake, Unavailable, resubmit::Resubmit},
     store::{
         console::{Act, KeptPosition, KeptRow},
-        journal::Filter,
+        journal::{Filter, KeptOrder},
     },
 };
 
@@ -110,7 +110,8 @@ async fn send_one(intake: &Intake, desk: &Desk, row: &KeptRow) -> Result<Outcome
         ..Filter::default()
     };
     let kept = store.journal_orders(name, Some(row.batch), &filter).await?;
-    let Some(kept) = kept.into_iter().find(|kept| kept.settled_at.is_none()) else {
+    let is_open = |kept: &KeptOrder| kept.settled_at.is_none() && !kept.is_erased();
+    let Some(kept) = kept.into_iter().find(is_open) else {
         return Ok(Outcome::LeftAlone);
     };
     let now = store.versions(name, &kept.order_key).await?;

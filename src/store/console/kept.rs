@@ -239,7 +239,7 @@ impl Store {
         Ok(connection.done(settled)? > 0)
     }
 
-    /// Opens a kept order again that an operator settled.
+    /// Opens a kept order again that an operator settled. One that was erased stays settled.
     pub async fn reopen_kept(
         &self,
         publication: &str,
@@ -251,7 +251,7 @@ impl Store {
         let opened = sqlx::query_scalar!(
             r#"WITH opened AS (
                    UPDATE journal_rejected SET settled_at = NULL, settled_by = NULL
-                   WHERE publication = $1 AND batch = $2 AND position = $3 AND settled_by IS NOT NULL
+                   WHERE publication = $1 AND batch = $2 AND position = $3 AND settled_by IS NOT NULL AND body <> ''
                    RETURNING 1
                ), act AS (
                    INSERT INTO operator_action (publication, action, made_at, login, kind, order_number, details)

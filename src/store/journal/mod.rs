@@ -111,6 +111,12 @@ impl KeptOrder {
         place.is_none_or(|place| place.is_empty() || !place.bytes().all(|b| b.is_ascii_digit()))
     }
 
+    /// Whether its text was erased at its client's request: nothing is left to send.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.body.is_empty()
+    }
+
     /// What was stored since, where the order and its client are like that now.
     #[must_use]
     pub fn changed_since(&self, now: &Versions) -> Option<Since> {
