@@ -21,8 +21,8 @@ const NUMBER: u32 = 12;
 const DIGIT: usize = 6;
 /// What the axis at the left leaves of the width.
 const PLOT: usize = 400;
-/// Labels below that have room.
-const LABELS: usize = 8;
+/// Labels below that have room, also as large as console.css makes them on a phone.
+const LABELS: usize = 6;
 
 // As in assets/console.css.
 const TEXT: RGBColor = RGBColor(0x56, 0x65, 0x75);
@@ -199,7 +199,7 @@ mod tests {
             assert!(svg.contains(&label), "{svg}");
         }
         let day = drawn(Bars::Bad, &[1; 24]);
-        assert!(day.contains("23:00\n") && day.contains("20:00\n") && !day.contains("22:00\n"));
+        assert!(day.contains("23:00\n") && day.contains("19:00\n") && !day.contains("20:00\n"));
     }
 
     #[test]
