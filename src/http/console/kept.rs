@@ -69,6 +69,7 @@ struct KeptList {
     path: String,
     section: &'static str,
     hint: &'static str,
+    is_of_rejected: bool,
     asked: Asked,
     all: Tab,
     groups: Vec<Tab>,
@@ -241,6 +242,7 @@ async fn list(kind: Kind, desk: &Desk, asked: Asked) -> Result<Response, Refusal
         path: section.href(&publication.name),
         section: section.path(),
         hint: kind.hint(t),
+        is_of_rejected: kind == Kind::Rejected,
         all: Tab {
             title: t.all.to_owned(),
             count: None,

@@ -244,6 +244,8 @@ pub(super) const TEXTS: Texts = Texts {
 
     rejected_orders: "Rejected",
     rejected_hint: "Orders that the site sent and the service did not take. Correct and send them, or mark them as settled. One that the site corrected itself leaves the list by itself.",
+    no_call: "A call is not in this list?",
+    no_call_hint: "A call of which no order can be read (no JSON, no list of orders, another encoding, too long) is not kept here: anybody can send one. Its sender was told what is wrong. For programmers: a line in the service's log, found by the response's X-Request-Id, with time, login, publication, bytes and code (malformed_json, not_an_array, bad_encoding, body_too_large, batch_too_large), and the counter aqua_requests_total with that code in /metrics.",
     remarks_hint: "Accepted orders of which something was left out, rounded or shortened. Look at the order and mark it as settled.",
     by_fault: "What is wrong",
     groups_cut: "Counted among the newest {}.",

@@ -228,6 +228,8 @@ pub(super) struct Texts {
 
     pub rejected_orders: &'static str,
     pub rejected_hint: &'static str,
+    pub no_call: &'static str,
+    pub no_call_hint: &'static str,
     pub remarks_hint: &'static str,
     pub by_fault: &'static str,
     pub groups_cut: &'static str,
