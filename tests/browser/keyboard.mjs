@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { NARROW, WIDE, leads, stranger, text, visitor } from "./browser.mjs";
 import { newOrder } from "./orders.mjs";
-import { DISPATCHER, PASSWORD, hostileOrder, sendOne } from "./service.mjs";
+import { DISPATCHER, PASSWORD, hostileOrder, send, sendOne } from "./service.mjs";
 
 const ORDERS = "/console/p/demodelivery/orders";
 const BASE = "/console/p/demodelivery";
@@ -127,6 +127,29 @@ for (const script of [true, false]) {
     await page.keyboard.press("Space");
     await leads(page, () => page.keyboard.press("Enter"));
     assert.match(page.url(), /unmatched=1/);
+    await page.context().close();
+  });
+}
+
+for (const script of [true, false]) {
+  test(`a rejected order is corrected without a mouse, ${script ? "with" : "without"} JavaScript`, async () => {
+    const order = newOrder({ total: "дорого", status: "lost" });
+    await send([order]);
+    const page = await visitor({ who: DISPATCHER, script, size: NARROW });
+    const { keyboard } = page;
+    await page.goto(`${BASE}/rejected`);
+    const href = await page.getAttribute(`a:text-is("${order.id}")`, "href");
+    await tabTo(page, `a[href="${href}"]`);
+    await leads(page, () => keyboard.press("Enter"));
+    await tabTo(page, "[name='set:status']");
+    await keyboard.press("ArrowDown");
+    await tabTo(page, "[name='set:total']");
+    await keyboard.press("ControlOrMeta+A");
+    await keyboard.type("355");
+    await tabTo(page, "button[value=send]");
+    await leads(page, () => keyboard.press("Enter"));
+    assert.match(page.url(), /\/orders\/\d+\?done=accepted/);
+    assert.deepEqual(page.problems, []);
     await page.context().close();
   });
 }

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { inEachWay, ORDERS } from "./actions.mjs";
 import { leads, text, visitor } from "./browser.mjs";
 import { newOrder } from "./orders.mjs";
-import { ADMIN, DISPATCHER, send, sendOne, until } from "./service.mjs";
+import { ADMIN, DISPATCHER, PASSWORD, send, sendOne, until } from "./service.mjs";
 
 const BASE = "/console/p/demodelivery";
 
@@ -30,6 +30,66 @@ inEachWay("a rejected order is corrected, checked and sent", async (way, look) =
   await look(page);
   await page.goto(`${BASE}/rejected`);
   assert.ok(!(await text(page)).includes(order.id), "it is settled");
+  await page.context().close();
+});
+
+inEachWay("a rejected order is corrected in its fields, and nobody need read JSON", async (way, look) => {
+  const order = newOrder({ total: "дорого", status: "lost", shipping_date_from: "31.02.2026" });
+  order.client = { username: "Проверка полей" };
+  await send([order]);
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(`${BASE}/rejected`);
+  await leads(page, () => page.click(`a:text-is("${order.id}")`));
+  await look(page);
+  const total = page.getByLabel(/^Сумма: неверный тип/);
+  assert.equal(await total.inputValue(), "дорого");
+  await total.fill("семьсот");
+  await leads(page, () => page.click("button[value=check] >> nth=0"));
+  assert.match(await page.innerText(".verdict"), /Будет отклонён[^]*Сумма: неверный тип/);
+  assert.equal(await total.inputValue(), "семьсот");
+  await look(page);
+  await total.fill("710,50");
+  await page.getByLabel(/^Статус: /).selectOption("Новый");
+  await page.getByLabel(/^Доставка с|^Начало доставки: /).fill("2026-11-27T10:00");
+  await page.getByLabel(/^Телефон: /).fill("8 901 222-33-44");
+  // Enter checks.
+  await leads(page, () => total.press("Enter"));
+  assert.match(await page.innerText(".verdict"), /Будет принят/);
+  const { total: sum, client } = JSON.parse(await page.inputValue("textarea"));
+  assert.deepEqual([sum, client.phone], ["710,50", "8 901 222-33-44"]);
+  await look(page);
+  await leads(page, () => page.click("button.main[value=send] >> nth=0"));
+  assert.match(await text(page), /710,50/);
+  await page.context().close();
+});
+
+inEachWay("a text that outlived the session is there again after the login", async (way, look) => {
+  const order = newOrder({ total: "дорого" });
+  await send([order]);
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(`${BASE}/rejected`);
+  await leads(page, () => page.click(`a:text-is("${order.id}")`));
+  const at = page.url();
+  const written = (await page.inputValue("textarea")).replace('"дорого"', "355");
+  await page.fill("textarea", written);
+  // The hour is over.
+  await page.context().clearCookies();
+  await leads(page, () => page.click(".edit button.main"));
+  assert.match(await text(page), /Сеанс закончился, ничего не отправлено/);
+  assert.equal(await page.inputValue("[name=login]"), DISPATCHER);
+  await look(page);
+  for (const password of ["wrong", PASSWORD]) {
+    await page.fill("[name=password]", password);
+    await leads(page, () => page.click("main button.main"));
+  }
+  // With a script it goes on by itself.
+  if (way.script) await page.waitForURL(`${at}/send`);
+  else await leads(page, () => page.click("main button.main"));
+  assert.match(await text(page), /Ваш текст снова здесь\. Он ещё не отправлен\./);
+  assert.equal(await page.inputValue("textarea"), written);
+  await look(page);
+  await leads(page, () => page.click(".edit button.main"));
+  assert.match(page.url(), /\/orders\/\d+\?done=accepted/);
   await page.context().close();
 });
 

@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 const BASE: &str = "/console/p/demodelivery";
-const REJECTED: &str = "/console/p/demodelivery/rejected";
+pub const REJECTED: &str = "/console/p/demodelivery/rejected";
 const REMARKS: &str = "/console/p/demodelivery/remarks";
 
 /// An order that is rejected for its sum.
@@ -24,7 +24,7 @@ fn remarked(id: &str) -> Value {
 }
 
 /// The pages that the list leads to, in its order.
-fn listed(list: &Seen) -> Vec<String> {
+pub fn listed(list: &Seen) -> Vec<String> {
     let links = list.text.split("<th scope=\"row\"><a href=\"").skip(1);
     links
         .map(|rest| rest.split('"').next().unwrap().to_owned())
@@ -47,16 +47,19 @@ fn number_beside(seen: &Seen, list: &str) -> Option<String> {
 }
 
 /// What the field holds, as a browser sends it.
-fn text_of(page: &Seen) -> String {
+pub fn text_of(page: &Seen) -> String {
     let (_, text) = page.text.split_once("<textarea").unwrap();
     let (_, text) = text.split_once(">\n").unwrap();
     let text = text.split("</textarea>").next().unwrap();
+    unescaped(text).replace('\n', "\r\n")
+}
+
+pub fn unescaped(text: &str) -> String {
     text.replace("&#60;", "<")
         .replace("&#62;", ">")
         .replace("&#34;", "\"")
         .replace("&#39;", "'")
         .replace("&#38;", "&")
-        .replace('\n', "\r\n")
 }
 
 /// The text with another sum.

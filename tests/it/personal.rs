@@ -523,6 +523,51 @@ async fn before_a_client_is_erased_it_is_said_who_it_is_and_what_is_open_and_aft
 }
 
 #[tokio::test]
+async fn a_rejected_order_that_was_erased_is_neither_sent_nor_listed_again() {
+    let app = filled().await;
+    let mut anna = Browser::of(&app, "Анна").await;
+    let mut boss = Browser::of(&app, "boss").await;
+    let client = number(&app, "c-1").await;
+    let which: String = app
+        .value("SELECT batch || '/' || position FROM journal_rejected WHERE order_key = 'B-1'")
+        .await;
+    let base = "/console/p/demodelivery";
+    let page = format!("{base}/kept/{which}");
+    // Somebody has it before him, corrected, while it is erased.
+    let text = changed(marked_order("B-1"), "/client/username", "Зюзя").to_string();
+    boss.post(
+        &format!("{CLIENTS}/{client}/erase"),
+        &[("with_open_orders", "1")],
+    )
+    .await;
+    let batches = app.count("journal_batch").await;
+    for action in ["check", "send", "keep"] {
+        let form = [("order", &*text), ("action", action)];
+        let seen = anna.post(&format!("{page}/send"), &form).await;
+        assert_eq!(seen.status, 409, "{action}");
+        assert!(
+            seen.shows("Данные стёрты по запросу клиента") && !seen.shows("Зюзя"),
+            "{}",
+            seen.text
+        );
+    }
+    // It stays settled, whoever wants it back.
+    assert!(!anna.get(&page).await.shows("Вернуть в список"));
+    anna.post(&format!("{page}/reopen"), &[]).await;
+    let acts = "SELECT count(*) FROM operator_action WHERE kind = 'reopen'";
+    assert_eq!(app.value::<i64>(acts).await, 0);
+    let rejected = anna.get(&format!("{base}/rejected")).await;
+    assert!(!rejected.shows("B-1") && rejected.shows("B-3"));
+    anna.post(&format!("{base}/rejected/send"), &[]).await;
+    // B-3 is another's.
+    assert_eq!(app.count("journal_batch").await, batches + 1);
+    let orders: i64 = app
+        .value("SELECT count(*) FROM orders WHERE sender_id = 'B-1'")
+        .await;
+    assert_eq!((orders, marked(&app).await), (0, Vec::new()));
+}
+
+#[tokio::test]
 async fn of_an_erased_order_nothing_is_sent_to_a_target() {
     let app = filled().await;
     let mut boss = Browser::of(&app, "boss").await;

@@ -61,6 +61,13 @@ pub(super) fn spelled_out(json: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// A line of text without them, for a field in which it is edited.
+pub(super) fn without_misleading(line: &str) -> String {
+    line.chars()
+        .filter(|symbol| !is_misleading(*symbol))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,21 +1,25 @@
-//! Logging in and out, and the choice of a language.
+//! Logging in and out, and the choice of a language. Every other page is for whoever is logged in.
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::{
     Extension, Form,
-    extract::{Query, State},
-    http::{HeaderMap, StatusCode, header, request},
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, State},
+    http::{HeaderMap, Method, StatusCode, header, request},
+    middleware::Next,
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 
 use super::{
     Console,
-    page::{Notice, Page, render},
+    carried::{Carried, KEEP, is_kept_order},
+    kept_order::FORM_BYTES,
+    page::{Notice, Page, encoded, render},
     refusal::Refusal,
-    search, session,
+    search,
+    session::{self, Desk, Login, Visit},
     texts::{self, language, texts},
 };
 use crate::{
@@ -32,6 +36,17 @@ struct LoginPage {
     page: Page,
     login: String,
     next: String,
+    carried: Carried,
+}
+
+/// After a login that took along what somebody wrote: it goes on to its page.
+#[derive(Template)]
+#[template(path = "carried.html")]
+struct CarriedPage {
+    page: Page,
+    next: String,
+    action: &'static str,
+    carried: Carried,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -40,57 +55,158 @@ pub(super) struct Asked {
     next: String,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Given {
-    #[serde(default)]
+/// What somebody gave to log in.
+#[derive(Default)]
+struct Given {
     login: String,
-    #[serde(default)]
     password: String,
-    #[serde(default)]
     next: String,
+    carried: Carried,
 }
 
-fn form(language: Language, login: String, next: String, notice: Option<Notice>) -> LoginPage {
-    LoginPage {
-        page: Page::plain(language, texts(language).log_in).with(notice),
-        login,
-        next,
+impl Given {
+    fn of(form: Vec<(String, String)>) -> Self {
+        let mut given = Self::default();
+        let mut others = Vec::new();
+        for (name, value) in form {
+            match &*name {
+                "login" => value.trim().clone_into(&mut given.login),
+                "password" => given.password = value,
+                "next" => given.next = value,
+                _ => others.push((name, value)),
+            }
+        }
+        given.carried = Carried::of(others);
+        given
+    }
+
+    /// The form again.
+    fn asked_again(self, language: Language, notice: Option<Notice>) -> Response {
+        let page = LoginPage {
+            page: Page::plain(language, texts(language).log_in).with(notice),
+            login: self.login,
+            next: self.next,
+            carried: self.carried,
+        };
+        let status = match page.page.notice {
+            None => StatusCode::OK,
+            Some(_) => StatusCode::FORBIDDEN,
+        };
+        render(status, &page)
     }
 }
 
 pub(super) async fn show(headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
-    let page = form(language(&headers), String::new(), asked.next, None);
-    render(StatusCode::OK, &page)
+    let given = Given {
+        next: asked.next,
+        ..Given::default()
+    };
+    given.asked_again(language(&headers), None)
+}
+
+/// Lets nobody by who is not logged in; whoever looks for a page logs in first and gets there then.
+pub(super) async fn require(
+    State(console): State<Arc<Console>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let store = console.store()?;
+    let Some(user) = session::who(&console, store, request.headers()).await? else {
+        return Ok(ask(request).await);
+    };
+    let path = request.uri().path_and_query();
+    let visit = Visit {
+        language: language(request.headers()),
+        path: path.map_or_else(String::new, |path| path.as_str().to_owned()),
+        store: store.clone(),
+        user,
+    };
+    let login = visit.user.login.clone();
+    request.extensions_mut().insert(visit);
+    let (mut parts, body) = request.into_parts();
+    let mut response = next.run(Request::from_parts(parts.clone(), body)).await;
+    response.extensions_mut().insert(Login(login));
+    // Who is told that a page is not for him, or not there, goes on from there.
+    let refusal = response.extensions().get::<Refusal>();
+    if matches!(refusal, Some(Refusal::Forbidden | Refusal::NotFound))
+        && let Ok(desk) = Desk::from_request_parts(&mut parts, &console).await
+    {
+        response.extensions_mut().insert(desk);
+    }
+    Ok(response)
+}
+
+/// Sends somebody to the login who is not logged in; there he finds what he wrote meanwhile.
+async fn ask(mut request: Request) -> Response {
+    let language = language(request.headers());
+    let to_login = |next: &str| {
+        let next = encoded(next);
+        Redirect::to(&format!("/console/login?next={next}")).into_response()
+    };
+    let path = request.uri().path();
+    if request.method() == Method::GET {
+        let path = request.uri().path_and_query();
+        return to_login(path.map_or("/console", |path| path.as_str()));
+    }
+    let sends = path.strip_suffix("/send");
+    let Some(next) = sends.filter(|page| is_kept_order(page)).map(str::to_owned) else {
+        return to_login("/console");
+    };
+    DefaultBodyLimit::max(FORM_BYTES).apply(&mut request);
+    let form = Form::from_request(request, &()).await;
+    let carried = form.map_or_else(|_| Carried::default(), |Form(form)| Carried::of(form));
+    if carried.is_empty() {
+        return to_login(&next);
+    }
+    let given = Given {
+        login: carried.writer.clone(),
+        next,
+        carried,
+        ..Given::default()
+    };
+    let notice = Notice::note(texts(language).session_is_over);
+    given.asked_again(language, Some(notice))
 }
 
 pub(super) async fn log_in(
     State(console): State<Arc<Console>>,
     Extension(SenderAddress(address)): Extension<SenderAddress>,
     head: request::Parts,
-    Form(given): Form<Given>,
+    Form(form): Form<Vec<(String, String)>>,
 ) -> Result<Response, Refusal> {
     let language = language(&head.headers);
     let store = console.store()?;
-    let login = given.login.trim().to_owned();
+    let mut given = Given::of(form);
     let credentials = Credentials {
-        login: login.clone(),
-        password: given.password,
+        login: given.login.clone(),
+        password: std::mem::take(&mut given.password),
     };
     // Before the password is checked: if it is another one meanwhile, the session is over as soon as it begins.
-    let user = console.user(&login);
+    let user = console.user(&given.login);
     match console.app.gate.admit_operator(credentials, address).await {
         Ok(()) => {}
         Err(Refused::Overloaded) => return Err(Refusal::Busy),
         Err(Refused::Unauthorized) => {
             let wrong = Notice::bad(texts(language).wrong_password);
-            let page = form(language, login, given.next, Some(wrong));
-            return Ok(render(StatusCode::FORBIDDEN, &page));
+            return Ok(given.asked_again(language, Some(wrong)));
         }
     }
     let user = user.ok_or(Refusal::Defect)?;
     let cookie = session::begin(store, &user, &head, &console).await?;
-    let to = Redirect::to(own_path(&given.next));
-    Ok(([(header::SET_COOKIE, cookie)], to).into_response())
+    let next = own_path(&given.next);
+    let is_writer = given.carried.writer == given.login;
+    let response = if is_kept_order(next) && is_writer && !given.carried.is_empty() {
+        let page = CarriedPage {
+            page: Page::plain(language, texts(language).text_goes_on),
+            next: next.to_owned(),
+            action: KEEP,
+            carried: given.carried,
+        };
+        render(StatusCode::OK, &page)
+    } else {
+        Redirect::to(next).into_response()
+    };
+    Ok(([(header::SET_COOKIE, cookie)], response).into_response())
 }
 
 pub(super) async fn log_out(

@@ -9,6 +9,7 @@ mod access;
 mod actions;
 mod asked;
 mod assets;
+mod carried;
 mod chart;
 mod client;
 mod cookies;
@@ -19,7 +20,9 @@ mod faults;
 mod history;
 mod kept;
 mod kept_all;
+mod kept_fields;
 mod kept_order;
+mod kept_send;
 mod login;
 mod order;
 mod orders;
@@ -156,7 +159,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         )
         .route(
             "/console/p/{publication}/kept/{batch}/{position}/send",
-            post(kept_order::send).layer(DefaultBodyLimit::max(kept_order::FORM_BYTES)),
+            post(kept_send::send).layer(DefaultBodyLimit::max(kept_order::FORM_BYTES)),
         )
         .route("/console/p/{publication}/unmatched", get(unmatched::list))
         .route(
@@ -189,10 +192,15 @@ pub(super) fn router(app: &Arc<App>) -> Router {
             post(refused::withhold),
         )
         .merge(admins)
-        .route_layer(from_fn_with_state(Arc::clone(&console), session::require));
+        .route_layer(from_fn_with_state(Arc::clone(&console), login::require));
     Router::new()
         .route("/console/", get(async || Redirect::to("/console")))
-        .route("/console/login", get(login::show).post(login::log_in))
+        .route(
+            "/console/login",
+            get(login::show)
+                .post(login::log_in)
+                .layer(DefaultBodyLimit::max(kept_order::FORM_BYTES)),
+        )
         .route("/console/logout", post(login::log_out))
         .route("/console/language", post(login::set_language))
         .merge(pages)

@@ -4,10 +4,10 @@ use std::{fmt::Write as _, sync::Arc};
 
 use argon2::password_hash::generate_salt;
 use axum::{
-    extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderValue, Method, request},
+    extract::{FromRequestParts, Request},
+    http::{HeaderMap, HeaderValue, request},
     middleware::Next,
-    response::{IntoResponse, Redirect, Response},
+    response::Response,
 };
 use sha2::{Digest, Sha256};
 
@@ -106,43 +106,6 @@ impl FromRequestParts<Arc<Console>> for Desk {
             keep_batches: config.journal.keep_batches,
         })
     }
-}
-
-/// Lets nobody by who is not logged in; whoever looks for a page logs in first and gets there then.
-pub(super) async fn require(
-    State(console): State<Arc<Console>>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    let store = console.store()?;
-    let Some(user) = who(&console, store, request.headers()).await? else {
-        let next = match (request.method(), request.uri().path_and_query()) {
-            (&Method::GET, Some(path)) => path.as_str(),
-            _ => "/console",
-        };
-        let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
-        return Ok(Redirect::to(&format!("/console/login?next={next}")).into_response());
-    };
-    let path = request.uri().path_and_query();
-    let visit = Visit {
-        language: super::texts::language(request.headers()),
-        path: path.map_or_else(String::new, |path| path.as_str().to_owned()),
-        store: store.clone(),
-        user,
-    };
-    let login = visit.user.login.clone();
-    request.extensions_mut().insert(visit);
-    let (mut parts, body) = request.into_parts();
-    let mut response = next.run(Request::from_parts(parts.clone(), body)).await;
-    response.extensions_mut().insert(Login(login));
-    // Who is told that a page is not for him, or not there, goes on from there.
-    let refusal = response.extensions().get::<Refusal>();
-    if matches!(refusal, Some(Refusal::Forbidden | Refusal::NotFound))
-        && let Ok(desk) = Desk::from_request_parts(&mut parts, &console).await
-    {
-        response.extensions_mut().insert(desk);
-    }
-    Ok(response)
 }
 
 /// For pages that are an admin's.

@@ -40,9 +40,14 @@ document.addEventListener("focusin", (event) => {
 });
 
 // What somebody corrected is not lost by a click on something else.
+const isChanged = (field) => {
+  if (field.dataset.unsaved !== undefined) return true;
+  if (field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected);
+  return field.value !== field.defaultValue;
+};
 window.addEventListener("beforeunload", (event) => {
-  const texts = [...document.querySelectorAll("form:not([data-sent]) textarea")];
-  if (texts.some((text) => text.dataset.unsaved !== undefined || text.value !== text.defaultValue)) event.preventDefault();
+  const fields = [...document.querySelectorAll("textarea, [name^='set:']")].filter((field) => !field.form.dataset.sent);
+  if (fields.some(isChanged)) event.preventDefault();
 });
 
 // What goes on step by step goes on by itself, as long as the page is open.
