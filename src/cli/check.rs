@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Database},
     database::{self, State, WorkerState, binaries},
     http::listener::tls::Tls,
-    store::{Health, Store},
+    store::{Health, Store, session_settings},
 };
 
 /// How long a database may take to answer: a health check must not hang.
@@ -51,6 +51,13 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
         })
         .await?;
     }
+    if faults.is_empty() && state.pending == 0 {
+        let console = console(config).await;
+        match console {
+            Ok(said) => said.into_iter().for_each(say),
+            Err(fault) => faults.push(fault),
+        }
+    }
     match faults.as_slice() {
         [] => {
             say(format_args!(
@@ -65,6 +72,35 @@ pub(super) async fn run(config: &Config) -> Result<(), CommandError> {
         }
         faults => Err(faults.join("\n")),
     }
+}
+
+/// Looks at the console's own login, where the settings name one: what to say of it, or what is wrong.
+pub(super) async fn console(config: &Config) -> Result<Option<String>, CommandError> {
+    let servers = database::console_servers(&config.operator).map_err(no_database)?;
+    let Some(mut console) = servers else {
+        return Ok(None);
+    };
+    on_database(config, PATIENCE, async |servers| {
+        console.put_primary_first(PATIENCE).await;
+        let (options, wanted) = (console.first(), session_settings(&config.database));
+        let role = options.get_username();
+        let lacks_rights = database::console_lacks_rights(servers.first(), role, PATIENCE).await;
+        let lacks_rights = lacks_rights.map_err(no_database)?;
+        match database::log_in_as_console(options, &wanted, PATIENCE).await {
+            // As long as it was given none, it finds nothing.
+            Err(database::Error::ConsoleElsewhere { .. }) if lacks_rights => {}
+            Err(error) => return Err(no_database(error)),
+            Ok(_) => {}
+        }
+        let rights = if lacks_rights {
+            "gets its rights at the next start"
+        } else {
+            "has its rights"
+        };
+        Ok(format!("console: its role {role} {rights}"))
+    })
+    .await
+    .map(Some)
 }
 
 /// Reads as the service does before it stores, at each worker of a Citus cluster; says where it fails.

@@ -187,6 +187,10 @@ async fn database(config: &Config, found: &mut Findings) {
                 note("schema: the next start brings it up to date");
             } else {
                 good("schema: current");
+                match check::console(config).await {
+                    Ok(said) => said.into_iter().for_each(good),
+                    Err(failure) => found.fault(failure),
+                }
                 if let Err(failure) = stored(config, found).await {
                     found.fault(failure);
                 }

@@ -2,6 +2,36 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{environment::Environment, file::Section, secret::Secret, times::Times};
 
+/// A variable of the environment with a URL, and one that names a file with it.
+type Variable<'v> = (&'static str, &'v Option<Secret>, &'v Option<PathBuf>);
+
+/// A database's URL, which may hold a password: the environment's, else the file's.
+pub(super) fn url(
+    section: &mut Section<'_>,
+    key: &'static str,
+    variable: Variable<'_>,
+) -> Option<Secret> {
+    let own = section.text(key).filter(|url| !url.value.is_empty());
+    let (name, url, file) = variable;
+    let from_environment = match (url, file) {
+        (Some(_), Some(_)) => {
+            section.problems.add(
+                0,
+                format!("{name} and {name}_FILE are both in the environment: take one of them out"),
+            );
+            None
+        }
+        (None, Some(path)) => Secret::from_file(path)
+            .map_err(|what| {
+                let what = format!("{name}_FILE in the environment: {what}");
+                section.problems.add(0, what);
+            })
+            .ok(),
+        (url, None) => url.clone(),
+    };
+    from_environment.or_else(|| own.map(|url| Secret::new(url.value)))
+}
+
 /// `[database]`: where orders are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
@@ -23,7 +53,12 @@ pub struct Database {
 
 impl Database {
     pub(super) fn read(mut section: Section<'_>, times: &Times, environment: &Environment) -> Self {
-        let url = section.text("url").filter(|url| !url.value.is_empty());
+        let variable = (
+            "DATABASE_URL",
+            &environment.database_url,
+            &environment.database_url_file,
+        );
+        let url = url(&mut section, "url", variable);
         let data_dir = section.parsed("data_dir", |text| match text {
             "" => Err("write a folder, as in \"data/postgres\"".into()),
             folder => Ok(PathBuf::from(folder)),
@@ -46,26 +81,9 @@ impl Database {
         let statement_timeout = timeout("statement_timeout");
         let lock_timeout = timeout("lock_timeout");
         let start_timeout = section.seconds("start_timeout");
-        let from_environment = match (&environment.database_url, &environment.database_url_file) {
-            (Some(_), Some(_)) => {
-                section.problems.add(
-                    0,
-                    "DATABASE_URL and DATABASE_URL_FILE are both in the environment: take one of them out",
-                );
-                None
-            }
-            (None, Some(path)) => Secret::from_file(path)
-                .map_err(|what| {
-                    section
-                        .problems
-                        .add(0, format!("DATABASE_URL_FILE in the environment: {what}"));
-                })
-                .ok(),
-            (url, None) => url.clone(),
-        };
         section.finish(&[]);
         Self {
-            url: from_environment.or_else(|| url.map(|url| Secret::new(url.value))),
+            url,
             data_dir: (environment.data_dir.clone())
                 .or(data_dir)
                 .unwrap_or_default(),

@@ -8,6 +8,8 @@ pub struct Environment {
     pub database_url: Option<Secret>,
     /// `DATABASE_URL_FILE`: a file with the same.
     pub database_url_file: Option<PathBuf>,
+    pub console_database_url: Option<Secret>,
+    pub console_database_url_file: Option<PathBuf>,
     pub listen: Option<String>,
     pub operator_listen: Option<String>,
     pub data_dir: Option<PathBuf>,
@@ -29,6 +31,8 @@ impl Environment {
         Self {
             database_url: text("DATABASE_URL").map(Secret::new),
             database_url_file: text("DATABASE_URL_FILE").map(PathBuf::from),
+            console_database_url: text("AQUA_CONSOLE_DATABASE_URL").map(Secret::new),
+            console_database_url_file: text("AQUA_CONSOLE_DATABASE_URL_FILE").map(PathBuf::from),
             listen: text("AQUA_LISTEN"),
             operator_listen: text("AQUA_OPERATOR_LISTEN"),
             data_dir: text("AQUA_DATA_DIR").map(PathBuf::from),

@@ -206,7 +206,12 @@ impl Config {
         };
         let limits_in_use = running.map_or(&limits, |running| &running.limits);
         let publications = Publication::read_all(&mut root, limits_in_use, reach);
-        let operator = Operator::read(root.section("operator"), &publications, environment);
+        let operator = Operator::read(
+            root.section("operator"),
+            &database,
+            &publications,
+            environment,
+        );
         root.finish(&[("publications", "write [[publication]], one block for each")]);
         Self {
             path: path.to_owned(),
@@ -263,6 +268,14 @@ impl Config {
         if self.operator.listen.is_none() && !self.operator.users.is_empty() {
             notes.push(
                 "operators of the console are configured, and there is no console: `listen` in [operator] is \"off\"".into(),
+            );
+        }
+        let has_console = self.operator.listen.is_some() && !self.operator.users.is_empty();
+        if has_console && self.database.url.is_some() && self.operator.database_url.is_none() {
+            notes.push(
+                "the console uses the service's own role at the database, which may do anything to the orders: give it a role of its \
+                 own with `database_url` in [operator] (AQUA_CONSOLE_DATABASE_URL)"
+                    .into(),
             );
         }
         notes
@@ -386,6 +399,41 @@ mod tests {
         assert!(
             parse_with(ANONYMOUS, &environment).is_err_and(|report| report.contains("[::]:8888"))
         );
+    }
+
+    #[test]
+    fn a_console_without_a_role_of_its_own_is_allowed_and_noted() {
+        let text = |operator: &str, database: &str| {
+            format!(
+                "{ANONYMOUS}[operator]\n{operator}[[operator.user]]\nlogin = \"anna\"\npassword_hash = \"{HASH}\"\n\
+                 role = \"admin\"\n[database]\n{database}"
+            )
+        };
+        let notes = |operator: &str, database: &str| {
+            parse(&text(operator, database)).expect("right").notes()
+        };
+        let (own, url) = (
+            "database_url = \"postgres://aqua_console@db/aqua\"\n",
+            "url = \"postgres://aqua@db/aqua\"\n",
+        );
+        let said = notes("", url);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("`database_url`"), "{said:?}");
+        assert_eq!(notes(own, url), [""; 0]);
+        assert_eq!(notes("", ""), [""; 0], "the private cluster has one");
+
+        let report = report(&text(own, ""));
+        assert!(
+            report.starts_with("aqua.toml:5: `database_url`"),
+            "{report}"
+        );
+        let environment = Environment {
+            console_database_url: Some(Secret::new("postgres://other:hidden@db/aqua")),
+            ..Environment::default()
+        };
+        let config = parse_with(&text(own, url), &environment).expect("right");
+        let used = config.operator.database_url.expect("a URL");
+        assert_eq!(used.expose(), "postgres://other:hidden@db/aqua");
     }
 
     #[test]

@@ -3,11 +3,13 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 
 use super::{
+    database::{Database, url},
     environment::Environment,
     file::{At, Section},
     network::{everybody, listen, networks},
     operator_user::OperatorUser,
     publication::Publication,
+    secret::Secret,
     tls::Tls,
 };
 
@@ -24,6 +26,9 @@ pub struct Operator {
     pub tls: Option<Tls>,
     /// Proxies through which the console is reached.
     pub trusted_proxies: Vec<IpNet>,
+    /// The database with a login of the console's own; overridden by `AQUA_CONSOLE_DATABASE_URL`. `None`: the console logs in as the
+    /// service does, but for the private cluster, which has a login for it.
+    pub database_url: Option<Secret>,
     /// Who may use the console; without any there is none.
     pub users: Vec<OperatorUser>,
 }
@@ -31,6 +36,7 @@ pub struct Operator {
 impl Operator {
     pub(super) fn read(
         mut section: Section<'_>,
+        database: &Database,
         publications: &[Publication],
         environment: &Environment,
     ) -> Self {
@@ -67,6 +73,20 @@ impl Operator {
                 ),
             );
         }
+        let variable = (
+            "AQUA_CONSOLE_DATABASE_URL",
+            &environment.console_database_url,
+            &environment.console_database_url_file,
+        );
+        let database_url = url(&mut section, "database_url", variable);
+        if database.url.is_none() && database_url.is_some() {
+            let at = section.at("database_url").unwrap_or(0);
+            section.problems.add(
+                at,
+                "`database_url` in [operator] (AQUA_CONSOLE_DATABASE_URL) belongs to a server that `url` in [database] (DATABASE_URL) \
+                 names: leave it out, for the private cluster has a login for the console",
+            );
+        }
         let users = OperatorUser::read_all(&mut section, publications, environment);
         let listen = listen.flatten();
         if let (Some(address), false) = (listen, users.is_empty())
@@ -90,6 +110,7 @@ impl Operator {
             hosts,
             tls,
             trusted_proxies,
+            database_url,
             users,
         }
     }

@@ -228,10 +228,40 @@ pub enum Error {
 
     /// The server answered and does not let us in.
     #[error(
-        "the database refuses us: {0}; check the user, the password and the database's name in DATABASE_URL, and that \
+        "the database refuses us: {0}; check the user, the password and the database's name in its URL, and that \
          the database exists"
     )]
     Refused(sqlx::Error),
+
+    /// The console's own login cannot be used.
+    #[error(
+        "the console's own login (`database_url` in [operator], AQUA_CONSOLE_DATABASE_URL): {0}"
+    )]
+    Console(Box<Error>),
+
+    /// The console is to log in as a role that does not exist.
+    #[error(
+        "there is no role {role} at the database for the console: as a superuser there, CREATE ROLE {} LOGIN PASSWORD '…', and start \
+         again; the service itself gives it its rights. Or leave out `database_url` in [operator] (AQUA_CONSOLE_DATABASE_URL)",
+        quoted(.role)
+    )]
+    NoConsoleRole { role: String },
+
+    /// The console's role is none of its own.
+    #[error(
+        "the console's role {role} may do more than its pages need: it is the service's own, a superuser or a member of one, or \
+         everybody was granted too much (PUBLIC). Make one that is nothing but the console's, CREATE ROLE aqua_console LOGIN PASSWORD \
+         '…', and name it in `database_url` in [operator] (AQUA_CONSOLE_DATABASE_URL)"
+    )]
+    ConsoleMayMore { role: String },
+
+    /// The console's login does not find what its role was granted.
+    #[error(
+        "the console's login {role} does not find the service's tables, or not those that it was given rights to: `database_url` in \
+         [operator] (AQUA_CONSOLE_DATABASE_URL) is to name the same database as DATABASE_URL, and the role needs USAGE on \
+         the tables' schema, and the service's search_path"
+    )]
+    ConsoleElsewhere { role: String },
 
     /// A statement of the set-up failed.
     #[error("the database could not be set up: {0}; its log says more")]
@@ -272,6 +302,19 @@ pub enum Error {
 }
 
 impl Error {
+    pub(super) fn of_console(error: Self) -> Self {
+        Self::Console(Box::new(error))
+    }
+
+    /// Whether nobody answered, who may well do so later.
+    #[must_use]
+    pub fn is_no_answer(&self) -> bool {
+        match self {
+            Self::Console(error) => error.is_no_answer(),
+            error => matches!(error, Self::NoAnswer { .. }),
+        }
+    }
+
     /// What an error of a first, harmless statement says of the way there.
     pub(super) fn of_pooler(error: sqlx::Error) -> Self {
         // invalid_sql_statement_name, duplicate_prepared_statement: of another's session.
@@ -284,6 +327,11 @@ impl Error {
             Self::Setup(error)
         }
     }
+}
+
+/// As SQL has a name.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn holder(pid: Option<&str>) -> String {

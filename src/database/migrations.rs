@@ -40,19 +40,7 @@ pub fn last_migration() -> i64 {
 pub async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<(), Error> {
     let mut connection = connect(options, patience).await?;
     let mut transaction = connection.begin().await?;
-    // Without the notice that the migrations' own table exists already, which every start but the first would log, and
-    // without timeouts that the role may have: others may take their time with the lock.
-    sqlx::query(
-        "SELECT set_config('client_min_messages', 'warning', true), set_config('lock_timeout', '0', true),
-                set_config('statement_timeout', '0', true),
-                set_config('idle_in_transaction_session_timeout', '0', true),
-                set_config('citus.multi_shard_modify_mode', 'sequential', true)",
-    )
-    .execute(&mut *transaction)
-    .await?;
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('aqua-orders migrations', 0))")
-        .execute(&mut *transaction)
-        .await?;
+    lock(&mut transaction).await?;
     let known = last_migration();
     let migrations = Migrator {
         migrations: MIGRATIONS.migrations.clone(),
@@ -80,6 +68,24 @@ pub async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<(
         }
         Err(error) => Err(Error::Migration(error)),
     }
+}
+
+/// Lets nobody else set the database up until the transaction is over.
+pub(super) async fn lock(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
+    // Without the notice that the migrations' own table exists already, which every start but the first would log, and
+    // without timeouts that the role may have: others may take their time with the lock.
+    sqlx::query(
+        "SELECT set_config('client_min_messages', 'warning', true), set_config('lock_timeout', '0', true),
+                set_config('statement_timeout', '0', true),
+                set_config('idle_in_transaction_session_timeout', '0', true),
+                set_config('citus.multi_shard_modify_mode', 'sequential', true)",
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('aqua-orders migrations', 0))")
+        .execute(transaction)
+        .await?;
+    Ok(())
 }
 
 /// The migrations that are applied.

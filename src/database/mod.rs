@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 
 pub use self::{
     account::Account,
+    console_role::{console_lacks_rights, console_servers, grant_to_console, log_in_as_console},
     disk::{Disk, DiskWatch, Space},
     error::Error,
     migrations::{last_migration, migrate},
@@ -18,6 +19,7 @@ use crate::config;
 
 mod account;
 pub mod binaries;
+mod console_role;
 mod disk;
 mod error;
 mod folder;

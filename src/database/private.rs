@@ -24,6 +24,8 @@ use crate::config;
 
 /// The database, and the role that owns it and nothing else.
 const NAME: &str = "aqua_orders";
+/// The console's role.
+const CONSOLE: &str = "aqua_console";
 /// How long a fast shutdown may write its checkpoint before the server is told to drop everything.
 const STOP_FAST: Duration = Duration::from_secs(30);
 const STOP_IMMEDIATE: Duration = Duration::from_secs(10);
@@ -133,6 +135,12 @@ impl PrivateCluster {
     #[must_use]
     pub fn options(&self) -> PgConnectOptions {
         options(&self.socket, NAME, NAME)
+    }
+
+    /// The same as the console does.
+    #[must_use]
+    pub fn console_options(&self) -> PgConnectOptions {
+        options(&self.socket, CONSOLE, NAME)
     }
 
     /// The cluster's folder, absolute.
@@ -418,16 +426,18 @@ fn options(socket: &Path, user: &str, database: &str) -> PgConnectOptions {
         .database(database)
 }
 
-/// The role and its database, where they are not there yet. The service's lock on the folder makes us the only ones.
+/// The roles and the database, where they are not there yet. The service's lock on the folder makes us the only ones.
 async fn create_database(mut superuser: PgConnection) -> Result<(), Error> {
-    let role: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_roles WHERE rolname = $1")
-        .bind(NAME)
-        .fetch_optional(&mut superuser)
-        .await?;
-    if role.is_none() {
-        sqlx::query(AssertSqlSafe(format!("CREATE ROLE {NAME} LOGIN")))
-            .execute(&mut superuser)
+    for name in [NAME, CONSOLE] {
+        let role: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_roles WHERE rolname = $1")
+            .bind(name)
+            .fetch_optional(&mut superuser)
             .await?;
+        if role.is_none() {
+            sqlx::query(AssertSqlSafe(format!("CREATE ROLE {name} LOGIN")))
+                .execute(&mut superuser)
+                .await?;
+        }
     }
     let database: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_database WHERE datname = $1")
         .bind(NAME)

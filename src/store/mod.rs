@@ -67,6 +67,15 @@ pub fn session_settings(settings: &config::Database) -> Vec<(&'static str, Strin
     timeouts.into_iter().chain(planning).collect()
 }
 
+/// How sessions are made there.
+fn sessions(servers: Servers, settings: &config::Database) -> Servers {
+    servers.map(|options| {
+        options
+            .application_name("aqua-orders")
+            .options(session_settings(settings))
+    })
+}
+
 /// How much longer we wait for a statement than PostgreSQL's own timeout.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -74,6 +83,8 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Store {
     connections: Arc<Connections>,
+    /// The same database as the console logs in; `None`: as we do.
+    console: Option<Arc<Servers>>,
     shards: Arc<Shards>,
     growth: Arc<statistics::Growth>,
     client_cache: Arc<ClientCache>,
@@ -90,17 +101,14 @@ impl Store {
     /// Makes the pool; connects lazily, so that a database that is away at the start is no reason to stay down.
     #[must_use]
     pub fn new(servers: impl Into<Servers>, settings: &config::Database) -> Self {
-        let servers = servers.into().map(|options| {
-            options
-                .application_name("aqua-orders")
-                .options(session_settings(settings))
-        });
+        let servers = sessions(servers.into(), settings);
         let pool = PgPoolOptions::new().max_connections(settings.connections);
         // One is left to what goes on beside the batches.
         let for_batches = settings.connections.saturating_sub(1).max(1) as usize;
         let shards = Shards::new(servers.clone(), pool.clone(), for_batches);
         Self {
             connections: Arc::new(Connections::new(pool, servers, for_batches)),
+            console: None,
             shards: Arc::new(shards),
             growth: Arc::default(),
             client_cache: Arc::new(ClientCache::new(settings.client_cache_bytes)),
@@ -109,6 +117,13 @@ impl Store {
             patience: settings.statement_timeout + GRACE,
             lock_timeout: settings.lock_timeout,
         }
+    }
+
+    /// Has the console log in there, with a role of its own.
+    #[must_use]
+    pub fn with_console(mut self, servers: Option<Servers>, settings: &config::Database) -> Self {
+        self.console = servers.map(|servers| Arc::new(sessions(servers, settings)));
+        self
     }
 
     /// A connection for one statement, to be given back by [`Taken::done`] with what came of it.

@@ -122,8 +122,8 @@ async function start() {
     await writeFile(join(folder, "aqua.toml"), settings(hash, oneC.url));
     const postgres = join(folder, "postgres");
     const first = await serve(folder, { AQUA_DATA_DIR: postgres });
-    const url = `postgres://aqua_orders@localhost/aqua_orders?host=${encodeURIComponent(postgres)}`;
-    const second = await serve(folder, { DATABASE_URL: url });
+    const url = (role) => `postgres://${role}@localhost/aqua_orders?host=${encodeURIComponent(postgres)}`;
+    const second = await serve(folder, { DATABASE_URL: url("aqua_orders"), AQUA_CONSOLE_DATABASE_URL: url("aqua_console") });
     return { ...first, other: second.console, stop, log: () => log };
   } catch (error) {
     await stop();

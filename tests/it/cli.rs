@@ -549,6 +549,50 @@ async fn the_role_that_compose_makes_is_enough_and_is_no_superuser() {
 }
 
 #[tokio::test]
+async fn the_role_that_compose_makes_for_the_console_is_enough_and_the_services_own_is_refused() {
+    let server = Server::start(&QUICK).await;
+    for script in ["role.sh", "console-role.sh"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/compose");
+        let made = Command::new(folder.join(script))
+            .env("PGHOST", server.folder())
+            .env("PGPORT", "5432")
+            .env("POSTGRES_PASSWORD", "it's \"$HOME\" \\")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "{said}");
+    }
+    let operator = Operator::with_anonymous_publication();
+    let url = |role: &str| {
+        let folder = server.folder().display();
+        format!("postgres://{role}@localhost/aqua?host={folder}")
+    };
+    let start = |role: &str| {
+        let mut command = operator.command(&[]);
+        command
+            .env("DATABASE_URL", url("aqua"))
+            .env("AQUA_CONSOLE_DATABASE_URL", url(role));
+        command
+    };
+    let serving = Serving::start(&mut start("aqua_console"));
+    assert_eq!(serving.post_example().await["success"], true);
+    drop(serving);
+    let mut again = Serving::start(&mut start("aqua_console"));
+    let said = again.said_so_far();
+    let granted = said.iter().any(|line| line.contains("has its rights"));
+    assert!(!granted, "a start that changes nothing: {said:?}");
+    again.signal(Signal::SIGTERM);
+    again.hear("every request answered");
+    let refused = Ran::of(start("aqua").arg("serve"));
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.err.contains("may do more than its pages need"),
+        "{}",
+        refused.err
+    );
+}
+
+#[tokio::test]
 async fn a_stop_finishes_what_it_took_and_the_exit_code_says_so() {
     let database = database().await;
     let operator = Operator::with_anonymous_publication();

@@ -1,9 +1,6 @@
 //! The console's unknown products (contract §9): an id of the sender's gets a product, and the lines that wait for it are filled.
 
-use aqua_orders::store::{
-    Store,
-    console::{Act, Change},
-};
+use aqua_orders::store::console::{Act, Change};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -168,7 +165,7 @@ async fn filling_is_stopped_and_goes_on_where_it_was() {
     }
     app.run("INSERT INTO product_sender_id VALUES ('demodelivery', 'many', 2)")
         .await;
-    let store = Store::new(app.database.options(), &app.database.settings()).for_console();
+    let store = app.console_store();
     let fill = async |product, below| {
         let by = Act::of("Анна");
         store
@@ -231,7 +228,7 @@ async fn orders_that_come_while_lines_are_filled_lose_nothing() {
     app.post(&sent(1)).await;
     app.run("INSERT INTO product_sender_id VALUES ('demodelivery', 'many', 2)")
         .await;
-    let store = Store::new(app.database.options(), &app.database.settings()).for_console();
+    let store = app.console_store();
     let fill = async {
         let by = Act::of("Анна");
         // Whoever is overtaken comes again, as the page does.
@@ -551,7 +548,7 @@ async fn taking_a_match_back_is_stopped_and_goes_on_where_it_was() {
         "UPDATE product_match SET taken_back = true; DELETE FROM product_sender_id WHERE sender_id = 'many'",
     )
     .await;
-    let store = Store::new(app.database.options(), &app.database.settings()).for_console();
+    let store = app.console_store();
     let empty = async |below| {
         let by = Act::of("Анна");
         store

@@ -23,6 +23,7 @@ mod console_kept;
 mod console_overview;
 mod console_plans;
 mod console_refused;
+mod console_role;
 mod console_unmatched;
 mod cost;
 mod crowd;

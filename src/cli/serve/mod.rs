@@ -13,6 +13,7 @@ use std::{
 };
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use sqlx::postgres::PgConnectOptions;
 use tokio::{
     net::{TcpListener, TcpSocket},
     signal::unix::{Signal, SignalKind, signal},
@@ -256,7 +257,15 @@ async fn work(
         Ok(Err(error)) => return no_database(error),
         Err(error) => return because("the database cannot be used", &error),
     };
-    let begun = begin(config, demos, servers.clone(), addresses, works, hang_ups);
+    let console = match cluster {
+        Some(cluster) => Some(cluster.console_options().into()),
+        None => match database::console_servers(&config.operator) {
+            Ok(console) => console,
+            Err(error) => return no_database(error),
+        },
+    };
+    let logins = (servers.clone(), console);
+    let begun = begin(config, demos, logins, addresses, works, hang_ups);
     let begun = match cluster {
         None => begun.await,
         Some(cluster) => tokio::select! {
@@ -285,17 +294,20 @@ async fn keep_running(cluster: &mut PrivateCluster) -> Infallible {
     }
 }
 
-/// Makes the database ready, and lets the orders in.
+/// Makes the database ready, for the service's own login and the console's, and lets the orders in.
 async fn begin(
     config: &Config,
     demos: Vec<Demo>,
-    mut servers: Servers,
+    (mut servers, mut console): (Servers, Option<Servers>),
     addresses: Addresses,
     works: &Works,
     hang_ups: Option<Signal>,
 ) -> Result<(), CommandError> {
     make_ready(&mut servers, &config.database).await?;
-    let store = Store::new(servers, &config.database);
+    if let Some(console) = &mut console {
+        make_ready_for_console(&servers, console, &config.database).await?;
+    }
+    let store = Store::new(servers, &config.database).with_console(console, &config.database);
     load_demo_data(&store, config, demos).await?;
     let metrics = &works.app.metrics;
     know_last_orders(&store, &config.publications, metrics).await;
@@ -361,10 +373,33 @@ async fn make_ready(
     refuse_non_durable_server(servers.first(), settings).await
 }
 
-/// Without its timeouts a statement could land after its answer, and without its plans it is slow: a pooler on the way
-/// must not drop them.
+/// Gives the console's role what it is to have, and tries its login. What is wrong there is refused; where nobody answers (a pooler of
+/// its own that is away), orders do not wait for it.
+async fn make_ready_for_console(
+    servers: &Servers,
+    console: &mut Servers,
+    settings: &config::Database,
+) -> Result<(), CommandError> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let role = console.first().get_username().to_owned();
+    database::grant_to_console(servers.first(), &role, settings.start_timeout)
+        .await
+        .map_err(no_database)?;
+    console.put_primary_first(PATIENCE).await;
+    let wanted = session_settings(settings);
+    match database::log_in_as_console(console.first(), &wanted, PATIENCE).await {
+        Ok(dropped) => refuse_dropped(console.first(), &dropped),
+        Err(error) if error.is_no_answer() => {
+            tracing::warn!("{error}; until there is an answer, the console has none either");
+            Ok(())
+        }
+        Err(error) => Err(no_database(error)),
+    }
+}
+
+/// A pooler on the way must not drop what our sessions ask for.
 async fn refuse_lossy_pooler(
-    options: &sqlx::postgres::PgConnectOptions,
+    options: &PgConnectOptions,
     settings: &config::Database,
 ) -> Result<(), CommandError> {
     let wanted = session_settings(settings);
@@ -372,6 +407,14 @@ async fn refuse_lossy_pooler(
     let dropped = database::dropped_settings(&session, &wanted, settings.start_timeout)
         .await
         .map_err(no_database)?;
+    refuse_dropped(options, &dropped)
+}
+
+/// Without its timeouts a statement could land after its answer, and without its plans it is slow.
+fn refuse_dropped(
+    options: &PgConnectOptions,
+    dropped: &[(&'static str, String)],
+) -> Result<(), CommandError> {
     if dropped.is_empty() {
         return Ok(());
     }
@@ -393,7 +436,7 @@ async fn refuse_lossy_pooler(
 
 /// 200 means committed (contract §7), which is not so on a server that may lose commits in a power cut.
 async fn refuse_non_durable_server(
-    options: &sqlx::postgres::PgConnectOptions,
+    options: &PgConnectOptions,
     settings: &config::Database,
 ) -> Result<(), CommandError> {
     let state = database::state(options, settings.start_timeout)

@@ -163,9 +163,15 @@ pub(super) async fn show(desk: Desk) -> Result<Response, Refusal> {
             name: &target.name,
             since: target.since,
         };
-        let look = store.look_at_target(key, target.takes.as_slice().into());
-        let look = look.await?;
         let overview = store.target_overview(key).await?;
+        // One that nothing was ever to be sent to would be made by looking, which is the service's to do.
+        let look = match overview {
+            Some(_) => {
+                let takes = target.takes.as_slice().into();
+                store.look_at_target(key, takes).await?
+            }
+            None => Look::default(),
+        };
         targets.push(TargetShown::of(target, &look, overview, t, zone));
     }
     let one_c = desk.publication.targets.iter();

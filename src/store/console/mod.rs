@@ -47,10 +47,13 @@ const CONNECTIONS: u32 = 4;
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Store {
-    /// The same database over connections of its own, and with a shorter patience. Neither connects before it is used.
+    /// The same database over connections of its own, with the console's role and a shorter patience. Neither connects before it is
+    /// used.
     #[must_use]
     pub fn for_console(&self) -> Self {
-        let servers = self.shards.servers().map(|options| {
+        let own = self.console.as_deref().cloned();
+        let servers = own.unwrap_or_else(|| self.shards.servers());
+        let servers = servers.map(|options| {
             let milliseconds = STATEMENT_TIMEOUT.as_millis();
             options.options([("statement_timeout", milliseconds.to_string())])
         });
@@ -59,6 +62,7 @@ impl Store {
         Self {
             shards: Arc::new(Shards::new(servers.clone(), pool.clone(), most)),
             connections: Arc::new(Connections::pooled(pool, servers, most)),
+            console: None,
             growth: Arc::clone(&self.growth),
             client_cache: Arc::new(ClientCache::new(0)),
             news: Arc::clone(&self.news),

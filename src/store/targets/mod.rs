@@ -60,7 +60,7 @@ impl Takes {
 }
 
 /// A cheap look at a target.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Look {
     pub paused: bool,
     pub failures: i32,

@@ -7,8 +7,8 @@ use std::{
 };
 
 use aqua_orders::{
-    config::Config,
-    database::Servers,
+    config::{Config, Secret},
+    database::{Servers, console_servers},
     exchange::feed::Feeds,
     exchange::targets::Targets,
     http::{App, listener::tls::Tls, mock::Faults, operator::Operator, serve, serve_operator},
@@ -54,7 +54,9 @@ impl Running {
     /// The same; with faults it is what `aqua-orders mock` runs.
     pub async fn start_as(config: Config, faults: Option<Faults>) -> Self {
         let url = config.database.url.as_ref().unwrap().expose();
-        let store = Store::new(url.parse::<Servers>().unwrap(), &config.database);
+        let console = console_servers(&config.operator).unwrap();
+        let store = Store::new(url.parse::<Servers>().unwrap(), &config.database)
+            .with_console(console, &config.database);
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let tls = config.tls.as_ref().map(|files| Tls::open(files).unwrap());
@@ -125,6 +127,7 @@ impl TestApp {
     ) -> Self {
         let mut config = demo_config();
         config.database = database.settings();
+        config.operator.database_url = Some(Secret::new(database.console_url()));
         change(&mut config);
         let Running {
             address,
@@ -153,6 +156,15 @@ impl TestApp {
         self.targets.stop();
         self.targets.stopped(PATIENCE).await;
         self.served.await.unwrap();
+    }
+
+    /// The database as the console asks it.
+    pub fn console_store(&self) -> Store {
+        let settings = self.database.settings();
+        let console = self.database.console_url().parse().unwrap();
+        Store::new(self.database.options(), &settings)
+            .with_console(Some(console), &settings)
+            .for_console()
     }
 
     /// How many wait for a feed.

@@ -22,6 +22,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::sync::OnceCell;
 
 /// Nothing survives a crash, and nothing has to: the tests' own server is thrown away.
 pub const QUICK: [&str; 3] = [
@@ -34,6 +35,8 @@ pub const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_
 
 /// The migrated database that all others are copies of.
 const TEMPLATE: &str = "aqua_template";
+/// As whom the console logs in. SQL has to quote this name.
+const CONSOLE: &str = "aqua-Console";
 
 /// The first is what the service is told of. With `AQUA_TEST_CITUS` (`./test.sh citus`) it is the coordinator of a Citus
 /// cluster and the others are its workers, all in one folder: a copy of the template on each is a copy of the cluster.
@@ -54,6 +57,7 @@ fn ports() -> &'static [u16] {
 pub struct Server {
     keeper: Child,
     folder: PathBuf,
+    is_template_finished: OnceCell<()>,
 }
 
 impl Server {
@@ -94,7 +98,11 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let keeper = command.spawn().expect("sh");
-        let mut server = Self { keeper, folder };
+        let mut server = Self {
+            keeper,
+            folder,
+            is_template_finished: OnceCell::new(),
+        };
         for port in ports() {
             let mut connection = server.connect("postgres", *port).await;
             run(&mut connection, &format!("CREATE DATABASE {TEMPLATE}")).await;
@@ -128,8 +136,7 @@ impl Server {
         }
     }
 
-    /// Spreads the template's tables as an operator does, and lets nobody in any more, Citus' own daemon neither: a database
-    /// with somebody in it cannot be copied.
+    /// Spreads the template's tables as an operator does.
     async fn spread(&mut self) {
         let mut coordinator = self.connect(TEMPLATE, PORTS[0]).await;
         let text = include_str!("../../../deploy/citus.sql");
@@ -137,8 +144,20 @@ impl Server {
             .execute(&mut coordinator)
             .await
             .expect("deploy/citus.sql");
+    }
+
+    /// Makes the console's role, with its rights in the template and so in each copy. Then lets nobody in there any more, Citus' own
+    /// daemon neither: a database with somebody in it cannot be copied.
+    async fn finish_template(&self) {
         for port in ports() {
-            let mut connection = self.connect("postgres", *port).await;
+            let mut connection = self.at(*port).await;
+            run(&mut connection, &format!("CREATE ROLE \"{CONSOLE}\" LOGIN")).await;
+        }
+        database::grant_to_console(&self.options(TEMPLATE), CONSOLE, Duration::from_secs(10))
+            .await
+            .expect("the console's role");
+        for port in ports() {
+            let mut connection = self.at(*port).await;
             for sql in [
                 format!("ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false"),
                 format!(
@@ -167,10 +186,11 @@ impl Server {
     /// A new database on this server, with the schema and nothing in it.
     pub async fn database(&self) -> TestDatabase {
         static COUNT: AtomicU32 = AtomicU32::new(0);
+        let is_finished = &self.is_template_finished;
+        is_finished.get_or_init(|| self.finish_template()).await;
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         for port in ports() {
-            let options = self.options("postgres").port(*port);
-            let mut connection = options.connect().await.expect("the test server");
+            let mut connection = self.at(*port).await;
             run(
                 &mut connection,
                 &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"),
@@ -183,6 +203,11 @@ impl Server {
             options: self.options(&name),
             name,
         }
+    }
+
+    async fn at(&self, port: u16) -> PgConnection {
+        let options = self.options("postgres").port(port);
+        options.connect().await.expect("the test server")
     }
 
     async fn connect(&mut self, database: &str, port: u16) -> PgConnection {
@@ -264,6 +289,19 @@ impl TestDatabase {
     pub fn url_by_way_of(&self, folder: &Path) -> String {
         let (name, folder) = (&self.name, folder.display());
         format!("postgres://postgres@localhost:5432/{name}?host={folder}")
+    }
+
+    /// What `AQUA_CONSOLE_DATABASE_URL` would say.
+    pub fn console_url(&self) -> String {
+        self.url_of(CONSOLE)
+    }
+
+    /// The same of another role.
+    pub fn url_of(&self, role: &str) -> String {
+        let role = percent_encoding::utf8_percent_encode(role, percent_encoding::NON_ALPHANUMERIC);
+        let own = self.url();
+        let (_, place) = own.split_once('@').expect("a user");
+        format!("postgres://{role}@{place}")
     }
 
     /// The folder of the server's socket.

@@ -43,6 +43,7 @@ pub fn command(scratch: &Scratch) -> Command {
         .env("AQUA_OPERATOR_LISTEN", "127.0.0.1:0")
         .env_remove("DATABASE_URL")
         .env_remove("DATABASE_URL_FILE")
+        .env_remove("AQUA_CONSOLE_DATABASE_URL")
         .env_remove("AQUA_DATA_DIR")
         .env_remove("AQUA_BACKUP_FOLDER")
         .env_remove("RUST_LOG")
