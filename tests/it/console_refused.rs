@@ -272,7 +272,12 @@ async fn an_order_that_is_not_to_be_sent_any_more_waits_for_nobody_and_is_sent_a
         let done = browser.post_and_follow(WITHHOLD, &form).await;
         assert!(done.shows("Ничего не сделано"), "{order}: {}", done.text);
     }
-    // On the order's page.
+    // On the order's page. 1C says by itself that it does not have it, too.
+    app.run(
+        "INSERT INTO order_receiver (publication, order_number, version, error, said_at)
+         SELECT publication, number, version, 'нет цены', now() FROM orders WHERE sender_id = 'parked'",
+    )
+    .await;
     let order = format!("/console/p/demodelivery/orders/{parked}");
     assert!(browser.get(&order).await.shows("Больше не отправлять"));
     let page = browser

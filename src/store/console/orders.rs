@@ -228,8 +228,11 @@ async fn picked(
     if filter.not_taken {
         let found = sqlx::query_scalar!(
             r#"SELECT r.order_number AS "order_number!" FROM (
-                   SELECT order_number FROM order_receiver WHERE publication = $1 AND error IS NOT NULL
-                   ORDER BY order_number DESC LIMIT $2
+                   SELECT r.order_number FROM order_receiver r
+                   WHERE r.publication = $1 AND r.error IS NOT NULL AND NOT coalesce((
+                       SELECT bool_or(d.withheld) FROM target_delivery d
+                       WHERE d.publication = $1 AND d.target = ANY ($3) AND d.order_number = r.order_number), false)
+                   ORDER BY r.order_number DESC LIMIT $2
                ) r
                UNION ALL
                SELECT d.order_number FROM unnest($3::text[]) AS t (name)
