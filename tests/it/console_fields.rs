@@ -187,6 +187,9 @@ async fn letters_where_a_number_is_due_are_told_in_words_and_not_lost() {
     let checked = submit(&mut browser, &page, &form, "check").await;
     assert!(checked.shows("Будет отклонён"), "{}", checked.text);
     assert!(checked.shows("Сумма: неверный тип"), "{}", checked.text);
+    // What is still so is told once, with what came.
+    assert_eq!(checked.text.matches("Сумма: неверный тип").count(), 1);
+    assert!(checked.text.contains("<code>-1</code>") && checked.shows("Что было не так"));
     let typed = Some("семьсот \"руб\"");
     assert_eq!(field(&checked, "total").as_deref(), typed);
     assert!(text_of(&checked).contains(r#""total": "семьсот \"руб\"""#));
@@ -328,6 +331,9 @@ async fn a_remark_has_a_field_and_a_way_to_pay_the_list_of_those_that_are_taken(
     assert_eq!(field(&seen, "coins").as_deref(), Some("many"));
     assert_eq!(field(&seen, "payment_type").as_deref(), Some(""));
     assert!(seen.text.contains(">наличные</option>") && !seen.text.contains("<b>"));
+    // Nothing is corrected yet, and the fields stay.
+    let checked = submit(&mut browser, &page, &form_of(&seen), "check").await;
+    assert_eq!(form_of(&checked), form_of(&seen));
     let mut form = form_of(&seen);
     fill(&mut form, "coins", "5");
     fill(&mut form, "payment_type", "<b>");

@@ -95,7 +95,9 @@ struct Fault {
 struct Verdict {
     class: &'static str,
     title: String,
-    entries: Vec<Fault>,
+    errors: Vec<Fault>,
+    /// Of what is taken: nothing need be corrected for it.
+    warnings: Vec<String>,
 }
 
 /// What sending it would write over, and the versions that somebody agrees to write over.
@@ -250,10 +252,6 @@ fn told(desk: &Desk, kept: &KeptOrder, shown: &Shown<'_>, text: Option<&str>) ->
         Inputs::new(order, &kept.body, shown.written, rules, language)
     });
     let mut input = |path: &str| inputs.as_mut()?.make(path);
-    let over = shown.over.as_ref();
-    let verdict = shown
-        .checked
-        .map(|checked| verdict(checked, over, language, &mut input));
     let body: Value = serde_json::from_str(&kept.body).unwrap_or_default();
     let fault = |text, path: &str, input| Fault {
         text,
@@ -261,16 +259,32 @@ fn told(desk: &Desk, kept: &KeptOrder, shown: &Shown<'_>, text: Option<&str>) ->
         path: path.to_owned(),
         input,
     };
+    let mut fault_of = |entry: &Value| {
+        let path = path_of(entry);
+        fault(in_words(entry, language), path, input(path))
+    };
+    let over = shown.over.as_ref();
+    let verdict = shown
+        .checked
+        .map(|checked| verdict(checked, over, language, &mut fault_of));
+    let is_told = |entry: &Value| {
+        let text = in_words(entry, language);
+        let mut told = verdict.iter().flat_map(|verdict| &verdict.errors);
+        told.any(|told| told.path == path_of(entry) && told.text == text)
+    };
     let mut faults = Vec::new();
     let mut others = Vec::new();
+    let mut beside = Vec::new();
     for entry in kept.entries() {
-        let path = path_of(entry);
-        faults.push(fault(in_words(entry, language), path, input(path)));
         // A period that ends before it begins may as well begin too late.
-        if path == "shipping_date_to" && entry["code"] == "invalid_range" {
-            others.extend(input("shipping_date_from"));
+        let is_period = path_of(entry) == "shipping_date_to" && entry["code"] == "invalid_range";
+        beside.extend(is_period.then_some("shipping_date_from"));
+        // What is still so is told once.
+        if !is_told(entry) {
+            faults.push(fault_of(entry));
         }
     }
+    others.extend(beside.into_iter().filter_map(&mut input));
     others.extend(inputs.iter_mut().flat_map(Inputs::make_others));
     let other = |input: Input| {
         let path = input.path.clone();
@@ -289,7 +303,7 @@ fn verdict(
     checked: &Resubmitted,
     over: Option<&Over>,
     language: Language,
-    input: &mut dyn FnMut(&str) -> Option<Input>,
+    fault: &mut dyn FnMut(&Value) -> Fault,
 ) -> Verdict {
     let t = texts(language);
     let (class, title) = match over {
@@ -300,21 +314,14 @@ fn verdict(
         }
         None => ("good", t.would_be_accepted.to_owned()),
     };
-    let mut entries = Vec::new();
-    for (list, is_error) in [("errors", true), ("warnings", false)] {
-        for entry in checked.entry[list].as_array().into_iter().flatten() {
-            entries.push(Fault {
-                text: in_words(entry, language),
-                path: String::new(),
-                came: None,
-                input: is_error.then(|| input(path_of(entry))).flatten(),
-            });
-        }
-    }
+    let listed = |list: &str| checked.entry[list].as_array().into_iter().flatten();
     Verdict {
         class,
         title,
-        entries,
+        errors: listed("errors").map(fault).collect(),
+        warnings: listed("warnings")
+            .map(|entry| in_words(entry, language))
+            .collect(),
     }
 }
 
