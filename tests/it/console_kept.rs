@@ -584,7 +584,7 @@ async fn what_was_settled_is_told_also_to_whoever_settled_it_and_may_be_opened_a
         .post_and_follow(&format!("{page}/settle"), &[])
         .await;
     assert!(settled.shows("Вернуть в список"));
-    app.run("UPDATE journal_rejected SET settled_at = settled_at - interval '1 minute'")
+    app.run("UPDATE journal_rejected SET settled_at = now() - interval '1 minute'")
         .await;
     let seen = send(&mut browser, &page, &with_total(&text, "710"), "send").await;
     assert_eq!(seen.status, 409);

@@ -109,7 +109,7 @@ async fn what_no_page_needs_is_closed_to_the_consoles_role() {
     for sql in [
         "SELECT * FROM orders",
         "UPDATE orders SET status = 'approved', version = version + 1",
-        "SELECT number FROM client FOR UPDATE",
+        "SELECT number FROM client WHERE publication = 'demodelivery' FOR UPDATE",
         "DELETE FROM operator_session",
     ] {
         assert_eq!(code(&pool, sql).await, None, "{sql}");
