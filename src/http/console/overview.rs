@@ -20,6 +20,7 @@ use crate::{
     config::{Protocol, Target},
     order::{fault::Language, zone::Zone},
     store::{
+        self,
         console::{At1c, COUNTED, CameIn, KEPT, Made, NEWEST, Reason, SLOT_SECONDS, Since},
         targets::{self, COUNTED as LAG_COUNTED, Look, Overview},
     },
@@ -148,14 +149,26 @@ pub(super) async fn show(desk: Desk) -> Result<Response, Refusal> {
     let (hour, day) = (now - TimeDelta::hours(1), now - TimeDelta::days(1));
     // The first day may have begun a day earlier.
     let first = now - TimeDelta::days(i64::from(DAYS) + 1);
-    let made = store.orders_made(name, first, now + TimeDelta::days(1));
-    let made = made.await?;
-    let came_in = store.came_in(name, first).await?;
     let kept_for = desk.keep_batches;
     let kept_since = (kept_for > 0).then(|| now - TimeDelta::days(kept_for.into()));
-    let known_since = store.calls_known_since(name, kept_since).await?;
+    let one_c = desk.publication.targets.iter();
+    let one_c = one_c.filter(|target| target.protocol == Protocol::OneC);
+    let one_c: Vec<String> = one_c.map(|target| target.name.clone()).collect();
+    // What takes longest, on two of the console's connections.
+    let of_orders = async {
+        let made = store.orders_made(name, first, now + TimeDelta::days(1));
+        let made = made.await?;
+        let at_1c = store.at_1c(name, day, &one_c).await?;
+        Ok((made, at_1c))
+    };
+    let of_calls = async {
+        let came_in = store.came_in(name, first).await?;
+        let known_since = store.calls_known_since(name, kept_since).await?;
+        let reasons = store.reasons(name, first, day).await?;
+        Ok::<_, store::Error>((came_in, known_since, reasons))
+    };
+    let ((made, at_1c), (came_in, known_since, reasons)) = tokio::try_join!(of_orders, of_calls)?;
     let known_since = known_since.filter(|since| *since > first);
-    let reasons = store.reasons(name, first, day).await?;
     let mut targets = Vec::new();
     for target in &desk.publication.targets {
         let key = targets::Target {
@@ -174,10 +187,6 @@ pub(super) async fn show(desk: Desk) -> Result<Response, Refusal> {
         };
         targets.push(TargetShown::of(target, &look, overview, t, zone));
     }
-    let one_c = desk.publication.targets.iter();
-    let one_c = one_c.filter(|target| target.protocol == Protocol::OneC);
-    let one_c: Vec<String> = one_c.map(|target| target.name.clone()).collect();
-    let at_1c = store.at_1c(name, day, &one_c).await?;
     let last =
         |at: Option<DateTime<Utc>>| at.map(|at| (shown::moment(at, zone), shown::ago(now - at, t)));
     let mut publications = Vec::new();

@@ -96,7 +96,7 @@ impl Store {
         let rows = self.look_up(async |connection| {
             sqlx::query_as!(
                 Made,
-                r#"SELECT s.status AS "status!", floor(extract(epoch FROM o.created_at) / 900)::bigint AS "slot!",
+                r#"SELECT s.status AS "status!", floor(date_part('epoch', o.created_at) / 900)::bigint AS "slot!",
                           count(*) AS "orders!"
                    FROM unnest($2::text[]) AS s (status)
                    CROSS JOIN LATERAL (
@@ -133,7 +133,7 @@ impl Store {
         let rows = self.look_up(async |connection| {
             sqlx::query_as!(
                 CameIn,
-                r#"SELECT floor(extract(epoch FROM b.received_at) / 900)::bigint AS "slot!", count(*) AS "calls!",
+                r#"SELECT floor(date_part('epoch', b.received_at) / 900)::bigint AS "slot!", count(*) AS "calls!",
                           coalesce(sum(b.rejected) FILTER (WHERE NOT b.dry_run), 0)::bigint AS "rejected!",
                           coalesce(sum(b.with_remarks) FILTER (WHERE NOT b.dry_run), 0)::bigint AS "with_remarks!"
                    FROM (
