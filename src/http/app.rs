@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     http::{HeaderValue, header, request},
 };
 use tokio::sync::{Semaphore, watch};
@@ -109,6 +109,8 @@ impl App {
         facts: &mut Facts,
     ) -> Result<Elements, Failure> {
         let begin = Instant::now();
+        // Of a body that cannot be read, what was announced.
+        facts.bytes = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         let share = Share::new(&caller.publication.name, address);
         let read = self.bodies.read(&head.headers, body, &share).await;
         let elements = read.map_err(|failure| failure.with_query(head.uri.query()))?;

@@ -124,3 +124,18 @@ async fn a_failed_login_has_its_address_in_the_log_and_nobody_else_has() {
         "{line}"
     );
 }
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_has_its_size_and_its_code_in_the_log() {
+    let (scratch, database) = (Scratch::new(), database().await);
+    let mut serving = serving(&scratch, &database, "");
+    for (body, code) in [("{not json", "malformed_json"), ("{}", "not_an_array")] {
+        let request = format!(
+            "POST /demodelivery/hs/AquaDeliveri/getOrdersURL HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        talk(&serving, request.as_bytes()).await;
+        let line = serving.hear(code);
+        assert!(line.contains(&format!("bytes={} ", body.len())), "{line}");
+    }
+}
