@@ -164,6 +164,43 @@ async fn what_another_site_sends_is_refused_and_never_carried() {
 }
 
 #[tokio::test]
+async fn an_action_after_the_sessions_end_is_told_to_be_undone_and_leads_back_to_its_page() {
+    let (app, mut browser, page, _) = written().await;
+    let own = format!("http://{}", app.operators_address);
+    for (referer, due) in [
+        (
+            format!("{own}{page}?done=rejected"),
+            &*format!("{page}?done=rejected"),
+        ),
+        ("https://evil.example/somewhere".to_owned(), "/console"),
+        ("nonsense".to_owned(), "/console"),
+    ] {
+        let settle = browser
+            .form(&format!("{page}/settle"), &[])
+            .header("Sec-Fetch-Site", "same-origin")
+            .header("Referer", &referer);
+        let asked = browser.see(settle).await;
+        assert_eq!(asked.status, 303, "{referer}");
+        let login = browser.get(asked.location()).await;
+        assert_eq!(login.status, 200, "{referer}");
+        assert!(login.shows("ничего не сделано"), "{}", login.text);
+        assert_eq!(login.field("next"), due);
+    }
+    let unsettled = "SELECT count(*) FROM journal_rejected WHERE settled_at IS NULL";
+    assert_eq!(app.value::<i64>(unsettled).await, 1);
+    let login = browser.get("/console/login?next=/console").await;
+    assert!(!login.shows("ничего не сделано"), "{}", login.text);
+}
+
+#[tokio::test]
+async fn whoever_looks_where_a_text_is_sent_gets_to_its_page() {
+    let (app, _, page, _) = written().await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let seen = browser.get(&format!("{page}/send")).await;
+    assert_eq!((seen.status.as_u16(), seen.location()), (303, &*page));
+}
+
+#[tokio::test]
 async fn only_the_text_of_a_kept_order_is_carried_and_only_to_its_page() {
     let (app, mut browser, page, text) = written().await;
     // Other actions begin anew; more than a form may have is not read.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Form,
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, Uri},
     response::{IntoResponse, Redirect, Response},
 };
 use chrono::{TimeDelta, Utc};
@@ -192,6 +192,12 @@ impl Correction<'_> {
         self.shown(status, Some(notice), Some(resubmitted), None)
             .await
     }
+}
+
+/// Whoever looks here, as after a choice of the language, gets to the order's page.
+pub(super) async fn lead_to_page(uri: Uri) -> Redirect {
+    let path = uri.path();
+    Redirect::to(path.strip_suffix("/send").unwrap_or(path))
 }
 
 pub(super) async fn send(

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::{
     Extension, Form,
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, State},
-    http::{HeaderMap, Method, StatusCode, header, request},
+    http::{HeaderMap, Method, StatusCode, Uri, header, request},
     middleware::Next,
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
@@ -53,6 +53,9 @@ struct CarriedPage {
 pub(super) struct Asked {
     #[serde(default)]
     next: String,
+    /// The session ended before somebody did something.
+    #[serde(default)]
+    over: String,
 }
 
 /// What somebody gave to log in.
@@ -81,16 +84,17 @@ impl Given {
     }
 
     /// The form again.
-    fn asked_again(self, language: Language, notice: Option<Notice>) -> Response {
+    fn asked_again(
+        self,
+        status: StatusCode,
+        language: Language,
+        notice: Option<Notice>,
+    ) -> Response {
         let page = LoginPage {
             page: Page::plain(language, texts(language).log_in).with(notice),
             login: self.login,
             next: self.next,
             carried: self.carried,
-        };
-        let status = match page.page.notice {
-            None => StatusCode::OK,
-            Some(_) => StatusCode::FORBIDDEN,
         };
         render(status, &page)
     }
@@ -101,7 +105,9 @@ pub(super) async fn show(headers: HeaderMap, Query(asked): Query<Asked>) -> Resp
         next: asked.next,
         ..Given::default()
     };
-    given.asked_again(language(&headers), None)
+    let language = language(&headers);
+    let over = (!asked.over.is_empty()).then(|| Notice::note(texts(language).nothing_done));
+    given.asked_again(StatusCode::OK, language, over)
 }
 
 /// Lets nobody by who is not logged in; whoever looks for a page logs in first and gets there then.
@@ -150,7 +156,9 @@ async fn ask(mut request: Request) -> Response {
     }
     let sends = path.strip_suffix("/send");
     let Some(next) = sends.filter(|page| is_kept_order(page)).map(str::to_owned) else {
-        return to_login("/console");
+        let next = came_from(request.headers());
+        let to = format!("/console/login?next={}&over=1", encoded(&next));
+        return Redirect::to(&to).into_response();
     };
     DefaultBodyLimit::max(FORM_BYTES).apply(&mut request);
     let form = Form::from_request(request, &()).await;
@@ -165,7 +173,15 @@ async fn ask(mut request: Request) -> Response {
         ..Given::default()
     };
     let notice = Notice::note(texts(language).session_is_over);
-    given.asked_again(language, Some(notice))
+    given.asked_again(StatusCode::FORBIDDEN, language, Some(notice))
+}
+
+/// The page on which somebody was when he did something.
+fn came_from(headers: &HeaderMap) -> String {
+    let referer = headers.get(header::REFERER);
+    let page = referer.and_then(|page| Uri::try_from(page.as_bytes()).ok());
+    let path = page.as_ref().and_then(Uri::path_and_query);
+    own_path(path.map_or("/console", |path| path.as_str())).to_owned()
 }
 
 pub(super) async fn log_in(
@@ -188,7 +204,7 @@ pub(super) async fn log_in(
         Err(Refused::Overloaded) => return Err(Refusal::Busy),
         Err(Refused::Unauthorized) => {
             let wrong = Notice::bad(texts(language).wrong_password);
-            return Ok(given.asked_again(language, Some(wrong)));
+            return Ok(given.asked_again(StatusCode::FORBIDDEN, language, Some(wrong)));
         }
     }
     let user = user.ok_or(Refusal::Defect)?;

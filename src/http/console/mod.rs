@@ -159,7 +159,9 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         )
         .route(
             "/console/p/{publication}/kept/{batch}/{position}/send",
-            post(kept_send::send).layer(DefaultBodyLimit::max(kept_order::FORM_BYTES)),
+            get(kept_send::lead_to_page)
+                .post(kept_send::send)
+                .layer(DefaultBodyLimit::max(kept_order::FORM_BYTES)),
         )
         .route("/console/p/{publication}/unmatched", get(unmatched::list))
         .route(

@@ -29,6 +29,7 @@ pub(super) struct Texts {
     pub login: &'static str,
     pub password: &'static str,
     pub wrong_password: &'static str,
+    pub nothing_done: &'static str,
     pub session_is_over: &'static str,
     pub text_goes_on: &'static str,
     pub text_goes_on_hint: &'static str,
