@@ -532,6 +532,12 @@ async fn an_older_rejected_update_may_be_left_alone() {
     assert_eq!(ids(&list), ["A-1"]);
     let page = listed(&list).remove(0);
     let text = with_total(&text_of(&browser.get(&page).await), "800");
+    let checked = send(&mut browser, &page, &text, "check").await;
+    let number: i32 = app.value("SELECT number FROM orders").await;
+    assert!(checked.shows(&format!("Изменит заказ {number}")));
+    let elsewhere = text.replace("\"id\": \"A-1\"", "\"id\": \"A-2\"");
+    let checked = send(&mut browser, &page, &elsewhere, "check").await;
+    assert!(checked.shows("Будет принят"), "{}", checked.text);
     let sent = send(&mut browser, &page, &text, "send").await;
     assert_eq!(sent.status, 303, "{}", sent.text);
     let seen = browser.get(sent.location()).await;

@@ -298,6 +298,9 @@ async fn an_order_that_is_not_to_be_sent_any_more_waits_for_nobody_and_is_sent_a
         .get("/console/p/demodelivery/orders?not_taken=1")
         .await;
     assert!(not_taken.shows("Таких заказов нет."), "{}", not_taken.text);
+    let all = browser.get("/console/p/demodelivery/orders").await;
+    let marks = all.text.matches("Отказ, больше не отправляется").count();
+    assert_eq!(marks, 2, "{}", all.text);
     assert_eq!(standing(&store).await, (1, 0));
     // Whoever sends all again does not mean them.
     let all = [("target", "1c"), ("which", "all")];

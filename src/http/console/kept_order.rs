@@ -263,10 +263,13 @@ fn told(desk: &Desk, kept: &KeptOrder, shown: &Shown<'_>, text: Option<&str>) ->
         let path = path_of(entry);
         fault(in_words(entry, language), path, input(path))
     };
-    let over = shown.over.as_ref();
+    // One with remarks is stored: sending it changes that order, as one that stands in its way would be changed.
+    let is_own = (shown.checked).is_some_and(|checked| checked.key == kept.order_key);
+    let own = kept.order_number.filter(|_| is_own);
+    let changed = (shown.over.map(|over| over.now.order)).or(own);
     let verdict = shown
         .checked
-        .map(|checked| verdict(checked, over, language, &mut fault_of));
+        .map(|checked| verdict(checked, changed, language, &mut fault_of));
     let is_told = |entry: &Value| {
         let text = in_words(entry, language);
         let mut told = verdict.iter().flat_map(|verdict| &verdict.errors);
@@ -301,17 +304,14 @@ fn told(desk: &Desk, kept: &KeptOrder, shown: &Shown<'_>, text: Option<&str>) ->
 /// What a check said; where the order would be rejected, with fields for what is wrong.
 fn verdict(
     checked: &Resubmitted,
-    over: Option<&Over>,
+    changed: Option<i32>,
     language: Language,
     fault: &mut dyn FnMut(&Value) -> Fault,
 ) -> Verdict {
     let t = texts(language);
-    let (class, title) = match over {
+    let (class, title) = match changed {
         _ if !checked.is_accepted() => ("bad", t.would_be_rejected.to_owned()),
-        Some(over) => {
-            let number = over.now.order.to_string();
-            ("warn", t.would_change.replace("{}", &number))
-        }
+        Some(number) => ("warn", t.would_change.replace("{}", &number.to_string())),
         None => ("good", t.would_be_accepted.to_owned()),
     };
     let listed = |list: &str| checked.entry[list].as_array().into_iter().flatten();

@@ -75,6 +75,7 @@ struct Row {
     status_class: &'static str,
     receiver_number: Option<String>,
     not_taken: bool,
+    withheld: bool,
     unmatched: bool,
     with_remarks: bool,
     /// An order that it may be the same as.
@@ -461,6 +462,7 @@ impl Row {
             status_class: status.map_or("", status_class),
             receiver_number: row.receiver_number,
             not_taken: row.not_taken.is_some(),
+            withheld: row.withheld,
             unmatched: row.unmatched,
             with_remarks: row.with_remarks,
             double: None,

@@ -79,6 +79,8 @@ pub struct OrderRow {
     pub receiver_number: Option<String>,
     /// Why 1C, or another target, does not take it; `None`: nobody refuses it.
     pub not_taken: Option<String>,
+    /// A target refused it, and an operator said that it is not to be sent there any more.
+    pub withheld: bool,
     pub unmatched: bool,
     pub with_remarks: bool,
 }
@@ -550,7 +552,7 @@ async fn page(
         OrderRow,
         r#"SELECT o.number, o.sender_id, o.status, o.created_at, o.total, o.shipping_date_from, o.shipping_date_to,
                   o.shipping_address AS "shipping_address: Json<AddressContent>", c.username AS client, c.phone,
-                  r.number AS "receiver_number?", coalesce(r.error, d.error) AS not_taken,
+                  r.number AS "receiver_number?", coalesce(r.error, d.error) AS not_taken, d.withheld AS "withheld!",
                   EXISTS (
                       SELECT FROM order_item i
                       WHERE i.publication = $1 AND i.order_number = o.number AND i.product_number IS NULL
@@ -575,15 +577,15 @@ async fn page(
                SELECT r.number, r.error FROM order_receiver r
                WHERE r.publication = $1 AND r.order_number = o.number OFFSET 0
            ) r ON true
-           LEFT JOIN LATERAL (
-               SELECT d.error FROM unnest($3::text[]) AS t (name)
+           CROSS JOIN LATERAL (
+               SELECT min(d.error) FILTER (WHERE NOT d.withheld) AS error, coalesce(bool_or(d.withheld), false) AS withheld
+               FROM unnest($3::text[]) AS t (name)
                CROSS JOIN LATERAL (
-                   SELECT d.error FROM target_delivery d
-                   WHERE d.publication = $1 AND d.target = t.name AND d.order_number = o.number AND NOT d.withheld
+                   SELECT d.error, d.withheld FROM target_delivery d
+                   WHERE d.publication = $1 AND d.target = t.name AND d.order_number = o.number
                      AND d.error IS NOT NULL AND (d.next_try_at IS NULL OR d.next_try_at > now()) OFFSET 0
                ) d
-               LIMIT 1
-           ) d ON true
+           ) d
            ORDER BY k.place"#,
         publication,
         &numbers,
