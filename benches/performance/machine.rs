@@ -99,8 +99,10 @@ fn command(folder: &Path, settings: &Path, url: Option<&str>) -> Command {
 
 fn settings_file(folder: &Path, name: &str, coalesce: bool) -> Result<PathBuf, Error> {
     let path = folder.join(format!("{name}.toml"));
+    // All callers are one network, which has a third of it.
+    let room = 1024 * 1024 * 1024;
     let text = format!(
-        "[limits]\ncoalesce = {coalesce}\n\
+        "[limits]\ncoalesce = {coalesce}\nbytes_in_flight = {room}\n\
          [[publication]]\nname = \"{USUAL}\"\nanonymous = true\n\
          [[publication]]\nname = \"{CATALOGUE}\"\nanonymous = true\n"
     );
