@@ -9,12 +9,17 @@ const MANY: usize = 200;
 
 /// Does work on `rows` orders or rows. If they are many, the thread's other tasks move to another thread meanwhile.
 pub(crate) fn block_if_many<T>(rows: usize, work: impl FnOnce() -> T) -> T {
+    block_if(rows > MANY, work)
+}
+
+/// The same where the work is known to be long.
+pub(crate) fn block_if<T>(is_long: bool, work: impl FnOnce() -> T) -> T {
     // A runtime of one thread cannot move them; nor does it serve anybody else.
     let can_move = || {
         Handle::try_current()
             .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
     };
-    if rows > MANY && can_move() {
+    if is_long && can_move() {
         tokio::task::block_in_place(work)
     } else {
         work()

@@ -187,9 +187,8 @@ impl<'a> Transaction<'a> {
             }
         };
         // The database takes longer than that. Where it does not take the orders, nobody sees these responses.
-        let (written, responses) = tokio::join!(biased; written, async {
-            block_if_many(self.orders, || self.write_responses(&decision, &stored))
-        });
+        let responses = async { self.write_responses(&decision, &stored) };
+        let (written, responses) = tokio::join!(biased; written, responses);
         self.stage("write", decided_at, &metrics.write);
         let outcome = match written {
             Ok(()) => Ok(()),

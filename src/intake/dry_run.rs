@@ -154,10 +154,8 @@ impl Intake {
             job.reserve_response(&verdicts, &stored, most_bytes)
         })?;
         inner.note(&job, &verdicts, known.now).await;
-        let body = block_if_many(job.elements.len(), || {
-            job.write_response(&verdicts, &stored)
-        });
-        job.reply(body?, &verdicts, Vec::new())
+        let body = job.write_response(&verdicts, &stored)?;
+        job.reply(body, &verdicts, Vec::new())
     }
 }
 

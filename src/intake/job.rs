@@ -164,9 +164,13 @@ impl Job {
     ) -> Result<Vec<Vec<u8>>, Unavailable> {
         let envelope = self.envelope(verdicts, stored);
         let writer = envelope.writer();
-        let threads = Size::of(&self.body).threads();
+        let size = Size::of(&self.body);
+        let written = size.run_here(|| {
+            let pieces = |entries| writer.pieces(entries);
+            in_parallel(writer.entries(), size.threads(), pieces)
+        });
         let mut body = Vec::new();
-        for pieces in in_parallel(writer.entries(), threads, |entries| writer.pieces(entries)) {
+        for pieces in written {
             body.extend(pieces.map_err(|error| self.unanswerable(&error))?);
         }
         debug_assert!(

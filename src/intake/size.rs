@@ -10,6 +10,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use crate::{
     fair_semaphore::{FairSemaphore, Permit, QueueFull},
     share::Share,
+    threads::block_if,
 };
 
 const KIB: usize = 1024;
@@ -98,6 +99,11 @@ impl Size {
         } else {
             Ok(work())
         }
+    }
+
+    /// The same work where it stands.
+    pub fn run_here<T>(self, work: impl FnOnce() -> T) -> T {
+        block_if(self.treatment().off_thread, work)
     }
 }
 
