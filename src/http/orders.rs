@@ -93,7 +93,7 @@ async fn process(
 fn respond(reply: Reply, facts: &mut Facts) -> Response {
     let verdicts = &reply.verdicts;
     (facts.accepted, facts.rejected) = (verdicts.accepted, verdicts.rejected);
-    facts.orders = verdicts.accepted + verdicts.rejected;
+    facts.orders = verdicts.orders();
     facts.stages.extend(reply.stages);
     let body = ReplyBody::new(reply.body, reply.memory);
     let mut response = json(StatusCode::OK, Body::new(body));

@@ -189,7 +189,7 @@ impl Metrics {
     }
 
     pub fn processed(&self, publication: &str, verdicts: &Verdicts) {
-        let orders = verdicts.accepted + verdicts.rejected;
+        let orders = verdicts.orders();
         #[expect(clippy::cast_precision_loss, reason = "batches are not that large")]
         self.batch_orders.observe(orders as f64);
         if let Some(counters) = self.publications.of(publication) {

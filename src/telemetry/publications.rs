@@ -66,6 +66,12 @@ impl Verdicts {
         }
         counted
     }
+
+    /// Entries of the batch.
+    #[must_use]
+    pub fn orders(&self) -> usize {
+        self.accepted + self.rejected
+    }
 }
 
 /// All publications of the settings.
