@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     Console,
     escape::visible,
-    export::{Cell, Days, Export, Format, STEP, Sheet, Source, orders, send},
+    export::{Cell, Days, Export, Format, STEP, Sheet, Source, joined, noted, orders, send},
     orders::{Unreadable, days},
     page::{Notice, Page, Section, base, encoded, render},
     period,
@@ -259,17 +259,14 @@ fn details(row: &ActionRow, products: &HashMap<i32, String>, t: &Texts) -> Strin
 /// The filter of an export as people read it.
 fn told(filter: &Value, t: &Texts) -> String {
     let part = |name: &str| filter.get(name).and_then(Value::as_str);
-    let parts = [
-        part("login").map(str::to_owned),
-        part("from").map(|text| format!("{} {}", t.done_from, orders::day(text))),
-        part("to").map(|text| format!("{} {}", t.done_to, orders::day(text))),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() {
-        t.all.to_owned()
-    } else {
-        parts.join(", ")
-    }
+    joined(
+        [
+            part("login").map(str::to_owned),
+            part("from").map(|text| format!("{} {}", t.done_from, period::told(text))),
+            part("to").map(|text| format!("{} {}", t.done_to, period::told(text))),
+        ],
+        t,
+    )
 }
 
 const COLUMNS: usize = 5;
@@ -349,11 +346,7 @@ pub(super) async fn export(
         summed: None,
         cut: t.actions_export_cut,
     };
-    let set = asked.parameters().into_iter();
-    let set = set.filter(|(_, value)| !value.is_empty());
-    let filter = set
-        .map(|(name, value)| (name.to_owned(), Value::from(value)))
-        .collect();
+    let filter = noted(asked.parameters());
     let export = Export {
         format,
         sheet,

@@ -16,6 +16,11 @@ pub(super) fn shown(day: NaiveDate) -> String {
     day.format("%d.%m.%Y").to_string()
 }
 
+/// A day that was typed, likewise; what is none as it stands.
+pub(super) fn told(text: &str) -> String {
+    read(text).map_or_else(|| text.to_owned(), shown)
+}
+
 /// When that day begins.
 pub(super) fn begin(day: NaiveDate, zone: Zone) -> Option<DateTime<Utc>> {
     zone.moment(day.and_time(NaiveTime::MIN))

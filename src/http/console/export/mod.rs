@@ -26,7 +26,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Console, refusal::Refusal, session::Desk};
+use super::{Console, refusal::Refusal, session::Desk, texts::Texts};
 use crate::{
     order::{fault::Language, zone::Zone},
     store::{self, console::Act},
@@ -122,6 +122,24 @@ pub(super) struct Export<const N: usize, S: Source<N>> {
 
 /// The first and the last day.
 pub(super) type Days = (Option<NaiveDate>, Option<NaiveDate>);
+
+/// What a list was asked for, for the journal of operators.
+pub(super) fn noted<const N: usize>(parameters: [(&str, &str); N]) -> Value {
+    let set = parameters.into_iter();
+    let set = set.filter(|(_, value)| !value.is_empty());
+    set.map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .collect()
+}
+
+/// The parts of that as people read them.
+pub(super) fn joined<const N: usize>(parts: [Option<String>; N], t: &Texts) -> String {
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        t.all.to_owned()
+    } else {
+        parts.join(", ")
+    }
+}
 
 /// Answers with the file. Whatever fails before its first byte is told on a page, and nothing leaves before it is noted who took it.
 pub(super) async fn send<const N: usize, S: Source<N>>(

@@ -6,7 +6,7 @@ use axum::{Form, extract::State, response::Response};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Cell, Export, Format, STEP, Sheet, Source, Style, send};
+use super::{Cell, Export, Format, STEP, Sheet, Source, Style, joined, noted, send};
 use crate::{
     http::console::{
         Console,
@@ -205,7 +205,7 @@ pub(in crate::http::console) async fn export(
         summed: Some((TOTAL, t.total)),
         cut: t.export_cut,
     };
-    let filter = noted(&asked);
+    let filter = noted(asked.parameters());
     let [(_, status), ..] = asked.parameters();
     let export = Export {
         format,
@@ -220,37 +220,21 @@ pub(in crate::http::console) async fn export(
     send(&console, &desk, export).await
 }
 
-/// What was asked for, for the journal of operators.
-fn noted(asked: &Asked) -> Value {
-    let set = asked.parameters().into_iter();
-    let set = set.filter(|(_, value)| !value.is_empty());
-    set.map(|(name, value)| (name.to_owned(), Value::from(value)))
-        .collect()
-}
-
-/// `26.11.2026`
-pub(in crate::http::console) fn day(text: &str) -> String {
-    period::read(text).map_or_else(|| text.to_owned(), period::shown)
-}
-
-/// The same, as people read it.
+/// A filter as it was noted, as people read it.
 pub(in crate::http::console) fn told(filter: &Value, t: &Texts) -> String {
     let part = |name: &str| filter.get(name).and_then(Value::as_str);
     let status = part("status").and_then(Status::parse);
-    let parts = [
-        status.map(|status| t.statuses(status).to_owned()),
-        part("from").map(|text| format!("{} {}", t.created_from, day(text))),
-        part("to").map(|text| format!("{} {}", t.created_to, day(text))),
-        part("not_taken").map(|_| t.not_taken.to_owned()),
-        part("unmatched").map(|_| t.with_unmatched.to_owned()),
-        part("remarks").map(|_| t.with_remarks.to_owned()),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() {
-        t.all.to_owned()
-    } else {
-        parts.join(", ")
-    }
+    joined(
+        [
+            status.map(|status| t.statuses(status).to_owned()),
+            part("from").map(|text| format!("{} {}", t.created_from, period::told(text))),
+            part("to").map(|text| format!("{} {}", t.created_to, period::told(text))),
+            part("not_taken").map(|_| t.not_taken.to_owned()),
+            part("unmatched").map(|_| t.with_unmatched.to_owned()),
+            part("remarks").map(|_| t.with_remarks.to_owned()),
+        ],
+        t,
+    )
 }
 
 #[cfg(test)]
