@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
@@ -165,6 +165,41 @@ async fn send_until(done: Arc<AtomicBool>, address: SocketAddr, sender: usize) -
         taken += 1;
     }
     taken
+}
+
+// The caller goes on while this one waits for the service's end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_there_is_no_database_is_at_once_and_leaves_callers_to_the_next_process() {
+    let scratch = Scratch::new();
+    fs::write(scratch.join("aqua.toml"), SETTINGS).unwrap();
+    let (socket, address) = socket();
+    let path = scratch.join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut serve = activated(&scratch, &socket, "postgres://nobody@127.0.0.1:1/nothing");
+    let mut serving = Serving::spawn(serve.env("NOTIFY_SOCKET", &path));
+    let mut said = [0; 4096];
+    let length = systemd.recv(&mut said).unwrap();
+    let said = String::from_utf8_lossy(&said[..length]);
+    assert!(said.contains("waiting for the database"), "{said}");
+
+    let caller = tokio::spawn(async move {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let sent = client.post(format!("http://{address}{ORDERS}"));
+        let sent = sent.body(example_request().to_string()).send().await;
+        sent.unwrap().status()
+    });
+    let begun = Instant::now();
+    serving.signal(Signal::SIGTERM);
+    serving.hear("stopped");
+    assert_eq!(serving.end().0, Some(0));
+    // Callers are given five seconds in which the database may come.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+
+    let database = postgres::database().await;
+    let _next = Serving::start(&mut activated(&scratch, &socket, &database.url()));
+    assert_eq!(caller.await.unwrap(), 200);
 }
 
 #[tokio::test]

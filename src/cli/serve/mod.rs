@@ -8,6 +8,7 @@ use std::{
     future::Future,
     io::{IsTerminal, stdin, stdout},
     net::SocketAddr,
+    pin::pin,
     sync::{Arc, OnceLock, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -109,6 +110,7 @@ pub(super) async fn run_until(
             let _ = stopped_at.set(Instant::now());
         }
     };
+    let mut stop = pin!(stop);
     let addresses = Addresses {
         listen: address,
         operator: operators_listener.as_ref().map(|(_, address)| *address),
@@ -129,8 +131,12 @@ pub(super) async fn run_until(
     let mut opened = None;
     let serving = async {
         if is_systemds {
-            // Whoever connected since the last process stopped would rather wait a little longer than be told 503.
-            let _ = timeout(CALLERS_WAIT, works.begun.notified()).await;
+            // Whoever connected since the last process stopped would rather wait a little longer than be told 503. Where we are
+            // stopped meanwhile, the next process finds them there.
+            tokio::select! {
+                _ = timeout(CALLERS_WAIT, works.begun.notified()) => {}
+                () = &mut stop => return 0,
+            }
         }
         http::serve(listener, app, faults, tls, stop).await
     };
