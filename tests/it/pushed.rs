@@ -63,7 +63,8 @@ async fn an_order_found_by_external_id_gets_the_status_and_the_ids_of_1c() {
     );
     assert_eq!(answer["data"][uid]["data"][0]["status"], "new");
     let standing = "SELECT o.sender_id || ' ' || o.status || ' ' || coalesce(r.number, '-') || ' ' || coalesce(r.uid, '-')
-         FROM orders o JOIN order_receiver r ON r.order_number = o.number ORDER BY 1";
+         FROM orders o JOIN order_receiver r ON (r.publication, r.order_number) = (o.publication, o.number)
+         ORDER BY 1";
     let due = ["a approved АВ-7 -".to_owned(), format!("b new - {uid}")];
     assert_eq!(app.values::<String>(standing).await, due);
     // The same again changes nothing, and a step back is told.

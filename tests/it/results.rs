@@ -416,7 +416,7 @@ async fn that_the_same_is_said_of_a_newer_version_does_not_make_it_later() {
     let app = with_orders(1).await;
     let said = |version: i32, number: &str| json!({ "number": 1, "version": version, "receiver_number": number });
     app.report_one(&said(1, "N-1")).await;
-    app.run("UPDATE order_receiver SET said_at = said_at - interval '1 hour'")
+    app.run("UPDATE order_receiver SET said_at = now() - interval '1 hour'")
         .await;
     app.accept(&changed(order("A-1"), "/total", 999)).await;
     app.report_one(&said(2, "N-1")).await;
