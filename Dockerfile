@@ -15,6 +15,10 @@ RUN mkdir -p src tests/it benches/performance \
     && cargo build --locked --release \
     && cargo clean --locked --release --package aqua-orders
 
+# The list of the crates that are in the program; scanners of images find it by its name.
+COPY scripts/ensure.sh scripts/sbom.sh ./scripts/
+RUN scripts/sbom.sh
+
 # build.rs looks at migrations/ and .sqlx/: the program has the one inside and checks its SQL against the other, so that
 # no database is needed here. The mock's demo data is inside, too.
 COPY config/default.toml ./config/default.toml
@@ -35,6 +39,7 @@ RUN groupadd --gid 10001 aqua \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin aqua
 WORKDIR /opt/aqua-orders
 COPY --from=builder /build/target/release/aqua-orders /usr/local/bin/aqua-orders
+COPY --from=builder /build/target/aqua-orders.cdx.json ./
 COPY LICENSE-MIT LICENSE-APACHE ./
 COPY config ./config
 ARG REVISION=unknown

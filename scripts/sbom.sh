@@ -1,6 +1,6 @@
 #!/bin/sh
 # Lists the crates that are in the program, with versions, hashes and licences, as CycloneDX: target/aqua-orders.cdx.json. The
-# package has it in; of an image's program it says the same, for both are built from one lock file.
+# package and the image have it in.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/ensure.sh
