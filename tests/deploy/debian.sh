@@ -2,6 +2,7 @@
 # (debootstrap, systemd-nspawn).
 # shellcheck shell=sh
 . scripts/ensure.sh
+. tests/deploy/checks.sh
 
 release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 scratch=$(mktemp -d /var/tmp/aqua-debian.XXXXXX)
@@ -85,36 +86,6 @@ database() {
     inside runuser -u aqua-orders -- "$program" --host=/var/lib/aqua-orders/postgres --username=aqua_orders --dbname=aqua_orders "$@"
 }
 
-# within SECONDS COMMAND…: until it succeeds.
-within() {
-    left=$1
-    shift
-    until "$@"; do
-        left=$((left - 1))
-        [ "$left" -gt 0 ] || return 1
-        sleep 1
-    done
-}
-failed=0
-# check WHAT COMMAND…: the command succeeds.
-check() {
-    what=$1
-    shift
-    if "$@" >"$scratch/said" 2>&1; then
-        echo "ok    $what"
-    else
-        echo "FAULT $what"
-        tail -n 20 "$scratch/said" | sed 's/^/      /'
-        failed=1
-    fi
-}
-# says TEXT COMMAND…: a line of what it prints is like that.
-says() {
-    wanted=$1
-    shift
-    "$@" >"$scratch/text" 2>&1 || true
-    grep -q -- "$wanted" "$scratch/text" || { cat "$scratch/text" && return 1; }
-}
 mode() { says "^$2\$" inside stat -c '%a %U:%G' "$1"; }
 there() { [ -e "$root$1" ]; }
 gone() { [ ! -e "$root$1" ]; }
