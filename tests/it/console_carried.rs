@@ -242,3 +242,43 @@ async fn only_the_text_of_a_kept_order_is_carried_and_only_to_its_page() {
     );
     assert_eq!(app.count("orders").await, 0);
 }
+
+#[tokio::test]
+async fn the_choice_of_a_language_at_the_login_keeps_the_text_and_the_way_back() {
+    let (app, mut browser, page, text) = written().await;
+    let send = format!("{page}/send");
+    let asked = browser.post(&send, &form(&text, "Анна")).await;
+    assert!(
+        asked.text.contains("formaction=\"/console/language\""),
+        "{}",
+        asked.text
+    );
+    let typed = [("login", "Анна"), ("password", "typed"), ("language", "en")];
+    let english = submit(&mut browser, &asked, "/console/language", &typed).await;
+    assert_eq!(english.status, 200, "{}", english.text);
+    assert!(
+        english.text.contains("<html lang=\"en\">"),
+        "{}",
+        english.text
+    );
+    assert_eq!(hidden(&english), hidden(&asked));
+    assert!(
+        english.text.contains("name=\"login\" value=\"Анна\"") && !english.text.contains("typed")
+    );
+    let right = [("login", "Анна"), ("password", PASSWORD)];
+    let inside = submit(&mut browser, &english, "/console/login", &right).await;
+    let back = submit(&mut browser, &inside, &send, &[]).await;
+    assert_eq!(text_of(&back), text.replace("\"дорого\"", "720"));
+    // Without a text the way is kept.
+    end_sessions(&app).await;
+    let asked = browser.get(&page).await;
+    let asked = browser.get(asked.location()).await;
+    let there = submit(
+        &mut browser,
+        &asked,
+        "/console/language",
+        &[("language", "ru")],
+    )
+    .await;
+    assert_eq!((there.status.as_u16(), there.location()), (303, &*page));
+}

@@ -235,20 +235,21 @@ pub(super) async fn log_out(
     Ok((cookies, Redirect::to("/console/login")).into_response())
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Chosen {
-    language: String,
-    #[serde(default)]
-    next: String,
-}
-
-pub(super) async fn set_language(Form(chosen): Form<Chosen>) -> Response {
-    let language = match chosen.language.as_str() {
-        "en" => Language::En,
+/// On the login's page what somebody wrote is taken along, and stays before him.
+pub(super) async fn set_language(Form(form): Form<Vec<(String, String)>>) -> Response {
+    let mut chosen = form.iter().filter(|(name, _)| name == "language");
+    let language = match chosen.next() {
+        Some((_, code)) if code == "en" => Language::En,
         _ => Language::Ru,
     };
+    let given = Given::of(form);
     let cookie = [(header::SET_COOKIE, texts::cookie(language))];
-    (cookie, Redirect::to(own_path(&chosen.next))).into_response()
+    if given.carried.is_empty() {
+        return (cookie, Redirect::to(own_path(&given.next))).into_response();
+    }
+    let notice = Notice::note(texts(language).session_is_over);
+    let page = given.asked_again(StatusCode::OK, language, Some(notice));
+    (cookie, page).into_response()
 }
 
 /// A path of the console's, and of no other site.

@@ -204,7 +204,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
                 .layer(DefaultBodyLimit::max(kept_order::FORM_BYTES)),
         )
         .route("/console/logout", post(login::log_out))
-        .route("/console/language", post(login::set_language))
+        .route(
+            "/console/language",
+            post(login::set_language).layer(DefaultBodyLimit::max(kept_order::FORM_BYTES)),
+        )
         .merge(pages)
         .route("/console/assets/{hash}/{name}", get(assets::file))
         .route("/console/{*other}", get(async || Refusal::NotFound))
