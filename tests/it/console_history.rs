@@ -231,3 +231,56 @@ async fn what_a_target_refused_stays_in_the_history_after_it_has_taken_the_order
         "{said:?}"
     );
 }
+
+#[tokio::test]
+async fn a_change_is_told_by_what_addresses_and_products_are_called() {
+    let app = TestApp::with(operators).await;
+    app.run("INSERT INTO product (publication, number, name) VALUES ('demodelivery', 7001, 'Вода 19 л')")
+        .await;
+    app.run("INSERT INTO product_sender_id (publication, sender_id, product_number) VALUES ('demodelivery', 'own-19', 7001)")
+        .await;
+    app.accept(&order("A-1")).await;
+    let mut moved = changed(order("A-1"), "/order_item_list/0/product_id", "own-19");
+    moved["shipping_address"] =
+        json!({ "city": "Сыктывкар", "street": "Ленина", "house": "5", "str": "Ленина 5" });
+    app.accept(&moved).await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let told = history(&mut browser, &app, "A-1").await;
+    assert_tells(&told, &["Изменён"]);
+    for part in [
+        "Строка 1, Товар: – → 7001 Вода 19 л",
+        "Адрес доставки: Кутузова, д. 19, г. Сыктывкар → Ленина, д. 5, г. Сыктывкар",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_whose_lines_do_not_make_its_total_is_marked_on_its_page() {
+    let app = TestApp::with(operators).await;
+    // Two at 355: 710.
+    let with = |id: &str, total: u32, delivery: u32, points: u32| {
+        let sent = changed(order(id), "/total", total);
+        changed(changed(sent, "/delivery_cost", delivery), "/coins", points)
+    };
+    let mut browser = Browser::of(&app, "Анна").await;
+    for (id, total, delivery, points, is_marked) in [
+        ("exact", 710, 0, 0, false),
+        ("delivered", 810, 100, 0, false),
+        ("beside", 710, 100, 50, false),
+        ("paid", 760, 100, 50, false),
+        ("less", 660, 0, 50, false),
+        ("off", 711, 0, 0, true),
+        ("far", 100, 100, 50, true),
+    ] {
+        app.accept(&with(id, total, delivery, points)).await;
+        let number = number(&app, id).await;
+        let page = browser.get(&format!("{BASE}/orders/{number}")).await;
+        assert_eq!(
+            page.shows("с итогом не сходится"),
+            is_marked,
+            "{id}: {}",
+            page.text
+        );
+    }
+}

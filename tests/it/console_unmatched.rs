@@ -516,7 +516,11 @@ async fn a_match_is_taken_back_and_its_lines_of_open_orders_are_empty_again() {
         .value("SELECT number FROM orders WHERE sender_id = 'B'")
         .await;
     let history = browser.get(&format!("{BASE}/orders/{number}")).await;
-    assert!(history.shows("Строка 1, Товар: 2 → –"), "{}", history.text);
+    assert!(
+        history.shows("Строка 1, Товар: 2 Помпа механическая → –"),
+        "{}",
+        history.text
+    );
     let mut boss = Browser::of(&app, "boss").await;
     let journal = boss.get(&format!("{BASE}/actions")).await;
     assert!(

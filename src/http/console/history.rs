@@ -1,6 +1,8 @@
 //! What became of an order: who made it, who changed it from what to what, what of it was rejected and who corrected that, each time
 //! that it was not taken, who sent it again or had it not be sent.
 
+use std::collections::{BTreeSet, HashMap};
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -16,7 +18,8 @@ use super::{
 use crate::{
     order::{
         fault::Language,
-        model::{Order, Status},
+        model::{Client, Order, Status},
+        reply,
         zone::Zone,
     },
     store::{
@@ -49,19 +52,22 @@ pub(super) struct Event {
 pub(super) async fn events(
     desk: &Desk,
     order: &Order,
+    client: &Client,
     receiver: Option<&(Receiver, DateTime<Utc>)>,
 ) -> Result<Vec<Event>, Refusal> {
     let (store, name) = (desk.store(), desk.publication.name.as_str());
     let (language, zone) = (desk.visit.language, desk.publication.rules.timezone);
     let t = texts(language);
     let mut events = Vec::new();
+    let changes = store.order_changes(name, order.number).await?;
+    let tells = Tells::of(desk, client, &changes).await?;
     if let Some(made) = store.order_creation(name, order.number).await? {
         let at = made.received_at.or_else(|| made.batch.and_then(made_at));
         let who = sender(made.login, made.request_id.as_deref(), language);
         events.push(Event::new(at, t.event_made, "good", who));
     }
     let mut correction = None;
-    for change in store.order_changes(name, order.number).await? {
+    for change in changes {
         if change.version == 1 {
             correction = Some(change);
             continue;
@@ -74,7 +80,7 @@ pub(super) async fn events(
             (None, None, _) => t.by_command.to_owned(),
         };
         events.push(Event {
-            details: differences(&change.changes, language, zone),
+            details: tells.differences(&change.changes),
             ..Event::new(Some(change.made_at), t.event_changed, "info", who)
         });
     }
@@ -85,12 +91,12 @@ pub(super) async fn events(
             "resubmit" => correction.take(),
             _ => None,
         };
-        Event::of_action(action, correction, desk)
+        Event::of_action(action, correction, desk, &tells)
     }));
     if let Some(correction) = correction {
         let who = correction.login.unwrap_or_default();
         events.push(Event {
-            details: differences(&correction.changes, language, zone),
+            details: tells.differences(&correction.changes),
             ..Event::new(Some(correction.made_at), t.event_corrected, "info", who)
         });
     }
@@ -133,7 +139,7 @@ pub(super) async fn events(
     };
     let kept = store.journal_orders(name, None, &filter).await?;
     for (place, attempt) in kept.iter().enumerate() {
-        events.push(Event::of_kept(attempt, kept.get(place + 1), desk));
+        events.push(Event::of_kept(attempt, kept.get(place + 1), desk, &tells));
     }
     for event in &mut events {
         event.when = (event.at).map_or_else(String::new, |at| shown::moment(at, zone));
@@ -180,9 +186,9 @@ impl Event {
         action: ActionRow,
         correction: Option<JournalChange>,
         desk: &Desk,
+        tells: &Tells,
     ) -> Option<Self> {
-        let (language, zone) = (desk.visit.language, desk.publication.rules.timezone);
-        let t = texts(language);
+        let t = texts(desk.visit.language);
         let what = match action.kind.as_str() {
             "resend" => t.event_resent,
             "withhold" => t.event_withheld,
@@ -192,8 +198,7 @@ impl Event {
         };
         let target = action.details["target"].as_str();
         let target = target.map(|target| format!("→ {target}"));
-        let corrected =
-            correction.map(|correction| differences(&correction.changes, language, zone));
+        let corrected = correction.map(|correction| tells.differences(&correction.changes));
         let batch = action.details["batch"].as_str();
         let kept = batch.zip(action.details["position"].as_i64());
         let base = base(&desk.publication.name);
@@ -208,8 +213,8 @@ impl Event {
     }
 
     /// `before`: the attempt before it. An operator's differs from that by what he corrected.
-    fn of_kept(kept: &KeptOrder, before: Option<&KeptOrder>, desk: &Desk) -> Self {
-        let (language, zone) = (desk.visit.language, desk.publication.rules.timezone);
+    fn of_kept(kept: &KeptOrder, before: Option<&KeptOrder>, desk: &Desk, tells: &Tells) -> Self {
+        let language = desk.visit.language;
         let t = texts(language);
         let base = base(&desk.publication.name);
         let page = format!("{base}/kept/{}/{}", kept.batch, kept.position);
@@ -222,7 +227,7 @@ impl Event {
         let has_both = |before: &&KeptOrder| !before.body.is_empty() && !kept.body.is_empty();
         if let Some(before) = before.filter(has_both).filter(|_| is_his) {
             let changes = corrected::changes(&before.body, &kept.body);
-            details.splice(0..0, differences(&changes, language, zone));
+            details.splice(0..0, tells.differences(&changes));
         }
         let (what, class) = match &kept.warnings {
             Some(_) => (t.event_remarks, "warn"),
@@ -246,38 +251,116 @@ fn made_at(id: uuid::Uuid) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
 }
 
-/// `Сумма: 710 → 720`, moments in the publication's time.
-fn differences(changes: &Value, language: Language, zone: Zone) -> Vec<String> {
-    let told = |field: &str, value: &Value| match value {
-        Value::Null => "–".to_owned(),
-        Value::String(text) => match (DateTime::parse_from_rfc3339(text), Status::parse(text)) {
-            (Ok(moment), _) => shown::moment(moment.to_utc(), zone),
-            (_, Some(status)) if field == "status" => texts(language).status(status).to_owned(),
-            _ if field == "payment_type" => texts(language).payment_type(text).to_owned(),
-            _ if is_amount(field) => text.parse().map_or_else(
-                |_no_amount| text.clone(),
-                |amount| shown::money(amount, language),
-            ),
-            _ => text.clone(),
-        },
-        Value::Bool(true) => texts(language).yes.to_owned(),
-        Value::Bool(false) => texts(language).no.to_owned(),
-        // A line that came or went.
-        Value::Object(line) => {
-            let part = |name: &str| line.get(name).and_then(Value::as_str);
-            let name = part("name").or(part("product_id")).unwrap_or_default();
-            let quantity = line.get("quantity").unwrap_or(&Value::Null);
-            format!("{name} × {quantity}, {}", part("price").unwrap_or_default())
-        }
-        other => other.to_string(),
-    };
-    let changes = changes.as_object().into_iter().flatten();
-    changes
-        .map(|(field, change)| {
-            let (from, to) = (told(field, &change[0]), told(field, &change[1]));
-            format!("{}: {from} → {to}", path_title(field, language))
+/// Tells changes as people read them.
+struct Tells {
+    language: Language,
+    zone: Zone,
+    /// What our numbers in them mean.
+    addresses: HashMap<i32, String>,
+    products: HashMap<i32, String>,
+}
+
+impl Tells {
+    /// `client`: whose order it is, with all addresses.
+    async fn of(desk: &Desk, client: &Client, changes: &[JournalChange]) -> Result<Self, Refusal> {
+        let values = changes
+            .iter()
+            .filter_map(|change| change.changes.as_object());
+        let pairs = values
+            .flatten()
+            .filter_map(|(field, pair)| Some((field, pair.as_array()?)));
+        let products = pairs
+            .flat_map(|(field, pair)| pair.iter().filter_map(|value| product_of(field, value)));
+        let products: BTreeSet<i32> = products.collect();
+        let products: Vec<i32> = products.into_iter().collect();
+        let products = if products.is_empty() {
+            HashMap::new()
+        } else {
+            let name = &desk.publication.name;
+            desk.store().product_names(name, &products).await?
+        };
+        let addresses = client
+            .addresses
+            .iter()
+            .filter(|address| !address.content.is_erased());
+        let addresses = addresses.map(|address| {
+            let district = address.district_name.as_deref();
+            (
+                address.number,
+                reply::address_name(&address.content, district),
+            )
+        });
+        Ok(Self {
+            language: desk.visit.language,
+            zone: desk.publication.rules.timezone,
+            addresses: addresses.collect(),
+            products,
         })
-        .collect()
+    }
+
+    /// `Сумма: 710 → 720`, moments in the publication's time, addresses and products by what they are called.
+    fn differences(&self, changes: &Value) -> Vec<String> {
+        let changes = changes.as_object().into_iter().flatten();
+        changes
+            .map(|(field, change)| {
+                let (from, to) = (self.value(field, &change[0]), self.value(field, &change[1]));
+                format!("{}: {from} → {to}", path_title(field, self.language))
+            })
+            .collect()
+    }
+
+    fn value(&self, field: &str, value: &Value) -> String {
+        let t = texts(self.language);
+        match value {
+            Value::Null => "–".to_owned(),
+            Value::String(text) => {
+                match (DateTime::parse_from_rfc3339(text), Status::parse(text)) {
+                    (Ok(moment), _) => shown::moment(moment.to_utc(), self.zone),
+                    (_, Some(status)) if field == "status" => t.status(status).to_owned(),
+                    _ if field == "payment_type" => t.payment_type(text).to_owned(),
+                    _ if is_amount(field) => text.parse().map_or_else(
+                        |_no_amount| text.clone(),
+                        |amount| shown::money(amount, self.language),
+                    ),
+                    _ => text.clone(),
+                }
+            }
+            Value::Bool(true) => t.yes.to_owned(),
+            Value::Bool(false) => t.no.to_owned(),
+            // A line that came or went.
+            Value::Object(line) => {
+                let part = |name: &str| line.get(name).and_then(Value::as_str);
+                let known = product_of(field, value).and_then(|number| self.products.get(&number));
+                let name = part("name")
+                    .or(known.map(String::as_str))
+                    .or(part("product_id"));
+                let quantity = line.get("quantity").unwrap_or(&Value::Null);
+                let price = part("price").unwrap_or_default();
+                format!("{} × {quantity}, {price}", name.unwrap_or_default())
+            }
+            other => {
+                let number = other.as_i64().and_then(|number| i32::try_from(number).ok());
+                let named = number.and_then(|number| {
+                    if field == "shipping_address" {
+                        return self.addresses.get(&number).cloned();
+                    }
+                    let name = self.products.get(&product_of(field, value)?)?;
+                    Some(format!("{number} {name}"))
+                });
+                named.unwrap_or_else(|| other.to_string())
+            }
+        }
+    }
+}
+
+/// Our number of the product of a line, or that it has.
+fn product_of(field: &str, value: &Value) -> Option<i32> {
+    let number = match value {
+        Value::Object(line) => line.get("product")?,
+        number if field.starts_with("order_item_list[") && field.ends_with("].product") => number,
+        _ => return None,
+    };
+    i32::try_from(number.as_i64()?).ok()
 }
 
 fn is_amount(field: &str) -> bool {
@@ -299,15 +382,21 @@ mod tests {
             "order_item_list[2]": [null, { "product_id": "a", "name": null, "price": "5", "quantity": 2 }],
             "shipping_date_from": ["2026-11-26T06:00:00Z", null],
             "other": [1, 2],
+            "external_id": [7, 101],
+            "shipping_address": [100, 101],
+            "order_item_list[0].product": [null, 7],
+            "order_item_list[3]": [{ "product_id": "b", "name": null, "product": 7, "price": "5", "quantity": 1 }, null],
             "total": ["2130", "1420.50"],
             "payment_status": [false, true],
             "payment_type": ["cash", "card"],
         });
-        let told = differences(
-            &changes,
-            Language::Ru,
-            crate::order::zone::zone("Europe/Moscow"),
-        );
+        let tells = Tells {
+            language: Language::Ru,
+            zone: crate::order::zone::zone("Europe/Moscow"),
+            addresses: [(101, "Ленина, д. 1, г. С".to_owned())].into(),
+            products: [(7, "Вода".to_owned())].into(),
+        };
+        let told = tells.differences(&changes);
         assert!(told.iter().any(|line| line == "other: 1 → 2"), "{told:?}");
         let has = |part: &str| told.iter().any(|line| line.contains(part));
         assert!(has(": Новый → Принят"), "{told:?}");
@@ -322,5 +411,10 @@ mod tests {
         assert!(has("Строка 2, "), "{told:?}");
         assert!(has("Строка 3: – → a × 2, 5"), "{told:?}");
         assert!(has(": 26.11.2026 09:00 → –"), "{told:?}");
+        // Our numbers, where it is known what they mean.
+        assert!(has("Адрес доставки: 100 → Ленина, д. 1, г. С"), "{told:?}");
+        assert!(has("Строка 1, Товар: – → 7 Вода"), "{told:?}");
+        assert!(has("Строка 4: Вода × 1, 5 → –"), "{told:?}");
+        assert!(has("external_id: 7 → 101"), "{told:?}");
     }
 }

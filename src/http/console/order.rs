@@ -69,6 +69,8 @@ struct OrderPage {
     lines: Vec<Line>,
     /// What the lines cost, where it is not the total.
     sum_of_lines: Option<String>,
+    /// Whether that is not explained by the delivery and the points either.
+    is_off: bool,
     /// Titles and values.
     more: Vec<(&'static str, String)>,
     comment: Option<String>,
@@ -300,7 +302,7 @@ async fn page(
     let at_targets = desk.store().order_at_targets(name, order.number).await?;
     let minutes = desk.publication.double_minutes;
     let doubles = desk.store().doubles(name, &[order.number], minutes).await?;
-    let events = history::events(desk, &order, receiver.as_ref()).await?;
+    let events = history::events(desk, &order, &client, receiver.as_ref()).await?;
     let left_empty = desk.store().left_empty(name).await?;
     let own = order
         .address_number
@@ -355,6 +357,7 @@ async fn page(
         address_line: order.shipping_address.str.clone(),
         total: shown::money(order.total, language),
         lines,
+        is_off: !adds_up(&order, of_lines),
         sum_of_lines: (of_lines != order.total).then(|| shown::money(of_lines, language)),
         more: more(&order, desk),
         comment: order.content.comment.clone(),
@@ -366,6 +369,14 @@ async fn page(
         page: Page::of(desk, Section::Orders, title).with(notice),
         sender_id: order.sender_id,
     })
+}
+
+/// Whether the total is what the lines cost, with the delivery or without, less the points or not: senders write each of these.
+fn adds_up(order: &Order, of_lines: Decimal) -> bool {
+    let delivery = order.content.delivery_cost.unwrap_or_default();
+    let points = order.content.coins.unwrap_or_default();
+    let sums = [of_lines, of_lines + delivery];
+    (sums.into_iter()).any(|sum| order.total == sum || order.total == sum - points)
 }
 
 fn next_step(status: Status, t: &'static Texts) -> Option<Step> {

@@ -466,4 +466,5 @@ pub(super) const TEXTS: Texts = Texts {
     status_removeds: "Cancelled",
     whole_sum: "The order’s total",
     sum_of_lines: "Sum of the lines",
+    sums_differ: "does not make the total",
 };

@@ -449,6 +449,7 @@ pub(super) struct Texts {
     pub status_removeds: &'static str,
     pub whole_sum: &'static str,
     pub sum_of_lines: &'static str,
+    pub sums_differ: &'static str,
 }
 
 impl Texts {

@@ -476,4 +476,5 @@ pub(super) const TEXTS: Texts = Texts {
     status_removeds: "Отменённые",
     whole_sum: "Итого по заказу",
     sum_of_lines: "Сумма строк",
+    sums_differ: "с итогом не сходится",
 };
