@@ -453,6 +453,37 @@ async fn all_that_match_are_sent_again_once_their_cause_is_removed() {
         .await;
     assert!(seen.shows("Отправлено заказов: 1, из них принято: 0."));
     assert_eq!(ids(&browser.get(REJECTED).await), ["other"]);
+    // That he sent it in vain is known, too.
+    let actions: Vec<String> = app
+        .values("SELECT concat_ws(' ', login, details->>'order') FROM operator_action WHERE kind = 'resubmit_in_vain'")
+        .await;
+    assert_eq!(actions, ["Анна other"]);
+}
+
+#[tokio::test]
+async fn sending_an_order_that_is_rejected_again_is_in_the_journal_of_operators() {
+    let app = TestApp::with(operators).await;
+    app.post(&json!([bad("A-1"), 7])).await;
+    let mut boss = Browser::of(&app, "boss").await;
+    for page in listed(&boss.get(REJECTED).await) {
+        let text = text_of(&boss.get(&page).await);
+        let seen = send(&mut boss, &page, &text, "check").await;
+        assert_eq!(seen.status, 200, "{}", seen.text);
+        let seen = send(&mut boss, &page, &text, "send").await;
+        assert!(seen.location().ends_with("?done=rejected"), "{}", seen.text);
+    }
+    let actions = boss.get(&format!("{BASE}/actions")).await;
+    let told = actions
+        .text
+        .matches("заказ отправлен и снова отклонён")
+        .count();
+    assert_eq!(told, 2, "{}", actions.text);
+    assert!(actions.shows("A-1"));
+    assert_eq!(
+        app.count("operator_action").await,
+        2,
+        "a check is no action"
+    );
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use axum::{
 use super::{
     Console, corrected,
     kept::{Asked, Kind},
+    kept_send::note_rejected,
     refusal::Refusal,
     session::Desk,
 };
@@ -131,10 +132,11 @@ async fn send_one(intake: &Intake, desk: &Desk, row: &KeptRow) -> Result<Outcome
         Err(Unavailable::Overloaded | Unavailable::Storage) => return Ok(Outcome::NotStored),
     };
     let accepted = resubmitted.is_accepted();
-    // One without an id is rejected as another one: it is not to be on the list twice.
-    if accepted || !kept.has_id() {
+    if accepted {
         let by = (Act::of(login), "resubmit", resubmitted.number());
         store.settle_kept(name, &kept, Some(by)).await?;
+    } else {
+        note_rejected(desk, &kept).await?;
     }
     Ok(Outcome::Sent { accepted })
 }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use chrono::{TimeDelta, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{
@@ -171,11 +171,7 @@ impl Correction<'_> {
     ) -> Result<Response, Refusal> {
         let Self { desk, kept, .. } = self;
         let name = &desk.publication.name;
-        // One without an id is not to be on the list twice.
-        if !kept.has_id() {
-            let by = (Act::of(&desk.visit.user.login), "resubmit", None);
-            desk.store().settle_kept(name, kept, Some(by)).await?;
-        }
+        note_rejected(desk, kept).await?;
         let filter = Filter {
             since: Some(Utc::now() - TimeDelta::hours(1)),
             request_id: Some(request_id),
@@ -192,6 +188,24 @@ impl Correction<'_> {
         self.shown(status, Some(notice), Some(resubmitted), None)
             .await
     }
+}
+
+/// Notes that somebody sent an order in vain. Of one without an id that is the end: it came in as another one, and is not to be on the
+/// list twice.
+pub(super) async fn note_rejected(desk: &Desk, kept: &KeptOrder) -> Result<(), Refusal> {
+    let (store, name) = (desk.store(), &desk.publication.name);
+    let act = Act::of(&desk.visit.user.login);
+    let kind = "resubmit_in_vain";
+    if kept.has_id() {
+        let details =
+            json!({ "order": kept.order_key, "batch": kept.batch, "position": kept.position });
+        store.note_action(name, act, kind, &details).await?;
+    } else {
+        store
+            .settle_kept(name, kept, Some((act, kind, None)))
+            .await?;
+    }
+    Ok(())
 }
 
 /// Whoever looks here, as after a choice of the language, gets to the order's page.

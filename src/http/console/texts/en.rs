@@ -407,6 +407,7 @@ pub(super) const TEXTS: Texts = Texts {
     act_export_actions: "export of the journal of actions",
     act_settle: "order settled",
     act_resubmit: "order corrected and sent",
+    act_resubmit_in_vain: "order sent and rejected again",
     act_match: "product matched",
     act_fill: "lines filled",
     act_take_back: "match taken back",

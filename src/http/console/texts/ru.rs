@@ -417,6 +417,7 @@ pub(super) const TEXTS: Texts = Texts {
     act_export_actions: "выгрузка журнала действий",
     act_settle: "заказ разобран",
     act_resubmit: "заказ исправлен и отправлен",
+    act_resubmit_in_vain: "заказ отправлен и снова отклонён",
     act_match: "товар сопоставлен",
     act_fill: "строки заполнены",
     act_take_back: "сопоставление отменено",
