@@ -690,3 +690,113 @@ async fn orders_without_an_id_that_are_sent_again_are_listed_once() {
     assert!(!seen.text.contains("notice good"));
     assert_eq!(ids(&browser.get(REJECTED).await).len(), 2);
 }
+
+#[tokio::test]
+async fn a_rejected_order_that_waits_is_found_by_its_clients_phone_or_name() {
+    let app = TestApp::with(operators).await;
+    let of = |id: &str, name: &str, phone: &str| {
+        let mut order = bad(id);
+        order["client"] = json!({ "username": name, "phone": phone });
+        order
+    };
+    let mut taken = order("T-1");
+    taken["client"]["username"] = json!("Анна Иная");
+    app.post(&json!([
+        of("R-1", "Анна Петрова", "8 908 328-08-32"),
+        of("R-2", "Пётр Петров", "8 908 328-1"),
+        taken
+    ]))
+    .await;
+    let orders = format!("{BASE}/orders");
+    let mut browser = Browser::of(&app, "Анна").await;
+    let [second, first] = &listed(&browser.get(REJECTED).await)[..] else {
+        panic!("two are rejected");
+    };
+    // One alone is opened.
+    for (typed, due) in [
+        ("0832", first),
+        ("+7 908 328 08 32", first),
+        ("анна петрова", first),
+        ("петрова", first),
+        ("ПЁТР", second),
+        ("3281", second),
+    ] {
+        let seen = browser.post(&orders, &[("q", typed)]).await;
+        assert_eq!(seen.location(), due, "{typed}");
+    }
+    let found = browser.post_and_follow(&orders, &[("q", "петров")]).await;
+    let has = |seen: &Seen, page: &str| seen.text.contains(&format!("href=\"{page}\""));
+    assert!(has(&found, first) && has(&found, second), "{}", found.text);
+    assert!(
+        found.shows("Пётр Петров, 8 908 328-1, -1") && found.shows("Принятых заказов таких нет.")
+    );
+    // Beside one that was taken both are listed.
+    let found = browser.post_and_follow(&orders, &[("q", "анна")]).await;
+    assert!(has(&found, first) && found.shows("T-1"), "{}", found.text);
+    let nothing = browser.post_and_follow(&orders, &[("q", "0833")]).await;
+    assert!(nothing.shows("Таких заказов нет."));
+    // What was settled waits no more, and is found by its id alone; another publication's is nobody's here.
+    browser.post(&format!("{first}/settle"), &[]).await;
+    let nothing = browser.post_and_follow(&orders, &[("q", "0832")]).await;
+    assert!(nothing.shows("Таких заказов нет."), "{}", nothing.text);
+    let by_id = browser.post(&orders, &[("q", "R-1")]).await;
+    assert_eq!(by_id.location(), first);
+    let mut boss = Browser::of(&app, "boss").await;
+    let theirs = format!("/console/p/{}/orders", percent("доставка"));
+    let nothing = boss.post_and_follow(&theirs, &[("q", "петров")]).await;
+    assert!(nothing.shows("Таких заказов нет."));
+    // The page says how many it looked at where more wait.
+    app.run(
+        "INSERT INTO journal_rejected (publication, batch, position, order_key, body, faults)
+         SELECT publication, batch, 100 + n, 'n' || n, '{}', '[]' FROM journal_batch CROSS JOIN generate_series(1, 500) n
+         WHERE publication = 'demodelivery'",
+    )
+    .await;
+    let cut = browser.post_and_follow(&orders, &[("q", "петров")]).await;
+    assert!(cut.shows("просмотрены последние 500."), "{}", cut.text);
+}
+
+fn percent(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[tokio::test]
+async fn a_rejected_order_is_read_without_json_and_marked_where_it_is_wrong() {
+    let app = TestApp::with(operators).await;
+    let mut sent = changed(order("A-1"), "/total", "дорого");
+    sent["client"]["phone"] = json!("8 908 328-08-32");
+    sent["shipping_address"]["floor"] = json!("3");
+    sent["order_item_list"] = json!([
+        { "product_id": "water-19", "name": "Вода", "price": "355,50", "quantity": 2 },
+        { "product_id": "pump", "price": "много", "quantity": 1 }
+    ]);
+    app.post(&json!([sent])).await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let page = listed(&browser.get(REJECTED).await).remove(0);
+    let seen = browser.get(&page).await;
+    for part in [
+        "<dt>Имя</dt><dd class=\"lines\">Василий Тестовый</dd>",
+        "<dt>Телефон</dt><dd class=\"lines\">8 908 328-08-32</dd>",
+        "город Сыктывкар улица Кутузова дом 19, этаж 3</dd>",
+        "<dt>Начало доставки</dt><dd class=\"lines\">06.11.2026 14:00</dd>",
+        "<dt>Сумма</dt><dd class=\"lines\">дорого <span class=\"wrong\">",
+        "<td>Вода</td><td class=\"number\">355,50\u{a0}₽</td><td class=\"number\">× 2</td><td class=\"number\">711\u{a0}₽</td>",
+        "<td>pump <span class=\"wrong\">Строка 2, Цена: ",
+    ] {
+        assert!(seen.text.contains(part), "{part}: {}", seen.text);
+    }
+    // After a check, what was written is read.
+    let text = text_of(&seen)
+        .replace("дорого", "много")
+        .replace("Вода", "Лимонад");
+    let checked = send(&mut browser, &page, &text, "check").await;
+    assert!(
+        checked.text.contains("<td>Лимонад</td>"),
+        "{}",
+        checked.text
+    );
+    // Of what was erased nothing is left.
+    app.run("UPDATE journal_rejected SET body = ''").await;
+    let erased = browser.get(&page).await;
+    assert!(!erased.shows("Василий") && !erased.text.contains("order-read"));
+}

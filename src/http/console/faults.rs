@@ -11,13 +11,18 @@ use crate::{
 /// `Клиент, Телефон: обязательное поле`. The journal keeps messages as they were answered, in Russian, and only those that say more
 /// than their code.
 pub(super) fn in_words(entry: &Value, language: Language) -> String {
+    let field = entry["field"].as_str().unwrap_or_default();
+    with_title(field, &message(entry, language), language)
+}
+
+/// The same without what it is of.
+pub(super) fn message(entry: &Value, language: Language) -> String {
     let part = |name: &str| entry[name].as_str().unwrap_or_default();
     let (field, code) = (part("field"), part("code"));
-    let text = match part("message") {
+    match part("message") {
         "" => usual_message(field, code, language).unwrap_or_else(|| code.to_owned()),
         message => message.to_owned(),
-    };
-    with_title(field, &text, language)
+    }
 }
 
 /// The value that came at a path, as JSON; `None` where there was none.

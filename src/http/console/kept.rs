@@ -7,10 +7,10 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
+    as_it_came::{Person, text},
     faults::{group_title, in_words},
     page::{Notice, Page, Section, base, encoded, render},
     refusal::Refusal,
@@ -18,14 +18,19 @@ use super::{
     shown,
     texts::{Texts, texts},
 };
-use crate::store::{
-    console::{KeptFilter, KeptGroup, KeptPosition, KeptRow, LOOKED_AT},
-    journal::KeptOrder,
+use crate::{
+    order::patch::value_at,
+    store::{
+        console::{KeptFilter, KeptGroup, KeptPosition, KeptRow, LOOKED_AT},
+        journal::KeptOrder,
+    },
 };
 
 const ROWS: usize = 50;
 /// Letters of a name, or of what stands in its place, that a row shows.
 const LONGEST_PART: usize = 60;
+/// Phones that it shows.
+const PHONES: usize = 2;
 /// Faults of an order that its row shows.
 const FAULTS: usize = 4;
 
@@ -282,25 +287,12 @@ pub(super) fn shown_key(key: &str, t: &Texts) -> String {
 }
 
 /// Client, phone and sum of an order as it came, as far as they can be read.
-fn about(body: &str) -> Vec<String> {
-    let order: Value = serde_json::from_str(body).unwrap_or_default();
-    let client = &order["client"];
-    let parts = [
-        &client["username"],
-        &client["phone"],
-        &client["phones"][0],
-        &order["total"],
-    ];
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    let texts = parts
-        .into_iter()
-        .filter_map(text)
-        .filter(|text| !text.is_empty());
-    let short = texts.map(|text| text.chars().take(LONGEST_PART).collect());
+pub(super) fn about(body: &str) -> Vec<String> {
+    let person = Person::of(body);
+    let phones = person.phones.into_iter().take(PHONES);
+    let parts = person.name.into_iter().chain(phones);
+    let parts = parts.chain(value_at(body, "total").and_then(text));
+    let short = parts.map(|text| text.chars().take(LONGEST_PART).collect());
     short.collect()
 }
 
@@ -337,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_row_says_whose_order_it_is_as_far_as_it_can_be_read() {
-        let body = r#"{"total": "дорого", "client": {"username": " Анна ", "phones": ["8 908"], "phone": 7}}"#;
+        let body = r#"{"total": "дорого", "client": {"username": " Анна ", "phones": ["8 908", "5"], "phone": 7}}"#;
         assert_eq!(about(body), ["Анна", "7", "8 908", "дорого"]);
         for nothing in ["", "[1]", "{\"client\": []}", "no json"] {
             assert_eq!(about(nothing), [""; 0], "{nothing}");

@@ -12,6 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
+    as_it_came::Readable,
     asked::Done,
     escape::spelled_out,
     faults::{came, in_words, path_title},
@@ -54,6 +55,8 @@ pub(super) struct KeptOrderPage {
     badge: &'static str,
     badge_class: &'static str,
     told: Told,
+    /// What a person reads in it; `None`: nothing is left to read.
+    readable: Option<Readable>,
     /// Whether its text was erased.
     is_erased: bool,
     /// Whether it may be put on the list again.
@@ -373,6 +376,19 @@ pub(super) async fn page(
         Kind::Remarks => (t.event_remarks, "warn"),
     };
     let title = format!("{} {}", t.order, shown_key(&kept.order_key, t));
+    // As a check found it, or as it came.
+    let readable = match (shown.checked, &text) {
+        (Some(checked), Some(text)) => {
+            let entries = ["errors", "warnings"].into_iter();
+            let entries = entries.filter_map(|list| checked.entry[list].as_array());
+            (text.as_str(), entries.flatten().collect::<Vec<&Value>>())
+        }
+        _ => (kept.body.as_str(), kept.entries().collect()),
+    };
+    let (order, entries) = readable;
+    let readable = one_order(order)
+        .ok()
+        .map(|order| Readable::of(order, &entries, zone, language));
     let correctable = text.as_deref().filter(|_| !is_settled && !is_erased);
     let told = told(desk, kept, &shown, correctable);
     Ok(KeptOrderPage {
@@ -388,6 +404,7 @@ pub(super) async fn page(
         badge,
         badge_class,
         told,
+        readable: readable.filter(|readable| !readable.is_empty()),
         is_erased,
         // An order that was taken is not rejected any more, and of an erased one nothing is left to look at.
         may_reopen: kept.settled_by.is_some()

@@ -7,6 +7,7 @@
 
 mod access;
 mod actions;
+mod as_it_came;
 mod asked;
 mod assets;
 mod carried;

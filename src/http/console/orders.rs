@@ -14,10 +14,12 @@ use serde::Deserialize;
 
 use super::{
     Console,
+    as_it_came::Person,
+    kept::{about, shown_key},
     page::{Notice, Page, Section, base, encoded, render},
     period,
     refusal::Refusal,
-    search,
+    search::{self, Wanted},
     session::{Desk, is_secure},
     shown,
     texts::{Texts, texts},
@@ -25,12 +27,17 @@ use super::{
 use crate::{
     order::{fault::Language, model::Status, reply, zone::Zone},
     store::{
-        console::{MOST_FOUND, OrderRow, OrdersCount, OrdersFilter, OrdersPage, PICKED, Position},
+        console::{
+            LOOKED_AT, MOST_FOUND, OrderRow, OrdersCount, OrdersFilter, OrdersPage, PICKED,
+            Position,
+        },
         journal::Filter,
     },
 };
 
 const ROWS: usize = 50;
+/// Rejected orders that a search shows.
+const REFUSED: usize = 20;
 
 #[derive(Template)]
 #[template(path = "orders.html")]
@@ -45,8 +52,10 @@ struct ListPage {
     is_unreadable: bool,
     /// What was searched for; `None`: nothing, it is the list.
     searched: Option<String>,
-    /// A rejected order that was found.
-    refused: Option<RefusedOrder>,
+    /// Rejected orders that were found.
+    refused: Vec<RefusedOrder>,
+    /// Where more wait than were looked at.
+    refused_cut: Option<String>,
     /// How many there are in all.
     counted: String,
     rows: Vec<Row>,
@@ -314,7 +323,8 @@ impl ListPage {
             asked,
             is_unreadable: false,
             searched: None,
-            refused: None,
+            refused: Vec::new(),
+            refused_cut: None,
             counted: String::new(),
             rows: Vec::new(),
             older: None,
@@ -358,11 +368,11 @@ pub(super) async fn search(
     let Some(found) = find(&desk, &typed.q).await? else {
         return Ok(Redirect::to(&list).into_response());
     };
-    match (&found.orders.rows[..], &found.refused) {
-        ([only], None) if !found.orders.has_more => {
+    match (&found.orders.rows[..], &found.refused[..]) {
+        ([only], []) if !found.orders.has_more => {
             Ok(Redirect::to(&format!("{list}/{}", only.number)).into_response())
         }
-        ([], Some(refused)) => Ok(Redirect::to(&refused.href).into_response()),
+        ([], [refused]) => Ok(Redirect::to(&refused.href).into_response()),
         _ => {
             let cookie = search::cookie(&typed.q, is_secure(&console, &head));
             let to = Redirect::to(&format!("{list}/found"));
@@ -389,6 +399,10 @@ pub(super) async fn found(desk: Desk, headers: HeaderMap) -> Result<Response, Re
     let page = ListPage {
         searched: Some(typed),
         refused: found.refused,
+        refused_cut: found.refused_are_cut.then(|| {
+            let looked_at = shown::count(LOOKED_AT, desk.visit.language);
+            t.found_refused_cut.replace("{}", &looked_at)
+        }),
         rows: rows(&desk, found.orders).await?,
         ..ListPage::of(&desk, Asked::default(), notice)
     };
@@ -397,20 +411,28 @@ pub(super) async fn found(desk: Desk, headers: HeaderMap) -> Result<Response, Re
 
 struct Found {
     orders: OrdersPage,
-    /// An order of that id that was rejected, and is not among them.
-    refused: Option<RefusedOrder>,
+    /// Orders that were rejected, and are not among them.
+    refused: Vec<RefusedOrder>,
+    /// Whether more wait than were looked at.
+    refused_are_cut: bool,
 }
 
 /// An order that is not stored, for it was rejected.
 struct RefusedOrder {
     key: String,
     href: String,
+    /// Whose it is and what it costs, as it came.
+    about: Vec<String>,
+    received: String,
+    /// Whether nobody need look at it any more.
+    is_settled: bool,
 }
 
 /// Orders by what was typed; `None`: nothing was.
 async fn find(desk: &Desk, typed: &str) -> Result<Option<Found>, Refusal> {
     let publication = &desk.publication;
-    let Some(search) = search::read(typed, publication.rules.phone_region) else {
+    let region = publication.rules.phone_region;
+    let Some(search) = search::read(typed, region) else {
         return Ok(None);
     };
     let (name, store) = (&publication.name, desk.store());
@@ -423,16 +445,47 @@ async fn find(desk: &Desk, typed: &str) -> Result<Option<Found>, Refusal> {
         limit: 1,
         ..Filter::default()
     };
-    let refused = store.journal_orders(name, None, &filter).await?;
+    let called = store.journal_orders(name, None, &filter).await?;
     // What became of a stored order is told on its page. Orders without an id have nothing in common.
-    let refused = refused
+    let called = called
         .into_iter()
         .find(|kept| kept.order_number.is_none() && kept.has_id());
-    let refused = refused.map(|kept| RefusedOrder {
-        href: format!("{}/kept/{}/{}", base(name), kept.batch, kept.position),
+    // Of those by whom or to whom they are: those that wait. Others came to something.
+    let (waiting, refused_are_cut) = match Wanted::of(typed, region) {
+        Some(wanted) => {
+            let is_his = |body: &str| Person::of(body).is(&wanted, region);
+            store.search_kept(name, is_his, REFUSED).await?
+        }
+        None => (Vec::new(), false),
+    };
+    let t = texts(desk.visit.language);
+    let zone = publication.rules.timezone;
+    let href = |batch, position| format!("{}/kept/{batch}/{position}", base(name));
+    let called = called.map(|kept| RefusedOrder {
+        href: href(kept.batch, kept.position),
+        about: about(&kept.body),
+        received: shown::moment(kept.received_at, zone),
+        is_settled: kept.settled_at.is_some(),
         key: kept.order_key,
     });
-    Ok(Some(Found { orders, refused }))
+    let waiting = waiting.into_iter().map(|row| RefusedOrder {
+        href: href(row.batch, row.position),
+        about: row.body.as_deref().map_or_else(Vec::new, about),
+        received: shown::moment(row.received_at, zone),
+        is_settled: false,
+        key: shown_key(&row.order_key, t),
+    });
+    let mut refused: Vec<RefusedOrder> = called.into_iter().collect();
+    for order in waiting {
+        if refused.iter().all(|known| known.href != order.href) {
+            refused.push(order);
+        }
+    }
+    Ok(Some(Found {
+        orders,
+        refused,
+        refused_are_cut,
+    }))
 }
 
 /// How a status looks.

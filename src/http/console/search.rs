@@ -56,6 +56,30 @@ pub(super) fn read(typed: &str, region: Region) -> Option<Search> {
     })
 }
 
+/// Whom somebody looks for among orders that came and are not stored.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// A part of the name, in small letters.
+    pub name: Option<String>,
+    /// The last digits of a phone, from the last to the first.
+    pub phone_end: Option<String>,
+}
+
+impl Wanted {
+    /// `None`: what was typed is neither.
+    pub fn of(typed: &str, region: Region) -> Option<Self> {
+        let text = typed.trim_matches(is_blank);
+        let wanted = Self {
+            name: is_of_a_name(text).then(|| {
+                let words = text.split_whitespace();
+                words.collect::<Vec<_>>().join(" ").to_lowercase()
+            }),
+            phone_end: phone_end(text, region),
+        };
+        (wanted.name.is_some() || wanted.phone_end.is_some()).then_some(wanted)
+    }
+}
+
 /// The digits from the last to the first.
 fn phone_end(text: &str, region: Region) -> Option<String> {
     let is_of_a_phone = |c: char| c.is_ascii_digit() || is_blank(c) || "+()-–.".contains(c);
@@ -68,9 +92,13 @@ fn phone_end(text: &str, region: Region) -> Option<String> {
     (end.len() >= DIGITS).then_some(end)
 }
 
+fn is_of_a_name(text: &str) -> bool {
+    text.chars().filter(|c| c.is_alphabetic()).count() >= LETTERS
+}
+
 /// The text in the cases in which it may be stored.
 fn names(text: &str) -> Vec<String> {
-    if text.chars().filter(|c| c.is_alphabetic()).count() < LETTERS {
+    if !is_of_a_name(text) {
         return Vec::new();
     }
     let (lower, upper) = (text.to_lowercase(), text.to_uppercase());

@@ -19,6 +19,8 @@ use crate::store::{Error, Store, journal::KeptOrder};
 
 /// Open rows that a page looks at.
 pub const LOOKED_AT: i64 = 500;
+/// Texts that a search reads at once.
+const READ_AT_ONCE: usize = 50;
 /// Groups that a list shows.
 const GROUPS: usize = 40;
 
@@ -61,7 +63,7 @@ pub struct KeptRow {
     pub entries: Value,
     /// Our number of the order.
     pub order_number: Option<i32>,
-    /// As it came, of a row that is shown; `None`: it is too long.
+    /// As it came, where it is shown; `None`: it is too long.
     pub body: Option<String>,
 }
 
@@ -188,6 +190,31 @@ impl Store {
                 is_cut,
                 next: last.or(end),
             })
+        })
+        .await
+    }
+
+    /// The rejected orders that wait and have such a text, the newest `most` of the newest [`LOOKED_AT`]; and whether more wait than were
+    /// looked at.
+    pub async fn search_kept(
+        &self,
+        publication: &str,
+        is_such: impl Fn(&str) -> bool,
+        most: usize,
+    ) -> Result<(Vec<KeptRow>, bool), Error> {
+        self.look_up(async |connection| {
+            let newest = KeptPosition::NEWEST;
+            let (mut rows, end) = look(connection, publication, false, newest).await?;
+            let mut found = Vec::new();
+            while !rows.is_empty() && found.len() < most {
+                let behind = rows.split_off(rows.len().min(READ_AT_ONCE));
+                add_bodies(connection, publication, &mut rows).await?;
+                rows.retain(|row| row.body.as_deref().is_some_and(&is_such));
+                found.append(&mut rows);
+                rows = behind;
+            }
+            found.truncate(most);
+            Ok((found, end.is_some()))
         })
         .await
     }

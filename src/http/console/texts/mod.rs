@@ -129,6 +129,8 @@ pub(super) struct Texts {
     pub search_more: &'static str,
     pub what_is_searched: &'static str,
     pub found_refused: &'static str,
+    pub found_refused_cut: &'static str,
+    pub no_accepted: &'static str,
     pub found_orders: &'static str,
     pub picked_cut: &'static str,
     pub filter: &'static str,
