@@ -40,7 +40,7 @@ WITH needed AS (
         ('UPDATE', 'journal_change', 'changes'),
         ('UPDATE', 'client', 'version, guest_phone, username, phone, phones, email, comment, bank_account, legal_address'),
         ('UPDATE', 'address', 'sender_id, city, street, house, str, entrance, floor, room, district_number'),
-        ('UPDATE', 'order_receiver', 'error'),
+        ('UPDATE', 'order_receiver', 'error, put_aside'),
         ('UPDATE', 'order_refusal', 'error'),
         ('UPDATE', 'target_attempt', 'error'),
         -- A kept order settled, opened again, erased.

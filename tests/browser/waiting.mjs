@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { inEachWay, ORDERS } from "./actions.mjs";
 import { leads, text, visitor } from "./browser.mjs";
 import { newOrder } from "./orders.mjs";
-import { ADMIN, DISPATCHER, PASSWORD, send, sendOne, until } from "./service.mjs";
+import { ADMIN, DISPATCHER, PASSWORD, report, send, sendOne, until } from "./service.mjs";
 
 const BASE = "/console/p/demodelivery";
 
@@ -104,6 +104,50 @@ inEachWay("a rejected order that needs nothing is marked as settled", async (way
   await page.context().close();
 });
 
+inEachWay("a caller's rejected order is found by phone, and read without JSON", async (way, look) => {
+  const order = newOrder({ total: "дорого" });
+  const digits = String(Math.floor(1e6 + Math.random() * 9e6));
+  order.client = { username: "Не дождалась Ответа", phone: `+7 908 ${digits}` };
+  await send([order]);
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await page.goto(ORDERS);
+  await page.fill("#q", digits);
+  await leads(page, () => page.press("#q", "Enter"));
+  assert.match(page.url(), /\/kept\//);
+  assert.match(await page.innerText("section:has(#order-read)"), /Не дождалась Ответа[\s\S]*Сумма\s+дорого/);
+  await look(page);
+  // Of several, what they are stands beside each.
+  await send([{ ...order, id: `${order.id}-2` }]);
+  await page.goto(ORDERS);
+  await page.fill("#q", digits);
+  await leads(page, () => page.press("#q", "Enter"));
+  assert.equal(await page.$$eval("section.notice li", (found) => found.length), 2);
+  await look(page);
+  await page.context().close();
+});
+
+inEachWay("what 1C said by itself is put aside and put back", async (way, look) => {
+  const number = await sendOne(newOrder());
+  const page = await visitor({ ...way, who: DISPATCHER });
+  await until("1C was sent it", async () => {
+    await page.goto(`${ORDERS}/${number}`);
+    return (await text(page)).includes("АВ-");
+  });
+  await report([{ number, error: "нет такого района" }]);
+  await page.goto(`${ORDERS}/${number}`);
+  await look(page);
+  await leads(page, () => page.click("form[action$=put_aside] button"));
+  assert.match(await text(page), /Отмечено: отказ разобран/);
+  await look(page);
+  await page.goto(`${ORDERS}?withheld=1`);
+  assert.ok((await text(page)).includes(String(number)));
+  await look(page);
+  await page.goto(`${ORDERS}/${number}`);
+  await leads(page, () => page.click("form[action$=put_back] button"));
+  assert.match(await text(page), /Снова в списке/);
+  await page.context().close();
+});
+
 inEachWay("a list of rejected orders is sent again, to its end", async (way, look) => {
   const page = await visitor({ ...way, who: DISPATCHER });
   await page.goto(`${BASE}/rejected`);
@@ -160,7 +204,7 @@ inEachWay("a product that was chosen wrongly is taken back, and the lines are em
   await look(page);
   await page.goto(`${ORDERS}/${number}`);
   assert.match(await text(page), /товар не найден/);
-  assert.match(await page.innerText(".history"), /Строка 1, Товар: \d+ → –/);
+  assert.match(await page.innerText(".history"), /Строка 1, Товар: \d+ .*→ –/);
   await page.context().close();
 });
 

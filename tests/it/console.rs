@@ -681,6 +681,92 @@ async fn an_order_is_found_by_number_id_1cs_number_phone_and_name() {
 }
 
 #[tokio::test]
+async fn what_has_just_that_number_comes_first_and_a_surname_is_found_behind_the_name() {
+    let app = TestApp::with(operators).await;
+    let named = |id: &str, name: &str| changed(order(id), "/client/username", name);
+    app.post(&json!([
+        named("4455", "Анна Петрова"),
+        named("B-1", "Петрова Анна"),
+        named("C-1", "Пётр Аннин")
+    ]))
+    .await;
+    // A newer order of a client whose phone ends so.
+    app.post(&json!([guest_order("newer", "8 908 328-44-55")]))
+        .await;
+    app.run(
+        "UPDATE orders SET created_at = created_at + interval '1 hour' WHERE sender_id = 'newer'",
+    )
+    .await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let found = browser.post_and_follow(ORDERS, &[("q", "4455")]).await;
+    let at = |part: &str| {
+        found
+            .text
+            .find(&format!("class=\"muted id\">{part}<"))
+            .expect(part)
+    };
+    assert!(at("4455") < at("newer"), "{}", found.text);
+    for typed in ["петрова", "Петрова Анна", "анна  петрова"] {
+        let found = browser.post_and_follow(ORDERS, &[("q", typed)]).await;
+        let has = |id: &str| found.text.contains(&format!("class=\"muted id\">{id}<"));
+        assert!(
+            has("4455") && has("B-1") && !has("C-1"),
+            "{typed}: {}",
+            found.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_x_request_id_leads_to_its_call() {
+    let app = TestApp::with(operators).await;
+    app.post(&json!([
+        order("A-1"),
+        changed(order("B-1"), "/total", "дорого")
+    ]))
+    .await;
+    let ours: String = app.value("SELECT request_id FROM journal_batch").await;
+    let mut browser = Browser::of(&app, "Анна").await;
+    let found = browser.post_and_follow(ORDERS, &[("q", &ours)]).await;
+    assert!(found.shows(&ours) && found.shows("Вызов"), "{}", found.text);
+    assert!(
+        found.text.contains("<dt>Принято</dt><dd>1</dd>")
+            && found.text.contains("<dt>Отклонено</dt><dd>1</dd>")
+    );
+    assert!(
+        found.text.contains("/kept/") && found.shows("B-1"),
+        "{}",
+        found.text
+    );
+    assert!(!found.shows("Таких заказов нет."));
+    // A sender's own, too, and of thousands of calls one that we named.
+    app.run("UPDATE journal_batch SET request_id = 'site-42/retry' WHERE request_id <> ''")
+        .await;
+    let found = browser
+        .post_and_follow(ORDERS, &[("q", " site-42/retry ")])
+        .await;
+    assert!(
+        found.shows("site-42/retry") && found.shows("Отклонено"),
+        "{}",
+        found.text
+    );
+    app.run(format!(
+        "UPDATE journal_batch SET request_id = '{ours}';
+         INSERT INTO journal_batch (publication, batch, received_at, stored_at, deadline, request_id, orders, accepted, rejected,
+                                    updated_rows, changed_rows)
+         SELECT publication, gen_random_uuid(), received_at + n * interval '1 second', stored_at, deadline, 'n' || n, 1, 1, 0, 0, 0
+         FROM journal_batch CROSS JOIN generate_series(1, 3000) n"
+    ))
+    .await;
+    let found = browser.post_and_follow(ORDERS, &[("q", &ours)]).await;
+    assert!(found.shows("Отклонено"), "{}", found.text);
+    let mut boss = Browser::of(&app, "boss").await;
+    let theirs = "/console/p/%D0%B4%D0%BE%D1%81%D1%82%D0%B0%D0%B2%D0%BA%D0%B0/orders";
+    let nothing = boss.post_and_follow(theirs, &[("q", &ours)]).await;
+    assert!(nothing.shows("Таких заказов нет."), "{}", nothing.text);
+}
+
+#[tokio::test]
 async fn a_rejected_order_is_found_by_its_id() {
     let app = TestApp::with(operators).await;
     let bad = |id: &str| changed(order(id), "/total", "дорого");

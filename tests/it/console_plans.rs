@@ -120,6 +120,7 @@ async fn no_page_walks_through_a_table_or_an_index() {
         "?not_taken=1".into(),
         "?unmatched=1".into(),
         "?remarks=1".into(),
+        "?withheld=1".into(),
         "?not_taken=1&unmatched=1&status=completed".into(),
         format!("/{}", STORED / 2),
     ];
@@ -131,6 +132,8 @@ async fn no_page_walks_through_a_table_or_an_index() {
         "N15000",
         "клиент 15",
         "никто",
+        "req-00015000",
+        "01935a5e-8a00-7000-8000-000000000000",
     ];
     // The first page of each kind prepares what it needs.
     browser.get(ORDERS).await;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::support::{
     app::{TestApp, order},
+    back_office::with_back_office,
     config::target as target_of,
     console::{Browser, Seen, operators},
 };
@@ -392,4 +393,102 @@ async fn an_order_that_is_under_way_while_it_is_withheld_stays_so_until_it_chang
     // A newer version is a new delivery, and what becomes of that somebody has to know.
     assert_eq!(refused(2, false).await, "false 1 false");
     store.close().await;
+}
+
+#[tokio::test]
+async fn what_1c_said_by_itself_that_it_did_not_take_is_put_aside_and_comes_back() {
+    let app = TestApp::with(|config| {
+        operators(config);
+        with_back_office(config);
+    })
+    .await;
+    app.post(&json!([order("refused"), order("other")])).await;
+    let refused = number(&app, "refused").await;
+    let said = json!([{ "number": refused, "error": "нет такого района" }]);
+    assert_eq!(app.report(&said).await.status, 200);
+    let mut browser = Browser::of(&app, "Анна").await;
+    let page = format!("/console/p/demodelivery/orders/{refused}");
+    let not_taken = "/console/p/demodelivery/orders?not_taken=1";
+    let settled = "/console/p/demodelivery/orders?withheld=1";
+    let list = "/console/p/demodelivery/refused";
+    assert!(browser.get(not_taken).await.shows("Найдено заказов: 1"));
+    assert!(browser.get(settled).await.shows("Таких заказов нет."));
+
+    let aside = format!("{page}/put_aside");
+    let seen = browser
+        .post_and_follow(&aside, &[("from", "refused")])
+        .await;
+    assert!(
+        seen.shows("Отмечено: отказ разобран.") && seen.shows("Вернуть в список"),
+        "{}",
+        seen.text
+    );
+    assert!(seen.shows("Отказ разобран") && seen.shows("нет такого района"));
+    assert!(seen.text.contains("← Отказы 1С"));
+    // The second click of two does nothing.
+    let again = browser.post_and_follow(&aside, &[]).await;
+    assert!(again.shows("Ничего не сделано"), "{}", again.text);
+    assert!(browser.get(not_taken).await.shows("Таких заказов нет."));
+    let seen = browser.get(settled).await;
+    assert!(
+        seen.shows("Найдено заказов: 1") && seen.shows("Отказ разобран"),
+        "{}",
+        seen.text
+    );
+    let seen = browser.get(list).await;
+    assert!(
+        seen.text.contains("orders?withheld=1\">") && !seen.text.contains("not_taken=1"),
+        "{}",
+        seen.text
+    );
+
+    // The way back.
+    let seen = browser
+        .post_and_follow(&format!("{page}/put_back"), &[])
+        .await;
+    assert!(seen.shows("Снова в списке."), "{}", seen.text);
+    assert!(browser.get(not_taken).await.shows("Найдено заказов: 1"));
+    let actions: Vec<String> = app
+        .values(
+            "SELECT concat_ws(' ', login, kind, order_number) FROM operator_action ORDER BY action",
+        )
+        .await;
+    assert_eq!(
+        actions,
+        [
+            format!("Анна put_aside {refused}"),
+            format!("Анна put_back {refused}")
+        ]
+    );
+
+    // When 1C says something else, somebody has to know.
+    browser.post(&aside, &[]).await;
+    let said = json!([{ "number": refused, "error": "и улицы тоже нет" }]);
+    assert_eq!(app.report(&said).await.status, 200);
+    assert!(browser.get(not_taken).await.shows("Найдено заказов: 1"));
+    // Of an order that 1C took there is nothing to put aside, nor of another publication's.
+    let other = number(&app, "other").await;
+    let other = format!("/console/p/demodelivery/orders/{other}/put_aside");
+    assert!(
+        browser
+            .post(&other, &[])
+            .await
+            .location()
+            .contains("done=no_refusal")
+    );
+    let mut boss = Browser::of(&app, "boss").await;
+    let theirs = aside.replace(
+        "demodelivery",
+        "%D0%B4%D0%BE%D1%81%D1%82%D0%B0%D0%B2%D0%BA%D0%B0",
+    );
+    assert!(
+        boss.post(&theirs, &[])
+            .await
+            .location()
+            .contains("done=no_refusal")
+    );
+    let theirs = browser.post(&theirs, &[]).await;
+    assert_eq!(theirs.status, 404);
+    let put_aside = "SELECT count(*) FROM order_receiver WHERE put_aside";
+    assert_eq!(app.value::<i64>(put_aside).await, 0);
 }

@@ -192,6 +192,8 @@ impl Event {
         let what = match action.kind.as_str() {
             "resend" => t.event_resent,
             "withhold" => t.event_withheld,
+            "put_aside" => t.event_put_aside,
+            "put_back" => t.event_put_back,
             "resubmit" if correction.is_some() => t.event_corrected,
             "resubmit" => t.event_sent_in,
             _ => return None,

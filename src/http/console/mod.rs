@@ -136,6 +136,14 @@ pub(super) fn router(app: &Arc<App>) -> Router {
             "/console/p/{publication}/orders/{number}/withhold",
             post(order::withhold),
         )
+        .route(
+            "/console/p/{publication}/orders/{number}/put_aside",
+            post(order::put_aside),
+        )
+        .route(
+            "/console/p/{publication}/orders/{number}/put_back",
+            post(order::put_back),
+        )
         .route("/console/p/{publication}/rejected", get(kept::rejected))
         .route("/console/p/{publication}/remarks", get(kept::remarks))
         .route(

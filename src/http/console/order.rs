@@ -76,6 +76,8 @@ struct OrderPage {
     comment: Option<String>,
     client: ClientShown,
     receiver: Option<Receiver>,
+    /// Whether what 1C said by itself was put aside.
+    is_put_aside: bool,
     targets: Vec<TargetShown>,
     /// Its client's data was erased: nothing is left to send.
     is_erased: bool,
@@ -159,6 +161,9 @@ pub(super) async fn show(
         "resend" => Some(Notice::good(t.resent)),
         "withhold" => Some(Notice::good(t.withheld)),
         "nothing" => Some(Notice::note(t.nothing_to_withhold)),
+        "put_aside" => Some(Notice::good(t.put_aside)),
+        "put_back" => Some(Notice::good(t.kept_reopened)),
+        "no_refusal" => Some(Notice::note(t.nothing_to_put_aside)),
         "accepted" => Some(Notice::good(t.order_accepted)),
         _ => None,
     };
@@ -284,6 +289,48 @@ pub(super) async fn withhold(
     Ok(Redirect::to(&format!("{order}?done={done}{from}")).into_response())
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct PutAside {
+    #[serde(default)]
+    from: Came,
+}
+
+/// What 1C said by itself waits for nobody any more.
+pub(super) async fn put_aside(
+    desk: Desk,
+    which: Path<Number>,
+    form: Form<PutAside>,
+) -> Result<Response, Refusal> {
+    set_put_aside(&desk, which.number, true, &form.from).await
+}
+
+/// It waits again.
+pub(super) async fn put_back(
+    desk: Desk,
+    which: Path<Number>,
+    form: Form<PutAside>,
+) -> Result<Response, Refusal> {
+    set_put_aside(&desk, which.number, false, &form.from).await
+}
+
+async fn set_put_aside(
+    desk: &Desk,
+    number: i32,
+    aside: bool,
+    from: &Came,
+) -> Result<Response, Refusal> {
+    let name = &desk.publication.name;
+    let act = Act::of(&desk.visit.user.login);
+    let is_new = desk.store().put_aside(name, number, aside, act).await?;
+    let done = match (is_new, aside) {
+        (false, _) => "no_refusal",
+        (true, true) => "put_aside",
+        (true, false) => "put_back",
+    };
+    let to = format!("{}/orders/{number}?done={done}{}", base(name), from.query());
+    Ok(Redirect::to(&to).into_response())
+}
+
 async fn page(
     desk: &Desk,
     now: Now,
@@ -362,6 +409,7 @@ async fn page(
         more: more(&order, desk),
         comment: order.content.comment.clone(),
         client: ClientShown::of(&client, desk.visit.is_admin(), t),
+        is_put_aside: desk.store().is_put_aside(name, order.number).await?,
         receiver: receiver.map(|(receiver, _)| receiver),
         targets: targets.collect(),
         is_erased: order.shipping_address.is_erased(),

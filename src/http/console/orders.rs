@@ -56,6 +56,7 @@ struct ListPage {
     refused: Vec<RefusedOrder>,
     /// Where more wait than were looked at.
     refused_cut: Option<String>,
+    call: Option<Call>,
     /// How many there are in all.
     counted: String,
     rows: Vec<Row>,
@@ -85,6 +86,7 @@ struct Row {
     receiver_number: Option<String>,
     not_taken: bool,
     withheld: bool,
+    put_aside: bool,
     unmatched: bool,
     with_remarks: bool,
     /// An order that it may be the same as.
@@ -106,6 +108,8 @@ pub(super) struct Asked {
     unmatched: String,
     #[serde(default)]
     remarks: String,
+    #[serde(default)]
+    withheld: String,
     #[serde(default)]
     after: String,
 }
@@ -143,6 +147,7 @@ impl Asked {
             not_taken: !self.not_taken.is_empty(),
             unmatched: !self.unmatched.is_empty(),
             with_remarks: !self.remarks.is_empty(),
+            withheld: !self.withheld.is_empty(),
         })
     }
 
@@ -154,13 +159,14 @@ impl Asked {
             &self.not_taken,
             &self.unmatched,
             &self.remarks,
+            &self.withheld,
         ]
         .iter()
         .any(|value| !value.is_empty())
     }
 
     /// What is asked for, without the page.
-    pub fn parameters(&self) -> [(&'static str, &str); 6] {
+    pub fn parameters(&self) -> [(&'static str, &str); 7] {
         [
             ("status", &self.status),
             ("from", &self.from),
@@ -168,6 +174,7 @@ impl Asked {
             ("not_taken", &self.not_taken),
             ("unmatched", &self.unmatched),
             ("remarks", &self.remarks),
+            ("withheld", &self.withheld),
         ]
     }
 
@@ -325,6 +332,7 @@ impl ListPage {
             searched: None,
             refused: Vec::new(),
             refused_cut: None,
+            call: None,
             counted: String::new(),
             rows: Vec::new(),
             older: None,
@@ -369,16 +377,16 @@ pub(super) async fn search(
         return Ok(Redirect::to(&list).into_response());
     };
     match (&found.orders.rows[..], &found.refused[..]) {
+        _ if found.call.is_some() => {}
         ([only], []) if !found.orders.has_more => {
-            Ok(Redirect::to(&format!("{list}/{}", only.number)).into_response())
+            return Ok(Redirect::to(&format!("{list}/{}", only.number)).into_response());
         }
-        ([], [refused]) => Ok(Redirect::to(&refused.href).into_response()),
-        _ => {
-            let cookie = search::cookie(&typed.q, is_secure(&console, &head));
-            let to = Redirect::to(&format!("{list}/found"));
-            Ok(([(header::SET_COOKIE, cookie)], to).into_response())
-        }
+        ([], [refused]) => return Ok(Redirect::to(&refused.href).into_response()),
+        _ => {}
     }
+    let cookie = search::cookie(&typed.q, is_secure(&console, &head));
+    let to = Redirect::to(&format!("{list}/found"));
+    Ok(([(header::SET_COOKIE, cookie)], to).into_response())
 }
 
 /// What was found by what was searched for last.
@@ -399,6 +407,7 @@ pub(super) async fn found(desk: Desk, headers: HeaderMap) -> Result<Response, Re
     let page = ListPage {
         searched: Some(typed),
         refused: found.refused,
+        call: found.call,
         refused_cut: found.refused_are_cut.then(|| {
             let looked_at = shown::count(LOOKED_AT, desk.visit.language);
             t.found_refused_cut.replace("{}", &looked_at)
@@ -415,6 +424,54 @@ struct Found {
     refused: Vec<RefusedOrder>,
     /// Whether more wait than were looked at.
     refused_are_cut: bool,
+    /// The call whose X-Request-Id was typed.
+    call: Option<Call>,
+}
+
+/// A call, and those of its orders that are kept as they came.
+struct Call {
+    request_id: String,
+    received: String,
+    who: String,
+    /// Titles and numbers.
+    counts: Vec<(&'static str, i32)>,
+    is_dry_run: bool,
+    kept: Vec<(String, String)>,
+}
+
+async fn call(desk: &Desk, typed: &str) -> Result<Option<Call>, Refusal> {
+    let Some((id, made_at)) = search::request_id(typed) else {
+        return Ok(None);
+    };
+    let (name, store) = (&desk.publication.name, desk.store());
+    let Some(call) = store.call_of_request(name, id, made_at).await? else {
+        return Ok(None);
+    };
+    let filter = Filter {
+        limit: i64::try_from(REFUSED).unwrap_or(i64::MAX),
+        ..Filter::default()
+    };
+    let kept = store
+        .journal_orders(name, Some(call.batch), &filter)
+        .await?;
+    let t = texts(desk.visit.language);
+    let kept = kept.into_iter().map(|kept| {
+        let href = format!("{}/kept/{}/{}", base(name), kept.batch, kept.position);
+        (href, shown_key(&kept.order_key, t))
+    });
+    Ok(Some(Call {
+        received: shown::moment(call.received_at, desk.publication.rules.timezone),
+        who: call.login.unwrap_or_else(|| t.by_sender.to_owned()),
+        counts: vec![
+            (t.orders, call.orders),
+            (t.accepted, call.accepted),
+            (t.rejected, call.rejected),
+            (t.with_remarks, call.with_remarks),
+        ],
+        is_dry_run: call.dry_run,
+        kept: kept.collect(),
+        request_id: call.request_id,
+    }))
 }
 
 /// An order that is not stored, for it was rejected.
@@ -485,6 +542,7 @@ async fn find(desk: &Desk, typed: &str) -> Result<Option<Found>, Refusal> {
         orders,
         refused,
         refused_are_cut,
+        call: call(desk, typed).await?,
     }))
 }
 
@@ -516,6 +574,7 @@ impl Row {
             receiver_number: row.receiver_number,
             not_taken: row.not_taken.is_some(),
             withheld: row.withheld,
+            put_aside: row.put_aside,
             unmatched: row.unmatched,
             with_remarks: row.with_remarks,
             double: None,

@@ -21,7 +21,7 @@ use crate::{
     config::{Protocol, Publication, Target},
     order::zone::Zone,
     store::{
-        console::{Act, RefusedRow},
+        console::{Act, MOST_FOUND, OrdersFilter, RefusedRow},
         targets::{self, Overview, PastAttempt, TRIES, Which},
     },
 };
@@ -38,6 +38,8 @@ struct RefusedPage {
     targets: Vec<TargetShown>,
     /// How many orders 1C does not have, those among them that it said so of by itself.
     not_taken: Option<String>,
+    /// How many are not sent any more, or were put aside.
+    withheld: Option<String>,
     /// Whether one target's further page is shown.
     is_first: bool,
 }
@@ -131,10 +133,25 @@ pub(super) async fn list(desk: Desk, Query(asked): Query<Asked>) -> Result<Respo
         "not_withheld" => Some(Notice::note(t.nothing_to_withhold)),
         _ => None,
     };
+    let filter = OrdersFilter {
+        withheld: true,
+        ..OrdersFilter::default()
+    };
+    let (withheld, _) = store
+        .count_and_list_orders(&publication.name, &desk.targets, &filter, None, 0)
+        .await?;
     let page = RefusedPage {
         base: base(&publication.name),
         targets: shown,
         not_taken: count(desk.waiting.refused),
+        withheld: (withheld.orders > 0).then(|| {
+            let more = if withheld.orders > MOST_FOUND {
+                "+"
+            } else {
+                ""
+            };
+            format!("{}{more}", withheld.orders.min(MOST_FOUND))
+        }),
         is_first: asked.below.is_none(),
         page: Page::of(&desk, Section::Refused, t.refused_by_1c).with(notice),
     };

@@ -1,7 +1,10 @@
 //! What somebody means who types into the search: our number, an id, 1C's number, a phone, a name. Whatever it may be is looked for.
 
 use axum::http::{HeaderMap, HeaderValue};
+use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use uuid::Uuid;
 
 use super::cookies::cookies;
 use crate::{
@@ -17,6 +20,10 @@ pub(super) const LONGEST: usize = 255;
 /// The fewest digits of a phone, and letters of a name.
 const DIGITS: usize = 4;
 const LETTERS: usize = 2;
+/// A shorter id of a request is not looked for.
+const SHORTEST_REQUEST_ID: usize = 8;
+/// Characters of a UUID.
+const UUID: usize = 36;
 
 /// Keeps what was searched for last, so that a browser comes back to what was found: in no URL, for it may be a phone or a name.
 const COOKIE: &str = "aqua-search";
@@ -56,6 +63,25 @@ pub(super) fn read(typed: &str, region: Region) -> Option<Search> {
     })
 }
 
+/// What may be the X-Request-Id of a call, and when that came, where the id tells: ours do (UUID v7), and some have a word in front.
+pub(super) fn request_id(typed: &str) -> Option<(&str, Option<DateTime<Utc>>)> {
+    let id = typed.trim_matches(is_blank);
+    let is_one = |c: u8| c.is_ascii_alphanumeric() || b"._:/+=-".contains(&c);
+    let has_sense = (SHORTEST_REQUEST_ID..=128).contains(&id.len()) && id.bytes().all(is_one);
+    // A phone is none.
+    if !has_sense || id.bytes().all(|c| !c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let uuid = id
+        .get(id.len().saturating_sub(UUID)..)
+        .and_then(|end| Uuid::parse_str(end).ok());
+    let made_at = uuid.and_then(|uuid| {
+        let (seconds, nanoseconds) = uuid.get_timestamp()?.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
+    });
+    Some((id, made_at))
+}
+
 /// Whom somebody looks for among orders that came and are not stored.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -70,10 +96,7 @@ impl Wanted {
     pub fn of(typed: &str, region: Region) -> Option<Self> {
         let text = typed.trim_matches(is_blank);
         let wanted = Self {
-            name: is_of_a_name(text).then(|| {
-                let words = text.split_whitespace();
-                words.collect::<Vec<_>>().join(" ").to_lowercase()
-            }),
+            name: is_of_a_name(text).then(|| in_single_blanks(text).to_lowercase()),
             phone_end: phone_end(text, region),
         };
         (wanted.name.is_some() || wanted.phone_end.is_some()).then_some(wanted)
@@ -92,6 +115,10 @@ fn phone_end(text: &str, region: Region) -> Option<String> {
     (end.len() >= DIGITS).then_some(end)
 }
 
+fn in_single_blanks(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn is_of_a_name(text: &str) -> bool {
     text.chars().filter(|c| c.is_alphabetic()).count() >= LETTERS
 }
@@ -101,6 +128,7 @@ fn names(text: &str) -> Vec<String> {
     if !is_of_a_name(text) {
         return Vec::new();
     }
+    let text = &in_single_blanks(text);
     let (lower, upper) = (text.to_lowercase(), text.to_uppercase());
     let mut title = String::with_capacity(lower.len());
     let mut begins = true;
@@ -113,14 +141,54 @@ fn names(text: &str) -> Vec<String> {
         begins = !c.is_alphanumeric();
     }
     let mut names = vec![text.to_owned(), title, lower, upper];
+    // Surname and name, as they may be stored the other way round.
+    names.extend(names.clone().iter().filter_map(|name| turned_round(name)));
     names.sort();
     names.dedup();
     names
 }
 
+/// `Анна Петрова` of `Петрова Анна`.
+fn turned_round(name: &str) -> Option<String> {
+    let (first, second) = name.split_once(' ')?;
+    (!second.contains(' ')).then(|| format!("{second} {first}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_an_id_of_a_request_is_one_and_ours_tell_when_it_came() {
+        let moment = "2026-11-26T10:00:00Z"
+            .parse::<DateTime<Utc>>()
+            .expect("a moment");
+        let seconds = u64::try_from(moment.timestamp()).expect("after 1970");
+        let time = uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0);
+        let ours = Uuid::new_v7(time).to_string();
+        let console = format!("console-{ours}");
+        for (typed, due) in [
+            (&*ours, Some(Some(moment))),
+            (&*console, Some(Some(moment))),
+            ("site:42/abc", Some(None)),
+            ("89083280832", None),
+            ("+7-908-328-08-32", None),
+            ("A-1", None),
+            ("иванов иван", None),
+            ("ivanov ivan", None),
+        ] {
+            let read = request_id(typed).map(|(_, made_at)| made_at);
+            assert_eq!(read, due, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_for_the_other_way_round_too() {
+        let names = read("петрова  анна", Region::Ru).expect("something").names;
+        assert!(names.iter().any(|name| name == "Анна Петрова"), "{names:?}");
+        assert_eq!(turned_round("Анна"), None);
+        assert_eq!(turned_round("Анна Ивановна Петрова"), None);
+    }
 
     #[test]
     fn what_was_typed_comes_back_out_of_the_cookie() {

@@ -2,6 +2,7 @@
 //! that takes too long is given up on.
 
 mod actions;
+mod calls;
 mod clients;
 mod doubles;
 mod exported;

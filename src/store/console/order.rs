@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::ActionRow;
+use super::{Act, ActionRow};
 use crate::store::{Error, Store};
 
 /// How far an order is with a target.
@@ -47,6 +47,48 @@ pub struct Refusal {
 const REFUSALS: i64 = 50;
 
 impl Store {
+    /// Whether an operator put aside what 1C said by itself of an order that it did not take.
+    pub async fn is_put_aside(&self, publication: &str, number: i32) -> Result<bool, Error> {
+        let found = self.look_up(async |connection| {
+            sqlx::query_scalar!(
+                "SELECT put_aside FROM order_receiver WHERE publication = $1 AND order_number = $2",
+                publication,
+                number,
+            )
+            .fetch_optional(connection)
+            .await
+        });
+        Ok(found.await?.unwrap_or(false))
+    }
+
+    /// Puts that aside, or takes it back. `false`: it is so already, or 1C has taken the order meanwhile.
+    pub async fn put_aside(
+        &self,
+        publication: &str,
+        number: i32,
+        aside: bool,
+        by: Act<'_>,
+    ) -> Result<bool, Error> {
+        let mut transaction = self.pool().begin().await.map_err(Error::Unavailable)?;
+        let done = sqlx::query!(
+            "UPDATE order_receiver SET put_aside = $3
+             WHERE publication = $1 AND order_number = $2 AND error IS NOT NULL AND put_aside <> $3",
+            publication,
+            number,
+            aside,
+        )
+        .execute(&mut *transaction);
+        let is_new = self.answer(done).await?.rows_affected() > 0;
+        if is_new {
+            let kind = if aside { "put_aside" } else { "put_back" };
+            let details = serde_json::json!({});
+            let noted = by.note(&mut transaction, publication, kind, Some(number), &details);
+            self.answer(noted).await?;
+        }
+        transaction.commit().await.map_err(Error::of_statement)?;
+        Ok(is_new)
+    }
+
     /// How far an order is with each target that something was ever to be sent to.
     pub async fn order_at_targets(
         &self,

@@ -34,11 +34,13 @@ pub struct OrdersFilter {
     pub unmatched: bool,
     /// Something of them was left out, rounded or shortened, and nobody has settled that yet.
     pub with_remarks: bool,
+    /// A target refused them and they are not to be sent there any more, or what 1C said by itself was put aside.
+    pub withheld: bool,
 }
 
 impl OrdersFilter {
     fn picks(&self) -> bool {
-        self.not_taken || self.unmatched || self.with_remarks
+        self.not_taken || self.unmatched || self.with_remarks || self.withheld
     }
 }
 
@@ -81,6 +83,8 @@ pub struct OrderRow {
     pub not_taken: Option<String>,
     /// A target refused it, and an operator said that it is not to be sent there any more.
     pub withheld: bool,
+    /// 1C said by itself that it did not take it, and an operator put that aside.
+    pub put_aside: bool,
     pub unmatched: bool,
     pub with_remarks: bool,
 }
@@ -151,7 +155,7 @@ impl Store {
         .await
     }
 
-    /// The newest `most` orders of those that are looked for.
+    /// The newest `most` orders of those that are looked for, in front of them those that have just that number or id.
     pub async fn search_orders(
         &self,
         publication: &str,
@@ -160,15 +164,18 @@ impl Store {
         most: usize,
     ) -> Result<OrdersPage, Error> {
         self.look_up(async |connection| {
+            let newest_first = |found: &Found| std::cmp::Reverse((found.created_at, found.number));
             let mut found = by_id(connection, publication, search).await?;
+            found.sort_by_key(newest_first);
+            found.dedup_by_key(|found| found.number);
             let clients = clients(connection, publication, search).await?;
             let is_cut = clients.len() > usize::try_from(CLIENTS).unwrap_or(usize::MAX);
             if !clients.is_empty() {
-                let more = of_clients(connection, publication, &clients, most).await?;
+                let mut more = of_clients(connection, publication, &clients, most).await?;
+                more.retain(|more| found.iter().all(|found| found.number != more.number));
+                more.sort_by_key(newest_first);
                 found.extend(more);
             }
-            found.sort_by_key(|found| std::cmp::Reverse((found.created_at, found.number)));
-            found.dedup_by_key(|found| found.number);
             page(connection, publication, targets, found, most, is_cut).await
         })
         .await
@@ -231,7 +238,7 @@ async fn picked(
         let found = sqlx::query_scalar!(
             r#"SELECT r.order_number AS "order_number!" FROM (
                    SELECT r.order_number FROM order_receiver r
-                   WHERE r.publication = $1 AND r.error IS NOT NULL AND NOT coalesce((
+                   WHERE r.publication = $1 AND r.error IS NOT NULL AND NOT r.put_aside AND NOT coalesce((
                        SELECT bool_or(d.withheld) FROM target_delivery d
                        WHERE d.publication = $1 AND d.target = ANY ($3) AND d.order_number = r.order_number), false)
                    ORDER BY r.order_number DESC LIMIT $2
@@ -279,6 +286,23 @@ async fn picked(
                ) o"#,
             publication,
             most,
+        );
+        picks.push(found.fetch_all(&mut *connection).await?);
+    }
+    if filter.withheld {
+        let found = sqlx::query_scalar!(
+            r#"(SELECT r.order_number AS "order_number!" FROM order_receiver r
+                WHERE r.publication = $1 AND r.put_aside ORDER BY r.order_number DESC LIMIT $2)
+               UNION ALL
+               SELECT d.order_number FROM unnest($3::text[]) AS t (name)
+               CROSS JOIN LATERAL (
+                   SELECT d.order_number FROM target_delivery d
+                   WHERE d.publication = $1 AND d.target = t.name AND d.withheld
+                   ORDER BY d.order_number DESC LIMIT $2
+               ) d"#,
+            publication,
+            most,
+            targets,
         );
         picks.push(found.fetch_all(&mut *connection).await?);
     }
@@ -466,7 +490,7 @@ async fn by_id(
     Ok(found)
 }
 
-/// The clients whose phone ends, or whose name begins, like that.
+/// The clients whose phone ends like that, or of whose name the first or the second word begins so.
 pub(super) async fn clients(
     connection: &mut PgConnection,
     publication: &str,
@@ -500,10 +524,16 @@ pub(super) async fn clients(
     }
     for name in &search.names {
         let found = sqlx::query_scalar!(
-            r#"SELECT c.number FROM client c
-               WHERE c.publication = $1 AND c.number > 0 AND left(c.username, 200) COLLATE "C" >= $2
-                 AND left(c.username, 200) COLLATE "C" < $3
-               ORDER BY left(c.username, 200) COLLATE "C" LIMIT $4"#,
+            r#"(SELECT c.number AS "number!" FROM client c
+                WHERE c.publication = $1 AND c.number > 0 AND left(c.username, 200) COLLATE "C" >= $2
+                  AND left(c.username, 200) COLLATE "C" < $3
+                ORDER BY left(c.username, 200) COLLATE "C" LIMIT $4)
+               UNION ALL
+               (SELECT c.number FROM client c
+                WHERE c.publication = $1 AND c.number > 0 AND split_part(c.username, ' ', 2) <> ''
+                  AND left(split_part(c.username, ' ', 2), 200) COLLATE "C" >= $2
+                  AND left(split_part(c.username, ' ', 2), 200) COLLATE "C" < $3
+                ORDER BY left(split_part(c.username, ' ', 2), 200) COLLATE "C" LIMIT $4)"#,
             publication,
             name,
             format!("{name}{}", char::MAX),
@@ -552,7 +582,8 @@ async fn page(
         OrderRow,
         r#"SELECT o.number, o.sender_id, o.status, o.created_at, o.total, o.shipping_date_from, o.shipping_date_to,
                   o.shipping_address AS "shipping_address: Json<AddressContent>", c.username AS client, c.phone,
-                  r.number AS "receiver_number?", coalesce(r.error, d.error) AS not_taken, d.withheld AS "withheld!",
+                  r.number AS "receiver_number?", coalesce(r.error, d.error) AS not_taken,
+                  d.withheld AS "withheld!", coalesce(r.put_aside, false) AS "put_aside!",
                   EXISTS (
                       SELECT FROM order_item i
                       WHERE i.publication = $1 AND i.order_number = o.number AND i.product_number IS NULL
@@ -574,7 +605,7 @@ async fn page(
                WHERE c.publication = $1 AND c.number = o.client_number OFFSET 0
            ) c
            LEFT JOIN LATERAL (
-               SELECT r.number, r.error FROM order_receiver r
+               SELECT r.number, CASE WHEN NOT r.put_aside THEN r.error END AS error, r.put_aside FROM order_receiver r
                WHERE r.publication = $1 AND r.order_number = o.number OFFSET 0
            ) r ON true
            CROSS JOIN LATERAL (

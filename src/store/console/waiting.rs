@@ -84,7 +84,7 @@ impl Store {
                                UNION ALL
                                -- Whether or not 1C said so by itself, too: of a withheld one it is decided.
                                (SELECT r.order_number FROM order_receiver r
-                                WHERE r.publication = $1 AND r.error IS NOT NULL AND NOT coalesce((
+                                WHERE r.publication = $1 AND r.error IS NOT NULL AND NOT r.put_aside AND NOT coalesce((
                                     SELECT bool_or(d.withheld) FROM target_delivery d
                                     WHERE d.publication = $1 AND d.target = ANY ($3) AND d.order_number = r.order_number), false)
                                 LIMIT $2)

@@ -256,6 +256,7 @@ async fn write(
                  AS t (order_number, version, number, uid, error)
              ON CONFLICT (publication, order_number) DO UPDATE
              SET version = excluded.version, number = excluded.number, uid = excluded.uid, error = excluded.error,
+                 put_aside = false,
                  -- When it said so first: the same of a newer version is no news.
                  said_at = CASE WHEN (r.number, r.uid, r.error) IS DISTINCT FROM (excluded.number, excluded.uid, excluded.error)
                                 THEN excluded.said_at ELSE r.said_at END",

@@ -232,6 +232,7 @@ pub(in crate::http::console) fn told(filter: &Value, t: &Texts) -> String {
             part("not_taken").map(|_| t.not_taken.to_owned()),
             part("unmatched").map(|_| t.with_unmatched.to_owned()),
             part("remarks").map(|_| t.with_remarks.to_owned()),
+            part("withheld").map(|_| t.not_sent_any_more.to_owned()),
         ],
         t,
     )
