@@ -427,7 +427,8 @@ impl Store {
         .execute(&mut *transaction);
         let erased = self.answer(erased).await?;
         for statement in [
-            "UPDATE order_receiver SET error = ''
+            // Nobody need look at what is left of it.
+            "UPDATE order_receiver SET error = '', put_aside = true
              WHERE publication = $1 AND order_number = ANY ($2) AND error IS NOT NULL",
             "UPDATE order_refusal SET error = '' WHERE publication = $1 AND order_number = ANY ($2)",
             "DELETE FROM target_delivery WHERE publication = $1 AND order_number = ANY ($2)",

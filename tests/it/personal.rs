@@ -162,6 +162,8 @@ async fn erased_is_what_any_column_of_any_table_says_of_a_client_and_nothing_of_
             "no mark in {place}: {before:?}"
         );
     }
+    let not_taken = "SELECT count(*) FROM order_receiver WHERE error IS NOT NULL AND NOT put_aside";
+    assert_eq!(app.value::<i64>(not_taken).await, 1);
     let amounts = "SELECT concat_ws(' ', o.number, o.sender_id, o.status, o.total, o.created_at, i.product_id, i.price, i.quantity)
                    FROM orders o JOIN order_item i ON i.publication = o.publication AND i.order_number = o.number ORDER BY 1";
     let kept: Vec<String> = app.values(amounts).await;
@@ -184,6 +186,7 @@ async fn erased_is_what_any_column_of_any_table_says_of_a_client_and_nothing_of_
     let done = boss.post_and_follow(&erase, &sure).await;
     assert!(done.shows("Данные клиента стёрты.") && !done.text.contains("юзя"));
     assert_eq!(marked(&app).await, [""; 0]);
+    assert_eq!(app.value::<i64>(not_taken).await, 0, "it waits for nobody");
     // The second click of two.
     assert_eq!(boss.post(&erase, &sure).await.status, 303);
 
