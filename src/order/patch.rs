@@ -42,15 +42,18 @@ fn child<'a>(container: &'a str, step: &Step<'_>) -> Option<&'a str> {
             let found = members.filter(|(written, _)| is_it(written)).last();
             found.map(|(_, value)| value)
         }
-        Step::Place(place) if container.starts_with('[') => {
-            raw::entries(container, *place).get(*place).copied()
-        }
-        Step::Place(place) if container.starts_with('{') => match raw::numbered(container) {
-            Some(values) => values.get(*place).copied(),
-            // One entry where a list of them is due.
-            None => (*place == 0).then_some(container),
-        },
-        Step::Place(_) => None,
+        Step::Place(place) => entries(container, *place).get(*place).copied(),
+    }
+}
+
+/// What stands in a list, as written; of an array the first `most` and one more.
+#[must_use]
+pub fn entries(list: &str, most: usize) -> Vec<&str> {
+    match list.as_bytes().first() {
+        Some(b'[') => raw::entries(list, most),
+        // One entry where a list of them is due.
+        Some(b'{') => raw::numbered(list).unwrap_or_else(|| vec![list]),
+        _ => Vec::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::order::{
     amount, datetime,
     fault::Language,
-    patch::value_at,
+    patch::{entries, value_at},
     phone::{self, Region},
     raw::{self, Value},
     zone::Zone,
@@ -46,11 +46,14 @@ impl Person {
         let Some(client) = value_at(order, "client") else {
             return Self::default();
         };
-        let listed = (0..PHONES).map_while(|place| value_at(client, &format!("phones[{place}]")));
-        let phones = value_at(client, "phone").into_iter().chain(listed);
+        let phone = value_at(client, "phone").and_then(text);
+        let listed = value_at(client, "phones").map(phones);
         Self {
             name: value_at(client, "username").and_then(text),
-            phones: phones.filter_map(text).collect(),
+            phones: phone
+                .into_iter()
+                .chain(listed.unwrap_or_default())
+                .collect(),
         }
     }
 
@@ -124,14 +127,14 @@ type Reader<'r> = &'r dyn Fn(&str) -> Option<String>;
 
 /// Faults or warnings by the values that they are of.
 struct Wrong<'e> {
-    entries: &'e [&'e Json],
+    faults: &'e [&'e Json],
     language: Language,
 }
 
 impl Wrong<'_> {
     /// What is wrong at a path, and within it.
     fn at(&self, path: &str) -> Option<String> {
-        let of_it = self.entries.iter().filter(|entry| {
+        let of_it = self.faults.iter().filter(|entry| {
             let rest = entry["field"]
                 .as_str()
                 .and_then(|field| field.strip_prefix(path));
@@ -148,10 +151,10 @@ impl Wrong<'_> {
 }
 
 impl Readable {
-    /// `order`: JSON; `entries`: its faults or warnings.
-    pub fn of(order: &str, entries: &[&Json], zone: Zone, language: Language) -> Self {
+    /// `order`: JSON; `faults`: its faults or warnings.
+    pub fn of(order: &str, faults: &[&Json], zone: Zone, language: Language) -> Self {
         let t = texts(language);
-        let wrong = Wrong { entries, language };
+        let wrong = Wrong { faults, language };
         let moment = |written: &str| {
             let text = text(written)?;
             let read = datetime::parse(&text, zone);
@@ -165,10 +168,14 @@ impl Readable {
         let payment = |written: &str| text(written).map(|sent| t.payment_type(&sent).to_owned());
         let sum = |written: &str| money(written, language);
         let address = |written: &str| address(written, t);
+        let all_phones = |written: &str| {
+            let phones = phones(written);
+            (!phones.is_empty()).then(|| phones.join(", "))
+        };
         let readers: [(&str, Reader<'_>); 16] = [
             ("client.username", &text),
             ("client.phone", &text),
-            ("client.phones", &phones),
+            ("client.phones", &all_phones),
             ("client.email", &text),
             ("client.comment", &text),
             ("shipping_address", &address),
@@ -199,8 +206,9 @@ impl Readable {
             })
         });
         let list = value_at(order, "order_item_list").unwrap_or_default();
-        let mut entries = (0..).map_while(|place| value_at(list, &format!("[{place}]")));
-        let lines = entries.by_ref().take(LINES).enumerate();
+        let mut listed = entries(list, LINES + MOST_COUNTED);
+        listed.truncate(LINES + MOST_COUNTED);
+        let lines = listed.iter().take(LINES).enumerate();
         let lines: Vec<Line> = lines
             .map(|(place, entry)| Line::of(place, entry, &wrong))
             .collect();
@@ -209,7 +217,7 @@ impl Readable {
             lines_are_wrong: (lines.is_empty())
                 .then(|| wrong.at("order_item_list"))
                 .flatten(),
-            more_lines: entries.take(MOST_COUNTED).count(),
+            more_lines: listed.len() - lines.len(),
             lines,
         }
     }
@@ -255,10 +263,9 @@ fn money(written: &str, language: Language) -> Option<String> {
     read.or_else(|| text(written))
 }
 
-fn phones(written: &str) -> Option<String> {
-    let listed = (0..PHONES).map_while(|place| value_at(written, &format!("[{place}]")));
-    let phones: Vec<String> = listed.filter_map(text).collect();
-    (!phones.is_empty()).then(|| phones.join(", "))
+fn phones(list: &str) -> Vec<String> {
+    let listed = entries(list, PHONES).into_iter().take(PHONES);
+    listed.filter_map(text).collect()
 }
 
 /// In one line: as it came in one, or in its parts.
